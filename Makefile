@@ -1,0 +1,64 @@
+# cxwatch: everything a fresh machine needs is behind these commands; `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+CX := $(BIN)/cxwatch
+LOCK := deploy/requirements.lock
+TEST_LOCK := deploy/requirements-test.lock
+# The stamp's name holds the lock's hash: another lock is another file, and the environment is brought up to date.
+hash = $(shell $(PYTHON) -c "import hashlib,sys;print(hashlib.sha256(open(sys.argv[1],'rb').read()).hexdigest()[:16])" $(1))
+TEST_STAMP := .venv/.locked-requirements-test-$(call hash,$(TEST_LOCK))
+STAMP := .venv/.locked-requirements-$(call hash,$(LOCK))
+# What tests need includes what running needs, at the same versions.
+READY := $(if $(wildcard $(TEST_STAMP)),$(TEST_STAMP),$(STAMP))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo example test lint up down status doctor lock clean browser
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+demo: $(READY) ## the main job end to end on real Kafka and ClickHouse (KEEP=1 leaves it running)
+	@$(CX) demo
+
+example: $(READY) ## real data: a month of flights through real Kafka, prints the issues
+	@$(CX) example flights
+
+test: $(TEST_STAMP) browser lint ## all tests, with real servers and a real browser where marked
+	@$(BIN)/pytest
+
+lint: $(TEST_STAMP) ## style, types, doors
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+setup: $(READY) ## only make the environment in .venv
+
+up: $(READY) ## start the local Kafka and ClickHouse
+	@$(CX) up
+
+down: $(READY) ## stop them; data are kept
+	@$(CX) down
+
+status: $(READY) ## what runs where
+	@$(CX) status
+
+doctor: $(READY) ## what is missing on this machine
+	@$(CX) doctor
+
+lock: $(TEST_STAMP) ## make the locks anew (needs the network; UPGRADE=1 takes newer versions)
+	@deploy/lock.sh
+
+clean: ## stop the servers, remove .venv, .cxwatch and caches of this checkout
+	@if [ -x $(CX) ]; then $(CX) down; fi
+	@rm -rf .venv .cxwatch .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(STAMP): $(LOCK)
+	@$(PYTHON) deploy/setup_venv.py $(LOCK)
+	@touch $@
+
+$(TEST_STAMP): $(TEST_LOCK)
+	@$(PYTHON) deploy/setup_venv.py $(TEST_LOCK)
+	@touch $@
+
+browser:
+	@deploy/browser.sh

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes the locks anew from pyproject.toml and from the inputs in streams/stack/jars.py:
+#   deploy/requirements.lock       what `make demo` and `make example` install
+#   deploy/requirements-test.lock  the same versions and what `make test` needs besides
+#   deploy/local/kafka-jars.lock   the jars of Apache Kafka
+# Needs the network. Keeps the versions that are locked already; `UPGRADE=1 make lock` takes the newest allowed ones.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+UV_VERSION=0.13.9
+tools=$(mktemp -d)
+trap 'rm -rf "$tools"' EXIT
+uv=${UV:-}
+if [ -z "$uv" ]; then
+  "${PYTHON:-python3}" -m venv "$tools/venv"
+  "$tools/venv/bin/pip" install --quiet "uv==$UV_VERSION"
+  uv=$tools/venv/bin/uv
+fi
+compile() {
+  "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+    ${UPGRADE:+--upgrade} --extra local --extra example --extra setup "$@" pyproject.toml
+}
+compile --output-file deploy/requirements.lock
+compile --extra test --constraint deploy/requirements.lock --output-file deploy/requirements-test.lock
+# The locks are for CPython on Linux and macOS only: saying so on every line would only hide the other markers.
+always="implementation_name == 'cpython' and (sys_platform == 'darwin' or sys_platform == 'linux')"
+for lock in deploy/requirements.lock deploy/requirements-test.lock; do
+  sed -i.old -e "s/ and $always//" -e "s/ ; $always//" "$lock" && rm -f "$lock.old"
+done
+.venv/bin/python -m streams.stack.jars_lock >deploy/local/kafka-jars.lock.new
+mv deploy/local/kafka-jars.lock.new deploy/local/kafka-jars.lock

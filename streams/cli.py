@@ -1,0 +1,84 @@
+"""The ``cxwatch`` command. Each group of commands lives in its own module, which has ``register(app)``.
+
+To add a command: write ``register(app: typer.Typer) -> None`` in a module of its own and name the module here. Only
+the module of the command that was asked for is imported, so that ``cxwatch status`` does not wait for scipy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from schemas.errors import ConfigError, CxError
+from streams.settings import EXIT_CONFIG
+
+COMMANDS: dict[str, str] = {
+    "up": "streams.stack.commands",
+    "down": "streams.stack.commands",
+    "status": "streams.stack.commands",
+    "doctor": "streams.stack.commands",
+    "settings": "streams.settings_table",
+    "worker": "streams.worker",
+    "sender": "streams.sender.main",
+    "approve": "streams.commands",
+    "mute": "streams.commands",
+    "unmute": "streams.commands",
+    "resolve": "streams.commands",
+    "stop": "streams.commands",
+    "resume": "streams.commands",
+    "topics": "streams.topics_commands",
+    "schemas": "streams.topics_commands",
+    "tables": "streams.upkeep",
+    "boards": "streams.upkeep",
+    "board": "streams.board",
+    "issues": "streams.operate",
+    "affected": "streams.operate",
+    "sources": "streams.operate",
+    "play": "streams.play_commands",
+    "follow": "streams.play_commands",
+    "simulate": "streams.play_commands",
+    "example": "streams.example",
+    "demo": "streams.demo",
+}
+"""Command (or command group) -> module that registers it."""
+
+
+def build_app(wanted: str | None = None) -> typer.Typer:
+    """The app with the module of ``wanted`` registered, or with all modules if it is no command of ours."""
+    app = typer.Typer(
+        name="cxwatch",
+        help="Sees customer-experience trouble in event streams before customers call, and tells them first.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(lambda: None)  # keeps `cxwatch up` a subcommand even when `up` is the only one registered
+    modules = [COMMANDS[wanted]] if wanted in COMMANDS else list(dict.fromkeys(COMMANDS.values()))
+    for module in modules:
+        importlib.import_module(module).register(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (2: wrong usage, 78: a wrong setting, 1: refused otherwise)."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    wanted = next((arg for arg in args if not arg.startswith("-")), None)
+    try:
+        build_app(wanted)(args, prog_name="cxwatch")
+    except ConfigError as error:
+        return _refuse(error, EXIT_CONFIG)
+    except CxError as error:
+        return _refuse(error, 1)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _refuse(error: CxError, code: int) -> int:
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]cxwatch:[/] {escape(str(error))}", highlight=False)
+    return code

