@@ -1,0 +1,351 @@
+"""What the rooms say to each other: the derived records, one JSON object per Kafka record with a ``kind``.
+
+All counts are absolute, never increments: a later record of the same natural key replaces the earlier one.
+Revision, flush number and wall time travel in the ``cx.ver`` header, never in the record, so that the canonical
+findings of two runs can be compared byte for byte.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.events import Cents, Channel, Label, Record, TimeMs, Token
+
+_T0 = 1_767_225_600_000
+_HASHES = [1_311_768_467_463_790_320, 12_379_813_738_877_118_345]
+
+Count = Annotated[int, Field(ge=0)]
+Family = Literal["app", "payment", "delivery", "contact"]
+"""Family of failure: app = telemetry outcomes, payment = paid or not, delivery = promises kept or broken,
+contact = share of contacts that report a failure."""
+FamilyName = Annotated[Family, Field(description="Family of failure", examples=["app"])]
+Line = Annotated[Label, Field(description="Service line (product)", examples=["shop"])]
+Partition = Annotated[Count, Field(description="Partition whose events it was made of", examples=[0])]
+CustomerId = Annotated[Token, Field(description="Opaque customer token; the record key", examples=["c-000421"])]
+IssueId = Annotated[Token, Field(description="Issue", examples=["i-3f9a51c2"])]
+RootId = Annotated[
+    Token, Field(description="Issue of the first onset; differs for a regression", examples=["i-3f9a51c2"])
+]
+BinStart = Annotated[TimeMs, Field(description="Start of the bin, half-open, ms since 1970 UTC", examples=[_T0])]
+Width = Annotated[Count, Field(description="Width of the bin, ms", examples=[10_000])]
+FirstFailed = Annotated[TimeMs, Field(description="First failure, event time", examples=[_T0 + 4_000])]
+LastFailed = Annotated[TimeMs, Field(description="Last failure, event time", examples=[_T0 + 9_000])]
+Through = Annotated[TimeMs, Field(description="Every later record here is about this time or later", examples=[_T0])]
+Attributes = Annotated[
+    tuple[Label, ...],
+    Field(strict=False, description="Names of the leaf's attributes", examples=[["app_version", "region"]]),
+]
+Values = Annotated[
+    tuple[Label, ...], Field(strict=False, description="Values, in the order of attributes", examples=[["5.2.0", "DE"]])
+]
+
+
+class LeafCount(Record):
+    """Counts of one leaf cohort (one full tuple of attribute values) in one bin."""
+
+    values: Values
+    exposed: Count = Field(description="Distinct customers who could have failed in the bin", examples=[120])
+    failed: Annotated[tuple[int, ...], Field(strict=False)] = Field(
+        description="Sorted unsigned 64-bit hashes of the distinct customers who failed in the bin", examples=[_HASHES]
+    )
+
+
+class CohortCount(Record):
+    """All leaf cohorts of one family in one bin from one source partition. Key: service line."""
+
+    kind: Literal["cohort_count"] = "cohort_count"
+    line: Line
+    family: FamilyName
+    bin_ms: BinStart
+    width_ms: Width
+    partition: Partition
+    attributes: Attributes
+    leaves: Annotated[tuple[LeafCount, ...], Field(strict=False)] = Field(
+        description="Leaves, sorted by values",
+        examples=[[{"values": ["5.2.0", "DE"], "exposed": 120, "failed": _HASHES}]],
+    )
+    closed: bool = Field(
+        description="True once the watermark passed the bin; detect reads closed ones only", examples=[True]
+    )
+
+
+class BinClosed(Record):
+    """A source partition promises: no more closed counts for bins that start before ``through_ms``."""
+
+    kind: Literal["bin_closed"] = "bin_closed"
+    partition: Partition
+    partitions: Annotated[int, Field(ge=1)] = Field(
+        description="Number of source partitions; detect waits for all", examples=[4]
+    )
+    through_ms: Through
+
+
+class SourceCount(Record):
+    """Events of one producer on one topic in one closed bin, from one partition (stream health, no data)."""
+
+    kind: Literal["source_count"] = "source_count"
+    topic: Label = Field(description="Noun of the topic", examples=["telemetry"])
+    source: Label = Field(description="The producer", examples=["app-android"])
+    partition: Partition
+    bin_ms: BinStart
+    width_ms: Width
+    events: Count = Field(description="Accepted events", examples=[512])
+    late: Count = Field(default=0, description="Events behind the disorder bound", examples=[3])
+    duplicates: Count = Field(default=0, description="Events seen before", examples=[1])
+
+
+class LeafEvidence(Record):
+    """Failures of one customer in one leaf cohort inside one episode."""
+
+    values: Values
+    first_ms: FirstFailed
+    last_ms: LastFailed
+    failures: Count = Field(description="Distinct failure events", examples=[2])
+
+
+class Episode(Record):
+    """One customer's connected evidence: failures of one family in one hour, and the contacts about them.
+
+    Natural key: (customer_id, line, family, window_ms). Key on the wire: customer.
+    """
+
+    kind: Literal["episode"] = "episode"
+    customer_id: CustomerId
+    line: Line
+    family: FamilyName
+    window_ms: TimeMs = Field(description="Start of the aligned one-hour window, ms since 1970 UTC", examples=[_T0])
+    attributes: Attributes
+    leaves: Annotated[tuple[LeafEvidence, ...], Field(strict=False)] = Field(
+        description="At most 8, earliest first",
+        examples=[[{"values": ["5.2.0", "DE"], "first_ms": _T0 + 4_000, "last_ms": _T0 + 9_000, "failures": 2}]],
+    )
+    first_failed_ms: FirstFailed
+    last_failed_ms: LastFailed
+    failures: Count = Field(description="Distinct failure events", examples=[2])
+    evidence: Annotated[tuple[Token, ...], Field(strict=False)] = Field(
+        description="Up to 5 event ids, earliest first", examples=[["01J9-7f3a"]]
+    )
+    amount_cents: Cents = Field(
+        default=0, description="Largest amount of the orders that failed, cents", examples=[4_990]
+    )
+    contacted_at_ms: TimeMs | None = Field(
+        default=None, description="Earliest contact about it", examples=[_T0 + 60_000]
+    )
+    contacts: Count = Field(default=0, description="Distinct contacts about it", examples=[1])
+
+
+class Watermark(Record):
+    """Progress of the writer: every later record on this partition has a decisive time at or after ``through_ms``."""
+
+    kind: Literal["watermark"] = "watermark"
+    partition: Partition
+    through_ms: Through
+
+
+_CAUSE = {"attributes": {"app_version": "5.2.0"}, "risk_ratio": 6.2, "risk_ratio_low": 4.1, "risk_ratio_high": 9.4,
+          "support": 0.93, "exposed": 840, "failed": 130, "changes": ["rel-5.2.0"]}
+
+
+class Cause(Record):
+    """The simplest honest explanation: up to 2 attributes with the highest shrunk risk ratio."""
+
+    attributes: dict[Label, Label] = Field(
+        description="Attribute = value pairs; empty = the whole service line", examples=[{"app_version": "5.2.0"}])
+    risk_ratio: float = Field(description="Failure rate inside divided by outside, shrunk", examples=[6.2])
+    risk_ratio_low: float = Field(description="Lower end of its 95 % interval", examples=[4.1])
+    risk_ratio_high: float = Field(description="Upper end of its 95 % interval", examples=[9.4])
+    support: float = Field(description="Share of the excess failures inside, 0-1", examples=[0.93])
+    exposed: Count = Field(
+        description="Customers inside who could have failed (counter-evidence included)", examples=[840]
+    )
+    failed: Count = Field(description="Customers inside who failed", examples=[130])
+    changes: Annotated[tuple[Token, ...], Field(strict=False)] = Field(
+        default=(), description="Candidate change ids", examples=[["rel-5.2.0"]]
+    )
+
+
+IssueState = Literal["suspected", "open", "escalating", "recovering", "resolved", "regressed"]
+
+
+class Issue(Record):
+    """Something is failing more than it should. Natural key: issue_id. Broadcast: one copy per customer partition."""
+
+    kind: Literal["issue"] = "issue"
+    issue_id: Token = Field(
+        description="Stable: hash of line, family, first alarming cohort and bin", examples=["i-3f9a51c2"]
+    )
+    root_id: RootId
+    onset: Annotated[int, Field(ge=1)] = Field(
+        default=1, description="Onset number; 2 and more are regressions", examples=[1]
+    )
+    line: Line
+    family: FamilyName
+    state: IssueState = Field(description="Where the issue is in its life", examples=["open"])
+    title: Label = Field(description="What fails, in plain words", examples=["Checkout fails on 5.2.0"])
+    cause: Cause = Field(description="The simplest honest explanation", examples=[_CAUSE])
+    opened_at_ms: TimeMs = Field(description="Estimated onset, event time", examples=[_T0])
+    detected_at_ms: TimeMs = Field(description="End of the alarming bin, event time", examples=[_T0 + 90_000])
+    updated_at_ms: TimeMs = Field(description="End of the bin of this revision, event time", examples=[_T0 + 90_000])
+    resolved_at_ms: TimeMs | None = Field(default=None, description="Resolved, event time", examples=[_T0 + 7_200_000])
+    scale_ms: Count = Field(description="Scale of the detector that alarmed, ms", examples=[10_000])
+    expected: float = Field(description="Expected failures since onset", examples=[21.5])
+    observed: float = Field(description="Observed failures since onset", examples=[130.0])
+    ratio_low: float = Field(description="5 % quantile of the shrunk rate ratio", examples=[4.4])
+    provisional: bool = Field(description="True while less than two reference weeks are known", examples=[True])
+
+
+class Affected(Record):
+    """One customer hit by one issue. Natural key: (issue_id, customer_id). Key on the wire: customer."""
+
+    kind: Literal["affected"] = "affected"
+    issue_id: IssueId
+    root_id: RootId
+    customer_id: CustomerId
+    line: Line
+    family: FamilyName
+    known_at_ms: TimeMs = Field(
+        description="max(issue detected, customer's first failure), event time", examples=[_T0 + 90_000]
+    )
+    first_failed_ms: FirstFailed
+    last_failed_ms: LastFailed
+    contacted_at_ms: TimeMs | None = Field(default=None, description="First contact about it", examples=[_T0 + 60_000])
+    amount_cents: Cents = Field(default=0, description="Largest amount of the orders that failed", examples=[4_990])
+    value_cents: Cents | None = Field(
+        default=None, description="Margin over 12 months, cents; none = no profile", examples=[12_000]
+    )
+
+
+class AffectedCount(Record):
+    """Customers of one source partition hit by one issue, absolute. Natural key: (issue_id, partition)."""
+
+    kind: Literal["affected_count"] = "affected_count"
+    issue_id: IssueId
+    partition: Partition
+    line: Line
+    family: FamilyName
+    open: bool = Field(description="False once the issue is resolved", examples=[True])
+    affected: Count = Field(description="Distinct customers hit", examples=[130])
+    contacted: Count = Field(description="Of these, who contacted the company about it", examples=[4])
+    silent: Count = Field(description="Of these, who did not", examples=[126])
+    recent: Count = Field(description="Affected whose first failure lies in the 15 minutes before as_of", examples=[37])
+    value_cents: Cents = Field(description="Sum of known 12-month margins, cents", examples=[1_440_000])
+    valued: Count = Field(description="How many of the affected have a known margin", examples=[120])
+    amount_cents: Cents = Field(description="Sum of order amounts at stake, cents", examples=[648_700])
+    as_of_ms: TimeMs = Field(description="Last change or last failure seen, event time", examples=[_T0 + 90_000])
+
+
+class Assumption(Record):
+    """One parameter behind a money figure."""
+
+    name: Label = Field(description="Name of the parameter", examples=["churn_ratio_per_failure"])
+    value: float = Field(description="Its value, in unit", examples=[0.04])
+    unit: Label = Field(description="Its unit", examples=["ratio"])
+    source: Label = Field(description="Where the value comes from", examples=["default"])
+    assumed: bool = Field(description="True for a default, false for a measured or configured value", examples=[True])
+
+
+class Impact(Record):
+    """What an issue costs. Natural key: issue_id. Money in cents of currency."""
+
+    kind: Literal["impact"] = "impact"
+    issue_id: IssueId
+    line: Line
+    family: FamilyName
+    affected: Count = Field(description="Distinct customers hit", examples=[130])
+    contacted: Count = Field(description="Of these, who contacted the company about it", examples=[4])
+    silent: Count = Field(description="Of these, who did not", examples=[126])
+    at_risk_cents: Cents = Field(description="Money at risk", examples=[57_600])
+    at_risk_low_cents: Cents = Field(description="Money at risk, lower end of what is plausible", examples=[28_800])
+    at_risk_high_cents: Cents = Field(description="Money at risk, upper end of what is plausible", examples=[115_200])
+    per_minute_cents: Cents = Field(description="Cost of one more minute of inaction; 0 once resolved", examples=[960])
+    service_cents: Cents = Field(description="Cost of handling the contacts", examples=[2_400])
+    currency: Label = Field(description="ISO 4217 code of all amounts", examples=["EUR"])
+    assumptions: Annotated[tuple[Assumption, ...], Field(strict=False)] = Field(
+        description="Every parameter behind the figures",
+        examples=[[{"name": "churn_ratio_per_failure", "value": 0.04, "unit": "ratio", "source": "default",
+                    "assumed": True}]],
+    )
+    as_of_ms: TimeMs = Field(description="Newest event behind the figures, event time", examples=[_T0 + 90_000])
+
+
+Decision = Literal["send", "hold", "refuse", "hold_out"]
+Stage = Literal["notice", "all_clear"]
+StageName = Annotated[Stage, Field(description="First notice, or word that it is mended", examples=["notice"])]
+OutreachId = Annotated[
+    Token, Field(description="Hash of (root issue, customer, stage): the send key", examples=["o-51c23f9a"])
+]
+
+
+class Outreach(Record):
+    """A decision about one customer and one issue. Natural key: (root issue, customer, stage) = outreach_id."""
+
+    kind: Literal["outreach"] = "outreach"
+    outreach_id: OutreachId
+    issue_id: IssueId
+    root_id: RootId
+    customer_id: CustomerId
+    stage: StageName
+    decision: Decision = Field(description="What to do", examples=["send"])
+    reason: Label = Field(
+        description="Why: consent, opted_out, quiet_hours, budget, approval, muted, stopped, ...", examples=["eligible"]
+    )
+    channel: Channel | None = Field(default=None, description="Channel; none unless sending", examples=["webhook"])
+    address: Label = Field(default="", description="Opaque address token", examples=["a-8f31"])
+    language: Label = Field(default="en", description="BCP 47 language of the notice", examples=["de"])
+    time_zone: Label = Field(default="", description="IANA zone of the customer", examples=["Europe/Berlin"])
+    template: Label = Field(default="", description="Template name and version", examples=["notice.v1"])
+    title: Label = Field(
+        default="", description="Title of the issue in plain words", examples=["Checkout fails on 5.2.0"]
+    )
+    cause_text: Label = Field(default="", description="Cause in plain words", examples=["app version 5.2.0"])
+    decided_at_ms: TimeMs = Field(description="When it was decided, event time", examples=[_T0 + 95_000])
+    not_before_ms: TimeMs = Field(description="Earliest time to send (quiet hours)", examples=[_T0 + 95_000])
+    deadline_ms: TimeMs = Field(description="Useless after this time", examples=[_T0 + 14_400_000])
+
+
+DeliveryOutcome = Literal["claimed", "delivered", "failed", "expired", "suppressed", "unknown"]
+
+
+class Delivery(Record):
+    """What became of one decision to send. Natural key: outreach_id."""
+
+    kind: Literal["delivery"] = "delivery"
+    outreach_id: OutreachId
+    issue_id: IssueId
+    customer_id: CustomerId
+    stage: StageName
+    channel: Channel = Field(description="Channel", examples=["webhook"])
+    outcome: DeliveryOutcome = Field(description="What became of it so far", examples=["delivered"])
+    reason: Label = Field(default="", description="Why, unless delivered", examples=["http_503"])
+    attempts: Count = Field(default=0, description="Attempts to send", examples=[1])
+    claimed_at_ms: TimeMs = Field(description="When the sender claimed it, the sender's clock", examples=[_T0 + 96_000])
+    done_at_ms: TimeMs | None = Field(
+        default=None, description="When it was settled, the sender's clock", examples=[_T0 + 96_500]
+    )
+
+
+class Late(Record):
+    """An event older than the allowed lateness: kept apart, changes nothing."""
+
+    kind: Literal["late"] = "late"
+    topic: Label = Field(description="Noun of the topic it came from", examples=["order"])
+    partition: Partition
+    offset: Count = Field(description="Offset it was read at", examples=[18_122])
+    source: Label = Field(description="The producer", examples=["erp"])
+    event_time_ms: TimeMs = Field(description="When it happened", examples=[_T0 - 172_800_000])
+    watermark_ms: TimeMs = Field(description="Newest event time of the topic partition at its arrival", examples=[_T0])
+
+
+class Tick(Record):
+    """An idle input was passed: replay applies it at exactly these offsets."""
+
+    kind: Literal["tick"] = "tick"
+    room: Label = Field(description="The room that passed it", examples=["join"])
+    partition: Partition
+    event_time_ms: TimeMs = Field(description="Time that the idle topics are taken to have reached", examples=[_T0])
+    offsets: dict[Label, Count] = Field(
+        description="Next offset per input topic at which the tick applies",
+        examples=[{"order": 18_122, "contact": 940}],
+    )

@@ -1,0 +1,88 @@
+"""The catalogue of metrics: name, kind, labels, unit and meaning, each said once.
+
+Names are ``cx_<room or part>_<thing>_<unit or total>``. Labels are the room, the topic's noun, the partition and the
+outcome: closed, small sets. A customer, an address or a text never becomes a label. ``docs/metrics.md`` is made from
+this file; a test compares the catalogue with what a worker really exports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. ``origin`` is the process that exports it; metrics of others are named because we alert on them."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    unit: str
+    meaning: str
+    origin: Literal["worker", "kafka_exporter"] = "worker"
+
+
+OUTCOMES: dict[str, str] = {
+    "accepted": "read, valid and folded into the state (or written by the store)",
+    "heartbeats": "heartbeats of sources",
+    "dead": "broke the contract: in the dead letters, with their bytes",
+    "quarantined": "claimed to be from the future: in the dead letters, moved no watermark",
+    "rekeyed": "lay on the wrong partition for their key and were written again to the right one",
+    "skipped": "read a second time after a restart and left out",
+}
+"""Values of the label ``outcome`` of ``cx_runtime_records_total``.
+
+Late events and duplicates are counted per source and bin in the topic ``source_count``, because they are findings
+about a source and have to survive restarts.
+"""
+
+_PER_PARTITION = ("room", "topic", "partition")
+
+METRICS: tuple[Metric, ...] = (
+    Metric("cx_runtime_records_total", "counter", ("room", "topic", "outcome"), "records",
+           "Records read, by what became of them"),
+    Metric("cx_runtime_unknown_fields_total", "counter", ("room", "topic"), "fields",
+           "Fields that the contract does not know"),
+    Metric("cx_runtime_flush_seconds", "histogram", ("room",), "seconds", "Duration of a flush of one room"),
+    Metric("cx_runtime_written_total", "counter", ("room",), "records", "Records written by flushes"),
+    Metric("cx_runtime_lag_records", "gauge", _PER_PARTITION, "records", "Offsets between position and end"),
+    Metric("cx_runtime_newest_event_ms", "gauge", _PER_PARTITION, "ms since 1970 UTC",
+           "Newest event time seen, ms since 1970 UTC"),
+    Metric("cx_runtime_ready", "gauge", ("room",), "0 or 1", "1 if assigned, recovered and committing"),
+    Metric("cx_runtime_degraded", "gauge", ("room",), "0 or 1",
+           "1 during a run of dead letters from several emitters: page"),
+    Metric("cx_runtime_recovery_seconds", "gauge", ("room",), "seconds", "Duration of the last recovery"),
+    Metric("cx_runtime_tasks", "gauge", ("room",), "partitions", "Partitions owned"),
+    Metric("cx_runtime_refetched_total", "counter", ("room",), "batches",
+           "Batches refused because one before them was missing"),
+    Metric("cx_runtime_expired_total", "counter", ("room", "topic"), "offsets",
+           "Offsets that retention deleted before they were read"),
+    Metric("cx_runtime_sink_retries_total", "counter", ("room",), "writes", "Writes a sink was offered again"),
+    Metric("cx_runtime_offset_commits_total", "counter", ("room", "outcome"), "commits", "Commits of group offsets"),
+    Metric("kafka_consumergroup_lag", "gauge", ("consumergroup", "topic", "partition"), "records",
+           "Offsets between a group's committed position and the end; group offsets are committed for this only",
+           "kafka_exporter"),
+)
+"""Every metric, in the order of the documentation."""
+
+
+def page() -> str:
+    """Return ``docs/metrics.md``."""
+    lines = [
+        "# Metrics",
+        "",
+        "Made from `schemas/metrics.py` by `cxwatch schemas metrics`; do not edit. A worker serves them on loopback at",
+        "`/metrics` in Prometheus' text format. Labels never hold a customer, an address or a text.",
+        "",
+        "| metric | kind | labels | unit | meaning | from |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.unit} | {metric.meaning} | "
+        f"{metric.origin} |"
+        for metric in METRICS
+    ]
+    lines += ["", "Values of `outcome` in `cx_runtime_records_total`:", "", "| outcome | records that |", "|---|---|"]
+    lines += [f"| {outcome} | {meaning} |" for outcome, meaning in OUTCOMES.items()]
+    return "\n".join([*lines, ""])

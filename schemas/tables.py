@@ -1,0 +1,365 @@
+"""The catalogue of ClickHouse tables: name, columns with unit and meaning, key, version, retention, each said once.
+
+The migrations in ``schemas/ddl`` create what is listed here (a test compares both on a real server) and the sink
+inserts by this column order. Every findings table holds absolute rows: the row with the highest ``version`` column
+replaces the others of the same key. Retention counts from ``ingest_time``, a column the server fills, never from
+event time, so that replayed history is kept. Views (``<noun>_latest`` and the others) are listed in ``VIEWS``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TIME = "DateTime64(3, 'UTC')"
+TIME_OR_NULL = f"Nullable({TIME})"
+WORD = "LowCardinality(String)"
+TEXT = "String"
+COUNT = "UInt32"
+BIG = "UInt64"
+CENTS = "Int64"
+REAL = "Float64"
+FLAG = "Bool"
+NAMES = "Array(LowCardinality(String))"
+VALUES = "Array(String)"
+PAIRS = "Map(LowCardinality(String), String)"
+
+INGEST_TIME = "ingest_time"
+"""Column of every table that the server fills; the only one retention reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: ClickHouse type, unit (empty if it has none) and meaning."""
+
+    name: str
+    type: str
+    meaning: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table. ``key`` is the sorting key; the highest ``version`` of a key wins ("": copies are equal)."""
+
+    name: str
+    noun: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    version: str
+    retention_days: int
+    meaning: str
+    kind: Literal["findings", "rollup", "raw", "reference"] = "findings"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns in the order in which the sink inserts them."""
+        return tuple(column.name for column in self.columns)
+
+
+VER = Column("ver", BIG, "incarnation << 40 | flush number of the room that made the finding; the highest wins")
+ISSUE_ID = Column("issue_id", TEXT, "Stable id of the issue")
+ROOT_ID = Column("root_id", TEXT, "Id of the issue's first onset")
+CUSTOMER = Column("customer_id", TEXT, "Opaque customer token")
+LINE = Column("line", WORD, "Service line")
+FAMILY = Column("family", WORD, "app, payment, delivery or contact")
+PARTITION = Column("partition", COUNT, "Customer partition the row comes from")
+AFFECTED = Column("affected", COUNT, "Distinct customers hit", "customers")
+CONTACTED = Column("contacted", COUNT, "Of these, how many have contacted the company", "customers")
+SILENT = Column("silent", COUNT, "Of these, how many have not", "customers")
+CURRENCY = Column("currency", WORD, "ISO 4217 code of the money columns")
+AT_RISK = Column("at_risk_cents", CENTS, "Margin expected to be lost", "cents")
+PER_MINUTE = Column("per_minute_cents", CENTS, "Cost of one more minute of inaction", "cents/min")
+BIN = Column("bin", TIME, "Start of the half-open bin", "ms UTC")
+WIDTH = Column("width_ms", COUNT, "Width of the bin", "ms")
+TOPIC = Column("topic", WORD, "Noun of the topic")
+SOURCE = Column("source", WORD, "Producer")
+
+_RAW_TAIL = (
+    Column("topic", WORD, "Noun of the topic"),
+    Column("partition", COUNT, "Partition in Kafka"),
+    Column("offset", BIG, "Offset in Kafka"),
+)
+_RAW_HEAD = (
+    Column("product", WORD, "Service line"),
+    Column("event_time", TIME, "When it happened", "ms UTC"),
+    Column("event_id", TEXT, "Producer's id of the event"),
+    CUSTOMER,
+    SOURCE,
+)
+
+
+def _raw(noun: str, columns: tuple[Column, ...], meaning: str) -> Table:
+    key = ("product", "event_time", "topic", "partition", "offset")
+    return Table(f"{noun}_raw", noun, (*_RAW_HEAD, *columns, *_RAW_TAIL), key, "", 30, meaning, kind="raw")
+
+
+TABLES: tuple[Table, ...] = (
+    Table("cohort_count", "cohort_count", (
+        LINE, FAMILY, BIN, WIDTH, PARTITION,
+        Column("attributes", NAMES, "Names of the leaf's attributes"),
+        Column("values", VALUES, "Their values, in the same order"),
+        Column("exposed", COUNT, "Distinct customers who could have failed in the bin", "customers"),
+        Column("failed", COUNT, "Distinct customers who failed in the bin", "customers"),
+        Column("closed", FLAG, "The watermark has passed the bin: the counts are final"),
+        VER,
+    ), ("line", "family", "width_ms", "bin", "partition", "values"), "ver", 90,
+       "One row per leaf cohort, bin and source partition"),
+    Table("source_count", "source_count", (
+        TOPIC, SOURCE, BIN, WIDTH, PARTITION,
+        Column("events", COUNT, "Accepted events", "events"),
+        Column("late", COUNT, "Of these, how many came behind the disorder bound", "events"),
+        Column("duplicates", COUNT, "Events seen before", "events"),
+        VER,
+    ), ("topic", "source", "bin", "partition"), "ver", 30,
+       "Events of one producer in one closed bin from one partition; a bin without events has no row"),
+    Table("episode", "episode", (
+        LINE, FAMILY,
+        Column("window", TIME, "Start of the aligned one-hour window", "ms UTC"),
+        CUSTOMER,
+        Column("attributes", NAMES, "Names of the leaves' attributes"),
+        Column("leaves", "Array(Array(String))", "Values of the failed leaves, earliest first"),
+        Column("first_failed_at", TIME, "First failure", "ms UTC"),
+        Column("last_failed_at", TIME, "Last failure", "ms UTC"),
+        Column("failures", COUNT, "Distinct failure events", "events"),
+        Column("evidence", VALUES, "Up to 5 event ids, earliest first"),
+        Column("amount_cents", CENTS, "Largest amount of the orders that failed", "cents"),
+        Column("contacted_at", TIME_OR_NULL, "Earliest contact about it", "ms UTC"),
+        Column("contacts", COUNT, "Distinct contacts about it", "contacts"),
+        VER,
+    ), ("line", "family", "window", "customer_id"), "ver", 90, "One customer's connected evidence in one hour"),
+    Table("issue", "issue", (
+        ISSUE_ID, ROOT_ID,
+        Column("onset", COUNT, "Onset number; 2 and more are regressions"),
+        LINE, FAMILY,
+        Column("state", WORD, "suspected, open, escalating, recovering, resolved or regressed"),
+        Column("title", TEXT, "What is wrong, in plain words"),
+        Column("cause", PAIRS, "Attribute = value pairs of the simplest honest explanation"),
+        Column("risk_ratio", REAL, "Failure rate inside the cause divided by outside, shrunk", "ratio"),
+        Column("risk_ratio_low", REAL, "Lower end of its 95 % interval", "ratio"),
+        Column("risk_ratio_high", REAL, "Upper end of its 95 % interval", "ratio"),
+        Column("support", REAL, "Share of the excess failures inside the cause", "0-1"),
+        Column("exposed", COUNT, "Customers inside the cause who could have failed", "customers"),
+        Column("failed", COUNT, "Customers inside the cause who failed", "customers"),
+        Column("changes", VALUES, "Ids of changes that may have caused it"),
+        Column("opened_at", TIME, "Estimated onset", "ms UTC"),
+        Column("detected_at", TIME, "End of the alarming bin", "ms UTC"),
+        Column("updated_at", TIME, "End of the bin of this revision", "ms UTC"),
+        Column("resolved_at", TIME_OR_NULL, "When it was over", "ms UTC"),
+        Column("scale_ms", BIG, "Scale of the detector that alarmed", "ms"),
+        Column("expected", REAL, "Expected failures since onset", "customers"),
+        Column("observed", REAL, "Observed failures since onset", "customers"),
+        Column("ratio_low", REAL, "5 % quantile of the shrunk rate ratio", "ratio"),
+        Column("provisional", FLAG, "Less than two reference weeks were known"),
+        VER,
+    ), ("issue_id",), "ver", 400, "Something fails more than it should"),
+    Table("issue_1m", "issue", (
+        ISSUE_ID,
+        Column("minute", TIME, "Start of the minute of the revision", "ms UTC"),
+        Column("state", WORD, "State at the end of the minute"),
+        Column("expected", REAL, "Expected failures since onset", "customers"),
+        Column("observed", REAL, "Observed failures since onset", "customers"),
+        VER,
+    ), ("issue_id", "minute"), "ver", 400,
+       "The last revision of each issue in each minute of event time", kind="rollup"),
+    Table("affected", "affected", (
+        ISSUE_ID, ROOT_ID, CUSTOMER, LINE, FAMILY,
+        Column("known_at", TIME, "max(issue detected, customer's first failure)", "ms UTC"),
+        Column("first_failed_at", TIME, "First failure", "ms UTC"),
+        Column("last_failed_at", TIME, "Last failure", "ms UTC"),
+        Column("contacted_at", TIME_OR_NULL, "First contact about it", "ms UTC"),
+        Column("amount_cents", CENTS, "Largest order amount at stake", "cents"),
+        Column("value_cents", "Nullable(Int64)", "Margin over 12 months, if the profile is known", "cents"),
+        VER,
+    ), ("issue_id", "customer_id"), "ver", 400, "One customer hit by one issue"),
+    Table("affected_count", "affected_count", (
+        ISSUE_ID, PARTITION, LINE, FAMILY,
+        Column("open", FLAG, "The issue is not resolved"),
+        AFFECTED, CONTACTED, SILENT,
+        Column("recent", COUNT, "Hit in the 15 minutes before as_of", "customers"),
+        Column("value_cents", CENTS, "Sum of the known 12-month margins", "cents"),
+        Column("valued", COUNT, "How many of the affected have a known margin", "customers"),
+        Column("amount_cents", CENTS, "Sum of order amounts at stake", "cents"),
+        Column("as_of", TIME, "Last change or failure seen", "ms UTC"),
+        VER,
+    ), ("issue_id", "partition"), "ver", 400, "Customers of one source partition hit by one issue"),
+    Table("impact", "impact", (
+        ISSUE_ID, LINE, FAMILY, AFFECTED, CONTACTED, SILENT, AT_RISK,
+        Column("at_risk_low_cents", CENTS, "Lower end of its range", "cents"),
+        Column("at_risk_high_cents", CENTS, "Upper end of its range", "cents"),
+        PER_MINUTE,
+        Column("service_cents", CENTS, "Cost of handling the contacts", "cents"),
+        CURRENCY,
+        Column("assumption_names", NAMES, "Parameters behind the money"),
+        Column("assumption_values", "Array(Float64)", "Their values, in the same order"),
+        Column("assumption_units", NAMES, "Their units"),
+        Column("assumption_sources", VALUES, "Where they come from"),
+        Column("assumption_assumed", "Array(Bool)", "True for a default, false if measured or configured"),
+        Column("as_of", TIME, "Event time of the figures", "ms UTC"),
+        VER,
+    ), ("issue_id",), "ver", 400, "What an issue costs"),
+    Table("impact_1m", "impact", (
+        ISSUE_ID,
+        Column("minute", TIME, "Start of the minute of the figures", "ms UTC"),
+        AFFECTED, CONTACTED, SILENT, AT_RISK, PER_MINUTE, CURRENCY, VER,
+    ), ("issue_id", "minute"), "ver", 400,
+       "The last figures of each issue in each minute of event time", kind="rollup"),
+    Table("outreach", "outreach", (
+        Column("outreach_id", TEXT, "Natural key: root issue, customer, stage"),
+        ISSUE_ID, ROOT_ID, CUSTOMER,
+        Column("stage", WORD, "notice or all_clear"),
+        Column("decision", WORD, "send, hold, refuse or hold_out"),
+        Column("reason", WORD, "Why"),
+        Column("channel", WORD, "Channel, empty if none was chosen"),
+        Column("language", WORD, "BCP 47 language"),
+        Column("template", WORD, "Template name and version"),
+        Column("decided_at", TIME, "When it was decided", "ms UTC"),
+        Column("not_before", TIME, "Earliest time to send", "ms UTC"),
+        Column("deadline", TIME, "Useless after this time", "ms UTC"),
+        VER,
+    ), ("outreach_id",), "ver", 400, "A decision about one customer and one issue; never an address"),
+    Table("delivery", "delivery", (
+        Column("outreach_id", TEXT, "Natural key: root issue, customer, stage"),
+        ISSUE_ID, CUSTOMER,
+        Column("stage", WORD, "notice or all_clear"),
+        Column("channel", WORD, "Channel"),
+        Column("outcome", WORD, "claimed, delivered, failed, expired, suppressed or unknown"),
+        Column("reason", WORD, "Why, if it was not delivered"),
+        Column("attempts", COUNT, "Attempts to send", "attempts"),
+        Column("claimed_at", TIME, "When the sender claimed it", "ms UTC"),
+        Column("done_at", TIME_OR_NULL, "When the outcome was known", "ms UTC"),
+        VER,
+    ), ("outreach_id",), "ver", 400, "What became of one decision to send"),
+    Table("late", "late", (
+        TOPIC,
+        Column("partition", COUNT, "Partition of the late event"),
+        Column("offset", BIG, "Offset of the late event"),
+        SOURCE,
+        Column("event_time", TIME, "When it happened", "ms UTC"),
+        Column("watermark", TIME, "Watermark it came behind", "ms UTC"),
+        VER,
+    ), ("topic", "partition", "offset"), "ver", 90,
+       "An event older than the allowed lateness: kept apart, changes nothing"),
+    Table("dead_letter", "dead_letter", (
+        TOPIC,
+        Column("partition", COUNT, "Partition of the rejected message"),
+        Column("offset", BIG, "Offset of the rejected message"),
+        Column("reason", WORD, "Class of the defect"),
+        Column("field", WORD, "Field that is wrong, dotted"),
+        Column("rule", WORD, "What was expected"),
+        Column("value_class", WORD, "JSON type seen, never the value"),
+        Column("rejected_at", TIME, "When the broker stored the dead letter", "ms UTC"),
+        VER,
+    ), ("topic", "partition", "offset"), "ver", 90,
+       "Why a message was rejected; its bytes stay in the dead-letter topic"),
+    Table("watermark", "watermark", (
+        TOPIC, PARTITION,
+        Column("partitions", COUNT, "Number of source partitions, 0 if the record does not say"),
+        Column("through", TIME, "Every later record is at or after this event time", "ms UTC"),
+        VER,
+    ), ("topic", "partition"), "ver", 400, "Progress of each writer; on cohort_count: all bins before it are closed"),
+    Table("tick", "tick", (
+        Column("room", WORD, "Room that passed an idle input"),
+        PARTITION,
+        Column("event_time", TIME, "Event time of the tick", "ms UTC"),
+        Column("offsets", "Map(LowCardinality(String), UInt64)", "Next offset per input topic where it applies"),
+        VER,
+    ), ("room", "partition", "event_time"), "ver", 90, "An idle input was passed"),
+    Table("customer", "customer", (
+        CUSTOMER,
+        Column("updated_at", TIME, "When the profile changed; the newest wins", "ms UTC"),
+        Column("segment", WORD, "Segment"),
+        Column("value_cents", CENTS, "Margin over 12 months", "cents"),
+        Column("language", WORD, "BCP 47 language"),
+        Column("time_zone", WORD, "IANA zone"),
+        Column("opted_out", FLAG, "Revoked everything"),
+    ), ("customer_id",), "updated_at", 400,
+       "Profile of one customer, without consents and addresses", kind="reference"),
+    Table("change", "change", (
+        Column("change_id", TEXT, "Id"),
+        Column("changed_at", TIME, "When it took effect", "ms UTC"),
+        Column("change_kind", WORD, "release, price, promotion, campaign, outage or other"),
+        Column("product", WORD, "Service line, empty = all"),
+        Column("attributes", PAIRS, "What it touches"),
+        Column("title", TEXT, "Short name"),
+        Column("offset", BIG, "Offset in Kafka; the highest wins"),
+    ), ("change_id",), "offset", 400, "Something the company changed", kind="reference"),
+    Table("command", "command", (
+        Column("command_id", TEXT, "Id"),
+        Column("issued_at", TIME, "When it was given", "ms UTC"),
+        Column("action", WORD, "approve, mute, unmute, resolve, stop or resume"),
+        Column("issue_id", TEXT, "Issue, empty for stop and resume"),
+        Column("actor", WORD, "Role or token of who ordered it"),
+    ), ("command_id",), "", 400, "An operator's order, without its free-text reason", kind="reference"),
+    _raw(
+        "telemetry",
+        (
+            Column("component", WORD, "Part of the product"),
+            Column("app_version", WORD, "Release"),
+            Column("platform", WORD, "Operating platform"),
+            Column("region", WORD, "Country or sales region"),
+            Column("device_model", WORD, "Device family or model"),
+            Column("firmware", WORD, "Device firmware"),
+            Column("event_name", WORD, "What happened"),
+            Column("outcome", WORD, "ok, failed or abandoned"),
+            Column("error_code", WORD, "Code of the failure, empty if none"),
+            Column("latency_ms", "Nullable(Float64)", "Duration", "ms"),
+            Column("session_id", TEXT, "Session"),
+            Column("journey_stage", WORD, "Stage of the customer journey"),
+        ),
+        "Copy of the telemetry topic, declared columns only",
+    ),
+    _raw(
+        "order",
+        (
+            Column("order_id", TEXT, "Order id"),
+            Column("status", WORD, "Status reached"),
+            Column("sku", TEXT, "Line item or item group"),
+            Column("amount_cents", CENTS, "Order value", "cents"),
+            CURRENCY,
+            Column("payment_provider", WORD, "Payment provider"),
+            Column("payment_method", WORD, "Payment method"),
+            Column("carrier", WORD, "Carrier"),
+            Column("warehouse", WORD, "Warehouse or depot"),
+            Column("region", WORD, "Country or sales region"),
+            Column("promised_at", TIME_OR_NULL, "Promised completion", "ms UTC"),
+            Column("cancelled_by", WORD, "customer, company or empty"),
+            Column("error_code", WORD, "Code of the failure, empty if none"),
+        ),
+        "Copy of the order topic, declared columns only",
+    ),
+    _raw(
+        "contact",
+        (
+            Column("contact_id", TEXT, "Contact or case id"),
+            Column("status", WORD, "Status reached"),
+            Column("channel", WORD, "Channel"),
+            Column("mode", WORD, "human or automatic"),
+            Column("reason", WORD, "Reason code"),
+            Column("language", WORD, "BCP 47 language"),
+            Column("region", WORD, "Country or sales region"),
+            Column("order_id", TEXT, "Order it is about, empty if none"),
+            Column("wait_ms", "Nullable(Float64)", "Wait before an answer", "ms"),
+            Column("handle_ms", "Nullable(Float64)", "Handling time", "ms"),
+            Column("csat", "Nullable(UInt8)", "Satisfaction", "1-5"),
+            Column("effort", "Nullable(UInt8)", "Effort", "1-7"),
+        ),
+        "Copy of the contact topic, declared columns only, never its text",
+    ),
+)
+"""Every table, in the order of the line."""
+
+BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
+
+VIEWS: dict[str, str] = {
+    **{f"{name}_latest": f"Newest row per key of {name}" for name in (
+        "cohort_count", "source_count", "episode", "issue", "affected", "affected_count", "impact", "outreach",
+        "delivery", "dead_letter",
+    )},
+    "event_clock": "One row: now (newest event time known) and closed_through (all bins before it are closed)",
+    "issue_overview": "One row per issue: what, cause, since, affected, contacted, silent, money",
+    "notice_latest": "One row per outreach decision with what became of it: sent, pending, failed, held, refused, ...",
+    "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
+    "source_gap": "Stretches of the last 7 days in which a producer gave no data",
+}
+"""Every view and its meaning; the boards and the operator's commands read these."""

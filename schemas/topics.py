@@ -1,0 +1,95 @@
+"""The catalogue of topics: name, records, key, partitioning, time bounds and retention, each said once.
+
+Retention counts from ingest: broker timestamps are append time on every topic, so replayed history is not deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas import events, findings
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+DLQ_HEADROOM_BYTES = 64 * 1024
+MAX_EVENT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. ``noun`` names the record everywhere; the wire name is ``cx.<noun>.v<major>``."""
+
+    noun: str
+    records: tuple[type[events.Record], ...]
+    key: str
+    partitioning: Literal["customer", "one"]
+    """customer: as many partitions as the setting says, co-partitioned; one: a single partition."""
+    broadcast: bool = False
+    """True if every record is written once per partition with explicit partition."""
+    disorder_ms: int = 0
+    """Disorder bound for detection: how far behind the newest event of its partition an event may arrive."""
+    lateness_ms: int = 0
+    """Allowed lateness = dedup horizon; older events go to the late topic and change nothing."""
+    retention_ms: int = 7 * DAY_MS
+    compacted: bool = False
+    dead_letters: bool = False
+    max_bytes: int = MAX_EVENT_BYTES
+    major: int = 1
+
+    @property
+    def name(self) -> str:
+        """Wire name without the deployment's prefix."""
+        return f"cx.{self.noun}.v{self.major}"
+
+    @property
+    def dlq(self) -> str:
+        """Wire name of its dead-letter topic."""
+        return f"{self.name}.dlq"
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic("telemetry", (events.Telemetry, events.Heartbeat), "customer_id", "customer",
+          disorder_ms=10_000, lateness_ms=10 * MINUTE_MS, dead_letters=True),
+    Topic("order", (events.Order, events.Heartbeat), "customer_id", "customer",
+          disorder_ms=10_000, lateness_ms=DAY_MS, dead_letters=True),
+    Topic("contact", (events.Contact, events.Heartbeat), "customer_id", "customer",
+          disorder_ms=10_000, lateness_ms=DAY_MS, dead_letters=True),
+    Topic("customer", (events.Customer,), "customer_id", "customer", compacted=True, dead_letters=True),
+    Topic("change", (events.Change,), "change_id", "one", dead_letters=True, retention_ms=90 * DAY_MS),
+    Topic("command", (events.Command,), "command_id", "customer", broadcast=True, dead_letters=True,
+          retention_ms=90 * DAY_MS),
+    Topic("control", (events.Command,), "command_id", "one", dead_letters=True, retention_ms=90 * DAY_MS),
+    Topic("cohort_count", (findings.CohortCount, findings.BinClosed), "line", "one", dead_letters=True),
+    Topic("source_count", (findings.SourceCount,), "source", "customer", dead_letters=True),
+    Topic("episode", (findings.Episode, findings.Watermark), "customer_id", "customer", dead_letters=True),
+    Topic("issue", (findings.Issue, findings.Watermark), "issue_id", "customer", broadcast=True, dead_letters=True,
+          retention_ms=90 * DAY_MS),
+    Topic("affected", (findings.Affected, findings.Watermark), "customer_id", "customer", dead_letters=True,
+          retention_ms=90 * DAY_MS),
+    Topic("affected_count", (findings.AffectedCount,), "issue_id", "one", dead_letters=True),
+    Topic("impact", (findings.Impact,), "issue_id", "one", dead_letters=True, retention_ms=90 * DAY_MS),
+    Topic("outreach", (findings.Outreach, findings.Watermark), "customer_id", "customer", dead_letters=True,
+          retention_ms=90 * DAY_MS),
+    Topic("delivery", (findings.Delivery,), "customer_id", "customer", dead_letters=True, retention_ms=90 * DAY_MS),
+    Topic("late", (findings.Late,), "source", "customer", retention_ms=30 * DAY_MS),
+    Topic("tick", (findings.Tick,), "room", "customer", retention_ms=90 * DAY_MS),
+)
+"""Every topic of the line, in the order in which an event passes it."""
+
+BY_NOUN: dict[str, Topic] = {topic.noun: topic for topic in TOPICS}
+
+ROOM_INPUTS: dict[str, tuple[str, ...]] = {
+    "join": ("telemetry", "order", "contact"),
+    "detect": ("cohort_count", "change", "control"),
+    "match": ("episode", "customer", "issue"),
+    "impact": ("affected_count",),
+    "outreach": ("affected", "customer", "command", "issue"),
+}
+"""Topics each stateful room reads. join, match and outreach have a task per customer partition; detect, impact one."""
+
+
+def state_topic(room: str) -> str:
+    """Wire name (without prefix) of a room's compacted state topic."""
+    return f"cx.{room}.state.v1"
