@@ -1,0 +1,7 @@
+"""What makes Faust a batch engine that loses nothing: transport, tasks, state topics, transactional flush, recovery.
+
+Read in this order: ``batch`` (what a fetch becomes), ``task`` (the pure heart), ``state`` (what a flush leaves behind),
+``writer`` (one transaction), ``recovery``, ``transport`` (Faust and aiokafka), ``application`` (the shell of a room),
+``sink`` (rooms without state), ``memory`` (the whole line without Kafka). The ONLY place that touches private parts of
+Faust or aiokafka; ``overrides`` lists each of them.
+"""

@@ -1,0 +1,242 @@
+"""A pure room under Kafka: one task and one transactional producer per partition.
+
+On assignment, for every partition: ``init_transactions`` (from now on nobody else can commit under this id), read the
+state topic to its end, load the state, seek every input to the stored vector (the beginning where the vector has no
+entry). At every flush, for every task that was fed: one transaction with derived messages, dead letters, re-keyed
+records, ticks, state changes and the vector; then, for lag only, group offsets. On revocation and on SIGTERM: the same
+flush, then close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from schemas.codec import HOT
+from schemas.errors import ConfigError
+from schemas.topics import BY_NOUN, state_topic
+from streams.runtime.batch import RawBatch
+from streams.runtime.exits import KafkaFailed
+from streams.runtime.lead import ahead
+from streams.runtime.recovery import StateReader
+from streams.runtime.room import Room
+from streams.runtime.shell import Context, Shell
+from streams.runtime.silence import Silence
+from streams.runtime.task import PartitionTask, RangeLost, Transaction
+from streams.runtime.writer import TransactionWriter
+
+log = logging.getLogger("cx.room")
+S = TypeVar("S")
+
+MAX_UNFLUSHED_BYTES = 64 * 1024 * 1024
+"""A task that was fed this much since its last flush flushes before it reads on."""
+
+
+class StageShell(Shell, Generic[S]):
+    """One pure room."""
+
+    def __init__(self, room: Room[S], context: Context) -> None:
+        """Nothing is connected yet."""
+        self.room = room
+        self.tasks: dict[int, PartitionTask[S]] = {}
+        self._writers: dict[int, TransactionWriter] = {}
+        self._silences: dict[int, Silence] = {}
+        self._ahead: set[TP] = set()
+        self._durable: dict[TP, int] = {}
+        self._shown: dict[TP, int] = {}
+        self._flushing = asyncio.Lock()
+        super().__init__(room.name, room.inputs, context)
+
+    def positions(self) -> Mapping[TP, int]:
+        """The tasks' positions."""
+        return {
+            self.tp(noun, partition): offset
+            for partition, task in self.tasks.items()
+            for noun, offset in task.positions.items()
+        }
+
+    def waiting(self) -> set[TP]:
+        """Topic partitions that run ahead."""
+        return self._ahead
+
+    async def flush(self) -> None:
+        """One transaction per task that was fed, all at the same time; then group offsets."""
+        async with self._flushing:
+            started = time.monotonic()
+            transactions = []
+            for task in self.tasks.values():
+                transaction = await self._collect(task)
+                if transaction is not None:
+                    transactions.append(transaction)
+            if transactions:
+                self.status.dirty_since = self.status.dirty_since or started
+                await asyncio.gather(*(self._writers[one.partition].write(one) for one in transactions))
+                self._after(transactions, time.monotonic() - started)
+            self.status.dirty_since = None
+        offsets = self._committable()
+        self._shown.update(offsets)
+        await self.commit_offsets(offsets)
+
+    async def _collect(self, task: PartitionTask[S]) -> Transaction | None:
+        """A task's flush, letting the other rooms of the process go on between its steps."""
+        steps = task.flush_steps(time.time_ns() // 1_000_000)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                found: Transaction | None = done.value
+                return found
+            await asyncio.sleep(0)
+
+    def _after(self, transactions: list[Transaction], seconds: float) -> None:
+        """Metrics of a flush that is committed."""
+        metrics = self.context.metrics
+        metrics.flush.labels(self.name).observe(seconds)
+        metrics.written.labels(self.name).inc(sum(one.records for one in transactions))
+        for one in transactions:
+            for noun, offset in one.offsets.items():
+                self._durable[self.tp(noun, one.partition)] = offset
+            metrics.count(self.name, one.partition, self.tasks[one.partition].counts)
+        degraded = any(task.degraded for task in self.tasks.values())
+        if degraded and not metrics.degraded.labels(self.name)._value.get():
+            log.error(
+                "room %s: PAGE: %d or more dead letters in a row from several emitters; going on",
+                self.name,
+                self.context.rules.bad_run,
+            )
+        metrics.degraded.labels(self.name).set(int(degraded))
+
+    def _committable(self) -> dict[TP, int]:
+        """What the last transactions hold, and positions of tasks with nothing to flush (they passed markers only)."""
+        offsets, self._durable = self._durable, {}
+        for partition, task in self.tasks.items():
+            if not task.dirty:
+                offsets.update({self.tp(noun, partition): offset for noun, offset in task.positions.items()})
+        return {tp: offset for tp, offset in offsets.items() if self._shown.get(tp) != offset}
+
+    async def _open(self, held: Mapping[int, set[str]]) -> None:
+        """Fence, recover, position."""
+        count = self.room.task_count(self.context.partitions)
+        self.check_topics({noun: self._partitions_of(noun) for noun in self.room.inputs})
+        wrong = [partition for partition, nouns in held.items() if nouns != set(self.topics) or partition >= count]
+        if wrong:
+            raise ConfigError(f"room {self.name} was given parts of partitions {sorted(wrong)}: mixed versions?")
+        if not held:
+            return
+        context = self.context
+        self._writers = {
+            partition: TransactionWriter(context.bootstrap, context.prefix, self.name, partition) for partition in held
+        }
+        await asyncio.gather(*(writer.open() for writer in self._writers.values()))
+        self.status.moved()
+        reader = StateReader(
+            context.bootstrap, context.prefix + state_topic(self.name), context.stall_s, context.bulk, self.status.moved
+        )
+        for partition, recovered in (await reader.read(sorted(held))).items():
+            task = PartitionTask(self.room, partition, context.partitions, recovered, context.rules)
+            self.tasks[partition] = task
+            self._silences[partition] = Silence(context.idle_ms / 1_000)
+            self.status.moved()
+            await asyncio.sleep(0)
+        await self._place()
+
+    def _partitions_of(self, noun: str) -> int:
+        return self.context.partitions if BY_NOUN[noun].partitioning == "customer" else 1
+
+    async def _place(self) -> None:
+        """Decide where every input is read from: the vector, if the topic still has what it points at."""
+        tps = [self.tp(noun, partition) for partition in self.tasks for noun in self.room.inputs]
+        try:
+            first = await self.consumer.earliest_offsets(*tps)
+            last = await self.consumer.highwaters(*tps)
+        except KafkaError as error:
+            raise KafkaFailed(f"room {self.name}: no offsets ({type(error).__name__})") from error
+        for partition, task in self.tasks.items():
+            for noun in self.room.inputs:
+                tp = self.tp(noun, partition)
+                task.start_at(noun, self._place_one(task, noun, first[tp], last[tp]))
+
+    def _place_one(self, task: PartitionTask[Any], noun: str, first: int, last: int) -> int:
+        stored = task.positions.get(noun, first)
+        if stored > last:
+            raise ConfigError(
+                f"{self.topics[noun]} partition {task.partition} ends at {last}, the state of room {self.name} "
+                f"has read to {stored}: was the topic made anew? Start with a new CX_TOPIC_PREFIX, or restore the topic"
+            )
+        if stored < first:
+            log.error("%s/%d: retention deleted offsets %d to %d unread", noun, task.partition, stored, first)
+            self.context.metrics.expired.labels(self.name, noun).inc(first - stored)
+        return max(stored, first)
+
+    async def _close(self) -> None:
+        """A last flush, then let go."""
+        await self.flush()
+        await self.commit_offsets({}, now=True)
+        writers, self._writers = self._writers, {}
+        self.tasks, self._silences, self._ahead, self._shown = {}, {}, set(), {}
+        await asyncio.gather(*(writer.close() for writer in writers.values()))
+
+    async def _take(self, batch: RawBatch) -> int | None:
+        """Feed a task slice by slice, letting the other rooms of the process go on in between."""
+        task = self.tasks.get(batch.partition)
+        for part in batch.slices(self.context.rules.slice_events):
+            if task is None or not self._accepting or self.tasks.get(batch.partition) is not task:
+                return None
+            try:
+                task.feed(part)
+            except RangeLost as lost:
+                log.warning("room %s", lost)
+                return task.positions[batch.topic]
+            if task.dirty and self.status.dirty_since is None:
+                self.status.dirty_since = time.monotonic()
+            await asyncio.sleep(0)
+        if task is None or not self._accepting:
+            return None
+        if task.pending_bytes > MAX_UNFLUSHED_BYTES:
+            await self.flush()
+        if batch.topic in HOT:
+            self._hold_back(batch.partition)
+        return None
+
+    def _hold_back(self, partition: int) -> None:
+        """Pause topics of a partition that run ahead, resume those that no longer do."""
+        task = self.tasks[partition]
+        if len(task.newest) < 2 or self.context.max_lead_ms <= 0:
+            return
+        ends = self._ends_of(partition)
+        unread = [noun for noun, (position, end) in ends.items() if position < end]
+        wanted = {self.tp(noun, partition) for noun in ahead(task.newest, unread, self.context.max_lead_ms)}
+        current = {tp for tp in self._ahead if tp.partition == partition}
+        if wanted - current:
+            self.consumer.pause_partitions(wanted - current)
+        if current - wanted:
+            self.consumer.resume_partitions(current - wanted)
+        self._ahead = (self._ahead - current) | wanted
+
+    def _ends_of(self, partition: int) -> dict[str, tuple[int, int]]:
+        """Noun -> (position, end) of a partition's event topics; an end not yet known is far away."""
+        thread, task = self.consumer.thread, self.tasks[partition]
+        return {
+            noun: (task.positions[noun], 1 << 62 if (end := thread.end_of(self.tp(noun, partition))) is None else end)
+            for noun in self.room.inputs
+            if noun in HOT
+        }
+
+    async def _look(self) -> None:
+        """Once a second: ticks for silent topics, leads, metrics."""
+        await super()._look()
+        if not self._accepting:
+            return
+        for partition, task in self.tasks.items():
+            ends = self._ends_of(partition)
+            if ends:
+                task.idle(self._silences[partition].look(ends, time.monotonic()))
+                self._hold_back(partition)
+            for noun, reached in task.newest.items():
+                self.context.metrics.newest.labels(self.name, noun, str(partition)).set(reached)

@@ -1,0 +1,96 @@
+"""Dead letters: exact bytes and key of a bad message, why, and where it came from; and when a bad run is worth a page.
+
+Headers of a dead letter are those of the original plus ``dlq.*``: ``topic`` (wire name without prefix),
+``partition``, ``offset``, ``reason``, ``field``, ``rule``, ``value_class`` (JSON type seen, never the value),
+``version`` (of cxwatch), ``first_failed_at_ms`` (kept if the message was put back and failed again) and, for
+quarantined events, ``not_before_ms``. The value is not wrapped: a dead letter is its source plus these headers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from schemas.errors import MalformedEvent
+from streams.runtime.batch import Headers, RawBatch
+
+PREFIX = "dlq."
+FIRST_FAILED = "dlq.first_failed_at_ms"
+NOT_BEFORE = "dlq.not_before_ms"
+_SOURCE_HEADERS = ("ce_source", "source")
+_MAX_TEXT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One message that broke its contract."""
+
+    noun: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    error: MalformedEvent
+    not_before_ms: int | None = None
+    """Set for quarantined events: when to put it back."""
+
+    def written_headers(self, topic: str, build: str, now_ms: int) -> list[tuple[str, bytes | None]]:
+        """Original headers and ``dlq.*`` headers, ``now_ms`` being the time of the flush."""
+        kept = [(name, value) for name, value in self.headers if not name.startswith(PREFIX) or name == FIRST_FAILED]
+        added = {
+            "topic": topic,
+            "partition": str(self.partition),
+            "offset": str(self.offset),
+            "reason": self.error.reason,
+            "field": self.error.field[:_MAX_TEXT],
+            "rule": self.error.rule[:_MAX_TEXT],
+            "value_class": self.error.value_class[:_MAX_TEXT],
+            "version": build,
+        }
+        if not any(name == FIRST_FAILED for name, _ in kept):
+            added["first_failed_at_ms"] = str(now_ms)
+        if self.not_before_ms is not None:
+            added["not_before_ms"] = str(self.not_before_ms)
+        return kept + [(PREFIX + name, text.encode()) for name, text in added.items()]
+
+
+_SOURCE = re.compile(rb'"source"\s*:\s*"([^"\\]{1,128})"')
+
+
+def emitter(batch: RawBatch, index: int) -> bytes:
+    """Who sent a message, as well as that can be told of one that does not decode: source header, field or key."""
+    for name, value in batch.headers[index]:
+        if name in _SOURCE_HEADERS and value:
+            return value
+    found = _SOURCE.search(batch.values[index] or b"")
+    return found.group(1) if found else batch.keys[index] or b""
+
+
+@dataclass
+class BadRun:
+    """Counts dead letters in a row on one topic partition. A page is due at ``limit`` from at least two emitters.
+
+    It never stops the stream: a bad stretch must not blind the system.
+    """
+
+    limit: int = 100
+    length: int = 0
+    emitters: set[bytes] = field(default_factory=set)
+
+    def bad(self, sender: bytes) -> None:
+        """One more message failed."""
+        self.length += 1
+        if len(self.emitters) < 2:
+            self.emitters.add(sender)
+
+    def good(self) -> None:
+        """A message was accepted: the run is over."""
+        if self.length:
+            self.length = 0
+            self.emitters.clear()
+
+    @property
+    def degraded(self) -> bool:
+        """True while a page is due."""
+        return self.length >= self.limit and len(self.emitters) >= 2

@@ -1,0 +1,264 @@
+"""Every private part of Faust and aiokafka that the runtime overrides, replaces or reads: ``docs/overrides.md``.
+
+Both packages are pinned to exact versions. A test hashes the source of each part listed here (its tokens, so that
+comments and layout do not count) and fails when upstream changed it: then read the new source, decide whether our
+override still holds, and take over the new hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import io
+import textwrap
+import tokenize
+from dataclasses import dataclass
+from typing import Any
+
+PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
+"""Distribution -> version that the hashes below were taken from."""
+_LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One private part: where it is, what we do with it, why, what would break, and the hash of its source."""
+
+    part: str
+    """Dotted path: module, then qualified name."""
+    ours: str
+    """Where the runtime does it."""
+    why: str
+    risk: str
+    """low, medium or high: how likely a new version needs work here."""
+    sha: str
+    """First 16 hex digits of the SHA-256 of the part's tokens."""
+
+
+def source_hash(part: str) -> str:
+    """Hash of the source of a dotted path, without comments and layout."""
+    source = textwrap.dedent(inspect.getsource(_resolve(part)))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    text = "".join(token.string for token in tokens if token.type not in _LAYOUT)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _resolve(part: str) -> Any:
+    """Import the longest prefix that is a module, then walk the attributes."""
+    names = part.split(".")
+    for cut in range(len(names), 0, -1):
+        try:
+            module = importlib.import_module(".".join(names[:cut]))
+        except ModuleNotFoundError:
+            continue
+        found: Any = module
+        for name in names[cut:]:
+            found = inspect.getattr_static(found, name)
+            found = getattr(found, "__func__", found)
+        return found
+    raise ModuleNotFoundError(part)
+
+
+_CONSUMER = "faust.transport.consumer.Consumer"
+_DRIVER = "faust.transport.drivers.aiokafka"
+_FETCHER = "aiokafka.consumer.fetcher"
+
+OVERRIDES: tuple[Override, ...] = (
+    Override(
+        f"{_CONSUMER}.getmany",
+        "transport.BatchConsumer.getmany",
+        "one message per fetched topic partition instead of one per record",
+        "medium",
+        "56a65ac66e07fc38",
+    ),
+    Override(
+        f"{_CONSUMER}._wait_next_records",
+        "called by BatchConsumer.getmany",
+        "waits while the flow stands, then asks the thread",
+        "low",
+        "c34256c0fb330d3d",
+    ),
+    Override(
+        f"{_CONSUMER}._drain_messages",
+        "calls BatchConsumer.getmany",
+        "drops messages below its read offset, waits for the queue (our back-pressure)",
+        "medium",
+        "7a022457e53b9205",
+    ),
+    Override(
+        f"{_CONSUMER}.perform_seek",
+        "transport.BatchConsumer.perform_seek",
+        "positions come from the tasks' vectors, not from group offsets",
+        "low",
+        "4319e654018a29a2",
+    ),
+    Override(
+        f"{_CONSUMER}.on_partitions_revoked",
+        "transport.BatchConsumer.on_partitions_revoked",
+        "flush before Faust forgets and clears its queues",
+        "low",
+        "5aab41b2741dfcf9",
+    ),
+    Override(
+        f"{_CONSUMER}.on_buffer_full",
+        "transport.BatchConsumer.on_buffer_full",
+        "taking all partitions out of the fetch makes Faust sleep for a second",
+        "low",
+        "4a2332a63e8c068d",
+    ),
+    Override(
+        f"{_CONSUMER}.on_buffer_drop",
+        "transport.BatchConsumer.on_buffer_drop",
+        "see on_buffer_full",
+        "low",
+        "fb14fc302d933b40",
+    ),
+    Override(
+        f"{_CONSUMER}.ack",
+        "never reached: topics are declared with acks=False",
+        "keeps Faust's ack list, gap rule and offset commits out of the way",
+        "low",
+        "e0b34186f5f09176",
+    ),
+    Override(
+        f"{_DRIVER}.Consumer._new_consumer_thread",
+        "transport.BatchConsumer._new_consumer_thread",
+        "our thread class",
+        "low",
+        "0bc8e7de1009720e",
+    ),
+    Override(
+        f"{_DRIVER}.AIOKafkaConsumerThread._create_worker_consumer",
+        "transport.BatchThread._create_worker_consumer",
+        "fixed fetch wait of 1500 ms, read_uncommitted, round-robin assignor",
+        "medium",
+        "7a8d758b5001c9a3",
+    ),
+    Override(
+        f"{_DRIVER}.AIOKafkaConsumerThread._fetch_records",
+        "transport.BatchThread._fetch_records",
+        "joins what one fetch brought of a topic partition",
+        "medium",
+        "86a9aeddd3a977f1",
+    ),
+    Override(
+        f"{_DRIVER}.AIOKafkaConsumerThread._seek_wait",
+        "called by BatchConsumer.perform_seek",
+        "seeks in the consumer's thread and sets the read offsets",
+        "low",
+        "c8e9ff0b189bbb24",
+    ),
+    Override(
+        f"{_DRIVER}.AIOKafkaConsumerThread.verify_event_path",
+        "transport.BatchThread.verify_event_path",
+        "looks for acks that do not exist; our watchdog looks at positions",
+        "low",
+        "50dfba0c8f0389d3",
+    ),
+    Override(
+        f"{_DRIVER}.AIOKafkaConsumerThread.close",
+        "transport.BatchThread.close",
+        "closes half of the client from another thread",
+        "low",
+        "134c6d3d4c0f9f12",
+    ),
+    Override(
+        "faust.tables.recovery.Recovery._resume_streams",
+        "shell.Shell._on_assigned",
+        "sends on_rebalance_complete, then seeks, then resumes: where we recover",
+        "medium",
+        "86ef6292d32ff404",
+    ),
+    Override(
+        "faust.transport.conductor.ConductorCompiler.build",
+        "relied on",
+        "puts one event per message into the agent's bounded queue",
+        "low",
+        "9bcb7e1ffd11d0e7",
+    ),
+    Override(
+        "faust.serializers.schemas.Schema.compile",
+        "transport.BatchSchema.compile",
+        "hands the batch through undecoded",
+        "low",
+        "ec8b179861aea79a",
+    ),
+    Override(
+        f"{_FETCHER}.PartitionRecords",
+        "bulk._partition_records (replaces the module's name)",
+        "whole record batches instead of one object per record",
+        "high",
+        "1c19931a44b120c3",
+    ),
+    Override(
+        f"{_FETCHER}.FetchResult.getall",
+        "iterates what bulk gives",
+        "updates the position from next_fetch_offset",
+        "high",
+        "9669e7e2380f3442",
+    ),
+    Override(
+        f"{_FETCHER}.Fetcher._proc_fetch_request",
+        "calls the replaced PartitionRecords",
+        "its positional arguments",
+        "high",
+        "348beccf06b50e4b",
+    ),
+    Override(
+        "aiokafka.consumer.subscription_state.TopicPartitionState",
+        "transport.BatchThread.end_of",
+        "position, last stable offset and time of the newest fetch",
+        "medium",
+        "f10749048626e95e",
+    ),
+    Override(
+        "aiokafka.consumer.group_coordinator.GroupCoordinator._maybe_leave_group",
+        "transport.BatchThread.leave_on_stop",
+        "a static member never leaves, its partitions wait",
+        "low",
+        "5536fc8598ad9e3a",
+    ),
+    Override(
+        "aiokafka.producer.producer.AIOKafkaProducer.send_batch",
+        "writer.TransactionWriter._send",
+        "public, but waits for the batch before it: one batch of a partition at a time",
+        "low",
+        "40c43b5a5fcf8b3c",
+    ),
+    Override(
+        "aiokafka.producer.sender.SendProduceReqHandler._can_retry",
+        "writer.TransactionWriter.write",
+        "which produce errors are final",
+        "low",
+        "ca2c98f88b10a74f",
+    ),
+)
+
+
+def page() -> str:
+    """Return ``docs/overrides.md``."""
+    versions = ", ".join(f"{name} {version}" for name, version in PINNED.items())
+    lines = [
+        "# Private parts of Faust and aiokafka",
+        "",
+        "Made from `streams/runtime/overrides.py` by `python -m streams.runtime.overrides > docs/overrides.md`; do not",
+        f"edit. Hashes are of {versions}.",
+        "`tests/runtime/test_overrides.py` fails when a part changes, when a version is not the pinned one, and when",
+        "this page is not current. `CX_BULK_FETCH=false` does without the parts of `aiokafka.consumer.fetcher` (risk:",
+        "high) for 1.6 times the CPU; the same tests pass.",
+        "",
+        "| part | ours | why | risk | source |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| `{one.part}` | {one.ours} | {one.why} | {one.risk} | `{one.sha}` |" for one in OVERRIDES]
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    """Print the page."""
+    print(page(), end="")
+
+
+if __name__ == "__main__":
+    main()

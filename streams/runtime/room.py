@@ -1,0 +1,59 @@
+"""What a room is: its name, its inputs and what it does with them. Pure rooms and rooms that write to a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from schemas.topics import BY_NOUN
+from streams.core.stage import Stage
+from streams.runtime.batch import RawBatch
+
+S = TypeVar("S")
+DLQ_SUFFIX = ".dlq"
+
+
+async def _nothing() -> None:
+    """Close a sink that holds nothing."""
+
+
+@dataclass(frozen=True)
+class Room(Generic[S]):
+    """A pure room: the runtime makes it a Faust app, and a task of the in-memory driver."""
+
+    name: str
+    """For example ``join``; names the group ``cx.<name>``, the transactional ids and the state topic."""
+    inputs: tuple[str, ...]
+    """Nouns of the topics it reads; all have the same number of partitions."""
+    stage: Stage[S]
+    """The pure room."""
+    tasks: Literal["customer", "one"]
+    """One task per customer partition, or a single task."""
+
+    def task_count(self, partitions: int) -> int:
+        """How many tasks it has when there are ``partitions`` customer partitions."""
+        return partitions if self.tasks == "customer" else 1
+
+
+@dataclass(frozen=True)
+class SinkRoom:
+    """A room without state that writes whole batches somewhere: rows first, then its group offsets.
+
+    ``write`` must be repeatable (absolute rows with a version, or rows keyed by topic, partition, offset): after a
+    crash the same batches, cut elsewhere, come again. It raises ``SinkUnavailable`` if the sink is down; the same
+    batches are then offered again in place, and only this room waits. Any other exception ends the process.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    """Nouns, or ``<noun>.dlq`` for dead letters; their partition counts may differ."""
+    write: Callable[[list[RawBatch]], Awaitable[None]]
+    close: Callable[[], Awaitable[None]] = _nothing
+
+
+def wire_name(noun: str) -> str:
+    """Topic name (without the deployment's prefix) of a noun or of ``<noun>.dlq``."""
+    if noun.endswith(DLQ_SUFFIX):
+        return BY_NOUN[noun.removesuffix(DLQ_SUFFIX)].dlq
+    return BY_NOUN[noun].name

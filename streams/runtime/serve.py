@@ -1,0 +1,143 @@
+"""Runs rooms in one process until a signal: starts shells, watchdog and health endpoints, drains at the end.
+
+Each room has an app and a group of its own, so a room that waits holds up no other. Not ``faust.Worker``: it brings a
+web server, a console and signal handling that ends before our last flush.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import ConfigError
+from streams.metrics import Metrics
+from streams.runtime.application import StageShell
+from streams.runtime.exits import Die, ExitCode, Guard, die
+from streams.runtime.health import Health
+from streams.runtime.room import Room, SinkRoom
+from streams.runtime.shell import Context, Shell
+from streams.runtime.sink import SinkShell
+from streams.runtime.task import TaskRules
+from streams.runtime.watchdog import Watchdog
+from streams.settings import Settings
+
+log = logging.getLogger("cx.worker")
+
+DRAIN_S = 20.0
+STOP_S = 5.0
+BEAT_S = 1.0
+GC_THRESHOLDS = (50_000, 20, 100)
+"""Records live for one slice; the default thresholds look at them again and again (a quarter of the unpacking time)."""
+
+
+def context_of(settings: Settings, build: str, end: Die = die) -> Context:
+    """The shells' context. ``settings.kafka_bootstrap`` must name the brokers; raises ConfigError otherwise."""
+    if not settings.kafka_bootstrap:
+        raise ConfigError("CX_KAFKA_BOOTSTRAP names no broker; `cxwatch up` starts one")
+    rules = TaskRules(
+        slice_events=settings.slice_events,
+        max_event_bytes=settings.max_event_bytes,
+        quarantine_future=settings.future_events == "quarantine",
+        build=build,
+    )
+    return Context(
+        bootstrap=settings.kafka_bootstrap,
+        prefix=settings.topic_prefix,
+        partitions=settings.partitions,
+        instance=settings.instance,
+        folder=settings.state_dir / "faust" / settings.instance,
+        metrics=Metrics(),
+        end=end,
+        rules=rules,
+        flush_ms=settings.flush_ms,
+        idle_ms=settings.idle_ms,
+        max_lead_ms=settings.max_lead_ms,
+        stall_s=settings.stall_s,
+        session_timeout_ms=settings.session_timeout_ms,
+        fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        fetch_min_bytes=settings.fetch_min_bytes,
+        fetch_max_bytes=settings.fetch_max_bytes,
+        bulk=settings.bulk_fetch,
+    )
+
+
+def shell_of(room: Room[Any] | SinkRoom, context: Context) -> Shell:
+    """The shell that runs a room."""
+    return SinkShell(room, context) if isinstance(room, SinkRoom) else StageShell(room, context)
+
+
+def worker_file(settings: Settings) -> Path:
+    """Where a worker says its process id and address: ``worker-<instance>.json`` in the state folder."""
+    return settings.state_dir / f"worker-{settings.instance}.json"
+
+
+async def serve(settings: Settings, rooms: Sequence[Room[Any] | SinkRoom], context: Context) -> ExitCode:
+    """Run the rooms until SIGTERM or SIGINT; returns CLEAN. Anything else ends the process by ``context.end``."""
+    context.folder.mkdir(parents=True, exist_ok=True)
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    shells = [shell_of(room, context) for room in rooms]
+    statuses = [shell.status for shell in shells]
+    watchdog = Watchdog(statuses, context.stall_s, context.end)
+    health = Health(statuses, watchdog, context.metrics, settings.web_host, settings.web_port)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    url = await health.start()
+    file = worker_file(settings)
+    said = {"pid": os.getpid(), "url": url, "rooms": [room.name for room in rooms]}
+    half = file.with_suffix(".tmp")
+    half.write_text(json.dumps(said), encoding="utf-8")
+    half.replace(file)
+    log.info("worker %s: rooms %s, health on %s", settings.instance, [room.name for room in rooms], url)
+    watchdog.start()
+    beating = asyncio.create_task(_beat(shells, watchdog, context.end))
+    starting = [asyncio.create_task(shell.start()) for shell in shells]
+    await stopping.wait()
+    log.info("stopping: drain, flush, leave the groups")
+    await _drain(shells, starting, context)
+    watchdog.stop()
+    beating.cancel()
+    await _stop(shells)
+    await asyncio.gather(*(room.close() for room in rooms if isinstance(room, SinkRoom)))
+    await health.stop()
+    file.unlink(missing_ok=True)
+    return ExitCode.CLEAN
+
+
+async def _beat(shells: Sequence[Shell], watchdog: Watchdog, end: Die) -> None:
+    """Tell the watchdog that the loop is alive; a Faust service that crashed ends the process."""
+    while True:
+        watchdog.beat()
+        for shell in shells:
+            if shell.app.crashed:
+                reason = shell.app.crash_reason
+                kind = type(reason).__name__ if reason is not None else "no reason"
+                end(ExitCode.UNKNOWN, f"room {shell.name}: Faust's services crashed ({kind})")
+        await asyncio.sleep(BEAT_S)
+
+
+async def _drain(shells: Sequence[Shell], starting: Sequence[asyncio.Task[None]], context: Context) -> None:
+    """Flush everything within DRAIN_S, or end without it: what is not flushed is read again after the restart."""
+    with Guard(context.end, "drain"):
+        for start in starting:
+            start.cancel()
+        await asyncio.wait(starting)
+        try:
+            await asyncio.wait_for(asyncio.gather(*(shell.drain() for shell in shells)), DRAIN_S)
+        except TimeoutError:
+            context.end(ExitCode.STALLED, f"could not drain within {DRAIN_S:.0f} s; nothing is lost")
+
+
+async def _stop(shells: Sequence[Shell]) -> None:
+    """Stop Faust's services. Everything of ours is durable already, so a service that will not stop is left behind."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.gather(*(shell.stop() for shell in shells), return_exceptions=True), STOP_S)

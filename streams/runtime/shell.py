@@ -1,0 +1,286 @@
+"""What every room has under Kafka: a Faust app, its group, the life cycle of an assignment, and its sign of life.
+
+Life of an assignment: join -> ``_open`` (recover, decide positions) -> seek -> batches and flushes -> revocation or
+stop -> last flush -> ``_close``. Aiokafka rebalances eagerly: every rebalance revokes everything, and every assignment
+opens everything anew, so no state in memory ever outlives the assignment it belongs to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from schemas.errors import ConfigError
+from streams.metrics import Metrics
+from streams.runtime.batch import RawBatch
+from streams.runtime.exits import Die, Guard
+from streams.runtime.room import wire_name
+from streams.runtime.status import Status
+from streams.runtime.task import TaskRules
+from streams.runtime.transport import QUEUE_BATCHES, BatchConsumer, BatchSchema, BatchTransport, Reading, RoomApp
+
+log = logging.getLogger("cx.room")
+
+OFFSETS_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the shells of one worker share. Decided once at the edge."""
+
+    bootstrap: str
+    prefix: str
+    partitions: int
+    instance: str
+    folder: Path
+    """Where Faust may make its (empty) data folders."""
+    metrics: Metrics
+    end: Die
+    rules: TaskRules = field(default_factory=TaskRules)
+    flush_ms: int = 500
+    idle_ms: int = 0
+    max_lead_ms: int = 3_600_000
+    stall_s: float = 90.0
+    session_timeout_ms: int = 10_000
+    fetch_max_wait_ms: int = 50
+    fetch_min_bytes: int = 16_384
+    fetch_max_bytes: int = 6_291_456
+    bulk: bool = True
+
+
+class Shell(ABC):
+    """One room under Kafka."""
+
+    def __init__(self, name: str, inputs: Sequence[str], context: Context) -> None:
+        """Build the app; nothing is connected before :meth:`start`."""
+        self.name = name
+        self.context = context
+        self.status = Status(name)
+        self.nouns = {context.prefix + wire_name(noun): noun for noun in inputs}
+        self.topics = {noun: topic for topic, noun in self.nouns.items()}
+        self.reading = Reading(
+            group=f"{context.prefix}cx.{name}",
+            instance=context.instance,
+            nouns=self.nouns,
+            session_timeout_ms=context.session_timeout_ms,
+            fetch_max_wait_ms=context.fetch_max_wait_ms,
+            fetch_min_bytes=context.fetch_min_bytes,
+            fetch_max_bytes=context.fetch_max_bytes,
+            partition_bytes=min(1_048_576, context.fetch_max_bytes),
+            bulk=context.bulk,
+        )
+        self.app = self._build_app()
+        self._accepting = False
+        self._opening: asyncio.Task[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
+        self._offsets: dict[TP, int] = {}
+        self._offsets_at = 0.0
+
+    async def start(self) -> None:
+        """Join the group and start working; returns after the first assignment is open."""
+        with Guard(self.context.end, f"room {self.name}"):
+            self._loops = [
+                asyncio.create_task(self._repeat(self.context.flush_ms / 1_000, "flush", self.flush)),
+                asyncio.create_task(self._repeat(LOOK_EVERY_S, "look", self._look)),
+            ]
+            await self.app.start()
+
+    async def drain(self) -> None:
+        """Stop reading, flush, let go, and leave the group when the app stops."""
+        with Guard(self.context.end, f"draining room {self.name}"):
+            await self._let_go()
+            self.status.enter("draining")
+            if self.consumer.started:
+                self.consumer.thread.leave_on_stop()
+
+    async def stop(self) -> None:
+        """Stop the app; call after :meth:`drain`."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.app.stop()
+
+    async def before_revoke(self) -> None:
+        """Called by the consumer when a rebalance starts."""
+        with Guard(self.context.end, f"revocation in room {self.name}"):
+            await self._let_go()
+            if self.status.phase != "draining":
+                self.status.enter("joining")
+
+    @abstractmethod
+    def positions(self) -> Mapping[TP, int]:
+        """Where to read on, for every topic partition held."""
+
+    @abstractmethod
+    async def flush(self) -> None:
+        """Make everything durable that was read so far."""
+
+    @abstractmethod
+    async def _open(self, held: Mapping[int, set[str]]) -> None:
+        """Take over partitions: partition -> nouns."""
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Flush and let go of everything."""
+
+    @abstractmethod
+    async def _take(self, batch: RawBatch) -> int | None:
+        """Work on a batch; an offset to seek back to if the batch does not follow the one before."""
+
+    @property
+    def consumer(self) -> BatchConsumer:
+        """The room's consumer."""
+        found: Any = self.app.consumer
+        assert isinstance(found, BatchConsumer)
+        return found
+
+    def tp(self, noun: str, partition: int) -> TP:
+        """Topic partition of a noun."""
+        return TP(self.topics[noun], partition)
+
+    async def commit_offsets(self, offsets: Mapping[TP, int], now: bool = False) -> None:
+        """Commit group offsets, at most once a second. They show lag; failing to write them harms nothing."""
+        self._offsets.update(offsets)
+        if not self._offsets or not (now or time.monotonic() - self._offsets_at >= OFFSETS_EVERY_S):
+            return
+        chosen, self._offsets, self._offsets_at = self._offsets, {}, time.monotonic()
+        try:
+            await asyncio.wait_for(self.consumer.thread.commit_group(chosen), 5.0)
+            self.context.metrics.offset_commits.labels(self.name, "done").inc()
+        except (KafkaError, TimeoutError, AssertionError) as error:
+            self.context.metrics.offset_commits.labels(self.name, "failed").inc()
+            log.warning("room %s: group offsets not committed (%s)", self.name, type(error).__name__)
+
+    def ends(self) -> dict[TP, tuple[int, int]]:
+        """Topic partition -> (position, end as of the newest fetch), where the end is known."""
+        thread = self.consumer.thread
+        found = {tp: (position, thread.end_of(tp)) for tp, position in self.positions().items()}
+        return {tp: (position, end) for tp, (position, end) in found.items() if end is not None}
+
+    def _build_app(self) -> RoomApp:
+        app = RoomApp(
+            self.reading.group,
+            broker=[f"kafka://{address.strip()}" for address in self.context.bootstrap.split(",")],
+            store="memory://",
+            autodiscover=False,
+            datadir=str(self.context.folder / self.name),
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            topic_partitions=self.context.partitions,
+            topic_replication_factor=1,
+            stream_buffer_maxsize=QUEUE_BATCHES,
+            stream_wait_empty=False,
+            stream_recovery_delay=0.0,
+            broker_commit_interval=3_600.0,
+            broker_session_timeout=self.context.session_timeout_ms / 1_000,
+            broker_request_timeout=40.0,
+        )
+        app.hooks = self
+        app.transport = BatchTransport(app.conf.broker_consumer, app)
+        schema = BatchSchema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        source = app.topic(*self.nouns, schema=schema, acks=False)
+
+        async def read(stream: Any) -> None:
+            async for event in stream.noack().events():
+                await self._on_message(event.message)
+
+        app.agent(source, name=f"cx.{self.name}.read")(read)
+        app.on_rebalance_complete.connect(self._on_assigned, weak=False)
+        return app
+
+    async def _on_assigned(self, *_sender: Any, **_signal: Any) -> None:
+        """Faust's hook between an assignment and the first fetch: open everything we hold."""
+        with Guard(self.context.end, f"assignment in room {self.name}"):
+            generation = self.app.consumer_generation_id
+            held: dict[int, set[str]] = {}
+            for tp in self.consumer.assignment():
+                held.setdefault(tp.partition, set()).add(self.nouns[tp.topic])
+            self.status.enter("recovering")
+            started = time.monotonic()
+            self._opening = asyncio.create_task(self._open(held))
+            await asyncio.wait([self._opening])
+            if self._opening.cancelled():
+                await self._wait_for_another_generation(generation)
+                return
+            self._opening.result()
+            self.context.metrics.recovery.labels(self.name).set(time.monotonic() - started)
+            self.context.metrics.tasks.labels(self.name).set(len(held))
+            self.status.enter("running")
+            self._accepting = True
+            log.info("room %s: running with partitions %s", self.name, sorted(held))
+
+    async def _wait_for_another_generation(self, generation: int) -> None:
+        """A rebalance came during recovery: do not let Faust start the old assignment."""
+        while self.app.consumer_generation_id == generation and not self.app.should_stop:
+            await asyncio.sleep(0.05)
+
+    async def _let_go(self) -> None:
+        """Take no more batches, give up a recovery in progress, flush and close."""
+        self._accepting = False
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        await self._close()
+        self.context.metrics.forget(self.name)
+
+    async def _on_message(self, message: Any) -> None:
+        """Everything a batch can cause happens in here; nothing escapes."""
+        with Guard(self.context.end, f"room {self.name}"):
+            if not self._accepting or message.generation_id != self.app.consumer_generation_id:
+                return
+            self.status.saw_batch()
+            batch: RawBatch = message.value
+            back = await self._take(batch)
+            if back is not None:
+                self.context.metrics.lost_ranges.labels(self.name).inc()
+                await self.consumer.seek_wait({self.tp(batch.topic, batch.partition): back})
+
+    async def _look(self) -> None:
+        """Once a second: where we stand, for the watchdog, the metrics, ticks and leads."""
+        if not self._accepting:
+            return
+        metrics, ends = self.context.metrics, self.ends()
+        for tp, (position, end) in ends.items():
+            metrics.lag.labels(self.name, self.nouns[tp.topic], str(tp.partition)).set(max(0, end - position))
+        metrics.ready.labels(self.name).set(int(self.status.ready))
+        fetched = self.consumer.thread.fetched_ago_s()
+        if fetched is None or fetched < 5 * LOOK_EVERY_S:
+            self.status.moved()
+        unread = any(position < end for tp, (position, end) in ends.items() if tp not in self.waiting())
+        if not unread:
+            self.status.unread_since = None
+        elif self.status.unread_since is None:
+            self.status.unread_since = time.monotonic()
+
+    def waiting(self) -> set[TP]:
+        """Topic partitions that are paused on purpose."""
+        return set()
+
+    def check_topics(self, expected: Mapping[str, int]) -> None:
+        """Raise ConfigError if a topic (noun -> partitions) is missing or has another number of partitions."""
+        for noun, wanted in expected.items():
+            found = self.consumer.thread.partitions_of(self.topics[noun])
+            if found != wanted:
+                state = "does not exist" if not found else f"has {found} partitions"
+                raise ConfigError(
+                    f"topic {self.topics[noun]} {state}, room {self.name} needs {wanted}: "
+                    "run `cxwatch topics create`, or set CX_PARTITIONS to what the topics have"
+                )
+
+    async def _repeat(self, every_s: float, doing: str, work: Any) -> None:
+        """Call ``work`` again and again; any exception ends the process."""
+        with Guard(self.context.end, f"{doing} in room {self.name}"):
+            while True:
+                await asyncio.sleep(every_s)
+                await work()

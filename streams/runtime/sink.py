@@ -1,0 +1,122 @@
+"""A room without state that writes batches to a sink: rows first, then its group offsets.
+
+It starts at its group offsets (the beginning where there are none): repeating rows is harmless because every row has a
+version or an identity. While the sink is down the same batches are offered again in place; the queue in front fills,
+the fetching of this room stops, and no other room notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+
+from faust.types import TP
+
+from schemas.errors import ConfigError, SinkUnavailable
+from streams.runtime.batch import RawBatch
+from streams.runtime.room import SinkRoom
+from streams.runtime.shell import Context, Shell
+
+log = logging.getLogger("cx.room")
+
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""A room that holds this much unwritten takes no more."""
+MAX_RETRY_S = 10.0
+REVOKE_WAIT_S = 5.0
+"""How long a rebalance waits for a write; after that the batches are left to the next owner."""
+
+
+class SinkShell(Shell):
+    """One room that writes to a sink."""
+
+    def __init__(self, room: SinkRoom, context: Context) -> None:
+        """Nothing is connected yet."""
+        self.room = room
+        self._held: dict[TP, int] = {}
+        self._shown: dict[TP, int] = {}
+        self._batches: list[RawBatch] = []
+        self._bytes = 0
+        self._flushing = asyncio.Lock()
+        super().__init__(room.name, room.inputs, context)
+
+    def positions(self) -> Mapping[TP, int]:
+        """First offsets not taken yet."""
+        return self._held
+
+    async def flush(self) -> None:
+        """Write what was taken, however long the sink takes; then commit the offsets behind it."""
+        async with self._flushing:
+            batches, self._batches, self._bytes = self._batches, [], 0
+            behind = dict(self._held)
+            if batches:
+                started = time.monotonic()
+                self.status.dirty_since = started
+                await self._write(batches)
+                self.context.metrics.flush.labels(self.name).observe(time.monotonic() - started)
+                self.context.metrics.written.labels(self.name).inc(sum(map(len, batches)))
+                self.status.dirty_since = None
+                for batch in batches:
+                    self.context.metrics.events.labels(self.name, batch.topic, "accepted").inc(len(batch))
+            fresh = {tp: offset for tp, offset in behind.items() if self._shown.get(tp) != offset}
+            self._shown.update(fresh)
+        await self.commit_offsets(fresh)
+
+    async def _write(self, batches: list[RawBatch]) -> None:
+        """Offer the same batches until the sink takes them."""
+        tries = 0
+        while True:
+            try:
+                await self.room.write(batches)
+            except SinkUnavailable as down:
+                tries += 1
+                self.status.retrying = True
+                self.context.metrics.sink_retries.labels(self.name).inc()
+                wait = min(down.retry_after * 2 ** min(tries - 1, 6), MAX_RETRY_S)
+                log.warning("room %s waits for %s, try %d", self.name, down.sink, tries)
+                await asyncio.sleep(wait)
+            else:
+                self.status.retrying = False
+                self.status.moved()
+                return
+
+    async def _open(self, held: Mapping[int, set[str]]) -> None:
+        """Start at the group offsets."""
+        for noun in self.room.inputs:
+            if not self.consumer.thread.partitions_of(self.topics[noun]):
+                raise ConfigError(f"topic {self.topics[noun]} does not exist: run `cxwatch topics create`")
+        tps = [self.tp(noun, partition) for partition, nouns in held.items() for noun in nouns]
+        if not tps:
+            self._held = {}
+            return
+        committed = await self.consumer.thread.committed_group(tps)
+        first = await self.consumer.earliest_offsets(*tps)
+        self._held = {tp: max(committed.get(tp, 0), first[tp]) for tp in tps}
+
+    async def _close(self) -> None:
+        """Write what was taken if the sink is up; otherwise leave it to the next owner."""
+        try:
+            await asyncio.wait_for(self.flush(), REVOKE_WAIT_S)
+            await self.commit_offsets({}, now=True)
+        except TimeoutError:
+            log.warning("room %s: the sink did not answer, the next owner writes these batches", self.name)
+        self._held, self._shown, self._batches, self._bytes, self._offsets = {}, {}, [], 0, {}
+        self.status.retrying = False
+
+    async def _take(self, batch: RawBatch) -> int | None:
+        """Keep a batch for the next write."""
+        tp = self.tp(batch.topic, batch.partition)
+        position = self._held.get(tp)
+        if position is None or batch.next <= position:
+            return None
+        if batch.start > position:
+            return position
+        fresh = batch.since(position)
+        self._held[tp] = fresh.next
+        if len(fresh):
+            self._batches.append(fresh)
+            self._bytes += sum(map(len, filter(None, fresh.values)))
+        if self._bytes > MAX_WAITING_BYTES:
+            await self.flush()
+        return None

@@ -1,0 +1,374 @@
+"""The pure heart of a room: one task per partition, the same code under Kafka and in the in-memory driver.
+
+``feed`` takes fetched batches, ``idle`` an idle passage, ``flush`` returns the one transaction that makes everything
+since the last flush durable: derived messages, dead letters, re-keyed records, ticks, changed state keys, tombstones
+and the source-offset vector. No I/O, no clock: the caller passes the time of the flush, which only dead letters show.
+
+Order inside a transaction is irrelevant for correctness (it is atomic); per topic partition the order is: derived
+messages in the order the stage drained them, then dead letters, re-keyed records and ticks in the order met, and in the
+state topic the stage's changes, then the meta record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from schemas.codec import HOT, Reject, decode, encode
+from schemas.errors import ConfigError, CxError, MalformedEvent
+from schemas.events import HEARTBEAT_KEY
+from schemas.findings import Tick
+from schemas.topics import BY_NOUN, state_topic
+from streams.core.stage import Batch, Idle, Message
+from streams.runtime.batch import Headers, RawBatch
+from streams.runtime.deadletter import BadRun, DeadLetter, emitter
+from streams.runtime.keys import Keys
+from streams.runtime.room import Room
+from streams.runtime.state import Meta, Recovered, StateDamaged, state_records, version
+
+S = TypeVar("S")
+
+VERSION_HEADER = "cx.ver"
+REKEYED_HEADER = "cx.rekeyed"
+"""Where a re-keyed record was first read: ``partition/offset``."""
+RIM = ("telemetry", "order", "contact", "customer", "change", "command", "control")
+"""Topics whose messages come from outside; the size limit of the settings holds on them."""
+
+_time_of = attrgetter("event_time_ms")
+
+Write = tuple[bytes | None, bytes | None, Headers]
+"""Key, value and headers of one record to write."""
+
+
+class RangeLost(CxError):
+    """A batch starts beyond the position of the task: the records in between were not delivered. Seek back."""
+
+
+@dataclass(frozen=True)
+class TaskRules:
+    """Knobs of a task; none of them changes a finding."""
+
+    slice_events: int = 300
+    """Events decoded and stepped at a stretch (fits the CPU cache)."""
+    encode_messages: int = 500
+    """Derived messages encoded at a stretch during a flush."""
+    max_event_bytes: int = 65_536
+    """Larger messages from outside are dead letters."""
+    future_ms: int = 300_000
+    """Events whose time lies more than this after their append time never reach a room."""
+    quarantine_future: bool = False
+    """True: such events are dead letters with ``dlq.not_before_ms`` (to be put back then) and are no bad run."""
+    bad_run: int = 100
+    """Dead letters in a row, from at least two emitters, that are worth a page."""
+    build: str = "0"
+    """Version of cxwatch, written into dead letters."""
+
+
+@dataclass
+class Counts:
+    """What a task has seen of one topic since it started."""
+
+    accepted: int = 0
+    heartbeats: int = 0
+    dead: int = 0
+    quarantined: int = 0
+    rekeyed: int = 0
+    skipped: int = 0
+    """Records below the vector: read a second time."""
+    unknown_fields: int = 0
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """Everything one flush makes durable together."""
+
+    room: str
+    partition: int
+    incarnation: int
+    flush: int
+    writes: Mapping[tuple[str, int], list[Write]]
+    """(wire name without prefix, partition) -> records in order."""
+    offsets: Mapping[str, int]
+    """Noun -> first offset that is not part of it: what the group offsets follow."""
+
+    @property
+    def records(self) -> int:
+        """How many records it writes."""
+        return sum(map(len, self.writes.values()))
+
+
+@dataclass
+class _Pending:
+    """Outputs that do not come from the stage, since the last flush."""
+
+    letters: list[DeadLetter] = field(default_factory=list)
+    rekeyed: list[tuple[str, int, Write]] = field(default_factory=list)
+    ticks: list[Tick] = field(default_factory=list)
+
+
+class PartitionTask(Generic[S]):
+    """One partition of one room. Not thread-safe."""
+
+    def __init__(
+        self,
+        room: Room[S],
+        partition: int,
+        partitions: int,
+        recovered: Recovered | None = None,
+        rules: TaskRules | None = None,
+    ) -> None:
+        """Start from what recovery found (None or empty: from nothing).
+
+        Raises ConfigError if the state was built with another number of customer partitions, StateDamaged if it has
+        no meta record.
+        """
+        self.room = room
+        self.partition = partition
+        self.partitions = partitions
+        self.rules = rules or TaskRules()
+        self.counts = {noun: Counts() for noun in room.inputs}
+        self.runs = {noun: BadRun(self.rules.bad_run) for noun in room.inputs}
+        self.newest: dict[str, int] = {}
+        """Noun -> newest event time seen since start, for the three event topics."""
+        self.dirty = False
+        self.pending_bytes = 0
+        """Bytes fed since the last flush."""
+        self._keys = Keys(partition, partitions)
+        self._pending = _Pending()
+        found = recovered or Recovered()
+        if found.items and found.meta is None:
+            raise StateDamaged(f"the state of {room.name}/{partition} has values but no meta record")
+        meta = found.meta or Meta(0, 0, partitions, {})
+        if meta.partitions != partitions:
+            raise ConfigError(
+                f"the state of room {room.name} was built with {meta.partitions} partitions, CX_PARTITIONS is "
+                f"{partitions}: set it back, or start with a new CX_TOPIC_PREFIX"
+            )
+        self.incarnation = meta.incarnation + 1
+        self.flushes = 0
+        self.positions = dict(meta.offsets)
+        """Noun -> offset of the next record that the task has not seen."""
+        self.state: S = (
+            room.stage.load(partition, partitions, found.items.items())
+            if found.meta
+            else room.stage.start(partition, partitions)
+        )
+
+    def start_at(self, noun: str, offset: int) -> None:
+        """Say where reading starts on a topic the vector has no entry for, or whose stored offset is gone."""
+        self.positions[noun] = offset
+
+    def feed(self, batch: RawBatch) -> None:
+        """Fold a fetched batch into the state.
+
+        Records below the position are skipped (they are part of the state); raises RangeLost if the batch starts above.
+        """
+        noun = batch.topic
+        position = self.positions.get(noun, batch.start)
+        if batch.start > position:
+            raise RangeLost(f"{self.room.name}/{self.partition}: {noun} continues at {batch.start}, not {position}")
+        if batch.next <= position:
+            self.counts[noun].skipped += len(batch)
+            return
+        fresh = batch.since(position)
+        self.counts[noun].skipped += len(batch) - len(fresh)
+        for part in fresh.slices(self.rules.slice_events):
+            self._slice(part)
+        self.positions[noun] = fresh.next
+
+    def idle(self, silent: Iterable[str]) -> bool:
+        """Pass silent event topics: their watermark follows the slowest of the others. True if that moved anything.
+
+        Nothing happens while all event topics are silent, or while one that is not silent has shown no event yet.
+        """
+        topics = [noun for noun in self.room.inputs if noun in HOT]
+        quiet = set(silent) & set(topics)
+        active = [noun for noun in topics if noun not in quiet]
+        if not quiet or not active or any(noun not in self.newest for noun in active):
+            return False
+        reach = min(self.newest[noun] - BY_NOUN[noun].disorder_ms for noun in active)
+        if all(self.newest.get(noun, 0) - BY_NOUN[noun].disorder_ms >= reach for noun in quiet):
+            return False
+        self.tick(reach)
+        return True
+
+    def tick(self, event_time_ms: int) -> None:
+        """Treat every event topic's watermark as at least ``event_time_ms`` from here on, and record it."""
+        topics = tuple(noun for noun in self.room.inputs if noun in HOT)
+        self.room.stage.step(self.state, Idle(event_time_ms, topics))
+        for noun in topics:
+            reached = event_time_ms + BY_NOUN[noun].disorder_ms
+            self.newest[noun] = max(self.newest.get(noun, reached), reached)
+        offsets = {noun: self.positions.get(noun, 0) for noun in self.room.inputs}
+        self._pending.ticks.append(
+            Tick(room=self.room.name, partition=self.partition, event_time_ms=event_time_ms, offsets=offsets)
+        )
+        self.dirty = True
+
+    def flush(self, now_ms: int) -> Transaction | None:
+        """Return what has to become durable together, None if nothing was fed. ``now_ms`` is wall time.
+
+        The caller must commit the transaction or end the process: the task already counts it as done.
+        """
+        steps = self.flush_steps(now_ms)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                found: Transaction | None = done.value
+                return found
+
+    def flush_steps(self, now_ms: int) -> Generator[None, None, Transaction | None]:
+        """:meth:`flush` in steps: what it holds is fixed by the first, the others only encode.
+
+        Feeding may go on between the steps; a second flush must wait for the end of the first.
+        """
+        if not self.dirty:
+            return None
+        self.flushes += 1
+        drained = self.room.stage.drain(self.state)
+        pending, self._pending = self._pending, _Pending()
+        offsets = dict(self.positions)
+        meta = Meta(self.incarnation, self.flushes, self.partitions, offsets)
+        self.dirty = False
+        self.pending_bytes = 0
+        writes: dict[tuple[str, int], list[Write]] = {}
+        stamp = ((VERSION_HEADER, str(version(meta.incarnation, meta.flush)).encode()),)
+        for place, message in enumerate(drained.messages, 1):
+            self._add_message(writes, message, stamp)
+            if place % self.rules.encode_messages == 0:
+                yield
+        self._add_pending(writes, pending, stamp, now_ms)
+        target = (state_topic(self.room.name), self.partition)
+        writes[target] = [(key, value, ()) for key, value in state_records(drained.changes, meta)]
+        return Transaction(self.room.name, self.partition, meta.incarnation, meta.flush, writes, offsets)
+
+    @property
+    def degraded(self) -> bool:
+        """True while a run of dead letters from several emitters is worth a page."""
+        return any(run.degraded for run in self.runs.values())
+
+    def _slice(self, part: RawBatch) -> None:
+        """Decode one slice, set aside what breaks its contract, step the rest."""
+        if not len(part):
+            return
+        noun = part.topic
+        counts = self.counts[noun]
+        self.dirty = True
+        self.pending_bytes += sum(map(len, filter(None, part.values)))
+        limit = self.rules.max_event_bytes if noun in RIM else None
+        decoded = decode(noun, part.values, part.keys, part.headers, limit)
+        counts.unknown_fields += decoded.unknown_fields
+        self._reject(part, decoded.rejects)
+        records, index = decoded.records, decoded.index
+        if noun in HOT and records:
+            records, index = self._screen(part, records, index)
+        if records:
+            counts.accepted += len(records)
+            offsets = part.offsets if len(records) == len(part) else [part.offsets[place] for place in index]
+            self.room.stage.step(self.state, Batch(noun, self.partition, records, offsets))
+
+    def _reject(self, part: RawBatch, rejects: list[Reject]) -> None:
+        """Dead letters of a slice, and the run they belong to."""
+        run, before = self.runs[part.topic], -1
+        for reject in rejects:
+            if reject.index != before + 1:
+                run.good()
+            run.bad(emitter(part, reject.index))
+            before = reject.index
+            self._dead(part, reject.index, reject.error)
+        if before + 1 < len(part):
+            run.good()
+        self.counts[part.topic].dead += len(rejects)
+
+    def _dead(self, part: RawBatch, place: int, error: MalformedEvent, not_before_ms: int | None = None) -> None:
+        self._pending.letters.append(
+            DeadLetter(
+                part.topic,
+                self.partition,
+                part.offsets[place],
+                part.keys[place],
+                part.values[place],
+                part.headers[place],
+                error,
+                not_before_ms,
+            )
+        )
+
+    def _screen(self, part: RawBatch, records: list[Any], index: list[int]) -> tuple[list[Any], list[int]]:
+        """Take events out of a slice that come from the future, or that belong to another partition."""
+        noun, counts = part.topic, self.counts[part.topic]
+        newest = max(map(_time_of, records))
+        if newest > min(part.timestamps) + self.rules.future_ms:
+            records, index = self._set_aside_future(part, records, index)
+            newest = max(map(_time_of, records), default=0)
+        keys = part.keys if len(records) == len(part) else [part.keys[place] for place in index]
+        if HEARTBEAT_KEY in keys:
+            counts.heartbeats += keys.count(HEARTBEAT_KEY)
+        foreign = self._keys.foreign(keys, records)
+        if foreign:
+            for here in foreign:
+                self._rekey(part, index[here], records[here].customer_id)
+            gone = set(foreign)
+            records = [record for here, record in enumerate(records) if here not in gone]
+            index = [place for here, place in enumerate(index) if here not in gone]
+            newest = max(map(_time_of, records), default=0)
+        if newest > self.newest.get(noun, 0):
+            self.newest[noun] = newest
+        return records, index
+
+    def _set_aside_future(self, part: RawBatch, records: list[Any], index: list[int]) -> tuple[list[Any], list[int]]:
+        """Events of the future become dead letters and never move a watermark."""
+        rule = f"should be at most {self.rules.future_ms} ms after it was received"
+        error = MalformedEvent("event_time_ms", rule, "integer", "future_time")
+        kept: list[Any] = []
+        places: list[int] = []
+        for record, place in zip(records, index, strict=True):
+            if record.event_time_ms <= part.timestamps[place] + self.rules.future_ms:
+                kept.append(record)
+                places.append(place)
+                continue
+            due = record.event_time_ms if self.rules.quarantine_future else None
+            self._dead(part, place, error, due)
+            if due is None:
+                self.counts[part.topic].dead += 1
+            else:
+                self.counts[part.topic].quarantined += 1
+        return kept, places
+
+    def _rekey(self, part: RawBatch, place: int, customer_id: str) -> None:
+        """Write a record again, unchanged but for its key, to the partition where its customer lives."""
+        key = customer_id.encode()
+        headers = [*part.headers[place], (REKEYED_HEADER, f"{self.partition}/{part.offsets[place]}".encode())]
+        self._pending.rekeyed.append((part.topic, self._keys.home(key), (key, part.values[place], headers)))
+        self.counts[part.topic].rekeyed += 1
+
+    def _add_message(self, writes: dict[tuple[str, int], list[Write]], message: Message, stamp: Headers) -> None:
+        """Encode a derived message once and put it on the partition or partitions where it belongs."""
+        topic = BY_NOUN[message.noun]
+        key = message.key.encode()
+        if message.partition is not None:
+            targets: Iterable[int] = (message.partition,)
+        elif topic.partitioning == "one":
+            targets = (0,)
+        else:
+            targets = range(self.partitions) if topic.broadcast else (self._keys.home(key),)
+        write: Write = (key, encode(message.record), stamp)
+        for target in targets:
+            writes.setdefault((topic.name, target), []).append(write)
+
+    def _add_pending(
+        self, writes: dict[tuple[str, int], list[Write]], pending: _Pending, stamp: Headers, now_ms: int
+    ) -> None:
+        """Dead letters, re-keyed records and ticks."""
+        for letter in pending.letters:
+            topic = BY_NOUN[letter.noun]
+            headers = letter.written_headers(topic.name, self.rules.build, now_ms)
+            writes.setdefault((topic.dlq, letter.partition), []).append((letter.key, letter.value, headers))
+        for noun, target, write in pending.rekeyed:
+            writes.setdefault((BY_NOUN[noun].name, target), []).append(write)
+        for tick in pending.ticks:
+            record: Write = (tick.room.encode(), encode(tick), stamp)
+            writes.setdefault((BY_NOUN["tick"].name, self.partition), []).append(record)

@@ -1,0 +1,54 @@
+"""Ends the process, with the reason, when it has stopped getting on. A thread: it also sees a blocked event loop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from streams.runtime.exits import Die, ExitCode
+from streams.runtime.status import Status
+
+
+@dataclass
+class Watchdog:
+    """Looks every ``every_s`` seconds at the event loop's beat and at every room's status."""
+
+    statuses: Sequence[Status]
+    stall_s: float
+    end: Die
+    every_s: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    _beat_at: float = field(default=0.0, init=False)
+    _stop: threading.Event = field(default_factory=threading.Event, init=False)
+
+    def start(self) -> None:
+        """Start looking."""
+        self.beat()
+        threading.Thread(target=self._run, name="cx-watchdog", daemon=True).start()
+
+    def beat(self) -> None:
+        """The event loop is alive: call at least every few seconds."""
+        self._beat_at = self.clock()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+
+    @property
+    def alive(self) -> bool:
+        """True while the event loop beats."""
+        return self.clock() - self._beat_at <= self.stall_s
+
+    def look(self) -> str | None:
+        """The reason to end, None if there is none."""
+        if not self.alive:
+            return f"the event loop has been blocked for {self.clock() - self._beat_at:.0f} s"
+        return next((found for status in self.statuses if (found := status.problem(self.stall_s))), None)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.every_s):
+            reason = self.look()
+            if reason is not None:
+                self.end(ExitCode.STALLED, reason)

@@ -1,0 +1,102 @@
+"""One transaction per flush: whole record batches, explicit partitions, any error is the end of the process.
+
+Order: begin, send every batch, wait for every acknowledgement, commit, and only then group offsets (the caller). A
+producer whose ``transactional.id`` was taken over is fenced: its open writes are never seen by a reader of committed
+records. The producer is never reused after an error, because the outcome of its transaction may be unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+
+from schemas.errors import Fenced
+from streams.runtime.exits import KafkaFailed
+from streams.runtime.task import Transaction, Write
+
+BATCH_BYTES = 262_144
+"""Size at which a record batch is closed; a larger single record travels alone."""
+REQUEST_BYTES = 64 * 1024 * 1024
+"""Largest record the client lets pass: the topic's own limit decides, not the client."""
+TRANSACTION_TIMEOUT_MS = 60_000
+"""The broker aborts a transaction that takes longer; its open writes hold up readers for at most this long.
+
+A worker that was killed holds them up only until its successor fences it. Shorter is not better: on a machine that is
+busy with something else a flush of a large backlog was seen to take 20 s."""
+
+
+class TransactionWriter:
+    """The transactional producer of one (room, partition)."""
+
+    def __init__(self, bootstrap: str, prefix: str, room: str, partition: int) -> None:
+        """``prefix`` is the deployment's topic prefix. Nothing is opened yet."""
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self.transactional_id = f"{prefix}cx.{room}.{partition}"
+        self._producer: Any = None
+
+    async def open(self) -> None:
+        """Connect and ``init_transactions``: from here on no other process can commit under this id.
+
+        Returns once a transaction that a predecessor left open is aborted, so that a read_committed reader's end offset
+        is the end of everything the predecessor committed. Raises KafkaFailed.
+        """
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            client_id=self.transactional_id,
+            transactional_id=self.transactional_id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=REQUEST_BYTES,
+            acks="all",
+            linger_ms=0,
+        )
+        try:
+            await self._producer.start()
+        except KafkaError as error:
+            raise self._failed("could not start", error) from error
+
+    async def write(self, transaction: Transaction) -> None:
+        """Commit a flush. Raises Fenced if a newer owner exists, KafkaFailed for everything else."""
+        producer = self._producer
+        try:
+            async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1_000):
+                await producer.begin_transaction()
+                await asyncio.gather(
+                    *(self._send(topic, partition, writes) for (topic, partition), writes in transaction.writes.items())
+                )
+                await producer.commit_transaction()
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise Fenced(f"{self.transactional_id} has a newer owner, or its transaction timed out") from error
+        except (KafkaError, TimeoutError, AssertionError) as error:
+            raise self._failed("transaction failed", error) from error
+
+    async def close(self) -> None:
+        """Disconnect. Only between transactions."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await producer.stop()
+
+    async def _send(self, topic: str, partition: int, writes: Sequence[Write]) -> None:
+        """Send all records of one topic partition in order; returns when all are acknowledged."""
+        producer, name = self._producer, self._prefix + topic
+        futures = []
+        batch = producer.create_batch()
+        for key, value, headers in writes:
+            pairs = list(headers)
+            if batch.append(key=key, value=value, timestamp=None, headers=pairs) is None:
+                batch.close()
+                futures.append(await producer.send_batch(batch, name, partition=partition))
+                batch = producer.create_batch()
+                batch.append(key=key, value=value, timestamp=None, headers=pairs)
+        batch.close()
+        futures.append(await producer.send_batch(batch, name, partition=partition))
+        await asyncio.gather(*futures)
+
+    def _failed(self, what: str, error: BaseException) -> KafkaFailed:
+        """Name the kind of error; its text may hold a record."""
+        return KafkaFailed(f"{self.transactional_id}: {what} ({type(error).__name__})")

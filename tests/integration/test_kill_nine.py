@@ -1,0 +1,147 @@
+"""The worker is killed five times with -9 in one run: the findings equal those of a run that was left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from streams.play import Pace, Target, play
+from streams.session import Session
+from streams.settings import Settings
+from streams.sinks.clickhouse import migrate
+from streams.sinks.receiver import Accepted, Receiver
+from streams.stack import Endpoints
+from streams.stack.process import start
+from streams.topics import ensure_topics
+from tests.integration.test_same_findings import short_day
+
+KILLS = 5
+SECRET = "whsec_" + "Y3h3YXRjaC10ZXN0LXNlY3JldC0zMi1ieXRlcyEhISE="
+PATIENCE_S = 150.0
+_DONE = "SELECT count(), min(through) FROM watermark FINAL WHERE topic = 'outreach'"
+_RAW = "SELECT count() FROM telemetry_raw"
+
+
+@contextmanager
+def deployment(stack: Settings, places: Endpoints) -> Iterator[Session]:
+    """Topics, database and settings of their own; every process ends with the block."""
+    name = secrets.token_hex(4)
+    settings = stack.model_copy(update={
+        "topic_prefix": f"{name}.", "clickhouse_database": f"cx_{name}", "instance": name,
+        "webhook_secret": SecretStr(SECRET), "webhook_allow_loopback": True, "sender_clock": "event", "idle_ms": 0,
+        "flush_ms": 200,
+    })
+    ensure_topics(places.kafka_bootstrap, settings)
+    migrate(places, settings.clickhouse_database)
+    run = Session(settings, places)
+    try:
+        yield run
+    finally:
+        run.stop()
+
+
+async def one_run(stack: Settings, places: Endpoints, kills: int) -> tuple[dict[str, Any], list[Accepted]]:
+    """Play the short day, kill the worker ``kills`` times on the way, hash what came out."""
+    accepted: list[Accepted] = []
+    day = short_day()
+    with deployment(stack, places) as run:
+        async with Receiver(SECRET, accepted.append) as hook:
+            worker = run.launch("worker", ["worker"])
+            run.launch("sender", ["sender"], {"CX_WEBHOOK_URL": hook.url})
+            target = Target(places.kafka_bootstrap, run.settings.topic_prefix, run.settings.partitions)
+            arrivals = list(day.arrivals(run.settings.partitions))
+            size = -(-len(arrivals) // (kills + 1))
+            for number, start_at in enumerate(range(0, len(arrivals), size)):
+                await play(iter(arrivals[start_at : start_at + size]), target, Pace(None, 0))
+                if number < kills:
+                    await until(lambda: ready(run.settings))
+                    await asyncio.sleep(0.3 + 0.4 * number)
+                    os.kill(worker.pid, signal.SIGKILL)
+                    worker.pid = start(worker.launch)
+            client = run.reader()
+            end_ms = day.truth.end_ms
+
+            def done() -> bool:
+                writers, through = client.query(_DONE).rows[0]
+                return bool(writers == run.settings.partitions and through.timestamp() * 1000 >= end_ms)
+
+            await until(done)
+            await settle(lambda: hashes(run))
+            return hashes(run), accepted
+
+
+def ready(settings: Settings) -> bool:
+    """True once every room of the worker is assigned and recovered."""
+    try:
+        url = json.loads((settings.state_dir / f"worker-{settings.instance}.json").read_text())["url"]
+        with urllib.request.urlopen(url + "/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+async def until(check: Callable[[], bool]) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + PATIENCE_S
+    while not await asyncio.to_thread(check):
+        if time.monotonic() > end:
+            raise TimeoutError("not true in time")
+        await asyncio.sleep(0.3)
+
+
+async def settle(look: Callable[[], object]) -> None:
+    """Wait until two looks, a second apart, see the same."""
+    before = await asyncio.to_thread(look)
+    for _ in itertools.repeat(None, 30):
+        await asyncio.sleep(1.0)
+        now = await asyncio.to_thread(look)
+        if now == before:
+            return
+        before = now
+
+
+def hashes(run: Session) -> dict[str, Any]:
+    """What a separate process sees of this deployment."""
+    user, password = run.endpoints.account("reader")
+    where = {
+        "bootstrap": run.endpoints.kafka_bootstrap, "prefix": run.settings.topic_prefix,
+        "host": run.endpoints.clickhouse_host, "port": run.endpoints.clickhouse_port, "user": user,
+        "password": password.get_secret_value(), "database": run.settings.clickhouse_database,
+    }
+    command = [sys.executable, "-m", "tests.integration.hash_findings"]
+    asked = subprocess.run(command, input=json.dumps(where), capture_output=True, text=True, timeout=120, check=False)
+    assert asked.returncode == 0, asked.stderr[-2000:]
+    return dict(json.loads(asked.stdout))
+
+
+@pytest.mark.kafka
+@pytest.mark.clickhouse
+@pytest.mark.slow
+async def test_five_kills_change_no_finding_and_send_nothing_twice(
+    stack_settings: Settings, clickhouse: Endpoints, kafka: str
+) -> None:
+    places = replace(clickhouse, kafka_bootstrap=kafka)
+    undisturbed, notices = await one_run(stack_settings, places, 0)
+    killed, others = await one_run(stack_settings, places, KILLS)
+    assert undisturbed["lines"]["issue"] >= 2
+    assert undisturbed["lines"]["delivery"] >= 1
+    assert killed["lines"] == undisturbed["lines"]
+    assert killed["topics"] == undisturbed["topics"]
+    assert killed["tables"] == undisturbed["tables"]
+    for accepted in (notices, others):
+        assert len({notice.id for notice in accepted}) == len(accepted) > 0

@@ -1,0 +1,219 @@
+"""Faust's part, without a broker: what of it runs, what of it never runs, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from faust.types import TP
+
+from schemas.errors import SinkUnavailable
+from streams.metrics import Metrics
+from streams.runtime.application import StageShell
+from streams.runtime.batch import RawBatch
+from streams.runtime.exits import ExitCode
+from streams.runtime.health import Health
+from streams.runtime.room import SinkRoom
+from streams.runtime.serve import shell_of
+from streams.runtime.shell import Context
+from streams.runtime.sink import SinkShell
+from streams.runtime.status import Status
+from streams.runtime.task import PartitionTask
+from streams.runtime.transport import BatchConsumer, BatchSchema, _message
+from streams.runtime.watchdog import Watchdog
+from tests.runtime.example import INPUTS, Counting, count_room
+from tests.runtime.test_task import batch, message
+
+TELEMETRY = TP("p.cx.telemetry.v1", 0)
+
+
+class Writer:
+    """Stands for a transactional producer; says what it was given."""
+
+    def __init__(self, log: list[Any], fails: Exception | None = None) -> None:
+        self.log = log
+        self.fails = fails
+
+    async def write(self, transaction: Any) -> None:
+        if self.fails:
+            raise self.fails
+        self.log.append(("committed", transaction.offsets["telemetry"]))
+
+    async def close(self) -> None:
+        self.log.append("closed")
+
+
+class Shell(StageShell[Counting]):
+    """A shell whose consumer is replaced where a broker would be needed."""
+
+    log: list[Any]
+    said: list[tuple[ExitCode, str]]
+
+    async def commit_offsets(self, offsets: Mapping[TP, int], now: bool = False) -> None:
+        if offsets:
+            self.log.append(("group offsets", dict(offsets).get(TELEMETRY)))
+
+
+def shell(tmp_path: Path, fails: Exception | None = None) -> Shell:
+    said: list[tuple[ExitCode, str]] = []
+    context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: said.append((code, why)),
+                      max_lead_ms=0)
+    made = Shell(count_room(), context)
+    made.said, made.log = said, []
+    task: PartitionTask[Counting] = PartitionTask(made.room, 0, 4)
+    for noun in INPUTS:
+        task.start_at(noun, 0)
+    made.tasks = {0: task}
+    made._writers = {0: Writer(made.log, fails)}
+    made._accepting = True
+    made.app.consumer_generation_id = 3
+    return made
+
+
+def event_of(one: RawBatch, generation: int = 3) -> Any:
+    return _message(TELEMETRY, one, generation)
+
+
+async def test_a_batch_reaches_the_task_and_a_flush_commits_before_group_offsets(tmp_path: Path) -> None:
+    one = shell(tmp_path)
+    await one._on_message(event_of(batch([message(1), message(2)])))
+    assert one.positions()[TELEMETRY] == 2
+    await one.flush()
+    assert one.log == [("committed", 2), ("group offsets", 2)]
+
+
+async def test_batches_of_an_old_generation_are_dropped(tmp_path: Path) -> None:
+    one = shell(tmp_path)
+    await one._on_message(event_of(batch([message(1)]), generation=2))
+    assert one.positions()[TELEMETRY] == 0
+
+
+async def test_the_room_flushes_before_faust_hears_of_a_revocation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = shell(tmp_path)
+    await one._on_message(event_of(batch([message(1)])))
+    consumer = one.consumer
+
+    async def heard(_self: Any, _revoked: Any) -> None:
+        one.log.append("Faust hears")
+
+    monkeypatch.setattr(BatchConsumer.__mro__[1], "on_partitions_revoked", heard)
+    await consumer.on_partitions_revoked({TELEMETRY})
+    assert one.log == [("committed", 1), ("group offsets", 1), "closed", "Faust hears"]
+    await one._on_message(event_of(batch([message(2)], start=1)))
+    assert one.positions() == {}, "nothing is taken after the flush"
+
+
+async def test_a_failed_transaction_ends_the_process_and_no_group_offset_is_written(tmp_path: Path) -> None:
+    one = shell(tmp_path, RuntimeError("x"))
+    await one._on_message(event_of(batch([message(1)])))
+    await one.before_revoke()
+    assert one.said[0][0] == ExitCode.UNKNOWN
+    assert one.log == []
+
+
+async def test_a_batch_that_does_not_follow_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = shell(tmp_path)
+    sought: list[Any] = []
+
+    async def seek(positions: Any) -> None:
+        sought.append(positions)
+
+    monkeypatch.setattr(one.consumer, "seek_wait", seek)
+    await one._on_message(event_of(batch([message(1)], start=7)))
+    assert sought == [{TELEMETRY: 0}]
+    assert one.said == []
+
+
+def test_fausts_gap_rule_never_runs(tmp_path: Path) -> None:
+    one = shell(tmp_path)
+    asyncio.run(one.app.topics._update_indices())
+    assert one.app.topics.acking_topics == set()
+    assert not one.app.topics.acks_enabled_for(TELEMETRY.topic)
+
+
+def test_fausts_own_commits_have_nothing_to_commit(tmp_path: Path) -> None:
+    one = shell(tmp_path)
+    consumer = one.consumer
+    done = event_of(batch([message(1)]))
+    done.incref()
+    done.ack(consumer)
+    assert consumer._acked == {}
+    assert list(consumer._filter_tps_with_pending_acks()) == []
+    assert one.app.conf.stream_wait_empty is False
+
+
+async def test_faust_never_decodes(tmp_path: Path) -> None:
+    one = shell(tmp_path)
+    decode = BatchSchema().compile(one.app)
+    poison = batch([b"\xff", None])
+    event = await decode(event_of(poison))
+    assert event.value is poison
+
+
+def test_a_full_queue_takes_no_partition_out_of_the_fetch(tmp_path: Path) -> None:
+    consumer = shell(tmp_path).consumer
+    consumer._set_active_tps({TELEMETRY})
+    consumer.on_buffer_full(TELEMETRY)
+    assert consumer._get_active_partitions() == {TELEMETRY}
+
+
+def test_the_app_makes_no_topics_and_serves_no_web(tmp_path: Path) -> None:
+    conf = shell(tmp_path).app.conf
+    assert (conf.topic_allow_declare, conf.topic_disable_leader, conf.web_enabled) == (False, True, False)
+    assert conf.id == "p.cx.join"
+
+
+async def test_a_sink_is_offered_the_same_batches_until_it_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[list[RawBatch]] = []
+
+    async def write(batches: list[RawBatch]) -> None:
+        tries.append(batches)
+        if len(tries) < 3:
+            raise SinkUnavailable("x", retry_after=0.0)
+
+    context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: None)
+    one = shell_of(SinkRoom("store", ("telemetry",), write), context)
+    assert isinstance(one, SinkShell)
+    one._held = {TELEMETRY: 0}
+    offsets: list[Any] = []
+
+    async def commit(found: Any, now: bool = False) -> None:
+        offsets.append(found)
+
+    monkeypatch.setattr(one, "commit_offsets", commit)
+    assert await one._take(batch([message(1), message(2)])) is None
+    assert await one._take(batch([message(9)], start=5)) == 2, "something is missing: read again from 2"
+    await one.flush()
+    assert tries[0] is tries[1] is tries[2]
+    assert offsets == [{TELEMETRY: 2}]
+    assert not one.status.retrying
+
+
+@pytest.mark.loopback
+async def test_the_endpoints_tell_live_from_ready() -> None:
+    status = Status("join")
+    dog = Watchdog([status], 90.0, lambda code, why: None)
+    dog.beat()
+    health = Health([status], dog, Metrics(), "127.0.0.1", 0)
+    url = await health.start()
+    async with aiohttp.ClientSession() as session:
+
+        async def code(path: str) -> int:
+            async with session.get(url + path) as answer:
+                return answer.status
+
+        assert (await code("/livez"), await code("/readyz"), await code("/metrics")) == (200, 503, 200)
+        status.enter("running")
+        assert await code("/readyz") == 200
+        assert await code("/") == 404
+        status.moved_at -= 1_000
+        assert await code("/livez") == 503
+    await health.stop()

@@ -1,0 +1,53 @@
+"""``cxwatch worker``: which rooms, which servers, what is logged."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import ConfigError
+from streams.runtime.room import Room, SinkRoom, wire_name
+from streams.runtime.serve import context_of
+from streams.settings import ROOMS, Settings
+from streams.worker import Once, load_room, with_servers
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_every_room_of_the_settings_can_be_loaded(name: str, tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path, kafka_bootstrap="k:1", clickhouse_url="clickhouse://u:p@127.0.0.1:1")
+    room = load_room(name, settings)
+    assert room.name == name
+    assert isinstance(room, SinkRoom if name == "store" else Room)
+    assert all(wire_name(noun).startswith("cx.") for noun in room.inputs)
+
+
+def test_an_unknown_room_is_refused() -> None:
+    with pytest.raises(ConfigError, match="allowed: join, detect"):
+        load_room("nothing", Settings())
+
+
+def test_a_worker_without_the_store_needs_no_clickhouse(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path, kafka_bootstrap="k:1", rooms=("join",))
+    assert with_servers(settings).kafka_bootstrap == "k:1"
+
+
+def test_the_context_needs_a_broker_and_takes_over_every_knob() -> None:
+    with pytest.raises(ConfigError, match="CX_KAFKA_BOOTSTRAP"):
+        context_of(Settings(), "1")
+    settings = Settings(kafka_bootstrap="k:1", bulk_fetch=False, idle_ms=7, future_events="quarantine", stall_s=33)
+    context = context_of(settings, "1")
+    assert (context.bulk, context.idle_ms, context.rules.quarantine_future, context.stall_s) == (False, 7, True, 33)
+
+
+def test_a_library_says_the_same_thing_once_and_we_say_everything() -> None:
+    once = Once(every_s=5.0)
+
+    def said(name: str, text: str, at: float) -> bool:
+        record = logging.LogRecord(name, logging.ERROR, "f", 1, text, (), None)
+        record.created = at
+        return once.filter(record)
+
+    assert [said("aiokafka", "down", at) for at in (100.0, 101.0, 106.0)] == [True, False, True]
+    assert [said("cx.room", "down", at) for at in (100.0, 101.0)] == [True, True]
