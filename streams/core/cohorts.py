@@ -1,0 +1,269 @@
+"""Open bins: per leaf cohort the distinct customers exposed and failed, until the watermark closes the bin.
+
+    bin 12:00:00      bin 12:00:10      bin 12:00:20
+    [ closed, gone )  [ closed, gone )  [ open ...          <- watermark 12:00:23
+                                         every event that is on time still lands in an open bin
+
+Counts are sets of customer hashes, so one customer counts once per leaf and bin however often it fails, and counts of
+source partitions (which share no customer) add up exactly. Only events on time for their own topic get here, so what a
+closed bin holds does not depend on the order of arrival nor on when it was written out.
+
+**Cap.** A (line, family) has at most ``Limits.leaves`` leaf cohorts with a place of their own; the rest is one leaf
+whose values are all ``__other__`` (the union of their customers, so nothing is counted twice). Places are given out
+when a bin closes, to the leaves of that bin with the most exposed customers first, ties by value, and are kept while
+the leaf is seen at least once an hour. Bins close in order and hold the same whatever the order of arrival, so who has
+a place does not depend on it either; it does depend on the number of source partitions once the cap is reached, because
+each gives out its own places. Selection looks at exposure, never at failures, and so does not bias a failure rate.
+
+**State.** A drain writes one value per open bin that changed, with the additions since the last drain only: key = (bin,
+sequence number), value = (line, family, values, new exposed, new failed) per leaf touched, 8 bytes a customer. Closing
+the bin deletes them. One more key per place: (line, family, values) -> hour last seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from schemas.findings import CohortCount, Family, LeafCount
+from schemas.topics import HOUR_MS
+from streams.core.eventtime import floor_ms
+from streams.core.friction import JoinRules
+
+LeafRow = tuple[str, Family, tuple[str, ...], bytes, bytes]
+"""Persisted additions to one leaf: its key, new exposed, new failed (8 bytes little endian per customer)."""
+OTHER = "__other__"
+"""Value of every attribute of the leaf that holds what found no place."""
+
+
+LeafKey = tuple[str, Family, tuple[str, ...]]
+"""A leaf cohort: service line, family, values in the order of the family's attributes."""
+
+
+class Leaf:
+    """Customer hashes of one leaf cohort in one bin; the ``new_`` lists hold what is not persisted yet."""
+
+    __slots__ = ("exposed", "failed", "new_exposed", "new_failed")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.exposed: set[int] = set()
+        self.failed: set[int] = set()
+        self.new_exposed: list[int] = []
+        self.new_failed: list[int] = []
+
+    def record(self, values: tuple[str, ...]) -> LeafCount:
+        """Return the counts as they are sent."""
+        return LeafCount(values=values, exposed=len(self.exposed), failed=tuple(sorted(self.failed)))
+
+
+class Cells(dict[LeafKey, Leaf]):
+    """The leaf cohorts of one bin, and which of them changed since the last drain."""
+
+    __slots__ = ("changed",)
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__()
+        self.changed: list[tuple[LeafKey, Leaf]] = []
+
+    def expose(self, key: LeafKey, leaf: Leaf | None, customer: int) -> Leaf:
+        """Count a customer as exposed; ``leaf`` is what a look-up of ``key`` gave."""
+        if leaf is None:
+            leaf = self[key] = Leaf()
+        if customer not in leaf.exposed:
+            self._touch(key, leaf)
+            leaf.exposed.add(customer)
+            leaf.new_exposed.append(customer)
+        return leaf
+
+    def fail(self, key: LeafKey, leaf: Leaf, customer: int) -> None:
+        """Count a customer as failed; it must be exposed."""
+        if customer not in leaf.failed:
+            self._touch(key, leaf)
+            leaf.failed.add(customer)
+            leaf.new_failed.append(customer)
+
+    def _touch(self, key: LeafKey, leaf: Leaf) -> None:
+        if not leaf.new_exposed and not leaf.new_failed:
+            self.changed.append((key, leaf))
+
+    def take_changes(self) -> list[LeafRow]:
+        """Return the additions since the last call, sorted, and forget that they are new."""
+        rows = []
+        for key, leaf in sorted(self.changed, key=lambda change: change[0]):
+            rows.append((*key, _pack(leaf.new_exposed), _pack(leaf.new_failed)))
+            leaf.new_exposed = []
+            leaf.new_failed = []
+        self.changed = []
+        return rows
+
+
+class Places:
+    """Which leaf cohorts have a place of their own, per (line, family)."""
+
+    def __init__(self, limit: int) -> None:
+        """Start with nobody seated; at most ``limit`` places per (line, family)."""
+        self._limit = limit
+        self._seen: dict[tuple[str, Family], dict[tuple[str, ...], int]] = {}
+        self._hour_ms = 0
+        self._changed: dict[LeafKey, int | None] = {}
+
+    def __len__(self) -> int:
+        """Return how many places are taken."""
+        return sum(map(len, self._seen.values()))
+
+    def without(self, line: str, family: Family, leaves: Mapping[tuple[str, ...], Leaf]) -> set[tuple[str, ...]]:
+        """Return which of these leaves have no place and would get none now (almost always: nobody)."""
+        taken = self._seen.get((line, family), {})
+        waiting = [values for values in leaves if values not in taken]
+        free = max(0, self._limit - len(taken))
+        if len(waiting) <= free:
+            return set()
+        return set(sorted(waiting, key=lambda values: (-len(leaves[values].exposed), values))[free:])
+
+    def give(self, line: str, family: Family, values: Iterable[tuple[str, ...]], at_ms: int) -> None:
+        """Seat leaves, or keep their places, in the hour of ``at_ms``."""
+        hour_ms = floor_ms(at_ms, HOUR_MS)
+        taken = self._seen.setdefault((line, family), {})
+        for leaf in values:
+            if taken.get(leaf) != hour_ms:
+                taken[leaf] = hour_ms
+                self._changed[line, family, leaf] = hour_ms
+
+    def expire(self, at_ms: int) -> None:
+        """Free the places of leaves that were seen neither in the hour of ``at_ms`` nor in the one before."""
+        hour_ms = floor_ms(at_ms, HOUR_MS)
+        if hour_ms == self._hour_ms:
+            return
+        self._hour_ms = hour_ms
+        for (line, family), taken in list(self._seen.items()):
+            for values in [values for values, seen_ms in taken.items() if seen_ms < hour_ms - HOUR_MS]:
+                del taken[values]
+                self._changed[line, family, values] = None
+            if not taken:
+                del self._seen[line, family]
+
+    def drain(self) -> list[tuple[LeafKey, int | None]]:
+        """Return the places that changed: hour last seen, or None if freed."""
+        changed, self._changed = self._changed, {}
+        return sorted(changed.items())
+
+    def load(self, key: LeafKey, hour_ms: int) -> None:
+        """Take back one persisted place."""
+        line, family, values = key
+        self._seen.setdefault((line, family), {})[values] = hour_ms
+
+
+class OpenBins:
+    """All bins of one source partition that the watermark has not passed yet."""
+
+    def __init__(self, rules: JoinRules, partition: int) -> None:
+        """Start without bins."""
+        self.bins: dict[int, Cells] = {}
+        self.places = Places(rules.limits.leaves)
+        self._attributes = rules.attributes
+        self._width_ms = rules.bin_ms
+        self._partition = partition
+        self._chunks: dict[int, int] = {}  # bin -> next sequence number
+        self._closed: list[tuple[int, int]] = []  # persisted chunks to delete
+
+    def cells(self, bin_ms: int) -> Cells:
+        """Return the leaf cohorts of the bin that starts at ``bin_ms`` (aligned, open)."""
+        found = self.bins.get(bin_ms)
+        if found is None:
+            found = self.bins[bin_ms] = Cells()
+        return found
+
+    def count(self, time_ms: int, key: LeafKey, customer: int, failed: bool) -> None:
+        """Count one customer of a leaf cohort in the bin of ``time_ms``."""
+        cells = self.cells(floor_ms(time_ms, self._width_ms))
+        leaf = cells.expose(key, cells.get(key), customer)
+        if failed:
+            cells.fail(key, leaf, customer)
+
+    def close(self, through_ms: int) -> Iterator[CohortCount]:
+        """Close every bin that ends at or before ``through_ms``; yield its counts by bin, line and family."""
+        for bin_ms in sorted(start for start in self.bins if start + self._width_ms <= through_ms):
+            self.places.expire(bin_ms)
+            for line, family, leaves in _groups(self.bins.pop(bin_ms)):
+                unseated = self.places.without(line, family, leaves)
+                self.places.give(line, family, (v for v in leaves if v not in unseated), bin_ms)
+                yield self._record(bin_ms, line, family, _capped(leaves, unseated), closed=True)
+            self._closed.extend((bin_ms, number) for number in range(self._chunks.pop(bin_ms, 0)))
+        self.places.expire(through_ms)
+
+    def preview(self, since_ms: int) -> Iterator[CohortCount]:
+        """Yield the counts so far of every (bin, line, family) that changed since the last drain.
+
+        Bins that start before ``since_ms`` are left out: nobody watches them fill, they are sent when they close.
+        """
+        for bin_ms in sorted(start for start, cells in self.bins.items() if start >= since_ms and cells.changed):
+            cells = self.bins[bin_ms]
+            changed = {(line, family) for (line, family, _), _ in cells.changed}
+            for line, family, leaves in _groups(cells):
+                if (line, family) in changed:
+                    unseated = self.places.without(line, family, leaves)
+                    yield self._record(bin_ms, line, family, _capped(leaves, unseated), closed=False)
+
+    def _record(
+        self, bin_ms: int, line: str, family: Family, leaves: Mapping[tuple[str, ...], Leaf], *, closed: bool
+    ) -> CohortCount:
+        return CohortCount(
+            line=line,
+            family=family,
+            bin_ms=bin_ms,
+            width_ms=self._width_ms,
+            partition=self._partition,
+            attributes=self._attributes[family],
+            closed=closed,
+            leaves=tuple(leaves[values].record(values) for values in sorted(leaves)),
+        )
+
+    def drain(self) -> Iterator[tuple[tuple[int, int], list[LeafRow] | None]]:
+        """Yield ((bin, sequence number), additions or None if deleted) since the last drain. Call after preview."""
+        yield from ((chunk, None) for chunk in self._closed)
+        self._closed = []
+        for bin_ms in sorted(start for start, cells in self.bins.items() if cells.changed):
+            number = self._chunks.get(bin_ms, 0)
+            self._chunks[bin_ms] = number + 1
+            yield (bin_ms, number), self.bins[bin_ms].take_changes()
+
+    def load(self, bin_ms: int, number: int, rows: Iterable[LeafRow]) -> None:
+        """Take back one persisted chunk of additions."""
+        self._chunks[bin_ms] = max(self._chunks.get(bin_ms, 0), number + 1)
+        cells = self.cells(bin_ms)
+        for line, family, values, exposed, failed in rows:
+            leaf = cells.setdefault((line, family, values), Leaf())
+            leaf.exposed.update(_unpack(exposed))
+            leaf.failed.update(_unpack(failed))
+
+
+def _groups(cells: Cells) -> Iterator[tuple[str, Family, dict[tuple[str, ...], Leaf]]]:
+    """Yield (line, family, leaves), sorted by line and family."""
+    groups: dict[tuple[str, Family], dict[tuple[str, ...], Leaf]] = {}
+    for (line, family, values), leaf in cells.items():
+        groups.setdefault((line, family), {})[values] = leaf
+    yield from ((line, family, groups[line, family]) for line, family in sorted(groups))
+
+
+def _capped(leaves: Mapping[tuple[str, ...], Leaf], unseated: set[tuple[str, ...]]) -> Mapping[tuple[str, ...], Leaf]:
+    """Return the leaves with a place, and one leaf ``__other__`` with the customers of all others."""
+    if not unseated:
+        return leaves
+    other = Leaf()
+    for values in unseated:
+        other.exposed |= leaves[values].exposed
+        other.failed |= leaves[values].failed
+    width = len(next(iter(leaves)))
+    return {**{values: leaf for values, leaf in leaves.items() if values not in unseated}, (OTHER,) * width: other}
+
+
+def _pack(customers: list[int]) -> bytes:
+    return np.array(customers, dtype="<u8").tobytes()
+
+
+def _unpack(packed: bytes) -> list[int]:
+    found: list[int] = np.frombuffer(packed, dtype="<u8").tolist()
+    return found

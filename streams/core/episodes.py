@@ -1,0 +1,250 @@
+"""One customer's connected evidence: failures of one family in one hour, and the contacts about them.
+
+    failure 12:05   failure 12:40                        contact 13:10 (reason "app")
+    |  x            x            |                       c
+    [ episode of hour 12:00       )<----- first failure at 12:05 lies in [13:10 - 24 h, 13:10 + 15 min]: attached
+
+Failures and contacts are folded into sets whose result does not depend on their order; which contacts belong to an
+episode is worked out from scratch whenever the episode is sent. So a contact finds failures that arrive after it, and
+a failure that arrives late can move the first failure and thereby gain or lose a contact.
+
+Memory per customer is bounded (``Limits``): an episode remembers the leaf cohorts with the smallest hashes if there are
+too many (a member of the final choice was a member all along, so its counts are exact and the choice does not depend
+on order), a customer the contacts with the smallest hashes (here, what expires can make room for what was refused
+before: a customer with more than 256 contacts in two days is no person, and its count is a lower bound).
+
+Everything is kept until nothing that can still be accepted could change it (``JoinRules.retention_ms`` behind the
+slowest topic), then it goes; until then an episode can be sent again, absolute, under the same key.
+
+State: one value per customer with anything remembered.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import xxhash
+
+from schemas.findings import Episode, Family, LeafEvidence
+from schemas.topics import HOUR_MS
+from streams.core.eventtime import floor_ms
+from streams.core.friction import ContactRule, JoinRules, Limits
+
+EpisodeKey = tuple[str, Family, int]
+"""(line, family, start of the window in ms)."""
+
+
+class Failure(NamedTuple):
+    """One failure of one customer."""
+
+    time_ms: int
+    customer_id: str
+    line: str
+    family: Family
+    values: tuple[str, ...]
+    event_id: str
+    amount_cents: int
+
+
+class Contacted(NamedTuple):
+    """One contact that may be about failures. ``line`` empty: any line. ``reason`` decides the families."""
+
+    time_ms: int
+    contact_id: str
+    line: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What is remembered of one episode; ``leaves``: values -> [first, last, count]."""
+
+    first_ms: int
+    last_ms: int
+    failures: int = 0
+    amount_cents: int = 0
+    leaves: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
+    earliest: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, failure: Failure, limits: Limits) -> None:
+        """Fold one failure in; the order of calls does not matter."""
+        time_ms = failure.time_ms
+        self.first_ms = min(self.first_ms, time_ms)
+        self.last_ms = max(self.last_ms, time_ms)
+        self.failures += 1
+        self.amount_cents = max(self.amount_cents, failure.amount_cents)
+        insort(self.earliest, (time_ms, failure.event_id))
+        del self.earliest[limits.evidence :]
+        leaf = self.leaves.setdefault(failure.values, [time_ms, time_ms, 0])
+        leaf[0] = min(leaf[0], time_ms)
+        leaf[1] = max(leaf[1], time_ms)
+        leaf[2] += 1
+        if len(self.leaves) > limits.episode_leaves:
+            del self.leaves[max(self.leaves, key=_rank)]
+
+
+@dataclass(slots=True)
+class Person:
+    """What is remembered of one customer; ``contacts`` by contact id, the earliest opening of each."""
+
+    episodes: dict[EpisodeKey, Evidence] = field(default_factory=dict)
+    contacts: dict[str, Contacted] = field(default_factory=dict)
+
+
+class Episodes:
+    """All customers of one source partition that failed or complained lately."""
+
+    def __init__(self, rules: JoinRules) -> None:
+        """Start with nobody."""
+        self._rules = rules
+        self.people: dict[str, Person] = {}
+        self._by_hour: dict[int, set[str]] = {}
+        self._changed: set[str] = set()
+        self._dirty: set[tuple[str, EpisodeKey]] = set()
+
+    def fail(self, failure: Failure) -> None:
+        """Fold one failure in."""
+        key = (failure.line, failure.family, floor_ms(failure.time_ms, self._rules.window_ms))
+        person = self._person(failure.customer_id)
+        evidence = person.episodes.get(key)
+        if evidence is None:
+            evidence = person.episodes[key] = Evidence(failure.time_ms, failure.time_ms)
+        evidence.add(failure, self._rules.limits)
+        self._dirty.add((failure.customer_id, key))
+        self._expire_after(key[2], failure.customer_id)
+
+    def contact(self, customer_id: str, contacted: Contacted) -> None:
+        """Fold one opened contact in, if it can be about a failure at all."""
+        if self._rules.contact.families(contacted.reason) is None:
+            return
+        person = self._person(customer_id)
+        known = person.contacts.get(contacted.contact_id)
+        if known is not None and known <= contacted:
+            return
+        person.contacts[contacted.contact_id] = contacted
+        if len(person.contacts) > self._rules.limits.contacts:
+            del person.contacts[max(person.contacts, key=_contact_rank)]
+        for key, evidence in person.episodes.items():
+            if any(_is_about(self._rules.contact, found, key, evidence) for found in (contacted, known) if found):
+                self._dirty.add((customer_id, key))
+        self._expire_after(contacted.time_ms, customer_id)
+
+    def _person(self, customer_id: str) -> Person:
+        person = self.people.get(customer_id)
+        if person is None:
+            person = self.people[customer_id] = Person()
+        self._changed.add(customer_id)
+        return person
+
+    def _expire_after(self, time_ms: int, customer_id: str) -> None:
+        self._by_hour.setdefault(floor_ms(time_ms, HOUR_MS), set()).add(customer_id)
+
+    def forget(self, watermark_ms: int) -> None:
+        """Drop what nothing can change or reach any more, given the partition's watermark."""
+        oldest_ms = floor_ms(watermark_ms - self._rules.retention_ms, HOUR_MS)
+        for hour_ms in sorted(hour for hour in self._by_hour if hour < oldest_ms):
+            for customer_id in self._by_hour.pop(hour_ms):
+                self._prune(customer_id, oldest_ms)
+
+    def _prune(self, customer_id: str, oldest_ms: int) -> None:
+        person = self.people.get(customer_id)
+        if person is None:
+            return
+        person.episodes = {key: found for key, found in person.episodes.items() if key[2] >= oldest_ms}
+        person.contacts = {name: found for name, found in person.contacts.items() if found.time_ms >= oldest_ms}
+        self._changed.add(customer_id)
+        if not person.episodes and not person.contacts:
+            del self.people[customer_id]
+
+    def messages(self) -> Iterator[Episode]:
+        """Yield every episode that changed since the last call, by customer, line, family and window."""
+        for customer_id, key in sorted(self._dirty):
+            person = self.people.get(customer_id)
+            evidence = person.episodes.get(key) if person is not None else None
+            if person is not None and evidence is not None:
+                yield self._record(customer_id, key, evidence, person)
+        self._dirty.clear()
+
+    def _record(self, customer_id: str, key: EpisodeKey, evidence: Evidence, person: Person) -> Episode:
+        line, family, window_ms = key
+        about = [c for c in person.contacts.values() if _is_about(self._rules.contact, c, key, evidence)]
+        leaves = sorted(evidence.leaves.items(), key=lambda leaf: (leaf[1][0], leaf[0]))
+        return Episode(
+            customer_id=customer_id,
+            line=line,
+            family=family,
+            window_ms=window_ms,
+            attributes=self._rules.attributes[family],
+            leaves=tuple(
+                LeafEvidence(values=values, first_ms=first, last_ms=last, failures=count)
+                for values, (first, last, count) in leaves[: self._rules.limits.episode_leaves_shown]
+            ),
+            first_failed_ms=evidence.first_ms,
+            last_failed_ms=evidence.last_ms,
+            failures=evidence.failures,
+            evidence=tuple(event_id for _, event_id in evidence.earliest),
+            amount_cents=evidence.amount_cents,
+            contacted_at_ms=min((c.time_ms for c in about), default=None),
+            contacts=len(about),
+        )
+
+    def drain(self) -> Iterator[tuple[str, tuple[Any, ...] | None]]:
+        """Yield every customer that changed since the last drain, None for those forgotten. Call after messages."""
+        for customer_id in sorted(self._changed):
+            person = self.people.get(customer_id)
+            yield customer_id, None if person is None else _packed(person)
+        self._changed.clear()
+
+    def load(self, customer_id: str, value: Iterable[Any]) -> None:
+        """Take back one customer."""
+        episodes, contacts = value
+        person = self.people[customer_id] = Person()
+        for line, family, window_ms, first, last, failures, amount, leaves, earliest in episodes:
+            person.episodes[line, cast("Family", family), window_ms] = Evidence(
+                first,
+                last,
+                failures,
+                amount,
+                {tuple(values): list(counts) for values, counts in leaves},
+                [(time_ms, event_id) for time_ms, event_id in earliest],
+            )
+        person.contacts = {row[1]: Contacted(*row) for row in contacts}
+        for time_ms in {key[2] for key in person.episodes} | {found.time_ms for found in person.contacts.values()}:
+            self._expire_after(time_ms, customer_id)
+
+
+def _is_about(rule: ContactRule, contact: Contacted, key: EpisodeKey, evidence: Evidence) -> bool:
+    line, family, _ = key
+    families = rule.families(contact.reason) or frozenset()
+    return (
+        contact.line in ("", line)
+        and family in families
+        and contact.time_ms - rule.before_ms <= evidence.first_ms <= contact.time_ms + rule.after_ms
+    )
+
+
+def _packed(person: Person) -> tuple[Any, ...]:
+    episodes = [
+        (
+            *key,
+            evidence.first_ms,
+            evidence.last_ms,
+            evidence.failures,
+            evidence.amount_cents,
+            sorted(evidence.leaves.items()),
+            evidence.earliest,
+        )
+        for key, evidence in sorted(person.episodes.items())
+    ]
+    return episodes, sorted(person.contacts.values())
+
+
+def _rank(values: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+    return xxhash.xxh3_64_intdigest("\x1f".join(values).encode()), values
+
+
+def _contact_rank(contact_id: str) -> tuple[int, str]:
+    return xxhash.xxh3_64_intdigest(contact_id.encode()), contact_id

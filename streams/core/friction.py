@@ -1,0 +1,257 @@
+"""What counts as friction, said once, as data: exposure, failure, promises, contacts, and the limits of memory.
+
+A customer is *exposed* to a family of failure when an event says that it could have failed, and *failed* when it did.
+Four families are built in; the first three can be read off one event each, promises need a timer:
+
+    family    topic      exposed                      failed                        leaf cohort
+    app       telemetry  outcome ok, failed           outcome failed                release, platform, device, ...
+    payment   order      status paid, payment_failed  status payment_failed         provider, method, region
+    contact   contact    status opened                its reason reports a failure  channel, region
+    delivery  order      a promise has an outcome     the promise was broken        carrier, warehouse, region
+
+Everything is checked when the rules are made: a rule that names a field or a value that its record does not have is a
+``ConfigError`` at start, never a silent zero in the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, get_args
+
+from schemas.errors import ConfigError
+from schemas.events import Contact, ContactStatus, Event, Order, OrderStatus, Telemetry
+from schemas.findings import Family
+from schemas.topics import BY_NOUN, DAY_MS, HOUR_MS, MINUTE_MS, ROOM_INPUTS
+from streams.core.eventtime import Bounds
+
+MODELS: Final[Mapping[str, type[Event]]] = MappingProxyType(
+    {"telemetry": Telemetry, "order": Order, "contact": Contact}
+)
+"""Record type of each input topic."""
+
+_VOCABULARIES: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
+    {
+        ("telemetry", "outcome"): frozenset(get_args(Telemetry.model_fields["outcome"].annotation)),
+        ("order", "status"): frozenset(get_args(OrderStatus)),
+        ("contact", "status"): frozenset(get_args(ContactStatus)),
+    }
+)
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise ConfigError(f"join rules: {sentence}")
+
+
+def _require_field(topic: str, name: str) -> None:
+    _require(topic in MODELS, f"unknown topic {topic!r}; one of {', '.join(MODELS)}")
+    _require(name in MODELS[topic].model_fields, f"{topic} has no field {name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """True for an event whose ``name`` has one of ``values``."""
+
+    name: str
+    values: frozenset[str]
+
+    __test__ = False  # not a test case of pytest
+
+    def check(self, topic: str) -> None:
+        """Raise ConfigError unless events of ``topic`` can satisfy this."""
+        _require_field(topic, self.name)
+        _require(bool(self.values), f"{topic}.{self.name} needs at least one value")
+        known = _VOCABULARIES.get((topic, self.name), self.values)
+        _require(self.values <= known, f"{topic}.{self.name} never is {', '.join(sorted(self.values - known))}")
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyRule:
+    """One family whose exposure and failure can be read off a single event.
+
+    An event counts if ``exposed`` holds; it is a failure if ``failed`` holds too. ``attributes`` name the fields of the
+    leaf cohort, in order. ``amount`` names the field with the money at stake (cents), if there is one.
+    """
+
+    family: Family
+    topic: str
+    exposed: Test
+    failed: Test
+    attributes: tuple[str, ...]
+    amount: str | None = None
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        _require(self.family in get_args(Family), f"unknown family {self.family!r}")
+        self.exposed.check(self.topic)
+        self.failed.check(self.topic)
+        _check_attributes(self.topic, self.attributes)
+        if self.amount is not None:
+            _require_field(self.topic, self.amount)
+
+
+def _check_attributes(topic: str, attributes: tuple[str, ...]) -> None:
+    _require(bool(attributes), f"{topic}: a leaf cohort needs at least one attribute")
+    _require(len(set(attributes)) == len(attributes), f"{topic}: attributes repeat")
+    for name in attributes:
+        _require_field(topic, name)
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseRule:
+    """How an order's promise ends. Statuses not named leave it open.
+
+    A status counts up to and including the promised time; after that the timer has decided. ``cancelled`` by the
+    company breaks the promise, by anybody else it ends it without outcome. A refund does not end it: goodwill credits
+    are paid while the parcel is still on its way.
+    """
+
+    family: Family = "delivery"
+    attributes: tuple[str, ...] = ("carrier", "warehouse", "region")
+    kept: frozenset[str] = frozenset({"delivered"})
+    broken: frozenset[str] = frozenset({"late"})
+    cancelled: frozenset[str] = frozenset({"cancelled"})
+    dropped: frozenset[str] = frozenset({"returned"})
+    memory_ms: int = DAY_MS
+    """How long an ended promise is remembered, so that a repeated promise time is not a second promise. A promised time
+    further than this before its own event is history, not a promise."""
+    horizon_ms: int = 60 * DAY_MS
+    """A promised time further ahead of its event than this is a default value or an error, not a promise."""
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        _check_attributes("order", self.attributes)
+        groups = (self.kept, self.broken, self.cancelled, self.dropped)
+        for statuses in groups:
+            Test("status", statuses).check("order")
+        _require(sum(map(len, groups)) == len(frozenset().union(*groups)), "a status ends a promise in two ways")
+        _require(self.memory_ms >= 0 and self.horizon_ms > 0, "memory_ms and horizon_ms must not be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRule:
+    """Which contacts are about which failures.
+
+    A contact attaches to an episode of the same customer and line (a contact without product: any line) if the
+    episode's first failure lies in ``[contact - before_ms, contact + after_ms]`` and the family fits: ``any_family``
+    reasons fit every family, ``by_reason`` names one. Any other reason (a question, a campaign) never attaches.
+    A contact that attaches also fits the contact family: whoever complained is not silent.
+    """
+
+    opened: Test = Test("status", frozenset({"opened"}))
+    any_family: frozenset[str] = frozenset({"", "unspecific", "complaint", "problem"})
+    by_reason: Mapping[str, Family] = field(
+        default_factory=lambda: MappingProxyType(
+            {"app": "app", "technical": "app", "payment": "payment", "delivery": "delivery"}
+        )
+    )
+    before_ms: int = DAY_MS
+    after_ms: int = 15 * MINUTE_MS
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        self.opened.check("contact")
+        _require(not self.any_family & self.by_reason.keys(), "a contact reason names one family and any family")
+        _require(set(self.by_reason.values()) <= set(get_args(Family)), "a contact reason names an unknown family")
+        _require(self.before_ms >= 0 and self.after_ms >= 0, "before_ms and after_ms must not be negative")
+
+    def families(self, reason: str) -> frozenset[Family] | None:
+        """Return the families that a contact with this reason may be about, or None if it never attaches."""
+        if reason in self.any_family:
+            return frozenset(get_args(Family))
+        named = self.by_reason.get(reason)
+        return None if named is None else frozenset((named, "contact"))
+
+
+FAMILIES: Final[tuple[FamilyRule, ...]] = (
+    FamilyRule(
+        "app",
+        "telemetry",
+        Test("outcome", frozenset({"ok", "failed"})),
+        Test("outcome", frozenset({"failed"})),
+        ("app_version", "platform", "device_model", "region", "component"),
+    ),
+    FamilyRule(
+        "payment",
+        "order",
+        Test("status", frozenset({"paid", "payment_failed"})),
+        Test("status", frozenset({"payment_failed"})),
+        ("payment_provider", "payment_method", "region"),
+        "amount_cents",
+    ),
+    FamilyRule(
+        "contact",
+        "contact",
+        Test("status", frozenset({"opened"})),
+        Test("reason", frozenset({"app", "payment", "delivery", "problem", "complaint", "technical"})),
+        ("channel", "region"),
+    ),
+)
+"""The families that single events decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of memory against producers gone wrong; ordinary traffic stays below all of them.
+
+    ``leaves`` per (line, family): leaf cohorts with a place of their own, the rest is counted under ``__other__``.
+    The others bound one customer: leaf cohorts remembered per episode, contacts remembered, and what is shown.
+    """
+
+    leaves: int = 10_000
+    episode_leaves: int = 64
+    episode_leaves_shown: int = 8
+    evidence: int = 5
+    contacts: int = 256
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        values = (self.leaves, self.episode_leaves_shown, self.evidence, self.contacts)
+        _require(min(values) >= 1, "every limit must be at least 1")
+        _require(self.episode_leaves >= self.episode_leaves_shown, "episode_leaves must cover episode_leaves_shown")
+
+
+def _catalogue_bounds() -> Mapping[str, Bounds]:
+    topics = (BY_NOUN[noun] for noun in ROOM_INPUTS["join"])
+    return MappingProxyType({topic.noun: Bounds(topic.disorder_ms, topic.lateness_ms) for topic in topics})
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRules:
+    """Everything the join room decides by. Widths in ms; bounds default to the catalogue of topics."""
+
+    families: tuple[FamilyRule, ...] = FAMILIES
+    promise: PromiseRule = field(default_factory=PromiseRule)
+    contact: ContactRule = field(default_factory=ContactRule)
+    limits: Limits = field(default_factory=Limits)
+    bounds: Mapping[str, Bounds] = field(default_factory=_catalogue_bounds)
+    bin_ms: int = 10_000
+    window_ms: int = HOUR_MS
+
+    def __post_init__(self) -> None:
+        """Validate what no part can see alone."""
+        names = [rule.family for rule in self.families] + [self.promise.family]
+        _require(len(set(names)) == len(names), "a family is declared twice")
+        _require(set(self.bounds) == set(MODELS), f"bounds must name exactly {', '.join(MODELS)}")
+        _require(self.bin_ms > 0 and self.window_ms % self.bin_ms == 0, "window_ms must be a multiple of bin_ms")
+        _require(MINUTE_MS % self.bin_ms == 0, "a minute must be a multiple of bin_ms")
+
+    @property
+    def attributes(self) -> Mapping[Family, tuple[str, ...]]:
+        """Names of the leaf cohort's attributes per family."""
+        named = {rule.family: rule.attributes for rule in self.families}
+        return MappingProxyType({**named, self.promise.family: self.promise.attributes})
+
+    @property
+    def retention_ms(self) -> int:
+        """How far behind the partition watermark failures and contacts can still be joined, ms.
+
+        The oldest failure that can still arrive lies ``max(lateness) + promise.memory_ms`` back (a promise may be
+        stated up to memory_ms after its time), the oldest that an arriving contact can reach ``max(lateness) +
+        before_ms``. Its episode starts at most a window earlier, and a contact about it at most after_ms before that.
+        """
+        lateness = max(bound.lateness_ms for bound in self.bounds.values())
+        reach = max(self.promise.memory_ms, self.contact.before_ms)
+        return lateness + reach + self.window_ms + self.contact.after_ms
