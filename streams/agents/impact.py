@@ -1,0 +1,14 @@
+"""The impact room for the runtime: a single task, which sees the counts of every partition."""
+
+from __future__ import annotations
+
+from schemas.topics import ROOM_INPUTS
+from streams.core.impact import Impact, ImpactState
+from streams.rules import impact_rules
+from streams.runtime.room import Room
+from streams.settings import Settings
+
+
+def room(settings: Settings) -> Room[ImpactState]:
+    """Counts of affected customers in, money out."""
+    return Room(name="impact", inputs=ROOM_INPUTS["impact"], stage=Impact(impact_rules(settings)), tasks="one")

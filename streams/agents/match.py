@@ -1,0 +1,13 @@
+"""The match room for the runtime: one task per customer partition."""
+
+from __future__ import annotations
+
+from schemas.topics import ROOM_INPUTS
+from streams.core.match import Match, MatchState
+from streams.runtime.room import Room
+from streams.settings import Settings
+
+
+def room(_settings: Settings) -> Room[MatchState]:
+    """Episodes, customers and issues of one customer partition; its rules are fixed, no setting changes a finding."""
+    return Room(name="match", inputs=ROOM_INPUTS["match"], stage=Match(), tasks="customer")

@@ -1,0 +1,210 @@
+"""The values that ``core.outreach`` works on: its rules, one case per (root issue, customer, stage), orders, issues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+import xxhash
+
+from schemas.errors import ConfigError
+from schemas.findings import Decision, Family, Stage
+from streams.core.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, Profile, QuietHours
+
+REASONS: dict[str, str] = {
+    "eligible": "may be told, and is",
+    "hold_out": "may be told, but is in the group that is not, for comparison",
+    "opted_out": "revoked every contact",
+    "no_consent": "has not agreed to be told about service trouble on a channel of ours",
+    "no_address": "has agreed, but there is no address",
+    "no_profile": "nothing is known about consent",
+    "already_contacted": "has contacted us about it already",
+    "resolved": "the issue is over",
+    "regressed": "the issue is back, so no all-clear",
+    "expired": "could not be told in time",
+    "time_zone": "nobody knows when it is night there",
+    "quiet_hours": "it is night there",
+    "budget": "was told enough lately",
+    "approval": "many are hit: a person must approve",
+    "muted": "an operator muted the issue",
+    "stopped": "an operator stopped every send",
+}
+"""Every reason of a decision, in words. The same word holds if the obstacle may pass in time and refuses if not."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutreachRules:
+    """Who may be told, when, how often. ``approval_above``: notices per issue that need no approval, over all
+    partitions; ``holdout_ratio``: share of the eligible who are not told; ``channels``: those we can send on."""
+
+    budgets: tuple[Budget, ...] = DEFAULT_BUDGETS
+    quiet: QuietHours = field(default_factory=QuietHours)
+    approval_above: int = 1_000
+    holdout_ratio: float = 0.10
+    channels: tuple[str, ...] = ("webhook",)
+    notice_ttl_ms: int = 14 * HOUR_MS
+    """A notice is useless later; longer than a night, so that the evening's are sent in the morning."""
+    all_clear_ttl_ms: int = 48 * HOUR_MS
+    """An all-clear waits for the budget of its own notice (24 h) and then for the night (11 h)."""
+    retention_ms: int = 90 * DAY_MS
+    """How long a decision is remembered after its deadline: nobody is told twice within it."""
+    template_version: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse rules that promise nothing or cannot hold."""
+        if not 0 <= self.holdout_ratio <= 0.5:
+            raise ConfigError("outreach: holdout_ratio must lie between 0 and 0.5")
+        if self.approval_above < 0 or not self.budgets or not self.channels:
+            raise ConfigError("outreach: approval_above must not be negative; budgets and channels must not be empty")
+        if min(self.notice_ttl_ms, self.all_clear_ttl_ms) <= 0:
+            raise ConfigError("outreach: a time to live must be positive")
+        if self.retention_ms < max(budget.window_ms for budget in self.budgets):
+            raise ConfigError("outreach: decisions must be remembered as long as the longest budget")
+
+    def unapproved(self, partitions: int) -> int:
+        """Notices per issue that one of ``partitions`` may send before approval, without asking the others."""
+        return self.approval_above // partitions
+
+
+def outreach_id(root: str, customer: str, stage: str) -> str:
+    """The send key: equal for every onset of an issue, every revision, every restart."""
+    return "o-" + xxhash.xxh3_128_hexdigest(f"{root}\x1f{customer}\x1f{stage}".encode())
+
+
+def held_out(root: str, customer: str, ratio: float) -> bool:
+    """True for the ``ratio`` of customers who are not told about this root issue (a hash, so the same everywhere)."""
+    return xxhash.xxh3_64_intdigest(f"hold-out\x1f{root}\x1f{customer}".encode()) < ratio * 2**64
+
+
+class Onset(msgspec.Struct, frozen=True):
+    """One onset of a root issue as it hit one customer: when known, when the customer contacted us about it."""
+
+    known_ms: int
+    contacted_ms: int | None = None
+
+    def merged(self, other: Onset) -> Onset:
+        """The earliest of both: evidence and contacts are only ever added."""
+        contacts = [at for at in (self.contacted_ms, other.contacted_ms) if at is not None]
+        return Onset(min(self.known_ms, other.known_ms), min(contacts) if contacts else None)
+
+
+class Case(msgspec.Struct):
+    """The decision about one (root issue, customer, stage). Undecided while ``decision`` is None."""
+
+    root: str
+    customer: str
+    stage: Stage
+    family: Family
+    issue: str
+    known_ms: int
+    deadline_ms: int
+    onsets: dict[str, Onset]
+    decision: Decision | None = None
+    reason: str = ""
+    decided_ms: int = 0
+    not_before_ms: int = 0
+    next_ms: int | None = None
+    channel: str | None = None
+    address: str = ""
+    language: str = "en"
+    time_zone: str = ""
+
+    @property
+    def id(self) -> str:
+        """The send key."""
+        return outreach_id(self.root, self.customer, self.stage)
+
+    @property
+    def final(self) -> bool:
+        """True once it was sent or drawn into the hold-out: never decided again."""
+        return self.decision in ("send", "hold_out")
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What outreach keeps of an issue."""
+
+    issue: str
+    root: str
+    family: Family
+    cause: dict[str, str]
+    detected_ms: int
+    updated_ms: int
+    resolved_ms: int | None
+
+
+class Order(msgspec.Struct, frozen=True, order=True):
+    """An operator's order, in force from ``issued_ms``."""
+
+    issued_ms: int
+    id: str
+    action: Literal["approve", "mute", "unmute", "resolve", "stop", "resume"]
+    issue: str | None = None
+
+
+@dataclass(slots=True)
+class Orders:
+    """All orders by id; what is in force at a time depends on their times only, not on their arrival."""
+
+    by_id: dict[str, Order] = field(default_factory=dict)
+
+    def last(self, actions: tuple[str, ...], at_ms: int, names: Iterable[str | None] = (None,)) -> str | None:
+        """The latest of these actions on one of these issues, issued at or before ``at_ms``."""
+        wanted = set(names)
+        found = [
+            order
+            for order in self.by_id.values()
+            if order.action in actions and order.issued_ms <= at_ms and (wanted == {None} or order.issue in wanted)
+        ]
+        return max(found).action if found else None
+
+    def stopped(self, at_ms: int) -> bool:
+        """True while every send is stopped."""
+        return self.last(("stop", "resume"), at_ms) == "stop"
+
+    def muted(self, case: Case, at_ms: int) -> bool:
+        """True while the case's issue is muted (by its own id or its root's)."""
+        return self.last(("mute", "unmute"), at_ms, (case.issue, case.root)) == "mute"
+
+    def approved(self, case: Case, at_ms: int) -> bool:
+        """True once this very onset was approved."""
+        return self.last(("approve",), at_ms, (case.issue,)) is not None
+
+    def resolved(self, case: Case, at_ms: int) -> bool:
+        """True once an operator called this very onset over."""
+        return self.last(("resolve",), at_ms, (case.issue,)) is not None
+
+
+@dataclass(slots=True)
+class OutreachState:
+    """State of one customer partition; everything but cases, profiles, issues, orders and marks is an index."""
+
+    partition: int
+    partitions: int
+    cases: dict[str, Case] = field(default_factory=dict)
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    issues: dict[str, Known] = field(default_factory=dict)
+    orders: Orders = field(default_factory=Orders)
+    affected_ms: int = 0
+    issue_ms: int = 0
+    said_ms: int = 0
+    kept_marks: tuple[int, int, int] = (0, 0, 0)
+    queue: list[tuple[int, str, str, str, str]] = field(default_factory=list)
+    """What to decide when: (time, issue, customer, stage, case id)."""
+    ends: list[tuple[int, str]] = field(default_factory=list)
+    ended_issues: list[tuple[int, str]] = field(default_factory=list)
+    charges: dict[str, list[int]] = field(default_factory=dict)
+    noticed: dict[str, set[str]] = field(default_factory=dict)
+    """Root issue -> cases whose notice was sent."""
+    onsets: dict[str, set[str]] = field(default_factory=dict)
+    """Root issue -> ids of its issues."""
+    by_customer: dict[str, set[str]] = field(default_factory=dict)
+    by_issue: dict[str, set[str]] = field(default_factory=dict)
+    dirty: set[str] = field(default_factory=set)
+    changed: dict[bytes, bytes | None] = field(default_factory=dict)
+
+    @property
+    def clock_ms(self) -> int:
+        """Everything before this time is known: both inputs have passed it."""
+        return min(self.affected_ms, self.issue_ms)

@@ -1,0 +1,390 @@
+"""The life of an issue: suspected -> open -> escalating -> recovering -> resolved, and regressed on a new onset.
+
+    suspected   an alarm; cause revised with every failure; dropped if the evidence fades (it stays suspected, with a
+                time of resolution, so that it can be told from an issue that was shown)
+    open        shown and acted on: enough customers, EB05 >= 2, the cause settled; the cause is frozen
+    escalating  the last 15 minutes are at least twice as bad as at opening
+    recovering  normal is e^3 times as likely as half the incident's rate; back to open if failures return
+    resolved    recovering for the hold time, and normal e^3 times as likely as a rate still 3 times normal (or an hour
+                without any failure)
+    regressed   like open, when a resolved cause alarms again within two weeks: new onset, same root
+
+Sequential likelihood ratios for the way down as for the way up (Wald 1945); hysteresis keeps it from flapping.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import xxhash
+
+from schemas.events import Change
+from schemas.findings import Cause, Issue, IssueState
+from schemas.findings import Family as FamilyName
+from streams.core.detect.cusum import eb05
+from streams.core.detect.family import Alarm, Family, Seen
+from streams.core.detect.lattice import LINE, Pairs
+from streams.core.detect.rules import MINUTE_MS, DetectRules
+from streams.core.explain import Explanation, explain
+
+TITLES = {
+    "app": "App failing",
+    "payment": "Payments failing",
+    "delivery": "Deliveries late",
+    "contact": "Customers reporting problems",
+}
+STILL_BAD = 3.0
+"""Multiple of the usual rate against which "normal again" has to win before an issue is resolved."""
+RECENT_MS = 15 * MINUTE_MS
+
+
+@dataclass(slots=True)
+class Live:
+    """An issue and what its life cycle needs to know. Rates per exposure, times ms, ``recent``: (bin, y, m)."""
+
+    issue_id: str
+    root_id: str
+    onset: int
+    line: str
+    family: FamilyName
+    state: IssueState
+    pairs: Pairs
+    cause: Explanation
+    cohort: Pairs
+    opened_at_ms: int
+    detected_at_ms: int
+    updated_at_ms: int
+    scale_ms: int
+    provisional: bool
+    resolved_at_ms: int | None = None
+    expected: float = 0.0
+    observed: int = 0
+    rate: float = 0.0
+    ratio: float = 1.0
+    fading: float = 0.0
+    normal: float = 0.0
+    recovering_ms: int = 0
+    last_failure_ms: int = 0
+    settled_ms: int = 0
+    settled_customers: int = 0
+    muted: bool = False
+    changes: tuple[str, ...] = ()
+    recent: list[tuple[int, int, float]] = field(default_factory=list)
+
+    @property
+    def shown(self) -> bool:
+        """True once the issue has opened and until it is resolved."""
+        return self.state != "suspected" and self.resolved_at_ms is None
+
+    def record(self) -> Issue:
+        """The finding, as it stands."""
+        c = self.cause
+        cause = Cause(
+            attributes=dict(self.pairs),
+            risk_ratio=_round(c.risk_ratio),
+            risk_ratio_low=_round(c.low),
+            risk_ratio_high=_round(c.high),
+            support=_round(c.support),
+            exposed=c.exposed,
+            failed=c.failed,
+            changes=self.changes,
+        )
+        return Issue(
+            issue_id=self.issue_id,
+            root_id=self.root_id,
+            onset=self.onset,
+            line=self.line,
+            family=self.family,
+            state=self.state,
+            title=title(self.line, self.family, self.pairs),
+            cause=cause,
+            opened_at_ms=self.opened_at_ms,
+            detected_at_ms=self.detected_at_ms,
+            updated_at_ms=self.updated_at_ms,
+            resolved_at_ms=self.resolved_at_ms,
+            scale_ms=self.scale_ms,
+            expected=_round(self.expected),
+            observed=float(self.observed),
+            ratio_low=_round(eb05(self.observed, self.expected)),
+            provisional=self.provisional,
+        )
+
+
+def _round(value: float) -> float:
+    """Six significant digits: what a person reads, and the same text on every machine."""
+    return float(f"{value:.6g}")
+
+
+def title(line: str, family: str, pairs: Pairs) -> str:
+    """Plain words for an issue.
+
+    >>> title("shop", "payment", (("payment_provider", "paynow"), ("region", "IT")))
+    'Payments failing: payment_provider=paynow, region=IT'
+    >>> title("shop", "delivery", ())
+    'Deliveries late: everywhere in shop'
+    """
+    what = ", ".join(f"{name}={value}" for name, value in pairs) or f"everywhere in {line}"
+    return f"{TITLES[family]}: {what}"[:128]
+
+
+def fingerprint(line: str, family: str, cohort: Pairs, bin_ms: int) -> str:
+    """Stable id of an issue: hash of line, family, first alarming cohort and bin."""
+    text = "\x1f".join([line, family, *(f"{name}={value}" for name, value in cohort), str(bin_ms)])
+    return f"i-{xxhash.xxh3_64_hexdigest(text.encode())}"
+
+
+def candidates(changes: list[Change], live: Live, rules: DetectRules) -> tuple[str, ...]:
+    """Changes of this line near the onset whose attributes agree with the cause; nearest first, at most 5.
+
+    A change agrees when no attribute both name has two values, and they share one, or one of them names none.
+    """
+    cause = dict(live.pairs)
+    found = []
+    for change in changes:
+        near = live.opened_at_ms - rules.change_ms <= change.changed_at_ms <= live.detected_at_ms
+        shared = cause.keys() & change.attributes.keys()
+        agrees = all(cause[k] == change.attributes[k] for k in shared)
+        if near and agrees and change.product in ("", live.line) and (shared or not cause or not change.attributes):
+            found.append((-len(shared), abs(live.opened_at_ms - change.changed_at_ms), change.change_id))
+    return tuple(change_id for _, _, change_id in sorted(found)[:5])
+
+
+class Book:
+    """Every issue of the room that is live or may regress, and those that changed since they were last handed out."""
+
+    def __init__(self, rules: DetectRules) -> None:
+        """Start empty."""
+        self.rules = rules
+        self.issues: dict[str, Live] = {}
+        self.changes: dict[str, Change] = {}
+        self.publish: set[str] = set()
+        self.dirty: set[str] = set()
+
+    # -- looking up -------------------------------------------------------------------------------------------------
+
+    def of(self, family: Family) -> list[Live]:
+        """Issues of a family that are not resolved, oldest first."""
+        mine = [i for i in self.issues.values() if (i.line, i.family) == (family.line, family.family)]
+        return sorted((i for i in mine if i.resolved_at_ms is None), key=lambda i: (i.detected_at_ms, i.issue_id))
+
+    def _elsewhere(self, family: Family, now_ms: int) -> bool:
+        """Is another family of the line in trouble, or was it until recently? Then contacts belong to that."""
+        since = now_ms - self.rules.contact_tail_ms
+        return any(
+            i.line == family.line
+            and i.family != "contact"
+            and (i.resolved_at_ms is None or (i.resolved_at_ms >= since and i.rate > 0))
+            for i in self.issues.values()
+        )
+
+    # -- one bin ----------------------------------------------------------------------------------------------------
+
+    def review(self, family: Family, seen: Seen, end_ms: int) -> None:
+        """After one bin of a family: follow its issues, judge its suspicion, take up its alarms."""
+        for live in self.of(family):
+            if live.shown:
+                self._follow(live, family, seen, end_ms)
+            elif seen.failures:
+                self._judge(live, family, end_ms)
+        self._take_up(family, end_ms)
+
+    def pass_time(self, family: Family, end_ms: int) -> None:
+        """At the end of a block: the steps of the life cycle that need no failure."""
+        self._take_up(family, end_ms)
+        for live in self.of(family):
+            if live.shown:
+                self._age(live, family, end_ms)
+            else:
+                self._judge(live, family, end_ms)
+        for old in [i for i in self.issues.values() if self._forgotten(i, end_ms)]:
+            del self.issues[old.issue_id]
+            self.dirty.add(old.issue_id)
+
+    def _forgotten(self, live: Live, end_ms: int) -> bool:
+        keep = self.rules.regress_ms if live.rate > 0 else self.rules.window_ms
+        told = live.issue_id not in self.publish
+        return told and live.resolved_at_ms is not None and live.resolved_at_ms + keep < end_ms
+
+    def _take_up(self, family: Family, end_ms: int) -> None:
+        alarms, family.alarms = family.alarms, []
+        if not alarms or not all(i.shown for i in self.of(family)):
+            return
+        if family.family == "contact" and self._elsewhere(family, end_ms):
+            return
+        alarm = max(alarms, key=lambda a: (a.excess, -a.cohort))
+        live = self._suspect(family, alarm, end_ms)
+        self.issues[live.issue_id] = live
+        self._judge(live, family, end_ms)
+
+    def _suspect(self, family: Family, alarm: Alarm, end_ms: int) -> Live:
+        cohort = family.lattice.cohorts[alarm.cohort]
+        issue_id = fingerprint(family.line, family.family, cohort, end_ms - self.rules.bin_ms)
+        nothing = Explanation((), 1.0, 1.0, 1.0, 0.0, 0, 0, 0.0)
+        onset = max(alarm.onset_ms, end_ms - self.rules.window_ms)
+        return Live(
+            issue_id,
+            issue_id,
+            1,
+            family.line,
+            family.family,
+            "suspected",
+            (),
+            nothing,
+            cohort,
+            onset,
+            end_ms,
+            end_ms,
+            alarm.scale_ms,
+            family.baseline.provisional,
+            settled_ms=end_ms,
+        )
+
+    # -- suspected --------------------------------------------------------------------------------------------------
+
+    def _judge(self, live: Live, family: Family, end_ms: int) -> None:
+        """Explain the suspicion anew; open it when it passes the gate, drop it when nothing alarms any more."""
+        rules = self.rules
+        cause = explain(family.lattice.attributes, family.table(live.opened_at_ms), rules.explain)
+        if cause.pairs != live.pairs or not live.settled_customers:
+            live.pairs, live.settled_ms, live.settled_customers = cause.pairs, end_ms, max(cause.failed, 1)
+        live.cause, live.observed, live.expected = cause, cause.failed, cause.expected
+        live.changes = candidates(list(self.changes.values()), live, rules)
+        self._touch(live, end_ms)
+        if self._passes(live, family, end_ms):
+            self._open(live, family, end_ms)
+        elif end_ms - live.detected_at_ms > rules.suspect_ms or not self._alarming(live, family):
+            live.resolved_at_ms = end_ms
+            family.forget(live.cohort)
+
+    def _alarming(self, live: Live, family: Family) -> bool:
+        """Is the cohort that alarmed, or the present cause, still at half its threshold or more?"""
+        e, y = family.residual(live.opened_at_ms)
+        index = family.lattice.cohort_index
+        cohorts = {index.get(live.cohort, LINE), index.get(live.pairs, LINE)}
+        return any(family.evidence(c, e[c], y[c]) > family.limits[live.scale_ms] / 2 for c in cohorts)
+
+    def _passes(self, live: Live, family: Family, end_ms: int) -> bool:
+        rules, cause = self.rules, live.cause
+        settled = (
+            end_ms - live.settled_ms >= rules.settle_ms
+            or cause.failed - live.settled_customers >= rules.settle_customers
+        )
+        if cause.failed < rules.customers or not settled or cause.open_question:
+            return False
+        if eb05(cause.failed, cause.expected) < rules.ratio_low:
+            return False
+        cohort = family.lattice.cohort_index.get(live.pairs, LINE)
+        e, y = family.residual(live.opened_at_ms)
+        return family.evidence(cohort, e[cohort], y[cohort]) > family.limits[live.scale_ms] / 2
+
+    def _open(self, live: Live, family: Family, end_ms: int) -> None:
+        index = family.lattice.cohort_index.get(live.pairs, LINE)
+        starts = [s for c in (family.fast, family.slow) if (s := family.onset(c, index)) is not None]
+        earliest = max(min([live.opened_at_ms, *starts]), end_ms - self.rules.window_ms)
+        live.opened_at_ms = family.change_point(index, earliest)
+        live.rate = max(float(family.base[index]), 1e-9)
+        live.ratio = max(live.cause.failed / max(live.cause.expected, 1e-9), self.rules.ratio_low)
+        live.last_failure_ms = end_ms
+        live.state = "open"
+        root = self._root(live)
+        if root is not None:
+            live.root_id, live.onset, live.state = root.root_id, root.onset + 1, "regressed"
+        family.explain_away(live.pairs, live.opened_at_ms)
+        self._touch(live, end_ms)
+
+    def _root(self, live: Live) -> Live | None:
+        """The latest resolved onset of the same cause, if it is recent enough."""
+        same = [
+            i
+            for i in self.issues.values()
+            if i.resolved_at_ms is not None
+            and i.rate > 0
+            and i.issue_id != live.issue_id
+            and (i.line, i.family, i.pairs) == (live.line, live.family, live.pairs)
+            and i.resolved_at_ms + self.rules.regress_ms >= live.opened_at_ms
+        ]
+        return max(same, key=lambda i: (i.onset, i.resolved_at_ms or 0), default=None)
+
+    # -- open and after ---------------------------------------------------------------------------------------------
+
+    def _follow(self, live: Live, family: Family, seen: Seen, end_ms: int) -> None:
+        """Count one bin of an open issue."""
+        cohort = family.lattice.cohort_index.get(live.pairs, LINE)
+        inside = (family.lattice.rows[seen.leaves] == cohort).any(axis=1)
+        exposed = float(seen.exposed[inside].sum())
+        if exposed == 0:
+            return
+        failed = sum(1 for f in seen.failures if cohort in f.counted)
+        common = float(family.mean[cohort] / family.base[cohort])
+        usual = exposed * live.rate
+        m = usual * common
+        live.observed += failed
+        live.expected += usual
+        live.cause = replace(live.cause, exposed=live.cause.exposed + int(exposed), failed=live.cause.failed + failed)
+        half = max(live.ratio / 2, self.rules.ratio_low)
+        live.fading = max(live.fading + (half - 1) * m - failed * math.log(half), 0.0)
+        live.normal = max(live.normal + (STILL_BAD - 1) * m - failed * math.log(STILL_BAD), 0.0)
+        live.recent.append((end_ms, failed, usual))
+        if failed:
+            live.last_failure_ms = end_ms
+        self.dirty.add(live.issue_id)
+
+    def _age(self, live: Live, family: Family, end_ms: int) -> None:
+        """Move an open issue through its states; once per block. A muted one keeps its state and goes on counting."""
+        rules = self.rules
+        live.recent = [r for r in live.recent if r[0] > end_ms - RECENT_MS]
+        if not live.muted:
+            self._move(live, family, end_ms)
+        if live.shown and end_ms - live.detected_at_ms > rules.accept_ms:
+            self._resolve(live, family, end_ms)
+        self._touch(live, end_ms)
+
+    def _move(self, live: Live, family: Family, end_ms: int) -> None:
+        rules = self.rules
+        if live.state == "recovering":
+            if live.fading < rules.all_clear / 2:
+                live.state, live.recovering_ms = "open", 0
+            elif end_ms - live.recovering_ms >= rules.hold_ms and self._over(live, end_ms):
+                self._resolve(live, family, end_ms)
+        elif live.fading >= rules.all_clear:
+            live.state, live.recovering_ms = "recovering", end_ms
+        elif live.state in ("open", "regressed"):
+            y, as_before = sum(r[1] for r in live.recent), sum(r[2] for r in live.recent) * live.ratio
+            if y >= max(rules.customers, rules.escalate * as_before) and eb05(y, as_before, prior=4.0) >= 1.0:
+                live.state = "escalating"
+
+    def _over(self, live: Live, end_ms: int) -> bool:
+        rules = self.rules
+        silent = end_ms - live.last_failure_ms >= rules.quiet_ms and live.fading >= 2 * rules.all_clear
+        return live.normal >= rules.all_clear or silent
+
+    def _resolve(self, live: Live, family: Family, end_ms: int) -> None:
+        live.state, live.resolved_at_ms = "resolved", end_ms
+        family.readmit(live.pairs)
+        self._touch(live, end_ms)
+
+    # -- from outside -----------------------------------------------------------------------------------------------
+
+    def resolve(self, issue_id: str, family: Family, at_ms: int) -> None:
+        """An operator says that an issue is over."""
+        live = self.issues[issue_id]
+        if live.shown:
+            self._resolve(live, family, at_ms)
+        elif live.resolved_at_ms is None:
+            live.resolved_at_ms = at_ms
+            self._touch(live, at_ms)
+
+    def learn(self, change: Change) -> None:
+        """A change was announced: it may be a candidate cause of what is live."""
+        self.changes[change.change_id] = change
+        for live in self.issues.values():
+            found = candidates(list(self.changes.values()), live, self.rules)
+            if found != live.changes:
+                live.changes = found
+                self._touch(live, live.updated_at_ms)
+
+    def _touch(self, live: Live, end_ms: int) -> None:
+        live.updated_at_ms = end_ms
+        self.publish.add(live.issue_id)
+        self.dirty.add(live.issue_id)

@@ -1,0 +1,176 @@
+"""The detect room: closed counts of every source partition in, issues out.
+
+A bin is stepped when all source partitions have closed it; leaves of all partitions are merged by whole numbers and in
+sorted order, so neither the order of arrival nor the number of partitions can change a result. Stretches without counts
+are passed block by block only as long as something is still going on, and in one step afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import itemgetter
+
+from schemas.events import Change, Command
+from schemas.findings import BinClosed, CohortCount, Watermark
+from schemas.findings import Family as FamilyName
+from streams.core.detect import store
+from streams.core.detect.family import Count, Family, Seen
+from streams.core.detect.issues import Book
+from streams.core.detect.rules import DetectRules
+from streams.core.stage import Batch, Drained, Idle, Message
+
+Line = tuple[str, FamilyName]
+
+
+class DetectState:
+    """Live values of the room; see :mod:`streams.core.detect.store` for what of it is kept."""
+
+    def __init__(self, rules: DetectRules, partitions: int) -> None:
+        """Have seen nothing from any of ``partitions`` source partitions."""
+        self.rules = rules
+        self.partitions = partitions
+        self.through: dict[int, int] = {}
+        self.pending: dict[int, dict[Line, dict[int, CohortCount]]] = {}
+        self.families: dict[Line, Family] = {}
+        self.book = Book(rules)
+        self.clock_ms = 0
+        self.minted = 0
+        self.announced_ms = 0
+        self.kept = store.Kept()
+
+
+class DetectStage:
+    """Stage of the detect room. Outputs: Issue (broadcast) and Watermark on ``issue``."""
+
+    def __init__(self, rules: DetectRules | None = None) -> None:
+        """Work by ``rules``."""
+        self.rules = rules or DetectRules()
+
+    def start(self, partition: int, partitions: int) -> DetectState:
+        """State that has seen nothing; ``partition`` is the task's own and plays no part."""
+        del partition
+        return DetectState(self.rules, partitions)
+
+    def load(self, partition: int, partitions: int, items: Iterable[tuple[bytes, bytes]]) -> DetectState:
+        """Rebuild the state from what earlier drains handed out."""
+        state = self.start(partition, partitions)
+        store.load(state, items)
+        return state
+
+    def step(self, state: DetectState, batch: Batch | Idle) -> None:
+        """Fold counts, closings, changes or commands into the state."""
+        if isinstance(batch, Idle):
+            return
+        for record in batch.records:
+            if isinstance(record, BinClosed):
+                self._closed(state, record)
+            elif isinstance(record, Change):
+                state.book.learn(record)
+                state.kept.changes.add(record.change_id)
+            elif isinstance(record, Command):
+                self._command(state, record)
+            elif record.closed and record.bin_ms + self.rules.bin_ms > state.clock_ms:
+                self._count(state, record)
+
+    def drain(self, state: DetectState) -> Drained:
+        """Changed state, changed issues, and how far the room has come."""
+        drained = Drained(changes=store.save(state))
+        for issue_id in sorted(state.book.publish):
+            live = state.book.issues.get(issue_id)
+            if live is not None:
+                drained.messages.append(Message("issue", issue_id, live.record()))
+        state.book.publish.clear()
+        if state.clock_ms > state.announced_ms:
+            state.announced_ms = state.clock_ms
+            drained.messages.append(Message("issue", "watermark", Watermark(partition=0, through_ms=state.clock_ms)))
+        return drained
+
+    # -- inputs -----------------------------------------------------------------------------------------------------
+
+    def _count(self, state: DetectState, record: CohortCount) -> None:
+        key = (record.line, record.family)
+        state.pending.setdefault(record.bin_ms, {}).setdefault(key, {})[record.partition] = record
+        state.kept.pending.add((record.bin_ms, *key, record.partition))
+
+    def _closed(self, state: DetectState, record: BinClosed) -> None:
+        state.partitions = record.partitions
+        before = state.through.get(record.partition, 0)
+        state.through[record.partition] = max(before, record.through_ms)
+        state.kept.meta = True
+        if len(state.through) >= state.partitions:
+            self._advance(state, min(state.through.values()))
+
+    def _command(self, state: DetectState, command: Command) -> None:
+        live = state.book.issues.get(command.issue_id or "")
+        if live is None:
+            return
+        if command.action == "resolve":
+            at_ms = max(state.clock_ms, live.detected_at_ms)
+            state.book.resolve(live.issue_id, state.families[live.line, live.family], at_ms)
+        elif command.action in ("mute", "unmute"):
+            live.muted = command.action == "mute"
+            state.book.dirty.add(live.issue_id)
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def _advance(self, state: DetectState, to_ms: int) -> None:
+        """Step every bin that ends at or before ``to_ms``."""
+        width = self.rules.bin_ms
+        to_ms -= to_ms % width
+        for bin_ms in sorted(b for b in state.pending if b + width <= to_ms):
+            self._pass(state, bin_ms)
+            counts = state.pending.pop(bin_ms)
+            state.kept.pending |= {(bin_ms, *key, p) for key, by in counts.items() for p in by}
+            for key in sorted(counts):
+                self._bin(state, key, bin_ms, counts[key])
+        if to_ms > state.clock_ms:
+            self._pass(state, to_ms)
+
+    def _bin(self, state: DetectState, key: Line, bin_ms: int, by_partition: dict[int, CohortCount]) -> None:
+        first = next(iter(by_partition.values()))
+        family = state.families.get(key)
+        if family is None:
+            family = state.families[key] = Family(*key, first.attributes, self.rules)
+        block_ms = bin_ms - bin_ms % self.rules.block_ms
+        if family.as_of_ms != block_ms:
+            family.pass_time(block_ms)
+        seen, minted = family.step(bin_ms, _merge(by_partition), self.rules.cohorts - state.minted)
+        state.minted += minted
+        state.kept.families.add(key)
+        self._review(state, family, seen, bin_ms + self.rules.bin_ms)
+
+    def _review(self, state: DetectState, family: Family, seen: Seen, end_ms: int) -> None:
+        if family.alarms or state.book.issues:
+            state.book.review(family, seen, end_ms)
+
+    def _pass(self, state: DetectState, to_ms: int) -> None:
+        """Let time pass up to ``to_ms``: ends of blocks, in order, over all families."""
+        block = self.rules.block_ms
+        at = state.clock_ms - state.clock_ms % block + block
+        while at <= to_ms:
+            busy = [f for _, f in sorted(state.families.items()) if not f.quiet() or state.book.of(f)]
+            if not busy:
+                break
+            for family in busy:
+                family.close_block(at)
+                state.book.pass_time(family, at)
+                state.kept.families.add((family.line, family.family))
+            at += block
+        state.clock_ms = max(state.clock_ms, to_ms)
+        state.kept.meta = True
+
+
+def _merge(by_partition: dict[int, CohortCount]) -> list[Count]:
+    """Counts of all partitions by leaf, sorted: exposures add (customers are partitioned), hashes unite."""
+    if len(by_partition) == 1:
+        (only,) = by_partition.values()
+        counts: list[Count] = [(leaf.values, leaf.exposed, leaf.failed) for leaf in only.leaves]
+        counts.sort(key=itemgetter(0))
+        return counts
+    exposed: dict[tuple[str, ...], int] = {}
+    failed: dict[tuple[str, ...], set[int]] = {}
+    for record in by_partition.values():
+        for leaf in record.leaves:
+            exposed[leaf.values] = exposed.get(leaf.values, 0) + leaf.exposed
+            failed.setdefault(leaf.values, set()).update(leaf.failed)
+    return [(values, exposed[values], sorted(failed[values])) for values in sorted(exposed)]

@@ -1,0 +1,158 @@
+"""Evidence of one customer in one issue, and the running totals of an issue: the values that ``core.match`` joins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas.errors import ConfigError
+from schemas.findings import Family
+
+MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRules:
+    """``slack_ms``: how far before the estimated onset evidence still counts; ``recent_ms``: window of the current
+    rate; ``retention_ms``: how long evidence and resolved issues are kept, event time."""
+
+    slack_ms: int = 5 * MINUTE_MS
+    recent_ms: int = 15 * MINUTE_MS
+    retention_ms: int = 7 * DAY_MS
+
+    def __post_init__(self) -> None:
+        """Refuse a retention shorter than the latest possible correction of an episode (24 h late, 1 h window)."""
+        if self.retention_ms < 2 * DAY_MS:
+            raise ConfigError("match: retention_ms must be at least 2 days: contacts may be a day late")
+        if self.slack_ms < 0 or self.recent_ms < MINUTE_MS or self.recent_ms % MINUTE_MS:
+            raise ConfigError("match: slack_ms must not be negative; recent_ms must be whole minutes")
+
+
+class Leaf(msgspec.Struct, frozen=True):
+    """Failures of one customer in one leaf cohort: attribute values, first and last failure (ms)."""
+
+    values: tuple[str, ...]
+    first_ms: int
+    last_ms: int
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A retained episode, reduced to what matching needs."""
+
+    customer: str
+    line: str
+    family: Family
+    window_ms: int
+    attributes: tuple[str, ...]
+    leaves: tuple[Leaf, ...]
+    last_ms: int
+    contacted_ms: int | None
+    amount_cents: int
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A retained issue, reduced to what matching needs. ``cause``: attribute -> value."""
+
+    issue: str
+    root: str
+    line: str
+    family: Family
+    cause: dict[str, str]
+    opened_ms: int
+    detected_ms: int
+    updated_ms: int
+    resolved_ms: int | None
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """One customer's evidence in one issue; merging is idempotent and commutative."""
+
+    first_ms: int
+    last_ms: int
+    contacted_ms: int | None
+    amount_cents: int
+
+
+class Worth(msgspec.Struct, frozen=True):
+    """What is known of a customer's margin, as of ``updated_at_ms``."""
+
+    updated_at_ms: int
+    value_cents: int
+
+
+HeldKey = tuple[str, str, Family, int]
+"""(customer, line, family, window_ms)"""
+
+
+@dataclass(slots=True)
+class Member:
+    """One customer in one issue: folded evidence of dropped episodes, evidence per retained window, what was said."""
+
+    base: Hit | None = None
+    parts: dict[int, Hit] = field(default_factory=dict)
+    counted: tuple[Hit, int | None] | None = None
+
+    def total(self) -> Hit | None:
+        """All evidence merged, or None if there is none."""
+        hits = [*self.parts.values(), *([self.base] if self.base else [])]
+        return merge(hits) if hits else None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running totals of one issue; ``first`` counts customers by the minute of their first failure."""
+
+    affected: int = 0
+    contacted: int = 0
+    valued: int = 0
+    value_cents: int = 0
+    amount_cents: int = 0
+    first: dict[int, int] = field(default_factory=dict)
+
+    def add(self, hit: Hit, value: int | None, sign: int) -> None:
+        """Count (+1) or take back (-1) one customer. A negative margin counts as 0: losing it is no gain to report."""
+        self.affected += sign
+        self.contacted += sign * (hit.contacted_ms is not None)
+        self.valued += sign * (value is not None)
+        self.value_cents += sign * max(value or 0, 0)
+        self.amount_cents += sign * hit.amount_cents
+        minute = hit.first_ms // MINUTE_MS
+        self.first[minute] = self.first.get(minute, 0) + sign
+
+
+def merge(hits: Iterable[Hit]) -> Hit:
+    """Earliest first failure and contact, latest last failure, largest amount."""
+    rows = list(hits)
+    contacts = [hit.contacted_ms for hit in rows if hit.contacted_ms is not None]
+    return Hit(
+        min(hit.first_ms for hit in rows),
+        max(hit.last_ms for hit in rows),
+        min(contacts) if contacts else None,
+        max(hit.amount_cents for hit in rows),
+    )
+
+
+def agrees(cause: dict[str, str], attributes: tuple[str, ...], values: tuple[str, ...]) -> bool:
+    """True if the leaf has every attribute value of the cause (an empty cause is the whole service line)."""
+    leaf = dict(zip(attributes, values, strict=False))
+    return all(leaf.get(name) == value for name, value in cause.items())
+
+
+def evidence(episode: Held, issue: Case, before_ms: int, rules: MatchRules) -> Hit | None:
+    """The episode's evidence in the issue, from failures that began before ``before_ms``; None if there is none."""
+    leaves = [
+        leaf
+        for leaf in episode.leaves
+        if leaf.first_ms < before_ms
+        and leaf.last_ms >= max(issue.opened_ms - rules.slack_ms, issue.detected_ms - rules.retention_ms)
+        and (issue.resolved_ms is None or leaf.first_ms <= issue.resolved_ms)
+        and agrees(issue.cause, episode.attributes, leaf.values)
+    ]
+    if not leaves:
+        return None
+    first = min(leaf.first_ms for leaf in leaves)
+    last = max(leaf.last_ms for leaf in leaves)
+    return Hit(first, last, episode.contacted_ms, episode.amount_cents)

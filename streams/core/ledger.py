@@ -1,0 +1,344 @@
+"""The send-once ledger of one customer partition: what may be claimed, and what became of it.
+
+The last word before a message leaves: every rule of ``core.outreach`` that protects a customer is checked again, with
+the newest profile and orders and the sender's own clock, against what was really claimed. Pure: the sender passes the
+time in, writes what :meth:`Ledger.drain` returns in one transaction, and only then sends.
+
+One send key passes: waiting -> claimed -> delivered | failed | unknown | suppressed | expired, or from waiting straight
+to suppressed or expired. A key that left "waiting" never comes back to it, so no key is claimed twice. A claim without
+an outcome (the process died in between) is sent again under the same id, which the receiver knows.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from schemas.events import Channel, Command, Customer
+from schemas.findings import Delivery, DeliveryOutcome, Issue, Stage, Watermark
+from schemas.findings import Outreach as Decided
+from streams.core.cases import OutreachRules, outreach_id
+from streams.core.policy import Profile, fits, fits_from, newer, profile_of, way_to
+from streams.core.stage import Drained, Message
+
+RECHECK_MS = 1_000
+"""A waiting notice that depends on an operator is looked at again after this time."""
+SPENT: tuple[DeliveryOutcome, ...] = ("claimed", "delivered", "unknown")
+"""Outcomes that count as a contact: the customer was reached, or may have been."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A decision to send, reduced to what sending needs. ``id`` is the send key and the receiver's idempotency key."""
+
+    id: str
+    issue: str
+    root: str
+    customer: str
+    stage: Stage
+    channel: Channel
+    address: str
+    language: str
+    time_zone: str
+    template: str
+    title: str
+    cause_text: str
+    decided_ms: int
+    not_before_ms: int
+    deadline_ms: int
+
+
+class Entry(msgspec.Struct):
+    """What became of one send key."""
+
+    issue: str
+    root: str
+    customer: str
+    stage: Stage
+    channel: Channel
+    outcome: DeliveryOutcome
+    claimed_ms: int
+    reason: str = ""
+    attempts: int = 0
+    done_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now; look again at ``until_ms``."""
+
+    reason: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Never: ``outcome`` is suppressed or expired."""
+
+    outcome: DeliveryOutcome
+    reason: str
+
+
+class Ledger:
+    """The state of one partition. Not shared between threads or tasks that await in between its calls."""
+
+    def __init__(self, rules: OutreachRules, partition: int, partitions: int) -> None:
+        """Empty; ``rules`` are those of outreach, ``partitions`` share the number of unapproved notices."""
+        self.rules, self.partition, self.partitions = rules, partition, partitions
+        self.next_offset = 0
+        self.clock_ms = 0
+        self.stopped = False
+        self.profiles: dict[str, Profile] = {}
+        self.blocked: set[str] = set()
+        self.muted: set[str] = set()
+        self.approved: set[str] = set()
+        self.resolved: set[str] = set()
+        self.waiting: dict[str, Notice] = {}
+        self.claimed: dict[str, Notice] = {}
+        self.entries: dict[str, Entry] = {}
+        self._queue: list[tuple[int, int, str]] = []
+        self._ends: list[tuple[int, str]] = []
+        self._charges: dict[str, list[int]] = {}
+        self._noticed: dict[str, set[str]] = {}
+        self._changes: dict[bytes, bytes | None] = {}
+        self._deliveries: list[Delivery] = []
+
+    def load(self, items: Iterable[tuple[bytes, bytes]], next_offset: int = 0) -> None:
+        """Rebuild from what earlier drains made durable; ``next_offset`` is the first decision that is not in it."""
+        self.next_offset = next_offset
+        notices: dict[str, Notice] = {}
+        for key, value in items:
+            match msgspec.json.decode(key):
+                case ["n", str(name)]:
+                    notices[name] = msgspec.json.decode(value, type=Notice)
+                case ["s", str(name)]:
+                    self._enter(name, msgspec.json.decode(value, type=Entry))
+                case ["w"]:
+                    self.clock_ms, self.stopped = msgspec.json.decode(value, type=tuple[int, bool])
+        for name, notice in notices.items():
+            if name in self.entries:
+                self.claimed[name] = notice
+            else:
+                self._line_up(notice)
+
+    def _enter(self, name: str, entry: Entry) -> None:
+        self.entries[name] = entry
+        heapq.heappush(self._ends, (entry.claimed_ms + self.rules.retention_ms, name))
+        if entry.outcome in SPENT:
+            bisect.insort(self._charges.setdefault(entry.customer, []), entry.claimed_ms)
+            if entry.stage == "notice":
+                self._noticed.setdefault(entry.root, set()).add(name)
+
+    def _line_up(self, notice: Notice) -> None:
+        self.waiting[notice.id] = notice
+        heapq.heappush(self._queue, (notice.not_before_ms, notice.decided_ms, notice.id))
+
+    def _mark(self) -> None:
+        self._changes[_key("w")] = msgspec.json.encode((self.clock_ms, self.stopped))
+
+    def learn(self, record: Customer | Command | Issue | Watermark) -> None:
+        """Take in a profile, an order or an issue. Orders are in force from their arrival, whatever their time says."""
+        if isinstance(record, Customer):
+            self.blocked.discard(record.customer_id)
+            self.profiles[record.customer_id] = newer(self.profiles.get(record.customer_id), profile_of(record))
+        elif isinstance(record, Issue):
+            if record.resolved_at_ms is not None:
+                self.resolved.add(record.issue_id)
+        elif isinstance(record, Command):  # the issue topic carries watermarks too
+            self._obey(record)
+
+    def _obey(self, order: Command) -> None:
+        name = order.issue_id or ""
+        match order.action:
+            case "stop" | "resume":
+                self.stopped = order.action == "stop"
+                self._mark()
+            case "mute":
+                self.muted.add(name)
+            case "unmute":
+                self.muted.discard(name)
+            case "approve":
+                self.approved.add(name)
+            case "resolve":
+                self.resolved.add(name)
+
+    def block(self, customer: str) -> None:
+        """Send nothing to a customer whose newest profile cannot be read: it may be an opt-out."""
+        self.blocked.add(customer)
+
+    def take(self, offset: int, record: Any) -> None:
+        """Take in one record of the outreach topic. A send key that is known already changes nothing."""
+        if offset < self.next_offset:
+            return
+        self.next_offset = offset + 1
+        if not isinstance(record, Decided):
+            self.clock_ms = max(self.clock_ms, record.through_ms)
+            self._mark()
+        elif record.decision == "send" and record.channel is not None and not self._knows(record.outreach_id):
+            notice = _notice(record, record.channel)
+            self._changes[_key("n", notice.id)] = msgspec.json.encode(notice)
+            self._line_up(notice)
+
+    def _knows(self, name: str) -> bool:
+        return name in self.entries or name in self.waiting
+
+    def plan(self, now_ms: int, limit: int) -> list[Notice]:
+        """Claim at most ``limit`` notices that may be sent now and close those that never may. Drain, then send."""
+        claims: list[Notice] = []
+        later: list[tuple[int, int, str]] = []
+        while self._queue and self._queue[0][0] <= now_ms:
+            due_ms, decided_ms, name = heapq.heappop(self._queue)
+            notice = self.waiting[name]
+            verdict = self._check(notice, now_ms)
+            if isinstance(verdict, Wait):
+                later.append((max(verdict.until_ms, now_ms + 1), decided_ms, name))
+            elif isinstance(verdict, Close):
+                self._settle(notice, _entry(notice, verdict.outcome, now_ms, verdict.reason, now_ms))
+            elif len(claims) >= limit:
+                later.append((due_ms, decided_ms, name))
+                break
+            else:
+                self._settle(notice, _entry(notice, "claimed", now_ms))
+                claims.append(notice)
+        for item in later:
+            heapq.heappush(self._queue, item)
+        self._forget(now_ms)
+        return claims
+
+    def _settle(self, notice: Notice, entry: Entry) -> None:
+        """Move a waiting notice on: to claimed, or to its end."""
+        del self.waiting[notice.id]
+        self._enter(notice.id, entry)
+        if entry.outcome == "claimed":
+            self.claimed[notice.id] = notice
+        else:
+            self._changes[_key("n", notice.id)] = None
+        self._write(notice.id, entry)
+
+    def _write(self, name: str, entry: Entry) -> None:
+        self._changes[_key("s", name)] = msgspec.json.encode(entry)
+        self._deliveries.append(Delivery(
+            outreach_id=name, issue_id=entry.issue, customer_id=entry.customer, stage=entry.stage,
+            channel=entry.channel, outcome=entry.outcome, reason=entry.reason, attempts=entry.attempts,
+            claimed_at_ms=entry.claimed_ms, done_at_ms=entry.done_ms,
+        ))  # fmt: skip
+
+    def _check(self, notice: Notice, now_ms: int) -> Wait | Close | None:
+        """May this waiting notice be claimed now?"""
+        if now_ms >= notice.deadline_ms:
+            return Close("expired", "deadline")
+        blocked = self._forbidden(notice) or self._follows(notice, now_ms) or self._pause(notice, now_ms)
+        if blocked:
+            return blocked
+        charges = self._charges.get(notice.customer, [])
+        if not fits(charges, now_ms, self.rules.budgets):
+            free = fits_from(charges, now_ms, self.rules.budgets)
+            return Wait("budget", free) if free < notice.deadline_ms else Close("suppressed", "budget")
+        many = len(self._noticed.get(notice.root, ())) >= self.rules.unapproved(self.partitions)
+        if notice.stage == "notice" and many and notice.issue not in self.approved:
+            return Wait("approval", now_ms + RECHECK_MS)
+        return None
+
+    def _forbidden(self, notice: Notice) -> Close | None:
+        """What the customer, or the end of the issue, forbids for good."""
+        profile = self.profiles.get(notice.customer)
+        if profile is None or notice.customer in self.blocked:
+            return Close("suppressed", "no_profile")
+        way = way_to(profile, (notice.channel,))
+        if isinstance(way, str):
+            return Close("suppressed", way)
+        if (notice.channel, notice.address) not in profile.addresses:
+            return Close("suppressed", "no_address")
+        over = notice.issue in self.resolved and notice.stage == "notice"
+        return Close("suppressed", "resolved") if over else None
+
+    def _follows(self, notice: Notice, now_ms: int) -> Wait | Close | None:
+        """An all-clear goes to exactly those whose notice went out."""
+        if notice.stage == "notice":
+            return None
+        name = outreach_id(notice.root, notice.customer, "notice")
+        entry = self.entries.get(name)
+        if name in self.waiting or (entry and entry.outcome == "claimed"):
+            return Wait("notice", now_ms + RECHECK_MS)
+        return None if entry and entry.outcome in SPENT else Close("suppressed", "no_notice")
+
+    def _pause(self, notice: Notice, now_ms: int) -> Wait | Close | None:
+        """What only delays: the kill switch, a muted issue, the night."""
+        if self.stopped:
+            return Wait("stopped", now_ms + RECHECK_MS)
+        if notice.stage == "notice" and (notice.issue in self.muted or notice.root in self.muted):
+            return Wait("muted", now_ms + RECHECK_MS)
+        opens = self.rules.quiet.opens_at(now_ms, self.profiles[notice.customer].time_zone)
+        if opens is None:
+            return Close("suppressed", "time_zone")
+        if opens > now_ms:
+            return Wait("quiet_hours", opens) if opens < notice.deadline_ms else Close("expired", "quiet_hours")
+        return None
+
+    def veto(self, name: str, now_ms: int) -> Wait | Close | None:
+        """The check right before the bytes of a claimed notice leave, with everything learnt since the claim."""
+        notice = self.claimed[name]
+        if now_ms >= notice.deadline_ms:
+            return Close("expired", "deadline")
+        return self._forbidden(notice) or self._pause(notice, now_ms)
+
+    def attempted(self, name: str, attempts: int) -> None:
+        """Remember how often a claimed notice was offered to its channel."""
+        self.entries[name].attempts = attempts
+
+    def finish(self, name: str, outcome: DeliveryOutcome, reason: str, now_ms: int) -> None:
+        """Record the end of a claimed notice. One that surely was not sent gives its contact back to the budget."""
+        entry = self.entries[name]
+        entry.outcome, entry.reason, entry.done_ms = outcome, reason, now_ms
+        del self.claimed[name]
+        if outcome not in SPENT:
+            self._charges[entry.customer].remove(entry.claimed_ms)
+            self._noticed.get(entry.root, set()).discard(name)
+        self._changes[_key("n", name)] = None
+        self._write(name, entry)
+
+    def _forget(self, now_ms: int) -> None:
+        """Drop entries whose retention has passed (the decisions themselves are gone from their topic by then)."""
+        while self._ends and self._ends[0][0] < now_ms:
+            _, name = heapq.heappop(self._ends)
+            entry = self.entries.get(name)
+            if entry is None or entry.outcome == "claimed":
+                continue
+            del self.entries[name]
+            self._changes[_key("s", name)] = None
+            self._noticed.get(entry.root, set()).discard(name)
+            if entry.outcome in SPENT:
+                self._charges[entry.customer].remove(entry.claimed_ms)
+
+    def drain(self) -> Drained:
+        """What must become durable together: the ledger's changes and the deliveries they stand for."""
+        changes = sorted(self._changes.items())
+        messages = [Message("delivery", record.customer_id, record, self.partition) for record in self._deliveries]
+        self._changes, self._deliveries = {}, []
+        return Drained(changes, messages)
+
+
+def _key(*parts: str) -> bytes:
+    return msgspec.json.encode(parts)
+
+
+def _notice(record: Decided, channel: Channel) -> Notice:
+    return Notice(
+        id=record.outreach_id, issue=record.issue_id, root=record.root_id, customer=record.customer_id,
+        stage=record.stage, channel=channel, address=record.address, language=record.language,
+        time_zone=record.time_zone, template=record.template, title=record.title, cause_text=record.cause_text,
+        decided_ms=record.decided_at_ms, not_before_ms=record.not_before_ms, deadline_ms=record.deadline_ms,
+    )  # fmt: skip
+
+
+def _entry(
+    notice: Notice, outcome: DeliveryOutcome, now_ms: int, reason: str = "", done_ms: int | None = None
+) -> Entry:
+    return Entry(
+        issue=notice.issue, root=notice.root, customer=notice.customer, stage=notice.stage, channel=notice.channel,
+        outcome=outcome, claimed_ms=now_ms, reason=reason, done_ms=done_ms,
+    )  # fmt: skip

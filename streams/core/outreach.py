@@ -1,0 +1,359 @@
+"""outreach: who is told, when, or why not. Policy only; the sender acts on it and checks again.
+
+A simulation in event time. Each case (root issue, customer, stage) is decided when it becomes known and again whenever
+an obstacle may have passed: the night ends, an operator approves, the budget frees. Decisions are taken in the order
+(time, issue, customer) and only for times that both inputs, affected and issue, have passed, so neither budgets nor
+approvals depend on interleaving, restarts or flushes. Orders count from their own time on; of a customer the newest
+profile that has arrived counts, and what was decided before the first one arrived is decided again.
+
+Every decision has a reason (``cases.REASONS``), refusals first. A decision to send charges the budget at once. The
+hold-out is drawn after eligibility, before anything that only delays, so that both groups are drawn alike.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from schemas.findings import Outreach as OutreachRecord
+from schemas.findings import Watermark
+from streams.core.cases import Case, Known, Onset, Order, OutreachRules, OutreachState, outreach_id
+from streams.core.policy import DAY_MS, Profile, newer, profile_of
+from streams.core.stage import Batch, Drained, Idle, Message
+from streams.core.verdict import Verdict, judge
+from streams.core.words import cause_words, speak, title_words
+
+__all__ = ["Outreach", "OutreachRules", "OutreachState"]
+
+RELEASES = ("approve", "unmute", "resume", "resolve")
+"""Orders that may change the decision about a held case."""
+
+
+def _key(*parts: str) -> bytes:
+    return msgspec.json.encode(parts)
+
+
+class Outreach:
+    """The stage. State keys are JSON arrays: d case, p profile, i issue, k order, w marks."""
+
+    def __init__(self, rules: OutreachRules | None = None) -> None:
+        """Keep the rules."""
+        self.rules = rules or OutreachRules()
+
+    def start(self, partition: int, partitions: int) -> OutreachState:
+        """An empty partition out of ``partitions``, which share the number of unapproved notices."""
+        return OutreachState(partition, partitions)
+
+    def load(self, partition: int, partitions: int, items: Iterable[tuple[bytes, bytes]]) -> OutreachState:
+        """Rebuild the state with its indexes and everything that is still to be decided."""
+        state = self.start(partition, partitions)
+        for key, value in items:
+            self._restore(state, msgspec.json.decode(key), value)
+        for case in state.cases.values():
+            self._index(state, case)
+        for case in state.cases.values():
+            for at_ms, issue in self._agenda(state, case):
+                if at_ms >= state.clock_ms:
+                    self._push(state, at_ms, issue, case)
+        return state
+
+    def _restore(self, state: OutreachState, key: list[Any], value: bytes) -> None:
+        match key:
+            case ["d", str(name)]:
+                state.cases[name] = msgspec.json.decode(value, type=Case)
+            case ["p", str(customer)]:
+                state.profiles[customer] = msgspec.json.decode(value, type=Profile)
+            case ["i", *_]:
+                self._keep_issue(state, msgspec.json.decode(value, type=Known))
+            case ["k", str(order)]:
+                state.orders.by_id[order] = msgspec.json.decode(value, type=Order)
+            case ["w"]:
+                state.kept_marks = msgspec.json.decode(value, type=tuple[int, int, int])
+                state.affected_ms, state.issue_ms, state.said_ms = state.kept_marks
+
+    def _index(self, state: OutreachState, case: Case) -> None:
+        """Put a case into every index."""
+        name = case.id
+        state.by_customer.setdefault(case.customer, set()).add(name)
+        for issue in case.onsets:
+            state.by_issue.setdefault(issue, set()).add(name)
+        heapq.heappush(state.ends, (case.deadline_ms + self.rules.retention_ms, name))
+        if case.decision == "send":
+            self._charge(state, case)
+
+    def _charge(self, state: OutreachState, case: Case) -> None:
+        charges = state.charges.setdefault(case.customer, [])
+        bisect.insort(charges, case.decided_ms)
+        longest = max(budget.window_ms for budget in self.rules.budgets)
+        del charges[: bisect.bisect_left(charges, case.decided_ms - longest - 2 * DAY_MS)]
+        if case.stage == "notice":
+            state.noticed.setdefault(case.root, set()).add(case.id)
+
+    def _agenda(self, state: OutreachState, case: Case) -> list[tuple[int, str]]:
+        """Every time at which this case has to be looked at: new onsets, and whatever may end a hold."""
+        starts = [
+            (onset.known_ms, issue)
+            for issue, onset in case.onsets.items()
+            if case.decision is None or onset.known_ms > case.known_ms
+        ]
+        if case.decision != "hold":
+            return starts
+        issue, profile, onset = state.issues.get(case.issue), state.profiles.get(case.customer), case.onsets[case.issue]
+        times = {case.deadline_ms, case.next_ms, onset.contacted_ms}
+        times |= {issue.resolved_ms} if issue else set()
+        times |= {profile.updated_at_ms} if profile else set()
+        times |= {order.issued_ms for order in state.orders.by_id.values() if order.action in RELEASES}
+        return starts + [(max(time, case.decided_ms), case.issue) for time in times if time is not None]
+
+    def _push(self, state: OutreachState, at_ms: int, issue: str, case: Case) -> None:
+        heapq.heappush(state.queue, (at_ms, issue, case.customer, case.stage, case.id))
+
+    def _wake(self, state: OutreachState, names: Iterable[str], at_ms: int) -> None:
+        """Look again at held cases, at ``at_ms`` but not before the decision that holds them."""
+        for name in names:
+            case = state.cases[name]
+            if case.decision == "hold":
+                self._push(state, max(at_ms, case.decided_ms), case.issue, case)
+
+    def step(self, state: OutreachState, batch: Batch | Idle) -> None:
+        """Take in one batch, then decide everything whose time has come."""
+        if isinstance(batch, Idle):
+            self._advance(state, batch.event_time_ms, batch.topics)
+        else:
+            takers = {"affected": self._affected, "issue": self._issue, "customer": self._customer,
+                      "command": self._command}  # fmt: skip
+            take = takers[batch.topic]
+            for record in batch.records:
+                if getattr(record, "kind", "") == "watermark":
+                    self._advance(state, record.through_ms, (batch.topic,))
+                else:
+                    take(state, record)
+        self._decide_due(state)
+
+    def _advance(self, state: OutreachState, time_ms: int, topics: Iterable[str]) -> None:
+        if "affected" in topics:
+            state.affected_ms = max(state.affected_ms, time_ms)
+        if "issue" in topics:
+            state.issue_ms = max(state.issue_ms, time_ms)
+
+    def _affected(self, state: OutreachState, record: Any) -> None:
+        """A new customer, a new onset for a known one, or news about one onset (earlier evidence, a contact)."""
+        name = outreach_id(record.root_id, record.customer_id, "notice")
+        onset = Onset(record.known_at_ms, record.contacted_at_ms)
+        case = state.cases.get(name)
+        if case is None:
+            case = Case(
+                root=record.root_id, customer=record.customer_id, stage="notice", family=record.family,
+                issue=record.issue_id, known_ms=onset.known_ms, deadline_ms=onset.known_ms + self.rules.notice_ttl_ms,
+                onsets={},
+            )  # fmt: skip
+        old = case.onsets.get(record.issue_id)
+        onset = onset if old is None else old.merged(onset)
+        if old == onset:
+            return
+        case.onsets[record.issue_id] = onset
+        if name not in state.cases:
+            state.cases[name] = case
+            self._index(state, case)
+        state.by_issue.setdefault(record.issue_id, set()).add(name)
+        self._keep(state, case)
+        if old is None or (case.decision is None and old.known_ms != onset.known_ms):
+            self._push(state, onset.known_ms, record.issue_id, case)
+        elif onset.contacted_ms is not None and case.issue == record.issue_id:
+            self._wake(state, [name], onset.contacted_ms)
+
+    def _issue(self, state: OutreachState, record: Any) -> None:
+        old = state.issues.get(record.issue_id)
+        if record.state == "suspected" or (old and record.updated_at_ms < old.updated_ms):
+            return
+        known = Known(
+            record.issue_id, record.root_id, record.family, dict(record.cause.attributes), record.detected_at_ms,
+            record.updated_at_ms, record.resolved_at_ms,
+        )  # fmt: skip
+        self._keep_issue(state, known)
+        state.changed[_key("i", known.issue)] = msgspec.json.encode(known)
+        if known.resolved_ms is not None:
+            self._wake(state, sorted(state.by_issue.get(known.issue, ())), known.resolved_ms)
+            for name in sorted(state.noticed.get(known.root, ())):
+                self._all_clear(state, state.cases[name], known)
+
+    def _keep_issue(self, state: OutreachState, known: Known) -> None:
+        state.issues[known.issue] = known
+        state.onsets.setdefault(known.root, set()).add(known.issue)
+        if known.resolved_ms is not None:
+            heapq.heappush(state.ended_issues, (known.resolved_ms + self.rules.retention_ms, known.issue))
+
+    def _customer(self, state: OutreachState, record: Any) -> None:
+        old = state.profiles.get(record.customer_id)
+        profile = newer(old, profile_of(record))
+        if profile != old:
+            state.profiles[record.customer_id] = profile
+            state.changed[_key("p", record.customer_id)] = msgspec.json.encode(profile)
+            names = sorted(state.by_customer.get(record.customer_id, ()))
+            if old is None:
+                self._reopen(state, names)
+            else:
+                self._wake(state, names, profile.updated_at_ms)
+
+    def _reopen(self, state: OutreachState, names: Iterable[str]) -> None:
+        """Decide from the start about a customer whose profile comes last, as if it had come first.
+
+        Otherwise the order in which two topics are read would decide. It is safe: the sender checks the real time.
+        """
+        for case in (state.cases[name] for name in names if not state.cases[name].final):
+            issue, first = min(case.onsets.items(), key=lambda item: (item[1].known_ms, item[0]))
+            self._adopt(case, issue, first)
+            for each, onset in case.onsets.items():
+                self._push(state, onset.known_ms, each, case)
+
+    def _command(self, state: OutreachState, record: Any) -> None:
+        if record.command_id in state.orders.by_id:
+            return
+        order = Order(record.issued_at_ms, record.command_id, record.action, record.issue_id)
+        state.orders.by_id[order.id] = order
+        state.changed[_key("k", order.id)] = msgspec.json.encode(order)
+        if order.action in RELEASES:
+            self._wake(state, sorted(state.cases), order.issued_ms)
+
+    def _keep(self, state: OutreachState, case: Case) -> None:
+        state.changed[_key("d", case.id)] = msgspec.json.encode(case)
+
+    def _decide_due(self, state: OutreachState) -> None:
+        """Decide, in order of time, everything before the clock."""
+        clock = state.clock_ms
+        while state.queue and state.queue[0][0] < clock:
+            at_ms, issue, _, _, name = heapq.heappop(state.queue)
+            case = state.cases.get(name)
+            if case is None or case.final:
+                continue
+            onset = case.onsets[issue]
+            if case.decision is None or (issue != case.issue and onset.known_ms > case.known_ms):
+                if at_ms != onset.known_ms:
+                    continue
+                self._adopt(case, issue, onset)
+            elif case.decision != "hold" or issue != case.issue:
+                continue
+            self._settle(state, case, at_ms, judge(state, self.rules, case, at_ms))
+        self._evict(state)
+
+    def _adopt(self, case: Case, issue: str, onset: Onset) -> None:
+        """Decide about this onset from now on."""
+        ttl = self.rules.notice_ttl_ms if case.stage == "notice" else self.rules.all_clear_ttl_ms
+        case.issue, case.known_ms, case.deadline_ms = issue, onset.known_ms, onset.known_ms + ttl
+        case.decision = None
+
+    def _settle(self, state: OutreachState, case: Case, at_ms: int, verdict: Verdict) -> None:
+        """Write the decision into the case; a hold that goes on for the same reason is no new decision."""
+        if (case.decision, case.reason) == (verdict.decision, verdict.reason) and case.next_ms == verdict.next_ms:
+            return
+        profile = state.profiles.get(case.customer)
+        case.decision, case.reason, case.decided_ms, case.next_ms = (
+            verdict.decision, verdict.reason, at_ms, verdict.next_ms,
+        )  # fmt: skip
+        case.not_before_ms = verdict.next_ms or at_ms
+        if profile:
+            case.language, case.time_zone = speak(profile.language), profile.time_zone
+        if verdict.way:
+            case.channel, case.address = verdict.way.channel, verdict.way.address
+        self._keep(state, case)
+        state.dirty.add(case.id)
+        if case.decision == "hold":
+            for when, issue in self._agenda(state, case):
+                if when > at_ms:
+                    self._push(state, when, issue, case)
+        elif case.decision == "send":
+            self._charge(state, case)
+            for name in sorted(state.onsets.get(case.root, ())):
+                self._all_clear(state, case, state.issues[name])
+
+    def _all_clear(self, state: OutreachState, notice: Case, known: Known) -> None:
+        """Open the all-clear of a notice that was sent, once an onset of its issue is over after it.
+
+        Called when the notice is sent and when the end becomes known, so the order of the two does not matter.
+        """
+        sent = notice.stage == "notice" and notice.decision == "send"
+        if not sent or known.resolved_ms is None or known.resolved_ms < notice.decided_ms:
+            return
+        name = outreach_id(notice.root, notice.customer, "all_clear")
+        case = state.cases.get(name) or Case(
+            root=notice.root, customer=notice.customer, stage="all_clear", family=notice.family, issue=known.issue,
+            known_ms=known.resolved_ms, deadline_ms=known.resolved_ms + self.rules.all_clear_ttl_ms, onsets={},
+        )  # fmt: skip
+        if case.final or known.issue in case.onsets:
+            return
+        case.onsets[known.issue] = Onset(known.resolved_ms)
+        if name not in state.cases:
+            state.cases[name] = case
+            self._index(state, case)
+        self._keep(state, case)
+        self._push(state, known.resolved_ms, known.issue, case)
+
+    def _evict(self, state: OutreachState) -> None:
+        """Forget decisions and issues whose retention has passed; everything about them is long decided."""
+        while state.ends and state.ends[0][0] < state.clock_ms:
+            _, name = heapq.heappop(state.ends)
+            case = state.cases.get(name)
+            if case is None:
+                continue
+            if case.deadline_ms + self.rules.retention_ms >= state.clock_ms:
+                heapq.heappush(state.ends, (case.deadline_ms + self.rules.retention_ms, name))
+                continue
+            self._forget(state, name)
+        while state.ended_issues and state.ended_issues[0][0] < state.clock_ms:
+            _, issue = heapq.heappop(state.ended_issues)
+            known = state.issues.pop(issue, None)
+            if known:
+                state.onsets[known.root].discard(issue)
+                state.changed[_key("i", issue)] = None
+
+    def _forget(self, state: OutreachState, name: str) -> None:
+        case = state.cases.pop(name)
+        state.changed[_key("d", name)] = None
+        state.dirty.discard(name)
+        indexes = [(state.by_customer, case.customer), (state.noticed, case.root)]
+        indexes += [(state.by_issue, issue) for issue in case.onsets]
+        for index, key in indexes:
+            index.get(key, set()).discard(name)
+            if not index.get(key):
+                index.pop(key, None)
+
+    def drain(self, state: OutreachState) -> Drained:
+        """New decisions by (time, issue, customer, stage), then the watermark: the sender's simulated clock."""
+        cases = sorted(
+            (state.cases[name] for name in state.dirty),
+            key=lambda case: (case.decided_ms, case.issue, case.customer, case.stage),
+        )
+        state.dirty.clear()
+        messages = [Message("outreach", case.customer, self._record(state, case), state.partition) for case in cases]
+        messages += self._watermark(state)
+        changes = sorted(state.changed.items())
+        state.changed = {}
+        return Drained(changes, messages)
+
+    def _record(self, state: OutreachState, case: Case) -> OutreachRecord:
+        known = state.issues.get(case.issue)
+        return OutreachRecord.model_validate({
+            "outreach_id": case.id, "issue_id": case.issue, "root_id": case.root, "customer_id": case.customer,
+            "stage": case.stage, "decision": case.decision, "reason": case.reason, "channel": case.channel,
+            "address": case.address, "language": case.language, "time_zone": case.time_zone,
+            "template": f"{case.family}.{case.stage}@{self.rules.template_version}",
+            "title": title_words(case.family, case.language),
+            "cause_text": cause_words(case.family, known.cause if known else {}, case.language),
+            "decided_at_ms": case.decided_ms, "not_before_ms": case.not_before_ms, "deadline_ms": case.deadline_ms,
+        })  # fmt: skip
+
+    def _watermark(self, state: OutreachState) -> list[Message]:
+        advanced = state.clock_ms > state.said_ms
+        state.said_ms = max(state.clock_ms, state.said_ms)
+        marks = (state.affected_ms, state.issue_ms, state.said_ms)
+        if marks != state.kept_marks:
+            state.kept_marks = marks
+            state.changed[_key("w")] = msgspec.json.encode(marks)
+        if not advanced:
+            return []
+        record = Watermark(partition=state.partition, through_ms=state.said_ms)
+        return [Message("outreach", "watermark", record, state.partition)]

@@ -1,0 +1,98 @@
+"""The decision about one case at one time: refusals first, then the hold-out, then what only delays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.findings import Decision
+from streams.core.cases import Case, OutreachRules, OutreachState, held_out
+from streams.core.policy import Profile, Way, fits, fits_from, way_to
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is decided at one time, and why; ``next_ms`` is when to decide again by itself."""
+
+    decision: Decision
+    reason: str
+    next_ms: int | None = None
+    way: Way | None = None
+
+
+def judge(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> Verdict:
+    """What the rules say about ``case`` at ``at_ms``; changes nothing."""
+    over = _over(state, case, at_ms)
+    if over:
+        return Verdict("refuse", over)
+    profile = state.profiles.get(case.customer)
+    if profile is None:
+        return Verdict("hold", "no_profile")
+    way = way_to(profile, rules.channels)
+    if isinstance(way, str):
+        return Verdict("refuse", way)
+    return _budget(state, rules, case, at_ms) or _timing(state, rules, case, at_ms, (profile, way))
+
+
+def _over(state: OutreachState, case: Case, at_ms: int) -> str | None:
+    """Why telling would be useless or wrong by now, whoever it is."""
+    if case.stage == "notice":
+        contacted = case.onsets[case.issue].contacted_ms
+        if _resolved(state, case, at_ms):
+            return "resolved"
+        if contacted is not None and contacted <= at_ms:
+            return "already_contacted"
+    elif _regressed(state, case, at_ms):
+        return "regressed"
+    return "expired" if at_ms >= case.deadline_ms else None
+
+
+def _resolved(state: OutreachState, case: Case, at_ms: int) -> bool:
+    issue = state.issues.get(case.issue)
+    over = issue is not None and issue.resolved_ms is not None and issue.resolved_ms <= at_ms
+    return over or state.orders.resolved(case, at_ms)
+
+
+def _regressed(state: OutreachState, case: Case, at_ms: int) -> bool:
+    """True while another onset of the same root goes on: "it works again" would be false."""
+    onsets = (state.issues[name] for name in state.onsets.get(case.root, ()))
+    return any(
+        onset.issue != case.issue
+        and onset.detected_ms <= at_ms
+        and (onset.resolved_ms is None or onset.resolved_ms > at_ms)
+        for onset in onsets
+    )
+
+
+def _budget(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> Verdict | None:
+    charges = state.charges.get(case.customer, [])
+    if fits(charges, at_ms, rules.budgets):
+        return None
+    free = fits_from(charges, at_ms, rules.budgets)
+    return Verdict("hold", "budget", free) if free < case.deadline_ms else Verdict("refuse", "budget")
+
+
+def _timing(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int, reach: tuple[Profile, Way]) -> Verdict:
+    """The customer may be told: draw the hold-out, then look at what delays."""
+    profile, way = reach
+    opens = rules.quiet.opens_at(at_ms, profile.time_zone)
+    if opens is None:
+        return Verdict("refuse", "time_zone")
+    if case.stage == "notice" and held_out(case.root, case.customer, rules.holdout_ratio):
+        return Verdict("hold_out", "hold_out")
+    waits = _waits_for_operator(state, rules, case, at_ms)
+    if waits:
+        return Verdict("hold", waits)
+    if opens > at_ms:
+        return Verdict("hold" if opens < case.deadline_ms else "refuse", "quiet_hours", opens)
+    return Verdict("send", "eligible", way=way)
+
+
+def _waits_for_operator(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> str | None:
+    if state.orders.stopped(at_ms):
+        return "stopped"
+    if case.stage == "all_clear":
+        return None
+    if state.orders.muted(case, at_ms):
+        return "muted"
+    many = len(state.noticed.get(case.root, ())) >= rules.unapproved(state.partitions)
+    return "approval" if many and not state.orders.approved(case, at_ms) else None

@@ -1,0 +1,143 @@
+"""The log of one partition on Kafka: transactions under ``cx.send.<partition>``, reads to the committed end.
+
+The ledger lives in the compacted state topic ``cx.send.state.v1``, in the form of every room's state; the public record
+is the delivery topic, written in the same transaction. The position in the outreach topic is part of the state, so a
+restart goes on exactly there whatever the group's offsets say.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.codec import decode, encode
+from schemas.errors import ConfigError
+from schemas.topics import BY_NOUN, state_topic
+from streams.core.stage import Drained
+from streams.runtime.exits import KafkaFailed
+from streams.runtime.recovery import StateReader
+from streams.runtime.state import Meta, state_records, version
+from streams.runtime.task import VERSION_HEADER, Transaction, Write
+from streams.runtime.writer import TransactionWriter
+from streams.sender.ports import Opened, Unreadable
+
+log = logging.getLogger("cx.sender")
+
+ROOM = "send"
+REFERENCE = ("customer", "command", "issue")
+"""What must be known before anything is sent; read from the beginning at every start."""
+_WAIT_MS = 20
+
+
+class KafkaLog:
+    """One partition's log. One producer, one consumer of decisions, one of profiles, orders and issues."""
+
+    def __init__(self, bootstrap: str, prefix: str, partition: int, partitions: int, stall_s: float = 30.0) -> None:
+        """Names only; nothing is opened yet."""
+        self.partition, self.partitions = partition, partitions
+        self._bootstrap, self._prefix, self._stall_s = bootstrap, prefix, stall_s
+        self._writer = TransactionWriter(bootstrap, prefix, ROOM, partition)
+        self._decisions: Any = None
+        self._reference: Any = None
+        self._incarnation = 0
+        self._flush = 0
+
+    async def open(self) -> Opened:
+        """Fence every earlier owner, read the ledger to its end, start both readers."""
+        await self._writer.open()
+        reader = StateReader(self._bootstrap, self._prefix + state_topic(ROOM), self._stall_s)
+        found = (await reader.read([self.partition]))[self.partition]
+        if found.meta and found.meta.partitions != self.partitions:
+            raise ConfigError(
+                f"the send ledger was written with {found.meta.partitions} partitions, CX_PARTITIONS is "
+                f"{self.partitions}: customers would lie in other partitions than their ledger entries"
+            )
+        self._incarnation = found.meta.incarnation + 1 if found.meta else 1
+        next_offset = found.meta.offsets.get("outreach", 0) if found.meta else 0
+        decisions = self._tp("outreach")
+        self._decisions = await self._consumer([decisions])
+        if next_offset:
+            self._decisions.seek(decisions, next_offset)
+        self._reference = await self._consumer([self._tp(noun) for noun in REFERENCE])
+        return Opened(found.items.items(), next_offset)
+
+    def _tp(self, noun: str) -> TopicPartition:
+        return TopicPartition(self._prefix + BY_NOUN[noun].name, self.partition)
+
+    async def _consumer(self, tps: list[TopicPartition]) -> Any:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, client_id=f"{self._prefix}cx.send.{self.partition}",
+            isolation_level="read_committed", auto_offset_reset="earliest", enable_auto_commit=False,
+            fetch_max_wait_ms=50,
+        )  # fmt: skip
+        try:
+            await consumer.start()
+            consumer.assign(tps)
+            await consumer.seek_to_beginning(*tps)
+        except KafkaError as error:
+            await consumer.stop()
+            raise KafkaFailed(f"the sender cannot read from Kafka ({type(error).__name__})") from error
+        return consumer
+
+    async def decisions(self, wait_s: float) -> list[tuple[int, Any]]:
+        """The next decisions and watermarks. What cannot be read is counted in the log and not sent."""
+        try:
+            fetched = await self._decisions.getmany(timeout_ms=int(wait_s * 1000), max_records=2_000)
+        except KafkaError as error:
+            raise KafkaFailed(f"reading decisions failed ({type(error).__name__})") from error
+        found: list[tuple[int, Any]] = []
+        for rows in fetched.values():
+            decoded = decode("outreach", [row.value for row in rows])
+            found += [(rows[i].offset, record) for i, record in zip(decoded.index, decoded.records, strict=True)]
+            if decoded.rejects:
+                log.error("partition %d: %d unreadable decisions are not sent", self.partition, len(decoded.rejects))
+        return found
+
+    async def news(self) -> list[Any]:
+        """Read customer, command and issue up to the end that is committed now."""
+        tps = [self._tp(noun) for noun in REFERENCE]
+        news: list[Any] = []
+        try:
+            ends = await self._reference.end_offsets(tps)
+            while any([await self._reference.position(tp) < ends[tp] for tp in tps]):
+                for tp, rows in (await self._reference.getmany(timeout_ms=_WAIT_MS)).items():
+                    news += self._read(REFERENCE[tps.index(tp)], rows)
+        except KafkaError as error:
+            raise KafkaFailed(f"reading profiles and orders failed ({type(error).__name__})") from error
+        return news
+
+    def _read(self, noun: str, rows: list[Any]) -> list[Any]:
+        decoded = decode(noun, [row.value for row in rows])
+        found = dict(zip(decoded.index, decoded.records, strict=True))
+        if decoded.rejects:
+            log.error("partition %d: %d unreadable %s records", self.partition, len(decoded.rejects), noun)
+        if noun == "customer":
+            keys = ((reject.index, rows[reject.index].key) for reject in decoded.rejects)
+            found |= {index: Unreadable(key.decode(errors="replace")) for index, key in keys if key}
+        return [found[index] for index in sorted(found)]
+
+    async def commit(self, drained: Drained, next_offset: int) -> None:
+        """One transaction: the ledger's changes with the position, and the deliveries."""
+        self._flush += 1
+        header = (VERSION_HEADER, str(version(self._incarnation, self._flush)).encode())
+        meta = Meta(self._incarnation, self._flush, self.partitions, {"outreach": next_offset})
+        state: list[Write] = [(key, value, ()) for key, value in state_records(drained.changes, meta)]
+        writes = {(state_topic(ROOM), self.partition): state}
+        for message in drained.messages:
+            row = (message.key.encode(), encode(message.record), (header,))
+            writes.setdefault((BY_NOUN[message.noun].name, self.partition), []).append(row)
+        offsets = {"outreach": next_offset}
+        await self._writer.write(
+            Transaction(ROOM, self.partition, self._incarnation, self._flush, writes, offsets)
+        )
+
+    async def close(self) -> None:
+        """Disconnect everything that was opened."""
+        for consumer in (self._decisions, self._reference):
+            if consumer is not None:
+                await consumer.stop()
+        self._decisions = self._reference = None
+        await self._writer.close()

@@ -1,0 +1,40 @@
+"""A sender that is not set up as it must be does not start, and says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.cli import main
+from streams.settings import EXIT_CONFIG
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+GOOD = {
+    "CX_KAFKA_BOOTSTRAP": "127.0.0.1:1", "CX_WEBHOOK_URL": "http://127.0.0.1:1/", "CX_WEBHOOK_SECRET": SECRET,
+    "CX_WEBHOOK_ALLOW_LOOPBACK": "true",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"CX_WEBHOOK_URL": ""}, "CX_WEBHOOK_URL"),
+        ({"CX_WEBHOOK_SECRET": ""}, "CX_WEBHOOK_SECRET"),
+        ({"CX_WEBHOOK_SECRET": "whsec_?"}, "base64"),
+        ({"CX_WEBHOOK_ALLOW_LOOPBACK": "false"}, "CX_WEBHOOK_ALLOW_LOOPBACK"),
+        ({"CX_WEBHOOK_URL": "http://example.com/"}, "https"),
+        ({"CX_WEBHOOK_URL": "https://10.0.0.1/"}, "public address"),
+        ({"CX_WEBHOOK_URL": "https://example.com/", "CX_SENDER_CLOCK": "event"}, "loopback"),
+        ({"CX_SENDER_PARTITIONS": "7"}, "CX_SENDER_PARTITIONS"),
+        ({"CX_SENDER_PARTITIONS": "one"}, "CX_SENDER_PARTITIONS"),
+        ({"CX_OUTREACH_ZONES": "Mars/Base"}, "Mars/Base"),
+    ],
+)
+def test_a_wrong_setting_refuses_the_start_and_is_named(
+    wrong: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (GOOD | wrong).items():
+        monkeypatch.setenv(name, value)
+    assert main(["sender"]) == EXIT_CONFIG
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert SECRET not in shown
