@@ -1,0 +1,14 @@
+"""The detect room for the runtime: a single task, because budget and siblings of all lines live in one state."""
+
+from __future__ import annotations
+
+from schemas.topics import ROOM_INPUTS
+from streams.core.detect.stage import DetectStage, DetectState
+from streams.rules import detect_rules
+from streams.runtime.room import Room
+from streams.settings import Settings
+
+
+def room(settings: Settings) -> Room[DetectState]:
+    """Closed counts, changes and commands in, issues out."""
+    return Room(name="detect", inputs=ROOM_INPUTS["detect"], stage=DetectStage(detect_rules(settings)), tasks="one")

@@ -1,0 +1,178 @@
+"""The live board: the boards' model in a browser, without Grafana. Loopback only, read-only, user reader.
+
+``GET /`` the page, ``GET /static/...`` its files, ``GET /api/board?hours=6`` the content. One snapshot is shared by all
+viewers. The page may load nothing from elsewhere (content security policy), and only requests that name a loopback host
+are answered, so that no web site can read the board through the visitor's browser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from aiohttp import web
+
+import dashboards
+from schemas.errors import ConfigError
+from streams.boardfeed import HOURS, Feed
+from streams.settings import Settings, load_settings
+from streams.sinks.clickhouse import ClickHouse, login
+from streams.stack import endpoints
+
+PAGE = Path(dashboards.__file__).parent / "page"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+FILES = {
+    file.relative_to(PAGE).as_posix(): file
+    for file in sorted(PAGE.rglob("*"))
+    if file.suffix in (".css", ".html", ".js", ".svg")
+}
+"""Everything that is served, by its path; nothing else on disk can be reached."""
+_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class BoardServer:
+    """A board that is being served."""
+
+    address: str
+    runner: web.AppRunner
+
+    async def close(self) -> None:
+        """Stop serving."""
+        await self.runner.cleanup()
+
+
+class _Snapshots:
+    """The newest snapshot per time range, taken in one thread, at most once per refresh."""
+
+    def __init__(self, client: ClickHouse, refresh_s: float) -> None:
+        self._feed = Feed(client, time.monotonic, time.time, refresh_s=refresh_s)
+        self._refresh_s = refresh_s
+        self._thread = ThreadPoolExecutor(1, "cx-board")
+        self._lock = asyncio.Lock()
+        self._held: dict[int, tuple[float, bytes]] = {}
+
+    async def get(self, hours: int) -> bytes:
+        """JSON of the board; viewers that ask at the same time share one answer."""
+        async with self._lock:
+            taken_at, body = self._held.get(hours, (0.0, b""))
+            if not body or time.monotonic() - taken_at >= self._refresh_s * 0.9:
+                body = await asyncio.get_running_loop().run_in_executor(self._thread, self._take, hours)
+                self._held[hours] = (time.monotonic(), body)
+            return body
+
+    def _take(self, hours: int) -> bytes:
+        return json.dumps(self._feed.collect(hours), ensure_ascii=False, allow_nan=False).encode()
+
+    async def close(self, _app: web.Application) -> None:
+        """End the thread and its connection."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._feed.client.close)
+        self._thread.shutdown(wait=False)
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Loopback names only; the same headers on every answer, errors included."""
+    try:
+        if request.headers.get("Host", "").rpartition(":")[0] not in LOOPBACK:
+            raise web.HTTPForbidden(text="this board answers to loopback addresses only\n")
+        answer = await handler(request)
+    except web.HTTPException as refused:
+        refused.headers.update(HEADERS)
+        raise
+    answer.headers.update(HEADERS)
+    return answer
+
+
+def _file(name: str) -> Handler:
+    file = FILES[name]
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=file.read_bytes(), content_type=_TYPES[file.suffix], charset="utf-8")
+
+    return answer
+
+
+def build_app(client: ClickHouse, refresh_s: float) -> web.Application:
+    """The web application; needs a running event loop."""
+    snapshots = _Snapshots(client, refresh_s)
+
+    async def board(request: web.Request) -> web.StreamResponse:
+        wanted = request.query.get("hours", "6")
+        if wanted not in map(str, HOURS):
+            raise web.HTTPBadRequest(text=f"hours is one of {', '.join(map(str, HOURS))}\n")
+        return web.Response(body=await snapshots.get(int(wanted)), content_type="application/json")
+
+    app = web.Application(middlewares=[_guard])
+    app.router.add_get("/", _file("index.html"))
+    app.router.add_get("/api/board", board)
+    for name in FILES:
+        app.router.add_get(f"/static/{name}", _file(name))
+    app.on_cleanup.append(snapshots.close)
+    return app
+
+
+async def start(client: ClickHouse, port: int = 0, host: str = "127.0.0.1", refresh_s: float = 2.0) -> BoardServer:
+    """Serve the board in this event loop; port 0 takes a free one. Raises OSError if the port is taken."""
+    runner = web.AppRunner(build_app(client, refresh_s), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    bound = runner.addresses[0][1]
+    shown = f"[{host}]" if ":" in host else host
+    return BoardServer(f"http://{shown}:{bound}/", runner)
+
+
+def serve(settings: Settings, port: int | None = None) -> None:
+    """Serve the board until SIGINT or SIGTERM; the first line printed is its address."""
+    client = ClickHouse(login(endpoints(settings, ("clickhouse",)), "reader", settings.clickhouse_database), 20.0)
+    asyncio.run(_serve(settings, client, settings.board_port if port is None else port))
+
+
+async def _serve(settings: Settings, client: ClickHouse, port: int) -> None:
+    done = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, done.set)
+    try:
+        server = await start(client, port, settings.web_host, settings.board_refresh_ms / 1000)
+    except OSError as error:
+        raise ConfigError(f"the board cannot listen on port {port} ({error.strerror}); choose another, or 0") from None
+    typer.echo(f"board {server.address}")
+    try:
+        await done.wait()
+    finally:
+        await server.close()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("board")(board_command)
+
+
+def board_command(
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; default: CX_BOARD_PORT.")] = None,
+) -> None:
+    """Serve the live board on loopback and print its address; Ctrl-C ends it."""
+    serve(load_settings(), port)

@@ -1,0 +1,265 @@
+"""What the boards show, for a program or a person at a terminal: the same views, read as user reader.
+
+Every function takes a :class:`streams.sinks.clickhouse.ClickHouse` and raises ``SinkUnavailable`` if it cannot be read.
+Times are event times, as ISO 8601 UTC with milliseconds; money is in the currency's main unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.errors import CxError
+from streams.sinks.clickhouse import ClickHouse
+
+
+class UnknownIssue(CxError):
+    """No issue has this id."""
+
+    def __init__(self, wanted: str, matches: int = 0) -> None:
+        """``matches`` is the number of issues whose ids begin with what was asked for."""
+        why = "no issue has it" if matches == 0 else f"{matches} issues begin with it"
+        super().__init__(f"issue {wanted!r}: {why}; `cxwatch issues` lists them all")
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What an issue costs. ``at_risk_low`` and ``at_risk_high`` bound it."""
+
+    currency: str
+    at_risk: float
+    at_risk_low: float
+    at_risk_high: float
+    per_minute: float
+    service: float
+
+
+@dataclass(frozen=True, slots=True)
+class IssueRow:
+    """One issue as the operator sees it."""
+
+    id: str
+    root_id: str
+    state: str
+    active: bool
+    title: str
+    line: str
+    family: str
+    cause: dict[str, str]
+    opened_at: str
+    detected_at: str
+    resolved_at: str | None
+    affected: int
+    contacted: int
+    silent: int
+    money: Money
+    risk_ratio: float
+    support: float
+    changes: tuple[str, ...]
+    provisional: bool
+    assumptions: tuple[dict[str, Any], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedRow:
+    """One customer hit by one issue, and what was decided about telling them."""
+
+    customer_id: str
+    first_failed_at: str
+    last_failed_at: str
+    known_at: str
+    contacted_at: str | None
+    amount_cents: int
+    value_cents: int | None
+    notice: str
+    """sent, pending, held, refused, held out, failed, ..., or empty if nothing was decided yet."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """What became of one decision to send."""
+
+    outreach_id: str
+    issue_id: str
+    customer_id: str
+    stage: str
+    channel: str
+    outcome: str
+    reason: str
+    attempts: int
+    claimed_at: str
+    done_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch without data; ``ended`` is None while it lasts."""
+
+    started: str
+    ended: str | None
+    silent_s: float
+    missing_events: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """Health of one producer on one topic."""
+
+    topic: str
+    source: str
+    state: str
+    events_minute: int
+    usual_per_minute: float
+    last_event: str
+    silent_s: float
+    late_hour: int
+    duplicates_hour: int
+    no_data: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Totals over everything stored."""
+
+    issues: int
+    active: int
+    affected: int
+    silent: int
+    sent: int
+    pending: int
+    held: int
+    refused: int
+    held_out: int
+    events: int
+    late: int
+    dead_letters: int
+
+
+_ISSUES = """
+SELECT
+    issue_id, root_id, state, active, title, line, family, cause, opened_at, detected_at, resolved_at, affected,
+    contacted, silent, currency, at_risk_cents, at_risk_low_cents, at_risk_high_cents, per_minute_cents, service_cents,
+    risk_ratio, support, changes, provisional, assumption_names, assumption_values, assumption_units,
+    assumption_sources, assumption_assumed
+FROM issue_overview
+WHERE state != 'suspected' OR %(suspected)s
+ORDER BY active DESC, per_minute_cents DESC, affected DESC, detected_at, issue_id
+"""
+
+_AFFECTED = """
+SELECT
+    a.customer_id AS customer_id, a.first_failed_at AS first_failed_at, a.last_failed_at AS last_failed_at,
+    a.known_at AS known_at, a.contacted_at AS contacted_at, a.amount_cents AS amount_cents,
+    a.value_cents AS value_cents, n.status AS notice, n.reason AS reason
+FROM affected_latest AS a
+LEFT JOIN (SELECT root_id, customer_id, status, reason FROM notice_latest WHERE stage = 'notice') AS n
+    ON n.root_id = a.root_id AND n.customer_id = a.customer_id
+WHERE a.issue_id = %(issue)s
+ORDER BY a.first_failed_at, a.customer_id
+"""
+
+_DELIVERIES = """
+SELECT outreach_id, issue_id, customer_id, stage, channel, outcome, reason, attempts, claimed_at, done_at
+FROM delivery_latest
+ORDER BY claimed_at, outreach_id
+"""
+
+_SOURCES = """
+SELECT topic, source, state, events_minute, rate_per_s * 60 AS usual_per_minute, last_event, silent_s, late_hour,
+    duplicates_hour
+FROM source_status
+ORDER BY topic, source
+"""
+
+_GAPS = "SELECT topic, source, started, ended, silent_s, missing_events FROM source_gap ORDER BY started"
+
+_COUNTS = """
+SELECT *
+FROM (SELECT countIf(state != 'suspected') AS issues, countIf(active) AS active FROM issue_overview) AS i,
+    (
+        SELECT uniqExact(customer_id) AS affected,
+            affected - uniqExactIf(customer_id, contacted_at IS NOT NULL) AS silent
+        FROM affected_latest
+    ) AS a,
+    (
+        SELECT countIf(status = 'sent') AS sent, countIf(status = 'pending') AS pending,
+            countIf(status = 'held') AS held, countIf(status = 'refused') AS refused,
+            countIf(status = 'held out') AS held_out
+        FROM notice_latest WHERE stage = 'notice'
+    ) AS n,
+    (SELECT sum(events) AS events FROM source_count_latest) AS s,
+    (SELECT count() AS late FROM late FINAL) AS l,
+    (SELECT count() AS dead_letters FROM dead_letter_latest) AS d
+"""
+
+
+def list_issues(client: ClickHouse, suspected: bool = False) -> list[IssueRow]:
+    """Every issue, active and costliest first; ``suspected`` also lists what has not opened."""
+    return [_issue(row) for row in client.query(_ISSUES, {"suspected": int(suspected)}).dicts()]
+
+
+def find_issue(client: ClickHouse, wanted: str) -> IssueRow:
+    """The issue with this id, or with the only id that begins with it. Raises UnknownIssue."""
+    known = list_issues(client, suspected=True)
+    matches = [issue for issue in known if issue.id == wanted] or [i for i in known if i.id.startswith(wanted)]
+    if len(matches) != 1 or not wanted:
+        raise UnknownIssue(wanted, len(matches))
+    return matches[0]
+
+
+def list_affected(client: ClickHouse, issue_id: str) -> list[AffectedRow]:
+    """Customers hit by an issue, earliest first."""
+    return [AffectedRow(**_plain(row)) for row in client.query(_AFFECTED, {"issue": issue_id}).dicts()]
+
+
+def list_deliveries(client: ClickHouse) -> list[DeliveryRow]:
+    """Every delivery, in the order in which they were claimed."""
+    return [DeliveryRow(**_plain(row)) for row in client.query(_DELIVERIES).dicts()]
+
+
+def list_sources(client: ClickHouse) -> list[SourceRow]:
+    """Every producer with its state now and its stretches without data in the last 7 days of event time."""
+    gaps: dict[tuple[str, str], list[Gap]] = {}
+    for row in map(_plain, client.query(_GAPS).dicts()):
+        gaps.setdefault((row.pop("topic"), row.pop("source")), []).append(Gap(**row))
+    rows = map(_plain, client.query(_SOURCES).dicts())
+    return [SourceRow(**row, no_data=tuple(gaps.get((row["topic"], row["source"]), ()))) for row in rows]
+
+
+def counts(client: ClickHouse) -> Counts:
+    """Totals over everything stored."""
+    return Counts(**{name: int(value) for name, value in client.query(_COUNTS).dicts()[0].items()})
+
+
+def event_now(client: ClickHouse) -> datetime | None:
+    """The newest event time known, None if nothing is stored: what a board calls now."""
+    now = client.query("SELECT now FROM event_clock").rows[0][0]
+    return now if isinstance(now, datetime) and now.timestamp() > 0 else None
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _issue(row: dict[str, Any]) -> IssueRow:
+    plain = _plain(row)
+    names = ("name", "value", "unit", "source", "assumed")
+    lists = [plain.pop(f"assumption_{name}s" if name != "assumed" else "assumption_assumed") for name in names]
+    assumptions = tuple(
+        {**dict(zip(names, values, strict=True)), "assumed": bool(values[-1])} for values in zip(*lists, strict=True)
+    )
+    cents = ("at_risk", "at_risk_low", "at_risk_high", "per_minute", "service")
+    money = Money(plain.pop("currency"), *(plain.pop(f"{name}_cents") / 100 for name in cents))
+    plain |= {name: bool(plain[name]) for name in ("active", "provisional")} | {"changes": tuple(plain["changes"])}
+    return IssueRow(id=plain.pop("issue_id"), money=money, assumptions=assumptions, **plain)

@@ -1,0 +1,235 @@
+"""ClickHouse at the rim: migrations, columnar inserts of the writer, queries of the reader. Native protocol.
+
+A client is not safe between threads and not to be trusted after an error (an exception of the server can leave the
+connection in the middle of a block), so every thread has one of its own and throws it away after any failure. What the
+server refuses is told as ``SinkUnavailable`` with the server's error code, never with data: the caller keeps its rows
+and offers the same ones again, which is harmless because rows are absolute.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from clickhouse_driver import Client
+from clickhouse_driver import errors as driver
+from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
+from clickhouse_migrations.exceptions import MigrationException
+from pydantic import SecretStr
+
+import schemas
+from schemas.errors import ConfigError, SinkUnavailable
+from schemas.tables import BY_NAME
+from streams.settings import Settings
+
+# The driver logs a traceback for every failed connection and raises it too; ours is the one that is told.
+logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
+
+DDL = Path(schemas.__file__).parent / "ddl"
+"""Folder of the numbered migrations."""
+
+INSERT_SETTINGS = {"async_insert": 0}
+"""Said explicitly, because newer servers default to 1: we batch ourselves and commit only what is stored."""
+_OWN_FAULTS = (driver.TypeMismatchError, driver.UnknownTypeError, driver.TooLargeStringSize, struct.error)
+"""Raised by the driver before anything is sent: a defect of ours that no retry mends."""
+_NOT_MIGRATED = {16: "a column is missing", 47: "a column is missing", 60: "a table is missing", 81: "no database"}
+_WORDS = {
+    **_NOT_MIGRATED,
+    164: "read only",
+    202: "too many queries",
+    241: "out of memory",
+    243: "disk full",
+    252: "too many parts",
+    497: "not allowed",
+    516: "wrong user or password",
+}
+_MIGRATE = "; run `cxwatch tables migrate`"
+
+
+class Endpoints(Protocol):
+    """Where ClickHouse is and how to log in (``streams.stack.Endpoints`` is one)."""
+
+    @property
+    def clickhouse_host(self) -> str: ...
+    @property
+    def clickhouse_port(self) -> int: ...
+    def account(self, role: str, /) -> tuple[str, SecretStr]: ...
+
+
+@dataclass(frozen=True)
+class Login:
+    """One user on one database of one server, native protocol."""
+
+    host: str
+    port: int
+    user: str
+    password: SecretStr
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of a query with the names and ClickHouse types of their columns."""
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries."""
+        return [dict(zip(self.names, row, strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered migration and its state: applied, pending, or changed / missing since it was applied."""
+
+    version: int
+    name: str
+    state: str
+
+
+def login(endpoints: Endpoints, role: str, database: str = "cx") -> Login:
+    """The login of ``role`` (writer, reader or migrator)."""
+    user, password = endpoints.account(role)
+    return Login(endpoints.clickhouse_host, endpoints.clickhouse_port, user, password, database)
+
+
+def login_of(settings: Settings) -> Login:
+    """The login that ``CX_CLICKHOUSE_URL`` holds (a worker fills it in for the local server). Raises ConfigError."""
+    parts = urlsplit(settings.clickhouse_url.get_secret_value()) if settings.clickhouse_url else None
+    if parts is None or not parts.hostname:
+        raise ConfigError("no ClickHouse is named: run `cxwatch up`, or set CX_CLICKHOUSE_URL")
+    user = unquote(parts.username) if parts.username else "writer"
+    given = settings.clickhouse_writer_password if parts.username is None else None
+    password = given or SecretStr(unquote(parts.password or ""))
+    return Login(parts.hostname, parts.port or 9000, user, password, settings.clickhouse_database)
+
+
+class ClickHouse:
+    """One login, usable from any thread: each thread gets a client of its own."""
+
+    def __init__(self, login: Login, timeout_s: float = 30.0) -> None:
+        """Keep the login; nothing is opened yet. ``timeout_s`` bounds the wait for one answer."""
+        self.login = login
+        self._timeout_s = timeout_s
+        self._local = threading.local()
+
+    def insert(self, table: str, columns: Sequence[Sequence[Any]]) -> int:
+        """Insert parallel columns in the order of the catalogue; returns the number of rows.
+
+        Raises SinkUnavailable if they were not (or not certainly) stored: offer the same rows again.
+        """
+        rows = len(columns[0]) if columns else 0
+        if rows == 0:
+            return 0
+        names = ", ".join(f"`{name}`" for name in BY_NAME[table].names)
+        data = [column if isinstance(column, list) else list(column) for column in columns]
+        with self._client() as client:
+            client.execute(f"INSERT INTO `{table}` ({names}) VALUES", data, columnar=True, settings=INSERT_SETTINGS)
+        return rows
+
+    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> Answer:
+        """Run one SELECT; ``parameters`` fill ``%(name)s``, quoted by the driver. Raises SinkUnavailable."""
+        with self._client() as client:
+            rows, columns = client.execute(sql, parameters, with_column_types=True)
+        return Answer(tuple(name for name, _ in columns), tuple(kind for _, kind in columns), list(rows))
+
+    def close(self) -> None:
+        """Close this thread's client."""
+        client = getattr(self._local, "client", None)
+        self._local.client = None
+        if client is not None:
+            client.disconnect()
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        """This thread's client; whatever fails inside, it is thrown away."""
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = self._connect()
+        try:
+            yield client
+        except BaseException as error:
+            self.close()
+            if isinstance(error, _OWN_FAULTS) or not isinstance(error, driver.Error | OSError | EOFError):
+                raise
+            raise _unavailable(error) from None
+
+    def _connect(self) -> Client:
+        return Client(
+            self.login.host,
+            port=self.login.port,
+            user=self.login.user,
+            password=self.login.password.get_secret_value(),
+            database=self.login.database,
+            client_name="cxwatch",
+            connect_timeout=3,
+            send_receive_timeout=self._timeout_s,
+            compression="lz4",
+            tcp_keepalive=True,
+        )
+
+
+def _unavailable(error: Exception) -> SinkUnavailable:
+    """The server's own text may quote data or addresses, so only its code and our words are told."""
+    code = error.code if isinstance(error, driver.ServerException) else None
+    if code is None:
+        return SinkUnavailable("ClickHouse", 1.0)
+    words = _WORDS.get(code, "refused")
+    return SinkUnavailable(f"ClickHouse ({words}, code {code}{_MIGRATE if code in _NOT_MIGRATED else ''})", 2.0)
+
+
+def migrate(endpoints: Endpoints, database: str = "cx") -> list[str]:
+    """Apply the pending migrations as user migrator; returns their file names.
+
+    Raises ConfigError if an applied migration was edited since or one of ours is wrong, SinkUnavailable if the server
+    cannot be reached.
+    """
+    pending = [migration.name for migration in migrations(endpoints, database) if migration.state == "pending"]
+    with _migrating():
+        _cluster(endpoints, database).migrate(database, DDL, migration_log_format="compact")
+    return pending
+
+
+def migrations(endpoints: Endpoints, database: str = "cx") -> list[Migration]:
+    """Every migration with its state, oldest first; read-only."""
+    names = {int(path.name.split("_")[0]): path.name for path in DDL.glob("*.sql")}
+    with _migrating():
+        rows = _cluster(endpoints, database).status(database, DDL)
+    return [Migration(row.version, names.get(row.version, "(no file)"), row.state) for row in rows]
+
+
+def _cluster(endpoints: Endpoints, database: str) -> ClickhouseCluster:
+    account = login(endpoints, "migrator", database)
+    return ClickhouseCluster(
+        account.host,
+        db_user=account.user,
+        db_password=account.password.get_secret_value(),
+        db_port=str(account.port),
+        connect_timeout=3,
+    )
+
+
+@contextmanager
+def _migrating() -> Iterator[None]:
+    """Map the library's errors, and keep it from logging statements to the root logger."""
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    except MigrationException as error:
+        raise ConfigError(f"the migrations do not fit this database: {error}") from None
+    except driver.ServerException as error:
+        raise ConfigError(f"a migration was refused: {error.message.split('Stack trace')[0].strip()[:500]}") from None
+    except (driver.Error, OSError, EOFError):
+        raise SinkUnavailable("ClickHouse", 1.0) from None
+    finally:
+        root.setLevel(level)

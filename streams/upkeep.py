@@ -1,0 +1,93 @@
+"""``cxwatch tables`` (ClickHouse migrations) and ``cxwatch boards`` (Grafana's JSON)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dashboards.grafana import write
+from schemas.errors import ConfigError
+from schemas.tables import TABLES, VIEWS
+from streams.grafana import Grafana
+from streams.settings import load_settings
+from streams.sinks.clickhouse import login, migrate, migrations
+from streams.stack import endpoints
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    tables = typer.Typer(help="The tables in ClickHouse.", no_args_is_help=True)
+    tables.command("migrate")(migrate_tables)
+    tables.command("status")(status)
+    tables.command("list")(list_tables)
+    app.add_typer(tables, name="tables")
+    boards = typer.Typer(help="The boards for Grafana.", no_args_is_help=True)
+    boards.command("write")(write_boards)
+    boards.command("push")(push_boards)
+    app.add_typer(boards, name="boards")
+
+
+def migrate_tables() -> None:
+    """Apply the pending migrations as user migrator; the same again changes nothing."""
+    settings = load_settings()
+    applied = migrate(endpoints(settings, ("clickhouse",)), settings.clickhouse_database)
+    for name in applied:
+        typer.echo(f"applied {name}")
+    typer.echo(f"database {settings.clickhouse_database} is up to date")
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show every migration and whether it is applied; exit code 1 if one is not."""
+    settings = load_settings()
+    known = migrations(endpoints(settings, ("clickhouse",)), settings.clickhouse_database)
+    for one in known:
+        row = {"version": one.version, "name": one.name, "state": one.state}
+        typer.echo(json.dumps(row) if as_json else f"{one.state:12} {one.name}")
+    if any(one.state != "applied" for one in known):
+        raise typer.Exit(1)
+
+
+def list_tables(as_json: AsJson = False) -> None:
+    """Show the catalogue: every table and view with its meaning, key and retention."""
+    if as_json:
+        for table in TABLES:
+            columns = [{"name": c.name, "type": c.type, "unit": c.unit, "meaning": c.meaning} for c in table.columns]
+            typer.echo(json.dumps({"name": table.name, "key": table.key, "version": table.version, "columns": columns,
+                                   "retention_days": table.retention_days, "meaning": table.meaning}))
+        return
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("Table", "Key", "Kept", "Meaning"):
+        shown.add_column(heading)
+    for table in TABLES:
+        shown.add_row(table.name, ", ".join(table.key), f"{table.retention_days} d", escape(table.meaning))
+    for name, meaning in VIEWS.items():
+        shown.add_row(name, "", "view", escape(meaning))
+    Console().print(shown)
+
+
+def write_boards(
+    folder: Annotated[Path | None, typer.Argument(help="Folder to write to; default: the one that is shipped.")] = None,
+) -> None:
+    """Write every board as Grafana JSON."""
+    for file in write(folder) if folder else write():
+        typer.echo(str(file))
+
+
+def push_boards(
+    datasource: Annotated[bool, typer.Option(help="Also write the ClickHouse data source.")] = True,
+) -> None:
+    """Write folder, data source and boards to the Grafana in CX_GRAFANA_URL; the same again changes no board."""
+    settings = load_settings()
+    if settings.grafana_url is None or settings.grafana_token is None:
+        raise ConfigError("set CX_GRAFANA_URL and CX_GRAFANA_TOKEN (token of a service account that may edit)")
+    reader = login(endpoints(settings, ("clickhouse",)), "reader", settings.clickhouse_database) if datasource else None
+    changed = Grafana(settings.grafana_url, settings.grafana_token).push(reader)
+    typer.echo("changed: " + ", ".join(changed) if changed else "nothing to change")

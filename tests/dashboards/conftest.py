@@ -1,0 +1,28 @@
+"""Databases for boards: empty ones of a test's own, and a shared one that holds a made-up afternoon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from streams.sinks.clickhouse import ClickHouse, login
+from streams.stack import Endpoints
+from tests.dashboards.seed import seed
+from tests.sinks.conftest import database, migrated, reader, writer
+
+__all__ = ["afternoon", "database", "reader", "seeded", "writer"]
+
+
+@pytest.fixture(scope="module")
+def afternoon(clickhouse: Endpoints) -> Iterator[str]:
+    """Name of a database that holds the afternoon of ``tests.dashboards.seed``; not to be written to."""
+    with migrated(clickhouse) as name:
+        seed(ClickHouse(login(clickhouse, "writer", name)))
+        yield name
+
+
+@pytest.fixture
+def seeded(clickhouse: Endpoints, afternoon: str) -> ClickHouse:
+    """A reader of that afternoon."""
+    return ClickHouse(login(clickhouse, "reader", afternoon))

@@ -1,0 +1,169 @@
+"""A made-up afternoon, written through the store: three issues, one resolved; a producer silent for 2 minutes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from schemas import findings
+from schemas.events import Record
+from streams.agents.store import Store
+from streams.runtime.batch import RawBatch
+from streams.sinks.clickhouse import ClickHouse
+from tests.sinks.examples import batch
+
+NOW = 1_767_355_200_000
+"""2026-01-02T12:00:00Z."""
+MINUTE = 60_000
+BIN = 10_000
+HISTORY_MIN = 360
+SILENT_FROM, SILENT_TO = NOW - 42 * MINUTE, NOW - 40 * MINUTE
+PRODUCERS = {
+    ("telemetry", "app-android"): 24, ("telemetry", "app-ios"): 18, ("order", "web-shop"): 9, ("order", "carrier"): 6,
+    ("contact", "call-centre"): 1,
+}
+"""Mean events per 10 s bin."""
+RELEASES = (("5.1.0", "android"), ("5.2.0", "android"), ("7.0.1", "ios"))
+LEAVES = [(*release, region) for release in RELEASES for region in ("DE", "FR")]
+LIFT = findings.Assumption(name="churn_lift", value=0.02, unit="ratio", source="default", assumed=True)
+APP_ATTRIBUTES = ("app_version", "platform", "region")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One issue of the made-up afternoon."""
+
+    issue_id: str
+    family: str
+    title: str
+    cause: dict[str, str]
+    state: str
+    began_min: int
+    """Minutes before NOW."""
+    over_min: int | None
+    affected: int
+    contacted: int
+    per_minute: int
+
+
+TROUBLES = (
+    Trouble("i-app", "app", "Android app 5.2.0 fails at checkout", {"app_version": "5.2.0", "platform": "android"},
+            "escalating", 95, None, 412, 37, 48_20),
+    Trouble("i-depot", "delivery", "Promises break at depot HAM-2", {"warehouse": "HAM-2"}, "open", 210, None, 268, 9,
+            19_75),
+    Trouble("i-pay", "payment", "paynow declines cards in FR", {"payment_provider": "paynow", "region": "FR"},
+            "resolved", 290, 180, 133, 21, 0),
+)
+
+
+def seed(client: ClickHouse) -> None:
+    """Write the afternoon."""
+    Store(client).write(list(batches()))
+
+
+def batches() -> Iterator[RawBatch]:
+    """The afternoon as batches of the line's topics."""
+    chance = random.Random(7)
+    yield batch("source_count", [*_source_counts(chance)])
+    yield batch("cohort_count", [*_cohort_counts(chance),
+                                 *(findings.BinClosed(partition=p, partitions=2, through_ms=NOW) for p in (0, 1))])
+    for trouble in TROUBLES:
+        yield batch("issue", [_issue(trouble)], ver=2)
+        yield batch("impact", [*_impacts(trouble)], ver=2)
+        yield batch("affected", [*_affected(trouble)], ver=2)
+        yield from _told(trouble, chance)
+    said = {"dlq.reason": b"schema", "dlq.field": b"status", "dlq.rule": b"should be a known status"}
+    yield batch("order.dlq", [b"{}"] * 3, headers=[list(said.items())] * 3)
+
+
+def _source_counts(chance: random.Random) -> Iterator[Record]:
+    for start in range(NOW - HISTORY_MIN * MINUTE, NOW, BIN):
+        for (topic, source), mean in PRODUCERS.items():
+            if source == "app-ios" and SILENT_FROM <= start < SILENT_TO:
+                continue
+            if source == "carrier" and start >= NOW - MINUTE:
+                continue
+            for partition in (0, 1):
+                events = int(chance.gauss(mean / 2, mean**0.5 / 3) + 0.5)
+                if events > 0:
+                    yield findings.SourceCount(topic=topic, source=source, partition=partition, bin_ms=start,
+                                               width_ms=BIN, events=events)
+
+
+def _cohort_counts(chance: random.Random) -> Iterator[Record]:
+    began = NOW - TROUBLES[0].began_min * MINUTE
+    for start in range(NOW - HISTORY_MIN * MINUTE, NOW, BIN):
+        leaves = []
+        for values in LEAVES:
+            exposed = chance.randint(2, 6)
+            rate = 0.35 if values[0] == "5.2.0" and start >= began else 0.01
+            failed = sum(chance.random() < rate for _ in range(exposed))
+            leaves.append(findings.LeafCount(values=values, exposed=exposed,
+                                             failed=tuple(sorted(chance.getrandbits(63) for _ in range(failed)))))
+        yield findings.CohortCount(line="shop", family="app", bin_ms=start, width_ms=BIN, partition=0,
+                                   attributes=APP_ATTRIBUTES, leaves=tuple(leaves), closed=True)
+
+
+def _issue(trouble: Trouble) -> findings.Issue:
+    cause = findings.Cause(attributes=trouble.cause, risk_ratio=11.2, risk_ratio_low=8.1, risk_ratio_high=15.6,
+                           support=0.94, exposed=1_180, failed=trouble.affected, changes=())
+    began = NOW - trouble.began_min * MINUTE
+    over = None if trouble.over_min is None else NOW - trouble.over_min * MINUTE
+    return findings.Issue(
+        issue_id=trouble.issue_id, root_id=trouble.issue_id, line="shop", family=trouble.family, state=trouble.state,
+        title=trouble.title, cause=cause, opened_at_ms=began, detected_at_ms=began + 4 * MINUTE,
+        updated_at_ms=over or NOW, resolved_at_ms=over, scale_ms=BIN, expected=12.5, observed=float(trouble.affected),
+        ratio_low=8.1, provisional=True,
+    )
+
+
+def _impacts(trouble: Trouble) -> Iterator[Record]:
+    end = trouble.over_min or 0
+    steps = range(trouble.began_min - 4, end - 1, -2)
+    for step, before in enumerate(steps, 1):
+        share = step / len(steps)
+        affected, contacted = int(trouble.affected * share), int(trouble.contacted * share)
+        yield findings.Impact(
+            issue_id=trouble.issue_id, line="shop", family=trouble.family, affected=affected, contacted=contacted,
+            silent=affected - contacted, at_risk_cents=affected * 2_990, at_risk_low_cents=affected * 1_100,
+            at_risk_high_cents=affected * 5_200, per_minute_cents=trouble.per_minute, service_cents=contacted * 650,
+            currency="EUR", as_of_ms=NOW - before * MINUTE,
+            assumptions=(LIFT,),
+        )
+
+
+def _affected(trouble: Trouble) -> Iterator[Record]:
+    began = NOW - trouble.began_min * MINUTE
+    for number in range(trouble.affected):
+        hit = began + number * 9_000
+        yield findings.Affected(
+            issue_id=trouble.issue_id, root_id=trouble.issue_id, customer_id=f"c-{trouble.family}-{number:04d}",
+            line="shop", family=trouble.family, known_at_ms=hit, first_failed_ms=hit, last_failed_ms=hit + 1_000,
+            contacted_at_ms=hit + 300_000 if number < trouble.contacted else None, amount_cents=4_990,
+            value_cents=12_000 if number % 3 else None,
+        )
+
+
+def _told(trouble: Trouble, chance: random.Random) -> Iterator[RawBatch]:
+    decisions, deliveries = [], []
+    for number in range(trouble.affected):
+        decision, reason = chance.choices(
+            (("send", "eligible"), ("hold", "quiet_hours"), ("refuse", "consent"), ("refuse", "budget"),
+             ("hold_out", "holdout")), (70, 6, 10, 4, 10))[0]
+        told = findings.Outreach(
+            outreach_id=f"o-{trouble.issue_id}-{number}", issue_id=trouble.issue_id, root_id=trouble.issue_id,
+            customer_id=f"c-{trouble.family}-{number:04d}", stage="notice", decision=decision, reason=reason,
+            channel="webhook" if decision == "send" else None, address="a-1", template="notice/1", title=trouble.title,
+            decided_at_ms=NOW - (trouble.began_min - 5) * MINUTE + number * 1_000,
+            not_before_ms=NOW - trouble.began_min * MINUTE, deadline_ms=NOW + 60 * MINUTE,
+        )
+        decisions.append(told)
+        if decision == "send" and number % 50:
+            deliveries.append(findings.Delivery(
+                outreach_id=told.outreach_id, issue_id=told.issue_id, customer_id=told.customer_id, stage="notice",
+                channel="webhook", outcome="delivered", attempts=1, claimed_at_ms=told.decided_at_ms,
+                done_at_ms=told.decided_at_ms + 90,
+            ))
+    yield batch("outreach", decisions, ver=2)
+    yield batch("delivery", deliveries, ver=2)

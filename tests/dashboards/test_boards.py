@@ -1,0 +1,137 @@
+"""The model of the boards, its macros, and the Grafana JSON made of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboards.boards import BOARDS, OPERATIONS
+from dashboards.grafana import DATASOURCE_UID, FOLDER_UID, GENERATED, PLUGIN, dashboard, render, write
+from dashboards.macros import Range, expand
+from dashboards.model import Grid, problems
+from schemas.tables import BY_NAME, VIEWS
+
+PROVISIONING = GENERATED.parent / "provisioning"
+SPAN = Range(1_767_225_600_000, 1_767_229_200_500, 20)
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_no_board_breaks_the_rules_of_the_lint(board) -> None:
+    assert problems(board) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": 1}, "id 1 is used twice"),
+        ({"slug": "open_issues"}, "slug open_issues is used twice"),
+        ({"grid": Grid(20, 60, 8, 2)}, "affected leaves the grid"),
+        ({"grid": Grid(0, 0, 2, 2)}, "affected lies on open_issues"),
+        ({"unit": ""}, "affected has no unit"),
+        ({"description": ""}, "affected has no description"),
+        ({"ranged": True}, "affected and its time macro disagree"),
+        ({"kind": "table"}, "affected is a table without declared columns"),
+        ({"kind": "timeseries"}, "affected and its label column disagree"),
+    ],
+)
+def test_the_lint_finds(change: dict, said: str) -> None:
+    panels = [replace(panel, **change) if panel.slug == "affected" else panel for panel in OPERATIONS.panels]
+    assert any(said in found for found in problems(replace(OPERATIONS, panels=tuple(panels))))
+
+
+def test_the_generated_files_are_current() -> None:
+    committed = {file.name: file.read_text(encoding="utf-8") for file in GENERATED.glob("*.json")}
+    assert committed == {f"{board.uid}.json": render(board) for board in BOARDS}, "run `python -m dashboards.grafana`"
+
+
+def test_writing_the_boards_gives_the_committed_bytes(tmp_path: Path) -> None:
+    for file in write(tmp_path):
+        assert file.read_bytes() == (GENERATED / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_the_dashboard_survives_a_round_trip_through_grafanas_own_types(board) -> None:
+    made = dashboard(board)
+    typed = json.loads(json.dumps(Dashboard.from_json(json.loads(render(board))), cls=JSONEncoder))
+    assert typed["schemaVersion"] == made["schemaVersion"] == 42
+    for ours, theirs in zip(made["panels"], typed["panels"], strict=True):
+        for name in ("id", "type", "title", "description", "gridPos", "datasource"):
+            assert theirs[name] == ours[name]
+        typed_fields, our_fields = theirs["fieldConfig"], ours["fieldConfig"]
+        assert typed_fields["overrides"] == our_fields["overrides"]
+        assert all(typed_fields["defaults"][name] == value for name, value in our_fields["defaults"].items())
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_every_target_is_what_the_clickhouse_data_source_reads(board) -> None:
+    made = dashboard(board)
+    variable = made["templating"]["list"][0]
+    assert (variable["name"], variable["query"], variable["current"]["value"]) == ("ds", PLUGIN, DATASOURCE_UID)
+    for panel in made["panels"]:
+        (target,) = panel["targets"]
+        assert panel["datasource"] == target["datasource"] == {"type": PLUGIN, "uid": "${ds}"}
+        assert target["format"] in (0, 1)
+        assert isinstance(target["format"], int)
+        assert (target["editorType"], target["queryType"]) == ("sql", ["timeseries", "table"][target["format"]])
+        assert target["pluginVersion"]
+
+
+def test_the_provisioning_files_fit_the_boards() -> None:
+    source = yaml.safe_load((PROVISIONING / "datasources" / "clickhouse.yaml").read_text())["datasources"][0]
+    assert (source["uid"], source["type"]) == (DATASOURCE_UID, PLUGIN)
+    assert isinstance(source["jsonData"]["port"], int)
+    assert source["secureJsonData"]["password"].startswith("$")
+    provider = yaml.safe_load((PROVISIONING / "dashboards" / "cxwatch.yaml").read_text())["providers"][0]
+    assert provider["folderUid"] == FOLDER_UID
+
+
+def test_boards_read_views_and_never_a_table_that_needs_final() -> None:
+    allowed = {*VIEWS, "impact_1m"}
+    for panel in OPERATIONS.panels:
+        words = panel.sql.replace("ARRAY JOIN", "").replace("(", " ").replace(")", " ").split()
+        read = {words[i + 1] for i, word in enumerate(words) if word in ("FROM", "JOIN") and words[i + 1] != "SELECT"}
+        assert read <= allowed, panel.slug
+        assert not read & set(BY_NAME) or "FINAL" in panel.sql
+
+
+@pytest.mark.parametrize(
+    ("macro", "expanded"),
+    [
+        ("$__timeFilter(a.bin)", "a.bin >= toDateTime(1767225600) AND a.bin <= toDateTime(1767229200)"),
+        ("$__timeFilter_ms(t)",
+         "t >= fromUnixTimestamp64Milli(1767225600000) AND t <= fromUnixTimestamp64Milli(1767229200500)"),
+        ("$__timeFilter(assumeNotNull(t))",
+         "assumeNotNull(t) >= toDateTime(1767225600) AND assumeNotNull(t) <= toDateTime(1767229200)"),
+        ("$__timeInterval(bin)", "toStartOfInterval(toDateTime(bin), INTERVAL 20 second)"),
+        ("x / $__interval_s", "x / 20"),
+        ("$__fromTime", "toDateTime(1767225600)"),
+        ("$__toTime_ms", "fromUnixTimestamp64Milli(1767229200500)"),
+        ("SELECT 1", "SELECT 1"),
+    ],
+)
+def test_a_macro_expands_as_grafanas_backend_does_it(macro: str, expanded: str) -> None:
+    assert expand(macro, SPAN) == expanded
+
+
+@pytest.mark.parametrize(
+    "macro", ["$__conditionalAll(a, $b)", "$__timeFilter", "$__timeFilter()", "$__timeFilter(a", "$__x"]
+)
+def test_an_unknown_or_broken_macro_is_refused(macro: str) -> None:
+    with pytest.raises(ValueError, match="macro"):
+        expand(macro, SPAN)
+
+
+@given(st.integers(0, 4_000_000_000_000), st.sampled_from((1, 6, 24)))
+def test_a_range_ends_where_it_is_told_to_and_its_points_are_whole_bins(now: int, hours: int) -> None:
+    span = Range.ending(now, hours)
+    assert 0 <= span.from_ms <= span.to_ms == now
+    assert span.interval_s % 10 == 0
+    assert (span.to_ms - span.from_ms) / 1000 / span.interval_s <= 180

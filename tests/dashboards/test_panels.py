@@ -1,0 +1,255 @@
+"""Every panel's SQL, and the views behind it, on a real ClickHouse: empty and seeded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dashboards.boards import BOARDS, OPERATIONS
+from dashboards.macros import Range, expand
+from schemas import findings
+from schemas.errors import SinkUnavailable
+from streams.agents.store import Store
+from streams.boardfeed import Feed, shape
+from streams.queries import (
+    UnknownIssue,
+    counts,
+    event_now,
+    find_issue,
+    list_affected,
+    list_deliveries,
+    list_issues,
+    list_sources,
+)
+from streams.sinks.clickhouse import Answer, ClickHouse
+from tests.dashboards.seed import BIN, MINUTE, NOW, SILENT_FROM, SILENT_TO, TROUBLES
+from tests.sinks.examples import EXAMPLES, batch, issue
+
+pytestmark = pytest.mark.clickhouse
+SPAN = Range.ending(NOW, 6)
+NUMBERS = ("Int", "UInt", "Float", "Decimal")
+
+
+def ask(client: ClickHouse, slug: str, span: Range = SPAN) -> Answer:
+    """Run one panel."""
+    (panel,) = [panel for panel in OPERATIONS.panels if panel.slug == slug]
+    return client.query(expand(panel.sql, span))
+
+
+def test_every_panel_of_every_board_runs_on_an_empty_database(reader: ClickHouse) -> None:
+    for board in BOARDS:
+        for panel in board.panels:
+            answer = reader.query(expand(panel.sql, Range.ending(0, 6)))
+            assert all(row[-1] == 0 for row in answer.rows), panel.slug
+
+
+def test_every_panel_has_rows_of_the_declared_shape_on_a_seeded_database(seeded: ClickHouse) -> None:
+    for panel in OPERATIONS.panels:
+        answer = seeded.query(expand(panel.sql, SPAN))
+        assert answer.rows, panel.slug
+        if panel.kind == "table":
+            assert {field.name for field in panel.fields} <= set(answer.names), panel.slug
+        if panel.kind == "stat":
+            assert answer.types[-1].startswith(NUMBERS), panel.slug
+        if panel.kind in ("timeseries", "state"):
+            assert answer.types[0].startswith("DateTime"), panel.slug
+            assert answer.names[1] == panel.label
+            assert answer.types[2].startswith(NUMBERS), panel.slug
+            times = [row[0] for row in answer.rows]
+            assert times == sorted(times), panel.slug
+
+
+def test_the_totals_are_those_of_the_seed(seeded: ClickHouse) -> None:
+    active = [trouble for trouble in TROUBLES if trouble.state != "resolved"]
+    assert ask(seeded, "open_issues").rows == [(len(active),)]
+    assert ask(seeded, "affected").rows == [(sum(t.affected for t in active),)]
+    assert ask(seeded, "silent").rows == [(sum(t.affected - t.contacted for t in active),)]
+    assert ask(seeded, "per_minute").rows == [("EUR", sum(t.per_minute for t in active) / 100)]
+    assert [row[0] for row in ask(seeded, "issues").rows] == ["escalating", "open", "resolved"]
+
+
+def test_a_customer_hit_by_two_issues_counts_once_and_is_silent_only_if_silent_in_both(
+    writer: ClickHouse, reader: ClickHouse
+) -> None:
+    first = EXAMPLES["affected"][0]
+    hits = [first.model_copy(update={"issue_id": f"i-{number}", "contacted_at_ms": contacted})
+            for number, contacted in ((1, None), (2, NOW))]
+    Store(writer).write([batch("issue", [issue(), issue(issue_id="i-2")]), batch("affected", hits)])
+    assert ask(reader, "affected").rows == [(1,)]
+    assert ask(reader, "silent").rows == [(0,)]
+
+
+def test_the_failure_rate_is_that_of_the_blamed_cohorts_only(seeded: ClickHouse) -> None:
+    rows = ask(seeded, "failure_rate").rows
+    assert {row[1] for row in rows} == {TROUBLES[0].title}
+    began = datetime.fromtimestamp(NOW / 1000 - TROUBLES[0].began_min * 60, UTC)
+    before = [rate for time, _, rate in rows if time < began]
+    after = [rate for time, _, rate in rows if time > began]
+    assert sum(before) / len(before) == pytest.approx(0.01, abs=0.01)
+    assert sum(after) / len(after) == pytest.approx(0.35, abs=0.05)
+
+
+def test_a_silent_producer_is_called_so_and_its_stretch_is_remembered(seeded: ClickHouse) -> None:
+    rows = {row.source: row for row in list_sources(seeded)}
+    assert {name: row.state for name, row in rows.items()} == {
+        "app-android": "ok", "app-ios": "ok", "carrier": "no data", "web-shop": "ok", "call-centre": "ok"}
+    (gap,) = rows["app-ios"].no_data
+    assert (gap.started, gap.ended) == ("2026-01-02T11:18:00.000Z", "2026-01-02T11:20:00.000Z")
+    assert gap.silent_s == (SILENT_TO - SILENT_FROM) / 1000
+    (lasting,) = rows["carrier"].no_data
+    assert (lasting.ended, lasting.silent_s) == (None, 60.0)
+
+
+def source_rows(source: str, per_bin: int, bins: range) -> list[findings.SourceCount]:
+    """A steady producer."""
+    return [findings.SourceCount(topic="telemetry", source=source, partition=0, bin_ms=NOW + index * BIN, width_ms=BIN,
+                                 events=per_bin) for index in bins]
+
+
+@pytest.mark.parametrize(
+    ("per_bin", "silent_bins", "state"),
+    # rate      20 in 10 s    5 in 10 s    1 in 10 s: five events are due every 50 s
+    [(20, 0, "ok"), (20, 1, "no data"), (5, 1, "no data"), (1, 4, "ok"), (1, 5, "no data")],
+)
+def test_how_long_is_too_long_follows_from_the_usual_rate(
+    writer: ClickHouse, reader: ClickHouse, per_bin: int, silent_bins: int, state: str
+) -> None:
+    bins = range(100)
+    through = NOW + (100 + silent_bins) * BIN
+    Store(writer).write([
+        batch("source_count", source_rows("watched", per_bin, bins)),
+        batch("source_count", source_rows("other", 9, range(100 + silent_bins))),
+        batch("cohort_count", [findings.BinClosed(partition=0, partitions=1, through_ms=through)]),
+    ])
+    assert {row.source: row.state for row in list_sources(reader)} == {"watched": state, "other": "ok"}
+
+
+def test_too_few_events_are_quiet_and_never_no_data(writer: ClickHouse, reader: ClickHouse) -> None:
+    Store(writer).write([
+        batch("source_count", source_rows("rare", 1, range(0, 100, 25)) + source_rows("other", 9, range(200))),
+        batch("cohort_count", [findings.BinClosed(partition=0, partitions=1, through_ms=NOW + 200 * BIN)]),
+    ])
+    assert {row.source: row.state for row in list_sources(reader)}["rare"] == "quiet"
+
+
+def test_a_bin_that_one_partition_has_not_closed_is_not_silence(writer: ClickHouse, reader: ClickHouse) -> None:
+    marks = [findings.BinClosed(partition=p, partitions=2, through_ms=NOW + (100 + p * 50) * BIN) for p in (0, 1)]
+    Store(writer).write([
+        batch("source_count", source_rows("watched", 20, range(100))), batch("cohort_count", marks),
+    ])
+    assert [row.state for row in list_sources(reader)] == ["ok"]
+
+
+def test_an_issue_is_listed_with_cause_counts_and_money(seeded: ClickHouse) -> None:
+    first = list_issues(seeded)[0].as_dict()
+    assert first["id"] == "i-app"
+    assert first["cause"] == {"app_version": "5.2.0", "platform": "android"}
+    assert first["opened_at"] == "2026-01-02T10:25:00.000Z"
+    assert (first["affected"], first["contacted"], first["silent"]) == (412, 37, 375)
+    assert first["money"]["currency"] == "EUR"
+    assert first["money"]["per_minute"] == 48.20
+    assert first["assumptions"][0]["assumed"] is True
+
+
+def test_a_suspicion_is_listed_only_on_request(writer: ClickHouse, reader: ClickHouse) -> None:
+    Store(writer).write([batch("issue", [issue(), issue(issue_id="i-maybe", state="suspected")])])
+    assert [row.id for row in list_issues(reader)] == ["i-1"]
+    assert {row.id for row in list_issues(reader, suspected=True)} == {"i-1", "i-maybe"}
+    assert ask(reader, "open_issues").rows == [(1,)]
+
+
+def test_an_issue_is_found_by_the_beginning_of_its_id_if_that_is_clear(seeded: ClickHouse) -> None:
+    assert find_issue(seeded, "i-d").id == "i-depot"
+    with pytest.raises(UnknownIssue, match="no issue has it"):
+        find_issue(seeded, "nothing")
+    with pytest.raises(UnknownIssue, match="3 issues begin with it"):
+        find_issue(seeded, "i-")
+
+
+def test_before_impact_has_spoken_the_counts_come_from_match(writer: ClickHouse, reader: ClickHouse) -> None:
+    Store(writer).write([batch("issue", EXAMPLES["issue"]), batch("affected_count", EXAMPLES["affected_count"])])
+    (row,) = list_issues(reader)
+    assert (row.affected, row.contacted, row.silent, row.money.currency) == (105, 8, 97, "")
+
+
+def test_affected_customers_are_listed_with_what_they_were_told(seeded: ClickHouse) -> None:
+    rows = list_affected(seeded, "i-pay")
+    assert len(rows) == 133
+    assert {row.notice for row in rows} >= {"sent", "refused", "held out"}
+    assert sum(row.contacted_at is not None for row in rows) == 21
+
+
+def test_counts_add_up(seeded: ClickHouse) -> None:
+    totals = counts(seeded)
+    assert (totals.issues, totals.active, totals.dead_letters) == (3, 2, 3)
+    told = totals.sent + totals.pending + totals.held + totals.refused + totals.held_out
+    assert told == totals.affected == sum(trouble.affected for trouble in TROUBLES)
+    assert totals.sent == len(list_deliveries(seeded))
+
+
+def test_now_is_the_newest_event_time_and_unknown_on_an_empty_database(seeded: ClickHouse) -> None:
+    assert event_now(seeded) == datetime.fromtimestamp(NOW / 1000, UTC)
+
+
+def test_an_empty_database_is_called_empty(reader: ClickHouse) -> None:
+    assert event_now(reader) is None
+    shown = Feed(reader, lambda: 0.0, lambda: 0.0).collect(6)
+    assert (shown["state"], shown["event_now"]) == ("empty", None)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_feed_says_stale_when_event_time_stands_still_and_live_when_it_moves(
+    writer: ClickHouse, reader: ClickHouse
+) -> None:
+    clock = Clock()
+    feed = Feed(reader, clock, clock)
+    Store(writer).write([batch("source_count", source_rows("app-android", 9, range(3)))])
+    assert feed.collect(6)["state"] == "live"
+    clock.now += 120
+    assert feed.collect(6)["state"] == "stale"
+    Store(writer).write([batch("source_count", source_rows("app-android", 9, range(3, 4)))])
+    assert feed.collect(6)["state"] == "live"
+
+
+def test_the_feed_keeps_the_last_figures_and_the_time_when_the_server_went(seeded: ClickHouse) -> None:
+    clock = Clock()
+    feed = Feed(seeded, clock, clock)
+    before = feed.collect(6)
+    seeded.query = _refuse
+    for _ in range(2):
+        clock.now += 10
+        after = feed.collect(6)
+    assert (after["state"], after["since"]) == ("unreachable", "1970-01-01T00:16:50.000Z")
+    assert [panel["content"] for panel in after["panels"]] == [panel["content"] for panel in before["panels"]]
+
+
+def test_a_panel_that_fails_says_so_and_the_others_go_on(seeded: ClickHouse) -> None:
+    clock, honest = Clock(), seeded.query
+    feed = Feed(seeded, clock, clock)
+    seeded.query = lambda sql, parameters=None: _refuse() if "dead_letter" in sql else honest(sql, parameters)
+    panels = {panel["slug"]: panel for panel in feed.collect(6)["panels"]}
+    assert panels["dead_letters"]["error"]
+    assert [slug for slug, panel in panels.items() if panel["error"]] == ["dead_letters"]
+
+
+def _refuse(*_arguments: Any) -> Answer:
+    raise SinkUnavailable("ClickHouse")
+
+
+def test_lanes_are_spans_of_the_exception_cut_to_the_range(seeded: ClickHouse) -> None:
+    (panel,) = [panel for panel in OPERATIONS.panels if panel.slug == "silence"]
+    lanes = {lane["name"]: lane["spans"] for lane in shape(panel, seeded.query(expand(panel.sql, SPAN)), SPAN)["lanes"]}
+    assert lanes["telemetry · app-ios"] == [[SILENT_FROM, SILENT_TO]]
+    assert lanes["order · carrier"] == [[NOW - MINUTE, NOW]]
+    assert lanes["telemetry · app-android"] == []

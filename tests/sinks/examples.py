@@ -1,0 +1,138 @@
+"""One valid record of every kind, and batches made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas import events, findings
+from schemas.codec import encode
+from schemas.events import HEARTBEAT_KEY, Record
+from streams.runtime.batch import Headers, RawBatch
+
+DAY = 1_767_225_600_000
+"""2026-01-01T00:00:00Z."""
+CAUSE = findings.Cause(
+    attributes={"app_version": "5.2.0", "platform": "android"}, risk_ratio=9.5, risk_ratio_low=6.0,
+    risk_ratio_high=14.0, support=0.97, exposed=800, failed=240, changes=("rel-5.2.0",),
+)
+
+
+def cohort(failed: tuple[int, ...] = (1, 2**63 + 1), closed: bool = True, leaves: int = 1) -> findings.CohortCount:
+    """Counts of one bin."""
+    return findings.CohortCount(
+        line="shop", family="app", bin_ms=DAY, width_ms=10_000, partition=0, attributes=("app_version", "platform"),
+        leaves=tuple(
+            findings.LeafCount(values=(f"5.{number}", "android"), exposed=9, failed=failed) for number in range(leaves)
+        ),
+        closed=closed,
+    )
+
+
+def profile(updated: int) -> events.Customer:
+    """Profile of one customer."""
+    return events.Customer(customer_id="c-1", updated_at_ms=updated, segment="gold", value_cents=12_000)
+
+
+def issue(**changes: object) -> findings.Issue:
+    """An open issue."""
+    known = findings.Issue(
+        issue_id="i-1", root_id="i-1", line="shop", family="app", state="open", title="App 5.2.0 fails on android",
+        cause=CAUSE, opened_at_ms=DAY, detected_at_ms=DAY + 60_000, updated_at_ms=DAY + 70_000, scale_ms=10_000,
+        expected=3.0, observed=40.0, ratio_low=6.0, provisional=True,
+    )
+    return known.model_copy(update=changes)
+
+
+def impact(**changes: object) -> findings.Impact:
+    """What the issue costs."""
+    known = findings.Impact(
+        issue_id="i-1", line="shop", family="app", affected=420, contacted=31, silent=389, at_risk_cents=1_234_500,
+        at_risk_low_cents=600_000, at_risk_high_cents=2_000_000, per_minute_cents=9_900, service_cents=18_600,
+        currency="EUR", as_of_ms=DAY + 130_000,
+        assumptions=(findings.Assumption(name="churn_lift", value=0.02, unit="ratio", source="default", assumed=True),),
+    )
+    return known.model_copy(update=changes)
+
+
+def outreach(**changes: object) -> findings.Outreach:
+    """A decision to send."""
+    known = findings.Outreach(
+        outreach_id="o-1", issue_id="i-1", root_id="i-1", customer_id="c-1", stage="notice", decision="send",
+        reason="eligible", channel="webhook", address="a-1", template="notice/1", title="App fails", cause_text="5.2.0",
+        decided_at_ms=DAY + 90_000, not_before_ms=DAY + 90_000, deadline_ms=DAY + 3_600_000,
+    )
+    return known.model_copy(update=changes)
+
+
+EXAMPLES: dict[str, tuple[Record, ...]] = {
+    "telemetry": (
+        events.Telemetry(event_id="t-1", event_time_ms=DAY, customer_id="c-1", source="app-android", product="shop",
+                         event_name="checkout", outcome="ok"),
+    ),
+    "order": (
+        events.Order(event_id="o-1", event_time_ms=DAY, customer_id="c-1", source="shop", order_id="o-1",
+                     status="placed", product="shop", amount_cents=4_990, currency="EUR", promised_at_ms=DAY + 9),
+    ),
+    "contact": (
+        events.Contact(event_id="k-1", event_time_ms=DAY, customer_id="c-1", source="crm", contact_id="k-1",
+                       channel="phone", text="Where is it?", csat=4),
+    ),
+    "customer": (profile(DAY),),
+    "change": (
+        events.Change(change_id="rel-5.2.0", changed_at_ms=DAY, change_kind="release",
+                      attributes={"app_version": "5.2.0"}, title="Android 5.2.0"),
+    ),
+    "command": (events.Command(command_id="cmd-1", issued_at_ms=DAY, action="approve", issue_id="i-1"),),
+    "control": (events.Command(command_id="cmd-2", issued_at_ms=DAY, action="stop"),),
+    "cohort_count": (cohort(), findings.BinClosed(partition=0, partitions=4, through_ms=DAY + 10_000)),
+    "source_count": (
+        findings.SourceCount(topic="telemetry", source="app-android", partition=0, bin_ms=DAY, width_ms=10_000,
+                             events=12, late=1, duplicates=2),
+    ),
+    "episode": (
+        findings.Episode(
+            customer_id="c-1", line="shop", family="app", window_ms=DAY, attributes=("app_version", "platform"),
+            leaves=(findings.LeafEvidence(values=("5.2.0", "android"), first_ms=DAY, last_ms=DAY + 5, failures=2),),
+            first_failed_ms=DAY, last_failed_ms=DAY + 5, failures=2, evidence=("t-1", "t-2"),
+        ),
+        findings.Watermark(partition=0, through_ms=DAY),
+    ),
+    "issue": (issue(),),
+    "affected": (
+        findings.Affected(issue_id="i-1", root_id="i-1", customer_id="c-1", line="shop", family="app",
+                          known_at_ms=DAY + 60_000, first_failed_ms=DAY, last_failed_ms=DAY + 5, value_cents=None),
+    ),
+    "affected_count": (
+        findings.AffectedCount(issue_id="i-1", partition=0, line="shop", family="app", open=True, affected=105,
+                               contacted=8, silent=97, recent=20, value_cents=9_000, valued=3, amount_cents=0,
+                               as_of_ms=DAY),
+    ),
+    "impact": (impact(),),
+    "outreach": (outreach(),),
+    "delivery": (
+        findings.Delivery(outreach_id="o-1", issue_id="i-1", customer_id="c-1", stage="notice", channel="webhook",
+                          outcome="delivered", attempts=1, claimed_at_ms=DAY + 91_000, done_at_ms=DAY + 91_200),
+    ),
+    "late": (
+        findings.Late(topic="telemetry", partition=0, offset=9, source="app-android", event_time_ms=DAY,
+                      watermark_ms=DAY + 700_000),
+    ),
+    "tick": (findings.Tick(room="join", partition=0, event_time_ms=DAY, offsets={"order": 4}),),
+}
+
+
+def batch(
+    noun: str,
+    records: Sequence[Record | bytes],
+    ver: int = 1,
+    headers: Sequence[Headers] | None = None,
+    start: int = 0,
+    partition: int = 0,
+) -> RawBatch:
+    """A batch of one topic partition at offsets ``start``..., each record with the version ``ver``."""
+    values = [record if isinstance(record, bytes) else encode(record) for record in records]
+    keys = [HEARTBEAT_KEY if isinstance(record, events.Heartbeat) else b"c-1" for record in records]
+    stamped: list[Headers] = [[("cx.ver", str(ver).encode())] for _ in values]
+    size = len(values)
+    return RawBatch(noun, partition, start, start + size, range(start, start + size), keys, values,
+                    headers if headers is not None else stamped, [DAY] * size)

@@ -1,0 +1,239 @@
+"""Migrations, catalogue and inserts on a real ClickHouse server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from schemas.errors import ConfigError, SinkUnavailable
+from schemas.tables import BY_NAME, INGEST_TIME, TABLES, VIEWS
+from schemas.topics import TOPICS
+from streams.agents.store import Store, room
+from streams.runtime.batch import RawBatch
+from streams.settings import Settings
+from streams.sinks.clickhouse import ClickHouse, login, login_of, migrate, migrations
+from streams.stack import Endpoints
+from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, issue, outreach
+
+pytestmark = pytest.mark.clickhouse
+
+
+def everything() -> list[RawBatch]:
+    """One batch per topic, and one of dead letters."""
+    batches = [batch(noun, records) for noun, records in EXAMPLES.items()]
+    return [*batches, batch("order.dlq", [b"{"], headers=[[("dlq.reason", b"json")]])]
+
+
+def test_the_catalogue_and_the_migrated_tables_agree(reader: ClickHouse, database: str) -> None:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for table, name, kind in reader.query(
+        "SELECT table, name, type FROM system.columns WHERE database = %(db)s ORDER BY table, position",
+        {"db": database},
+    ).rows:
+        found.setdefault(table, []).append((name, kind))
+    for table in TABLES:
+        declared = [(column.name, column.type) for column in table.columns]
+        assert found.pop(table.name) == [*declared, (INGEST_TIME, "DateTime64(3, 'UTC')")], table.name
+    assert set(found) - {"db_migrations", "schema_versions"} == set(VIEWS)
+
+
+def test_keys_versions_and_retention_are_those_of_the_catalogue(reader: ClickHouse, database: str) -> None:
+    for table in TABLES:
+        made = str(reader.query(f"SHOW CREATE TABLE `{table.name}`").rows[0][0])
+        keys = ", ".join(f"`{key}`" if f"`{key}`" in made.split("ORDER BY")[1] else key for key in table.key)
+        order = f"ORDER BY ({keys})" if len(table.key) > 1 else f"ORDER BY {keys}"
+        assert order in made, (table.name, made)
+        assert f"ReplacingMergeTree({table.version})" in made if table.version else "ReplacingMergeTree\n" in made
+        assert f"TTL toDateTime({INGEST_TIME}) + toIntervalDay({table.retention_days})" in made
+        assert "PARTITION BY" not in made
+
+
+def test_migrating_again_applies_nothing(clickhouse: Endpoints, database: str) -> None:
+    assert migrate(clickhouse, database) == []
+    assert {migration.state for migration in migrations(clickhouse, database)} == {"applied"}
+
+
+def test_one_record_of_every_kind_is_stored_and_storing_it_again_changes_nothing(
+    writer: ClickHouse, reader: ClickHouse
+) -> None:
+    def contents() -> dict[str, list[tuple[str]]]:
+        newest = "SELECT toString(tuple(* EXCEPT (ingest_time))) AS row FROM `{}` FINAL ORDER BY row"
+        return {table.name: reader.query(newest.format(table.name)).rows for table in TABLES}
+
+    store = Store(writer)
+    store.write(everything())
+    once = contents()
+    assert all(once.values())
+    store.write(everything())
+    assert contents() == once
+
+
+def test_a_lower_version_loses_even_when_it_arrives_later(writer: ClickHouse, reader: ClickHouse) -> None:
+    store = Store(writer)
+    store.write([batch("issue", [issue(state="resolved")], ver=9)])
+    store.write([batch("issue", [issue(state="open")], ver=8)])
+    assert reader.query("SELECT state, ver FROM issue_latest").rows == [("resolved", 9)]
+
+
+def test_a_closed_bin_replaces_the_open_one_leaf_by_leaf(writer: ClickHouse, reader: ClickHouse) -> None:
+    store = Store(writer)
+    store.write([batch("cohort_count", [cohort(failed=(1,), closed=False, leaves=3)], ver=1)])
+    store.write([batch("cohort_count", [cohort(failed=(1, 2), closed=True, leaves=3)], ver=2)])
+    answer = reader.query("SELECT count(), sum(failed), min(closed) FROM cohort_count_latest")
+    assert answer.rows == [(3, 6, True)]
+
+
+def test_a_message_copied_twice_is_one_raw_row(writer: ClickHouse, reader: ClickHouse) -> None:
+    store = Store(writer)
+    orders = batch("order", list(EXAMPLES["order"]) * 3)
+    store.write([orders])
+    store.write([orders.cut(1, 3)])
+    assert reader.query("SELECT count(), uniqExact(offset) FROM order_raw FINAL").rows == [(3, 3)]
+
+
+def test_times_arrive_as_they_were_told(writer: ClickHouse, reader: ClickHouse) -> None:
+    Store(writer).write([batch("issue", EXAMPLES["issue"])])
+    answer = reader.query("SELECT toUnixTimestamp64Milli(opened_at), resolved_at FROM issue_latest")
+    assert answer.rows == [(DAY, None)]
+
+
+def test_rows_beyond_the_bound_are_stored_in_several_rounds(writer: ClickHouse, reader: ClickHouse) -> None:
+    records = [outreach(outreach_id=f"o-{number}") for number in range(25)]
+    store = Store(writer, max_rows=10)
+    store.write([batch("outreach", records)])
+    assert store.stored == 25
+    assert reader.query("SELECT count() FROM outreach_latest").rows == [(25,)]
+
+
+def test_extreme_but_valid_times_do_not_block_the_insert(writer: ClickHouse, reader: ClickHouse) -> None:
+    base = EXAMPLES["order"][0]
+    far = [base.model_copy(update={"event_time_ms": 946_684_800_000 + month * 2_700_000_000}) for month in range(1100)]
+    Store(writer).write([batch("order", far)])
+    assert reader.query("SELECT count() FROM order_raw").rows == [(1100,)]
+
+
+def test_the_reader_may_not_write(reader: ClickHouse) -> None:
+    with pytest.raises(SinkUnavailable, match=r"not allowed|read only"):
+        reader.insert("late", [[column] for column in ("order", 0, 1, "s", DAY, DAY, 1)])
+
+
+def test_a_missing_table_is_told_with_the_command_that_mends_it(clickhouse: Endpoints) -> None:
+    empty = ClickHouse(login(clickhouse, "writer", "cx_never_migrated"))
+    with pytest.raises(SinkUnavailable, match="cxwatch tables migrate"):
+        Store(empty).write([batch("issue", EXAMPLES["issue"])])
+
+
+def test_a_wrong_password_is_told_without_the_password(clickhouse: Endpoints) -> None:
+    wrong = replace(login(clickhouse, "writer"), password=clickhouse.account("reader")[1])
+    with pytest.raises(SinkUnavailable, match="wrong user or password") as caught:
+        ClickHouse(wrong).query("SELECT 1")
+    assert wrong.password.get_secret_value() not in str(caught.value)
+
+
+def test_a_value_of_the_wrong_type_is_a_defect_of_ours_and_not_a_sink_that_is_down(writer: ClickHouse) -> None:
+    columns = [["x"] if column.type == "UInt64" else [None] for column in BY_NAME["late"].columns]
+    with pytest.raises(Exception, match=r".+") as caught:
+        writer.insert("late", columns)
+    assert not isinstance(caught.value, SinkUnavailable)
+
+
+class Proxy:
+    """A TCP proxy that can be cut: a small real program in front of the real server."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.target = target
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.open: list[socket.socket] = []
+        self.cut = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            if self.cut:
+                near.close()
+                continue
+            far = socket.create_connection(self.target)
+            self.open += [near, far]
+            for left, right in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=(left, right), daemon=True).start()
+
+    @staticmethod
+    def _pump(left: socket.socket, right: socket.socket) -> None:
+        try:
+            while chunk := left.recv(65536):
+                right.sendall(chunk)
+        except OSError:
+            return
+
+    def drop(self) -> None:
+        """Cut every connection and refuse new ones."""
+        self.cut = True
+        for one in self.open:
+            one.close()
+
+    def close(self) -> None:
+        """End."""
+        self.drop()
+        self.listener.close()
+
+
+@pytest.fixture
+def proxy(clickhouse: Endpoints) -> Iterator[Proxy]:
+    """A proxy in front of the session's server."""
+    made = Proxy((clickhouse.clickhouse_host, clickhouse.clickhouse_port))
+    yield made
+    made.close()
+
+
+def test_after_a_cut_connection_the_same_rows_are_stored_by_a_fresh_client(
+    clickhouse: Endpoints, database: str, reader: ClickHouse, proxy: Proxy
+) -> None:
+    behind = replace(login(clickhouse, "writer", database), host="127.0.0.1", port=proxy.port)
+    store = Store(ClickHouse(behind, timeout_s=5))
+    rows = [batch("issue", EXAMPLES["issue"])]
+    store.write(rows)
+    proxy.drop()
+    for _ in range(2):
+        with pytest.raises(SinkUnavailable):
+            store.write(rows)
+    proxy.cut = False
+    store.write(rows)
+    assert reader.query("SELECT count() FROM issue_latest").rows == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("url", "user", "password"),
+    [("clickhouse://wri%40ter:p%2Fw%3A@db:9001", "wri@ter", "p/w:"), ("clickhouse://db:9001", "writer", "own")],
+)
+def test_the_workers_login_is_read_from_its_settings(url: str, user: str, password: str) -> None:
+    settings = Settings(clickhouse_url=SecretStr(url), clickhouse_writer_password=SecretStr("own"))
+    found = login_of(settings)
+    assert (found.host, found.port, found.user, found.database) == ("db", 9001, user, "cx")
+    assert found.password.get_secret_value() == password
+
+
+def test_a_worker_without_clickhouse_refuses_to_start() -> None:
+    with pytest.raises(ConfigError, match="cxwatch up"):
+        room(Settings())
+
+
+async def test_the_room_stores_what_the_runtime_hands_it(
+    clickhouse: Endpoints, database: str, reader: ClickHouse
+) -> None:
+    user, password = clickhouse.account("writer")
+    url = f"clickhouse://{user}:{password.get_secret_value()}@{clickhouse.clickhouse_host}:{clickhouse.clickhouse_port}"
+    made = room(Settings(clickhouse_url=SecretStr(url), clickhouse_database=database))
+    assert {topic.noun for topic in TOPICS} <= set(made.inputs)
+    await made.write(everything())
+    await made.close()
+    assert reader.query("SELECT count() FROM issue_latest").rows == [(1,)]
