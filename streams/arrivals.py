@@ -1,0 +1,85 @@
+"""Messages on their way into the company's topics, in arrival order, with heartbeats between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.events import HEARTBEAT_KEY
+from schemas.topics import MINUTE_MS
+
+EVENT_NOUNS = ("telemetry", "order", "contact")
+"""The topics whose watermarks the join waits for: each needs heartbeats, even if a source does not feed it."""
+
+
+class Arrival(NamedTuple):
+    """One message as it reaches Kafka at ``at_ms`` (event-time clock). ``partition`` None means: by key.
+
+    A dead letter has ``headers`` and goes to the dead-letter topic of ``noun``.
+    """
+
+    at_ms: int
+    noun: str
+    key: bytes | None
+    partition: int | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Beats(NamedTuple):
+    """When heartbeats are due: every ``every_ms`` from the first arrival on; each vouches for ``delay_ms`` before it.
+
+    ``end_ms`` is the end of the span (None: the last arrival); the closing heartbeat lies a minute past it, so that
+    every bin of the span closes, and no further, so that promises which fall due later are not called broken.
+    """
+
+    every_ms: int = MINUTE_MS
+    delay_ms: int = 0
+    end_ms: int | None = None
+    source: str = "player"
+    nouns: tuple[str, ...] = EVENT_NOUNS
+
+
+def before(arrivals: Iterator[Arrival], at_ms: int) -> tuple[Iterator[Arrival], Iterator[Arrival]]:
+    """Split a stream at an arrival time. The first part has to be used up before the second is asked for anything."""
+    kept: list[Arrival] = []
+
+    def first() -> Iterator[Arrival]:
+        for arrival in arrivals:
+            if arrival.at_ms >= at_ms:
+                kept.append(arrival)
+                return
+            yield arrival
+
+    def rest() -> Iterator[Arrival]:
+        yield from kept
+        yield from arrivals
+
+    return first(), rest()
+
+
+def with_heartbeats(arrivals: Iterable[Arrival], partitions: int, beats: Beats) -> Iterator[Arrival]:
+    """Weave heartbeats into a stream that is already in arrival order; an empty stream stays empty."""
+    due = last = 0
+    for arrival in arrivals:
+        due = due or arrival.at_ms - arrival.at_ms % beats.every_ms + beats.every_ms
+        while arrival.at_ms > due:
+            yield from heartbeats(due, due - beats.delay_ms, partitions, beats.source, beats.nouns)
+            due += beats.every_ms
+        last = arrival.at_ms
+        yield arrival
+    if due:
+        end = last if beats.end_ms is None else beats.end_ms
+        yield from heartbeats(max(last, end), end + MINUTE_MS, partitions, beats.source, beats.nouns)
+
+
+def heartbeats(
+    at_ms: int, event_time_ms: int, partitions: int, source: str, nouns: Iterable[str]
+) -> Iterator[Arrival]:
+    """One heartbeat per topic and partition: ``source`` has sent everything before ``event_time_ms``."""
+    value = msgspec.json.encode({"event_time_ms": event_time_ms, "source": source, "heartbeat": True})
+    for noun in nouns:
+        for partition in range(partitions):
+            yield Arrival(at_ms, noun, HEARTBEAT_KEY, partition, value)

@@ -1,0 +1,318 @@
+"""``cxwatch demo``: the main job end to end on real Kafka and ClickHouse, judged against the simulation's own truth."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import time
+from base64 import b64encode
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+from rich.markup import escape
+
+from schemas.errors import SinkUnavailable, StackError
+from schemas.topics import HOUR_MS, MINUTE_MS
+from streams import board
+from streams.arrivals import before
+from streams.demo_summary import Summary, short
+from streams.judge import judge, to_ms
+from streams.oracle import Ledger, count
+from streams.play import Pace, Played, Target, play
+from streams.progress import Teller, clock
+from streams.queries import Gap, IssueRow, counts, list_issues, list_sources
+from streams.session import Session, session
+from streams.settings import Settings, load_settings
+from streams.simulate import SimulateRules, Simulation, simulate
+from streams.sinks.clickhouse import ClickHouse
+from streams.sinks.receiver import Accepted, Receiver
+
+SPEED = 600.0
+SHOWN_NOTICES = 2
+"""Notices printed in full per issue; the rest are counted."""
+HISTORY_S = 40.0
+"""The live part begins at the latest this long after the start, or half of it after the history was played."""
+DONE_S = 120.0
+LOOKS = 4
+"""A new issue is told once it is known who is hit, or after this many looks."""
+_REASONS = """
+SELECT status, reason, count() AS number FROM notice_latest
+WHERE stage = 'notice' AND status NOT IN ('sent', 'pending', 'held out')
+GROUP BY status, reason ORDER BY number DESC, status, reason
+"""
+_DONE = "SELECT count(), min(through) FROM watermark FINAL WHERE topic = 'outreach'"
+
+
+@dataclass(slots=True)
+class Run:
+    """What the demo knows while it runs."""
+
+    session: Session
+    made: Simulation
+    client: ClickHouse
+    teller: Teller
+    begun: float
+    """Monotonic time, s."""
+    ledger: Ledger = field(default_factory=Ledger)
+    states: dict[str, str] = field(default_factory=dict)
+    looks: Counter[str] = field(default_factory=Counter)
+    notices: Counter[str] = field(default_factory=Counter)
+    gaps: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    seed: Annotated[int, typer.Option(help="The same seed gives the same company.")] = SimulateRules().seed,
+    speed: Annotated[float, typer.Option(min=1.0, help="How much faster than event time the live part runs.")] = SPEED,
+    keep: Annotated[
+        bool, typer.Option("--keep", envvar="KEEP", help="Leave everything running at the end, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """See the main job: a made-up company, three incidents, who is hit, who is told. Ends by itself."""
+    begun = time.monotonic()
+    settings = load_settings()
+    secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
+    told = settings.model_copy(update={"webhook_secret": SecretStr(secret), "webhook_allow_loopback": True,
+                                       "sender_clock": "event", "idle_ms": 0})
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        with Teller() as teller:
+            passed = asyncio.run(_demo(told, SimulateRules(seed=seed), Options(speed, keep, begun), teller))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Abort from None
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error behind a group of one or several."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the demo was asked for. ``begun`` is a monotonic time, s."""
+
+    speed: float
+    keep: bool
+    begun: float
+
+
+async def _demo(settings: Settings, rules: SimulateRules, options: Options, teller: Teller) -> bool:
+    loop = asyncio.get_running_loop()
+    if (me := asyncio.current_task()) is not None:
+        loop.add_signal_handler(signal.SIGTERM, me.cancel)  # as Ctrl-C: end the processes, then leave
+    making = loop.run_in_executor(None, simulate, rules)
+    context = session(settings, "demo", teller)
+    prepared = await loop.run_in_executor(None, context.__enter__)
+    try:
+        assert prepared.settings.webhook_secret is not None
+        run = Run(prepared, await making, prepared.reader(), teller, options.begun)
+        async with Receiver(prepared.settings.webhook_secret.get_secret_value(), lambda got: _notice(run, got)) as hook:
+            return await _line(run, hook.url, options)
+    finally:
+        await loop.run_in_executor(None, context.__exit__, None, None, None)
+
+
+async def _line(run: Run, webhook: str, options: Options) -> bool:
+    """Start the processes, play, watch, judge."""
+    run.session.launch_workers()
+    run.session.launch("sender", ["sender"], {"CX_WEBHOOK_URL": webhook})
+    settings = run.session.settings
+    page = await board.start(run.session.reader(), settings.board_port, settings.web_host)
+    try:
+        run.teller.say(f"workers and sender are starting; live board: {page.address}")
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(_watch(run))
+            await _play(run, options.speed)
+            await _until_done(run)
+            watching.cancel()
+        await _look(run)
+        summary = await _judge(run, options.begun)
+        _finish(run, summary)
+        if options.keep:
+            run.teller.say(f"still running (KEEP): board {page.address}; Ctrl-C ends it")
+            await _stay(run)
+        return summary.passed
+    finally:
+        await page.close()
+
+
+async def _play(run: Run, speed: float) -> None:
+    """The day of history flat out; once the line has caught up, the six hours live."""
+    settings, truth = run.session.settings, run.made.truth
+    target = Target(run.session.endpoints.kafka_bootstrap, settings.topic_prefix, settings.partitions)
+    history, live = before(run.made.arrivals(settings.partitions), truth.live_ms)
+    run.teller.say(f"{sum(truth.events.values()):,} events: 24 hours of history flat out, then 6 hours live")
+    past = await play(history, target, Pace(), lambda played: _played(run, "history", played, Played()))
+    end = max(time.monotonic() + HISTORY_S / 2, run.begun + HISTORY_S)
+    while time.monotonic() < end and await asyncio.to_thread(_behind_ms, run, truth.live_ms) > HOUR_MS:
+        run.teller.progress("the line works through the history")
+        await asyncio.sleep(0.3)
+    run.teller.say(f"history is in; live at {speed:g} times real time from {clock(truth.live_ms)}")
+    await play(live, target, Pace(speed), lambda played: _played(run, "live", played, past))
+
+
+def _played(run: Run, part: str, played: Played, past: Played) -> None:
+    """Keep the player's own counts for the oracle, and show where it is."""
+    for noun, number in played.events.items():
+        run.ledger.produced[noun] = past.events.get(noun, 0) + number
+    run.ledger.heartbeats = past.heartbeats + played.heartbeats
+    truth, total = run.made.truth, past.total + played.total
+    share = (played.now_ms - truth.start_ms) / (truth.end_ms - truth.start_ms)
+    told = f"{part} {clock(played.now_ms)}  {total:,} events in, {run.notices.total():,} notices delivered"
+    run.teller.progress(told, share)
+
+
+async def _watch(run: Run) -> None:
+    """Look once a second for what is new."""
+    while True:
+        await asyncio.sleep(1.0)
+        with suppress(SinkUnavailable):
+            await _look(run)
+
+
+async def _look(run: Run) -> None:
+    for sentence in await asyncio.to_thread(run.session.supervise):
+        run.teller.say(f"[yellow]{escape(sentence)}[/]")
+    issues, sources = await asyncio.to_thread(lambda: (list_issues(run.client), list_sources(run.client)))
+    for issue in sorted(issues, key=lambda one: one.detected_at):
+        _tell_issue(run, issue)
+    for source in sources:
+        for gap in source.no_data:
+            if not run.made.truth.live_ms <= to_ms(gap.started) < run.made.truth.end_ms:
+                continue
+            run.gaps[source.source, gap.started] += 1
+            if run.gaps[source.source, gap.started] == 2:  # at the first look its counts may still be on their way
+                run.teller.say(f"[yellow]no data[/] from {source.source} since {short(gap.started)} (not an issue)")
+
+
+def _tell_issue(run: Run, issue: IssueRow) -> None:
+    """An issue when it is found, and again when its state changes."""
+    known = run.states.get(issue.id)
+    if known == issue.state:
+        return
+    run.looks[issue.id] += 1
+    if not issue.affected and run.looks[issue.id] < LOOKS:
+        return
+    run.states[issue.id] = issue.state
+    who = f"{issue.affected:,} customers, {issue.silent:,} of them silent"
+    if known is not None:
+        run.teller.say(f"[dim]issue {issue.id[:10]} is {issue.state}: {who}[/]")
+        return
+    pairs = ", ".join(f"{name} = {value}" for name, value in sorted(issue.cause.items())) or "the whole line"
+    run.teller.say(f"[bold red]issue {issue.id[:10]}[/] [bold]{issue.title}[/]")
+    change = f"; candidate change: {', '.join(issue.changes)}" if issue.changes else ""
+    run.teller.say(f"    what   {issue.family} failures in {issue.line}, {issue.risk_ratio:.1f} times those elsewhere")
+    run.teller.say(f"    why    {pairs}{change}")
+    run.teller.say(f"    since  {short(issue.opened_at)}, seen at {short(issue.detected_at)}")
+    run.teller.say(f"    who    {who}; at risk {issue.money.at_risk:,.0f} {issue.money.currency}")
+
+
+def _notice(run: Run, got: Accepted) -> None:
+    data = got.payload.get("data", {})
+    issue = str(data.get("issue_id", ""))
+    run.notices[issue] += 1
+    number = run.notices[issue]
+    if number <= SHOWN_NOTICES:
+        text = str(data.get("text", "")).replace("\n", " ")
+        run.teller.say(f"[green]notice[/] {number} for issue {issue[:10]}: {data.get('subject', '')} - {text[:110]}...")
+    elif number in (10, 50) or number % 100 == 0:
+        run.teller.say(f"[green]notices[/] for issue {issue[:10]}: {number} delivered")
+
+
+async def _until_done(run: Run) -> None:
+    """Wait until outreach has decided everything before the end of the span, and the sender has sent it."""
+    end, truth = time.monotonic() + DONE_S, run.made.truth
+    while time.monotonic() < end:
+        behind = await asyncio.to_thread(_behind_ms, run, truth.end_ms)
+        pending = await asyncio.to_thread(_pending, run)
+        run.teller.progress(f"catching up: {behind / MINUTE_MS:,.0f} min of event time, {pending} notices to send")
+        if behind <= 0 and pending == 0:
+            return
+        await asyncio.sleep(0.5)
+    raise StackError(f"not processed within {DONE_S:.0f} s (event time up to {clock(truth.end_ms)})")
+
+
+def _behind_ms(run: Run, until_ms: int) -> float:
+    """Event time between what outreach has decided on every partition and ``until_ms``."""
+    try:
+        writers, through = run.client.query(_DONE).rows[0]
+    except SinkUnavailable:
+        writers, through = 0, None
+    if writers < run.session.settings.partitions:
+        return float(until_ms - run.made.truth.start_ms)
+    return until_ms - float(through.timestamp()) * 1000
+
+
+def _pending(run: Run) -> int:
+    try:
+        return counts(run.client).pending
+    except SinkUnavailable:
+        return 1
+
+
+async def _judge(run: Run, begun: float) -> Summary:
+    bootstrap, settings = run.session.endpoints.kafka_bootstrap, run.session.settings
+    run.teller.progress("counting every event")
+    end = time.monotonic() + 20.0
+    topics = await count(bootstrap, settings, run.client, run.ledger)
+    while any(topic.lost for topic in topics) and time.monotonic() < end:
+        await asyncio.sleep(1.0)
+        topics = await count(bootstrap, settings, run.client, run.ledger)
+    issues = await asyncio.to_thread(list_issues, run.client)
+    totals = await asyncio.to_thread(counts, run.client)
+    silence = await asyncio.to_thread(_silence, run)
+    reasons = await asyncio.to_thread(_reasons, run.client)
+    return Summary(judge(run.made.truth, issues), totals, reasons, topics, silence, time.monotonic() - begun)
+
+
+def _silence(run: Run) -> Gap | None:
+    """The stretch without data that covers the injected silence."""
+    wanted = run.made.truth.silence
+    gaps = [gap for row in list_sources(run.client) if row.source == wanted["source"] for gap in row.no_data]
+    for gap in gaps:
+        if to_ms(gap.started) <= wanted["start_ms"] + 10_000 and gap.ended and to_ms(gap.ended) >= wanted["end_ms"]:
+            return gap
+    return None
+
+
+def _finish(run: Run, summary: Summary) -> None:
+    """Print the summary and write it."""
+    file = run.session.settings.state_dir / "demo.json"
+    _write(file, summary.as_dict())
+    run.teller.summary("[bold]summary[/]", [*summary.lines(), str(file)])
+
+
+def _reasons(client: ClickHouse) -> list[tuple[str, str, int]]:
+    return [(str(status), str(reason), int(number)) for status, reason, number in client.query(_REASONS).rows]
+
+
+def _write(file: Path, body: dict[str, Any]) -> None:
+    draft = file.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    draft.replace(file)
+
+
+async def _stay(run: Run) -> None:
+    while True:
+        await asyncio.sleep(2.0)
+        await _look(run)

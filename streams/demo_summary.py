@@ -1,0 +1,102 @@
+"""The end of a demo: found against injected, notices, events in and lost; for people and as ``.cxwatch/demo.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from streams.judge import Found, Verdict
+from streams.oracle import TopicCount
+from streams.queries import Counts, Gap
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything the demo comes to."""
+
+    verdict: Verdict
+    totals: Counts
+    reasons: list[tuple[str, str, int]]
+    """Why notices were not sent: status, reason, number."""
+    topics: list[TopicCount]
+    silence: Gap | None
+    """The stretch without data that covers the injected silence."""
+    seconds: float
+
+    @property
+    def lost(self) -> int:
+        """Events that were produced and are nowhere."""
+        return sum(topic.lost for topic in self.topics)
+
+    @property
+    def passed(self) -> bool:
+        """All found, nothing false, nothing lost, the silent producer seen."""
+        fine = self.verdict.all_found and not self.verdict.false_issues and self.lost == 0
+        return fine and self.silence is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``demo.json`` holds."""
+        silence = {"from": self.silence.started, "to": self.silence.ended} if self.silence else None
+        return {
+            "passed": self.passed,
+            "injected": len(self.verdict.found),
+            "found": sum(1 for one in self.verdict.found if one.issues),
+            "false_issues": len(self.verdict.false_issues),
+            "delay_s": [one.delay_s for one in self.verdict.found],
+            "notices": {name: getattr(self.totals, name) for name in ("sent", "held", "refused", "held_out")},
+            "not_sent_because": [{"status": s, "reason": r, "number": n} for s, r, n in self.reasons],
+            "events_in": sum(topic.produced for topic in self.topics),
+            "dead_letters": sum(topic.dead_letters for topic in self.topics),
+            "late": sum(topic.too_late for topic in self.topics),
+            "duplicates": sum(topic.duplicates for topic in self.topics),
+            "events_lost": self.lost,
+            "silent_producer": silence,
+            "incidents": [_incident(one) for one in self.verdict.found],
+            "seconds": round(self.seconds, 1),
+        }
+
+    def lines(self) -> list[str]:
+        """For people, with rich's markup."""
+        told = self.as_dict()
+        shown = [_found_line(one) for one in self.verdict.found]
+        for issue in self.verdict.false_issues:
+            shown.append(f"[red]false[/]  {issue.title}, seen at {short(issue.detected_at)}")
+        if self.silence is None:
+            shown.append("[red]silent producer not seen[/]")
+        else:
+            began, ended = short(self.silence.started), short(self.silence.ended or "")
+            shown.append(f"[green]no data[/]  silent producer seen from {began} to {ended}, no issue")
+        held = told["notices"]
+        shown.append(f"notices  {held['sent']} sent, {held['held']} held, {held['refused']} refused, "
+                     f"{held['held_out']} held out for comparison")
+        shown += [f"    {status}: {reason} {number}" for status, reason, number in self.reasons]
+        shown.append(f"events  {told['events_in']:,} in, {told['dead_letters']} dead letters, {told['late']} too late, "
+                     f"{told['duplicates']} duplicates, [bold]{told['events_lost']} lost[/]")
+        shown.append(f"{'[green]passed[/]' if self.passed else '[red]failed[/]'} in {self.seconds:.0f} s")
+        return shown
+
+
+def _incident(one: Found) -> dict[str, Any]:
+    return {
+        "name": one.incident.name,
+        "cause": one.incident.attributes,
+        "issues": [issue.id for issue in one.issues],
+        "delay_s": one.delay_s,
+        "really_affected": len(one.incident.affected),
+        "affected": one.first.affected if one.first else 0,
+        "silent": one.first.silent if one.first else 0,
+    }
+
+
+def _found_line(one: Found) -> str:
+    pairs = ", ".join(f"{name} = {value}" for name, value in one.incident.attributes.items())
+    if one.first is None:
+        return f"[red]not found[/]  {one.incident.name} ({pairs})"
+    delay = "delay unknown" if one.delay_s is None else f"{one.delay_s:+,.0f} s from the tenth customer hit"
+    return (f"[green]found[/]  {one.incident.name} ({pairs}): {delay}; {one.first.affected} affected "
+            f"({len(one.incident.affected)} really), {one.first.silent} silent")
+
+
+def short(text: str) -> str:
+    """A time for people."""
+    return text[:19].replace("T", " ")

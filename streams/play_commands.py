@@ -1,0 +1,175 @@
+"""``cxwatch play`` (a company's own file), ``follow`` (its own topic), ``simulate`` (a made-up company)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from schemas.errors import ConfigError
+from streams.arrivals import Arrival, Beats, with_heartbeats
+from streams.follow import Followed, until_signal
+from streams.play import Pace, Played, Target, play
+from streams.settings import Settings, load_settings
+from streams.simulate import SimulateRules, simulate
+from streams.sources import Span, Tally, load_mapping, read
+from streams.sources.times import duration_ms
+from streams.stack import endpoints
+from streams.topics import ensure_topics
+
+Speed = Annotated[str, typer.Option(help="Times faster than event time, e.g. 600, or flat (as fast as possible).")]
+Heartbeat = Annotated[str, typer.Option(help="Event time between heartbeats, e.g. 60s or 5m.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("play")(play_file)
+    app.command("simulate")(play_simulation)
+    app.command("follow")(follow_topic)
+
+
+def play_file(
+    mapping: Annotated[str, typer.Argument(help="Mapping file, or the name of one that comes along: flights, shop.")],
+    file: Annotated[Path, typer.Argument(help="CSV or NDJSON, plain or packed (gz, bz2, xz, one file in a zip).")],
+    speed: Speed = "flat",
+    start: Annotated[str | None, typer.Option("--from", help="Only rows from this time on (ISO 8601, UTC).")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only rows before this time.")] = None,
+    heartbeat: Heartbeat = "60s",
+    check: Annotated[bool, typer.Option("--check", help="Map and check only; write nothing.")] = False,
+) -> None:
+    """Play a company's own file into Kafka in arrival order, through a declarative mapping."""
+    settings = load_settings()
+    key = settings.pseudonym_key
+    rules = load_mapping(mapping, key.get_secret_value().encode() if key else None)
+    reading = read(rules, file, Span(_moment(start, 0), _moment(end, Span().end_ms)))
+    pace, beats = Pace(parse_speed(speed)), Beats(parse_duration(heartbeat))
+    if check:
+        for _ in reading.arrivals():
+            pass
+    else:
+        arrivals = with_heartbeats(reading.arrivals(), settings.partitions, beats)
+        _show(run(arrivals, settings, pace))
+    show_tally(reading.tally)
+
+
+def play_simulation(
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = SimulateRules().seed,
+    speed: Speed = "600",
+    history: Annotated[bool, typer.Option(help="Play the day of history flat out before the live part.")] = True,
+    heartbeat: Heartbeat = "60s",
+    truth: Annotated[Path | None, typer.Option(help="Write what is true to this file (for a judge).")] = None,
+) -> None:
+    """Play the made-up company: 24 hours of history flat out, then 6 hours with three incidents."""
+    settings = load_settings()
+    made = simulate(SimulateRules(seed=seed))
+    if truth is not None:
+        made.truth.write(truth)
+    arrivals: Iterable[Arrival] = made.arrivals(settings.partitions, parse_duration(heartbeat))
+    _show(run(arrivals, settings, Pace(parse_speed(speed), made.truth.live_ms if history else 0)))
+
+
+def follow_topic(
+    mapping: Annotated[str, typer.Argument(help="Mapping file with input.format ndjson.")],
+    topic: Annotated[str, typer.Argument(help="A topic of yours on the same Kafka, one JSON object per message.")],
+    delay: Annotated[str, typer.Option(help="How late an event may reach your topic, e.g. 60s.")] = "60s",
+) -> None:
+    """Map a topic of your own into ours, from its beginning and for ever, until Ctrl-C or SIGTERM."""
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    key = settings.pseudonym_key
+    rules = load_mapping(mapping, key.get_secret_value().encode() if key else None)
+    bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
+    ensure_topics(bootstrap, settings)
+    target, tally = Target(bootstrap, settings.topic_prefix, settings.partitions), Tally()
+    asyncio.run(until_signal(Followed(rules, topic, parse_duration(delay)), target, tally))
+    show_tally(tally)
+
+
+def parse_speed(text: str) -> float | None:
+    """``flat`` -> None, ``600`` -> 600.0."""
+    if text == "flat":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise ConfigError(f"--speed {text}: allowed are flat, or a number above 0 such as 600")
+    return speed
+
+
+def parse_duration(text: str) -> int:
+    """``60s`` -> 60,000 ms."""
+    try:
+        value = duration_ms(text)
+    except ValueError:
+        value = 0
+    if value < 1_000:
+        raise ConfigError(f"{text}: allowed are durations from 1s on, such as 60s or 5m")
+    return value
+
+
+def _moment(text: str | None, default_ms: int) -> int:
+    if text is None:
+        return default_ms
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text} is not a time: allowed is ISO 8601, as in 2013-04-01T00:00:00-04:00") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def run(arrivals: Iterable[Arrival], settings: Settings, pace: Pace) -> Played:
+    """Create missing topics and play, with progress."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it cannot mend comes back as an error
+    bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
+    ensure_topics(bootstrap, settings)
+    target = Target(bootstrap, settings.topic_prefix, settings.partitions)
+    with progress() as bar:
+        task = bar.add_task("reading", total=None)
+
+        def watch(played: Played) -> None:
+            bar.update(task, description=f"{clock(played.now_ms)}  {played.total:,} events")
+
+        return asyncio.run(play(arrivals, target, pace, watch))
+
+
+def progress() -> Progress:
+    """A line that moves while something takes time."""
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True), transient=True,
+    )
+
+
+def clock(at_ms: int) -> str:
+    """Event time for people."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _show(played: Played) -> None:
+    parts = ", ".join(f"{noun} {count:,}" for noun, count in sorted(played.events.items()))
+    typer.echo(
+        f"played {played.total:,} events ({parts}) and {played.heartbeats:,} heartbeats in {played.seconds:.1f} s, "
+        f"dead letters {played.dead_letters:,}"
+    )
+
+
+def show_tally(tally: Tally) -> None:
+    """What became of the rows of a file."""
+    parts = ", ".join(f"{noun} {count:,}" for noun, count in sorted(tally.events.items()))
+    typer.echo(
+        f"rows {tally.rows:,}: events {sum(tally.events.values()):,} ({parts}), rejected rows {tally.rejected:,}, "
+        f"no event {tally.unmatched:,}, outside the span {tally.outside:,}"
+    )
+
+

@@ -1,0 +1,83 @@
+"""A company's own file -> our events in arrival order, by a declarative mapping (YAML).
+
+:func:`read` maps, checks against the contract, sorts by arrival and yields :class:`streams.arrivals.Arrival`; rows that
+break a rule come first, as dead letters. Event times are kept as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from streams.arrivals import Arrival
+from streams.sources.apply import Mapped, Rejected, Span, Tally, apply, dead_letter_headers
+from streams.sources.mapping import Mapping, load_mapping, parse_mapping
+from streams.sources.ordering import Sorter
+from streams.sources.rows import parse_json_row, read_rows
+
+__all__ = ["Mapping", "Reading", "Span", "Tally", "load_mapping", "map_messages", "parse_mapping", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One file read by one mapping. ``tally`` is complete once :meth:`arrivals` has yielded its first message."""
+
+    mapping: Mapping
+    file: Path
+    span: Span = field(default_factory=Span)
+    tally: Tally = field(default_factory=Tally)
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Dead letters, then every event in arrival order (of the same instant: in file order)."""
+        events: Sorter[Mapped] = Sorter(Mapped, key=lambda event: event.at_ms)
+        letters: list[Rejected] = []
+        try:
+            for outcome in apply(self.mapping, read_rows(self.file, self.mapping.shape), self.span, self.tally):
+                if isinstance(outcome, Mapped):
+                    events.add(outcome)
+                else:
+                    letters.append(outcome)
+            yield from self._in_order(events, letters)
+        finally:
+            events.close()
+
+    def _in_order(self, events: Sorter[Mapped], letters: list[Rejected]) -> Iterator[Arrival]:
+        ordered = events.sorted()
+        first = next(ordered, None)
+        start_ms = first.at_ms if first is not None else 0
+        build = _build()
+        for letter in letters:
+            headers = dead_letter_headers(letter, self.mapping, self.file.name, build)
+            yield Arrival(start_ms, letter.noun, None, None, letter.row.raw, headers)
+        if first is not None:
+            yield Arrival(first.at_ms, first.noun, first.key, None, first.value)
+        for event in ordered:
+            yield Arrival(event.at_ms, event.noun, event.key, None, event.value)
+
+
+def read(mapping: Mapping, file: Path, span: Span | None = None) -> Reading:
+    """Prepare the reading of a file; nothing is opened yet."""
+    return Reading(mapping, file, span or Span())
+
+
+def map_messages(
+    mapping: Mapping, messages: Iterable[tuple[int, bytes]], origin: str, tally: Tally, span: Span
+) -> Iterator[Arrival]:
+    """Map messages of a topic, (offset, value) each one JSON object, in the order given; broken ones: dead letters."""
+    rows = (parse_json_row(offset, value, mapping.shape) for offset, value in messages)
+    build = _build()
+    for outcome in apply(mapping, rows, span, tally):
+        if isinstance(outcome, Mapped):
+            yield Arrival(outcome.at_ms, outcome.noun, outcome.key, None, outcome.value)
+        else:
+            headers = dead_letter_headers(outcome, mapping, origin, build)
+            yield Arrival(0, outcome.noun, None, None, outcome.row.raw, headers)
+
+
+def _build() -> str:
+    try:
+        return version("cxwatch")
+    except PackageNotFoundError:
+        return "checkout"

@@ -1,0 +1,90 @@
+"""The demo itself, on real servers, as a user runs it; and what is left when it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from streams.settings import Settings
+from streams.stack import Endpoints
+
+COMMAND = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())", "demo"]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The session's servers, whether local or named."""
+    url = settings.clickhouse_url
+    named = {
+        "CX_STATE_DIR": str(settings.state_dir),
+        "CX_KAFKA_BOOTSTRAP": settings.kafka_bootstrap or "",
+        "CX_CLICKHOUSE_URL": url.get_secret_value() if url else "",
+        "CX_CLICKHOUSE_HTTP_PORT": str(settings.clickhouse_http_port),
+    }
+    return {**os.environ, **named}
+
+
+def children_of(prefix: str) -> list[int]:
+    """Processes whose environment carries a demo's topic prefix."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if prefix.encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+@pytest.mark.kafka
+@pytest.mark.clickhouse
+@pytest.mark.slow
+def test_the_demo_finds_the_three_incidents_tells_the_customers_and_loses_nothing(
+    kafka: str, clickhouse: Endpoints, stack_settings: Settings
+) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--speed", "1200"], env=environment(stack_settings), capture_output=True, text=True, timeout=240,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-2_000:]
+    told = json.loads((stack_settings.state_dir / "demo.json").read_text())
+    assert (told["injected"], told["found"], told["false_issues"], told["events_lost"]) == (3, 3, 0, 0)
+    assert told["dead_letters"] == 24
+    assert told["silent_producer"] is not None
+    assert len(told["delay_s"]) == 3
+    assert max(told["delay_s"]) < 600
+    assert told["notices"]["sent"] > 50
+    assert told["notices"]["held_out"] > 10
+    assert told["notices"]["refused"] > 10
+    assert "live board: http://127.0.0.1:" in done.stdout
+    assert "notice" in done.stdout
+    assert children_of("CX_TOPIC_PREFIX=demo-") == []
+
+
+@pytest.mark.kafka
+@pytest.mark.clickhouse
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_no_process_behind(
+    kafka: str, clickhouse: Endpoints, stack_settings: Settings, number: signal.Signals
+) -> None:
+    demo = subprocess.Popen(COMMAND, env=environment(stack_settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        end = time.monotonic() + 60
+        while len(children_of("CX_TOPIC_PREFIX=demo-")) < 3 and time.monotonic() < end:
+            time.sleep(0.2)
+        assert len(children_of("CX_TOPIC_PREFIX=demo-")) == 3
+        demo.send_signal(number)
+        assert demo.wait(45) != 0
+    finally:
+        demo.kill()
+        demo.communicate()
+    assert children_of("CX_TOPIC_PREFIX=demo-") == []
