@@ -73,8 +73,15 @@ def run(minutes: Iterator[tuple[Any, Any]], rules: DetectRules) -> list[Issue]:
                 who += bad
         start = START_MS + minute * MINUTE_MS
         count = CohortCount.model_construct(
-            kind="cohort_count", line="shop", family="payment", bin_ms=start, width_ms=10_000, partition=0,
-            attributes=ATTRIBUTES, leaves=tuple(leaves), closed=True,
+            kind="cohort_count",
+            line="shop",
+            family="payment",
+            bin_ms=start,
+            width_ms=10_000,
+            partition=0,
+            attributes=ATTRIBUTES,
+            leaves=tuple(leaves),
+            closed=True,
         )
         closed = BinClosed.model_construct(kind="bin_closed", partition=0, partitions=1, through_ms=start + 10_000)
         stage.step(state, Batch("cohort_count", 0, [count, closed], [2 * minute, 2 * minute + 1]))
@@ -90,11 +97,14 @@ def false_alarms(days: int, seed: int, phi: float) -> tuple[int, int]:
     return len(issues), sum(i.state != "suspected" for i in issues)
 
 
-def day_of_ramp(seed: int, phi: float, flat: int = 7, days: int = 17) -> float | None:
-    """Days from the start of the ramp to its first shown issue; negative if that came before; None if never."""
+def days_of_ramp(seed: int, phi: float, flat: int = 7, days: int = 17) -> tuple[float | None, float | None]:
+    """Days from the start of the ramp to the first alarm after it and to the first shown issue; None if never."""
     issues = run(ramp_minutes(np.random.default_rng(seed), days, flat, phi), DetectRules())
-    shown = [i for i in issues if i.state != "suspected"]
-    return (shown[0].detected_at_ms - START_MS) / 86_400_000 - flat if shown else None
+    foot = START_MS + flat * 86_400_000
+    late = [i for i in issues if i.updated_at_ms > foot]
+    shown = [i for i in late if i.state != "suspected"]
+    alarm = (late[0].detected_at_ms - foot) / 86_400_000 if late else None
+    return alarm, (shown[0].updated_at_ms - foot) / 86_400_000 if shown else None
 
 
 def main() -> None:
@@ -111,7 +121,8 @@ def main() -> None:
                 alarms, shown = false_alarms(options.days, seed, phi)
                 text = f"{alarms} alarms, {shown} shown in {options.days} days (budget {options.days})"
             else:
-                text = f"seen on day {day_of_ramp(seed, phi)}"
+                alarm, shown_on = days_of_ramp(seed, phi)
+                text = f"alarm on day {alarm}, shown on day {shown_on}"
             print(f"phi={phi:g} seed={seed}: {text}, {time.process_time() - began:.0f} s CPU", flush=True)
 
 

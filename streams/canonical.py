@@ -30,8 +30,8 @@ NATURAL_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Fields that identify a finding, per topic."""
 
-SENDER_CLOCK = ("claimed_at_ms", "done_at_ms", "attempts", "outcome", "reason")
-"""Fields of a delivery that hang on when the sender came to it: a notice that it reached too late is not sent."""
+SENDER_CLOCK = ("claimed_at_ms", "done_at_ms", "attempts")
+"""Fields of a delivery that hang on when and how often the sender tried."""
 
 
 def canonical(noun: str, records: Iterable[Row]) -> list[bytes]:

@@ -42,6 +42,8 @@ SHOWN_NOTICES = 2
 HISTORY_S = 40.0
 """The live part begins at the latest this long after the start, or half of it after the history was played."""
 DONE_S = 120.0
+STILL_S = 3.0
+"""Notices that the sender leaves untouched this long are not to be sent now."""
 LOOKS = 4
 """A new issue is told once it is known who is hit, or after this many looks."""
 _REASONS = """
@@ -198,11 +200,16 @@ async def _look(run: Run) -> None:
         _tell_issue(run, issue)
     for source in sources:
         for gap in source.no_data:
-            if not run.made.truth.live_ms <= to_ms(gap.started) < run.made.truth.end_ms:
-                continue
-            run.gaps[source.source, gap.started] += 1
-            if run.gaps[source.source, gap.started] == 2:  # at the first look its counts may still be on their way
-                run.teller.say(f"[yellow]no data[/] from {source.source} since {short(gap.started)} (not an issue)")
+            _tell_gap(run, source.source, gap)
+
+
+def _tell_gap(run: Run, source: str, gap: Gap) -> None:
+    """A stretch without data in the live part, once it is over and seen twice: its counts may still be on their way."""
+    if gap.ended is None or not run.made.truth.live_ms <= to_ms(gap.started) < run.made.truth.end_ms:
+        return
+    run.gaps[source, gap.started] += 1
+    if run.gaps[source, gap.started] == 2:
+        run.teller.say(f"[yellow]no data[/] from {source}, {short(gap.started)} to {short(gap.ended)} (not an issue)")
 
 
 def _tell_issue(run: Run, issue: IssueRow) -> None:
@@ -240,15 +247,22 @@ def _notice(run: Run, got: Accepted) -> None:
 
 
 async def _until_done(run: Run) -> None:
-    """Wait until outreach has decided everything before the end of the span, and the sender has sent it."""
+    """Wait until outreach has decided everything before the end of the span, and the sender has sent what it may.
+
+    What it may not send now (night has fallen where the customer lives) waits there beyond the end of the demo.
+    """
     end, truth = time.monotonic() + DONE_S, run.made.truth
+    last, moved = -1, time.monotonic()
     while time.monotonic() < end:
         behind = await asyncio.to_thread(_behind_ms, run, truth.end_ms)
         pending = await asyncio.to_thread(_pending, run)
-        run.teller.progress(f"catching up: {behind / MINUTE_MS:,.0f} min of event time, {pending} notices to send")
-        if behind <= 0 and pending == 0:
+        if pending != last or behind > 0:
+            last, moved = pending, time.monotonic()
+        if behind <= 0 and (pending == 0 or time.monotonic() - moved > STILL_S):
             return
-        await asyncio.sleep(0.5)
+        left = f"{max(0.0, behind) / MINUTE_MS:,.0f} min of event time, {pending} notices to send"
+        run.teller.progress(f"catching up: {left}")
+        await asyncio.sleep(0.3)
     raise StackError(f"not processed within {DONE_S:.0f} s (event time up to {clock(truth.end_ms)})")
 
 

@@ -43,7 +43,12 @@ class Summary:
             "found": sum(1 for one in self.verdict.found if one.issues),
             "false_issues": len(self.verdict.false_issues),
             "delay_s": [one.delay_s for one in self.verdict.found],
-            "notices": {name: getattr(self.totals, name) for name in ("sent", "held", "refused", "held_out")},
+            "notices": {
+                "sent": self.totals.sent,
+                "held": self.totals.held + self.totals.pending,
+                "refused": self.totals.refused,
+                "held_out": self.totals.held_out,
+            },
             "not_sent_because": [{"status": s, "reason": r, "number": n} for s, r, n in self.reasons],
             "events_in": sum(topic.produced for topic in self.topics),
             "dead_letters": sum(topic.dead_letters for topic in self.topics),
@@ -70,6 +75,8 @@ class Summary:
         shown.append(f"notices  {held['sent']} sent, {held['held']} held, {held['refused']} refused, "
                      f"{held['held_out']} held out for comparison")
         shown += [f"    {status}: {reason} {number}" for status, reason, number in self.reasons]
+        if self.totals.pending:
+            shown.append(f"    held by the sender until the customer's night or budget allows: {self.totals.pending}")
         shown.append(f"events  {told['events_in']:,} in, {told['dead_letters']} dead letters, {told['late']} too late, "
                      f"{told['duplicates']} duplicates, [bold]{told['events_lost']} lost[/]")
         shown.append(f"{'[green]passed[/]' if self.passed else '[red]failed[/]'} in {self.seconds:.0f} s")

@@ -96,7 +96,8 @@ class Ledger:
         self.blocked: set[str] = set()
         self.muted: set[str] = set()
         self.approved: set[str] = set()
-        self.resolved: set[str] = set()
+        self.resolved: dict[str, int] = {}
+        """Issue -> when it was resolved, ms; 0 if an operator said so."""
         self.waiting: dict[str, Notice] = {}
         self.claimed: dict[str, Notice] = {}
         self.entries: dict[str, Entry] = {}
@@ -147,7 +148,7 @@ class Ledger:
             self.profiles[record.customer_id] = newer(self.profiles.get(record.customer_id), profile_of(record))
         elif isinstance(record, Issue):
             if record.resolved_at_ms is not None:
-                self.resolved.add(record.issue_id)
+                self.resolved[record.issue_id] = record.resolved_at_ms
         elif isinstance(record, Command):  # the issue topic carries watermarks too
             self._obey(record)
 
@@ -164,7 +165,7 @@ class Ledger:
             case "approve":
                 self.approved.add(name)
             case "resolve":
-                self.resolved.add(name)
+                self.resolved[name] = 0
 
     def block(self, customer: str) -> None:
         """Send nothing to a customer whose newest profile cannot be read: it may be an opt-out."""
@@ -186,23 +187,29 @@ class Ledger:
     def _knows(self, name: str) -> bool:
         return name in self.entries or name in self.waiting
 
-    def plan(self, now_ms: int, limit: int) -> list[Notice]:
-        """Claim at most ``limit`` notices that may be sent now and close those that never may. Drain, then send."""
+    def plan(self, now_ms: int, limit: int, simulated: bool = False) -> list[Notice]:
+        """Claim at most ``limit`` notices that may be sent now and close those that never may. Drain, then send.
+
+        ``simulated``: ``now_ms`` is how far a stream has come that runs faster than the clock; every notice is then
+        judged at the moment it was due, in order, as a sender would have that kept up with the stream.
+        """
         claims: list[Notice] = []
         later: list[tuple[int, int, str]] = []
         while self._queue and self._queue[0][0] <= now_ms:
             due_ms, decided_ms, name = heapq.heappop(self._queue)
             notice = self.waiting[name]
-            verdict = self._check(notice, now_ms)
+            at_ms = max(due_ms, decided_ms) if simulated else now_ms
+            verdict = self._check(notice, at_ms)
             if isinstance(verdict, Wait):
-                later.append((max(verdict.until_ms, now_ms + 1), decided_ms, name))
+                again = verdict.until_ms if verdict.until_ms > at_ms + RECHECK_MS else now_ms + 1
+                later.append((max(verdict.until_ms, again if simulated else now_ms + 1), decided_ms, name))
             elif isinstance(verdict, Close):
-                self._settle(notice, _entry(notice, verdict.outcome, now_ms, verdict.reason, now_ms))
+                self._settle(notice, _entry(notice, verdict.outcome, at_ms, verdict.reason, at_ms))
             elif len(claims) >= limit:
                 later.append((due_ms, decided_ms, name))
                 break
             else:
-                self._settle(notice, _entry(notice, "claimed", now_ms))
+                self._settle(notice, _entry(notice, "claimed", at_ms))
                 claims.append(notice)
         for item in later:
             heapq.heappush(self._queue, item)
@@ -231,7 +238,7 @@ class Ledger:
         """May this waiting notice be claimed now?"""
         if now_ms >= notice.deadline_ms:
             return Close("expired", "deadline")
-        blocked = self._forbidden(notice) or self._follows(notice, now_ms) or self._pause(notice, now_ms)
+        blocked = self._forbidden(notice, now_ms) or self._follows(notice, now_ms) or self._pause(notice, now_ms)
         if blocked:
             return blocked
         charges = self._charges.get(notice.customer, [])
@@ -243,7 +250,7 @@ class Ledger:
             return Wait("approval", now_ms + RECHECK_MS)
         return None
 
-    def _forbidden(self, notice: Notice) -> Close | None:
+    def _forbidden(self, notice: Notice, now_ms: int) -> Close | None:
         """What the customer, or the end of the issue, forbids for good."""
         profile = self.profiles.get(notice.customer)
         if profile is None or notice.customer in self.blocked:
@@ -253,7 +260,7 @@ class Ledger:
             return Close("suppressed", way)
         if (notice.channel, notice.address) not in profile.addresses:
             return Close("suppressed", "no_address")
-        over = notice.issue in self.resolved and notice.stage == "notice"
+        over = notice.stage == "notice" and notice.issue in self.resolved and self.resolved[notice.issue] <= now_ms
         return Close("suppressed", "resolved") if over else None
 
     def _follows(self, notice: Notice, now_ms: int) -> Wait | Close | None:
@@ -279,12 +286,16 @@ class Ledger:
             return Wait("quiet_hours", opens) if opens < notice.deadline_ms else Close("expired", "quiet_hours")
         return None
 
-    def veto(self, name: str, now_ms: int) -> Wait | Close | None:
-        """The check right before the bytes of a claimed notice leave, with everything learnt since the claim."""
+    def veto(self, name: str, now_ms: int, simulated: bool = False) -> Wait | Close | None:
+        """The check right before the bytes of a claimed notice leave, with everything learnt since the claim.
+
+        ``simulated``: judged at the moment of the claim, see :meth:`plan`.
+        """
         notice = self.claimed[name]
+        now_ms = self.entries[name].claimed_ms if simulated else now_ms
         if now_ms >= notice.deadline_ms:
             return Close("expired", "deadline")
-        return self._forbidden(notice) or self._pause(notice, now_ms)
+        return self._forbidden(notice, now_ms) or self._pause(notice, now_ms)
 
     def attempted(self, name: str, attempts: int) -> None:
         """Remember how often a claimed notice was offered to its channel."""

@@ -82,7 +82,7 @@ class PartitionSender:
         await self._learn()
         self._record()
         room = 0 if self._out.channel.gone else pace.in_flight - len(self._tasks)
-        claims = ledger.plan(self._out.clock.now_ms(ledger), room)
+        claims = ledger.plan(self._out.clock.now_ms(ledger), room, self._out.clock.simulated)
         await self._commit()
         if claims:
             await self._learn()
@@ -167,7 +167,7 @@ class PartitionSender:
         old = self._out.pace.monotonic() - self._learnt_at > self._out.pace.fresh_s
         if old or self._learnt_at < tried_at:
             return Wait("stale", 0)
-        return self.ledger.veto(notice.id, self._out.clock.now_ms(self.ledger))
+        return self.ledger.veto(notice.id, self._out.clock.now_ms(self.ledger), self._out.clock.simulated)
 
     async def _post(self, letter: Letter) -> Sent:
         self._posting.add(letter.id)

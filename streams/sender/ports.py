@@ -50,12 +50,17 @@ class Log(Protocol):
 class Clock(Protocol):
     """The time that deadlines, quiet hours and budgets are checked against."""
 
+    simulated: bool
+    """True if it runs faster than the wall clock: a notice is then judged at the moment it was due."""
+
     def now_ms(self, ledger: Ledger) -> int:
         """ms since 1970 UTC; 0 while it is not known."""
 
 
 class WallClock:
     """The real time."""
+
+    simulated = False
 
     def now_ms(self, _ledger: Ledger) -> int:
         """The host's clock."""
@@ -64,6 +69,8 @@ class WallClock:
 
 class StreamClock:
     """Event time: how far outreach has decided. For simulated streams, which run faster than the wall clock."""
+
+    simulated = True
 
     def now_ms(self, ledger: Ledger) -> int:
         """The newest watermark of the partition's decisions."""

@@ -425,6 +425,18 @@ def test_entries_are_forgotten_after_their_retention_and_the_position_guards_aga
     assert ledger.waiting == {}
 
 
+def test_in_a_simulated_stream_a_notice_is_judged_at_the_moment_it_was_due_however_far_the_stream_has_run() -> None:
+    late, in_time = Ledger(RULES, 0, 1), Ledger(RULES, 0, 1)
+    for ledger in (late, in_time):
+        ledger.learn(customer())
+        ledger.learn(resolved(issue(), NOON + HOUR))
+        ledger.take(0, send())
+    assert late.plan(NOON + 20 * DAY, 10) == []  # the wall clock of a sender that was away
+    [notice] = in_time.plan(NOON + 20 * DAY, 10, simulated=True)
+    assert in_time.entries[notice.id].claimed_ms == NOON
+    assert in_time.veto(notice.id, NOON + 20 * DAY, simulated=True) is None
+
+
 def test_clocks_tell_the_wall_time_or_the_streams_own() -> None:
     ledger = Ledger(RULES, 0, 1)
     assert StreamClock().now_ms(ledger) == 0

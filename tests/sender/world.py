@@ -166,6 +166,7 @@ class Hand:
     """A clock set by hand."""
 
     time_ms: int = NOON + MINUTE
+    simulated: bool = False
 
     def now_ms(self, _ledger: Ledger) -> int:
         """What the hand says."""

@@ -17,6 +17,7 @@ SIBLING_SPREAD = (0.02, 0.25)
 SEASON_WEIGHT = 20.0
 """Expected failures that the all-hours rate is worth against the same hour of earlier weeks."""
 WANDER_FLOOR, WANDER_CEILING = 0.002, 4.0
+LEAST_INFO = 10.0
 PARENT_WEIGHT = 50.0
 PRIOR_WEIGHT = 32.0
 CLIP = 9.0
@@ -49,7 +50,7 @@ class Dispersion:
     Each pair gives ((y - m)^2 - m) / m^2 with weight (m / (1 + prior m))^2; phi at expectation m is 1 + tau2 m.
 
     >>> d = Dispersion()
-    >>> for y in (2.0, 18.0) * 40: d.add(np.array([y]), np.array([10.0]), np.array([4.0]), 0.25)
+    >>> for y in (2.0, 18.0) * 40: d.add(np.array([y]), np.array([10.0]), np.array([4.0]), np.array([1e9]), 0.25)
     >>> float((d.excess / d.weight).round(2)[0])  # (64 - 10) / 100
     0.54
     """
@@ -57,13 +58,19 @@ class Dispersion:
     excess: Floats = field(default_factory=lambda: np.zeros(0))
     weight: Floats = field(default_factory=lambda: np.zeros(0))
 
-    def add(self, y: Floats, m: Floats, wander: Floats, prior: float) -> None:
-        """Add one pair per cohort; ``wander`` is the current estimate, beyond 3 of its deviations a pair is cut."""
+    def add(self, y: Floats, m: Floats, wander: Floats, info: Floats, prior: float) -> None:
+        """Add one pair per cohort; ``wander`` is the current estimate, beyond 3 of its deviations a pair is cut.
+
+        The error of the expectation itself, m^2 / info, is no wander: it is taken off, and pairs whose expectation
+        rests on fewer than 10 failures teach nothing.
+        """
         self.excess, self.weight = fit(self.excess, y.size), fit(self.weight, y.size)
-        square = np.minimum((y - m) ** 2, CLIP * (m + wander * m * m))
+        chance = m + m * m / info
+        square = np.minimum((y - m) ** 2, CLIP * (chance + wander * m * m))
         scale = 1.0 + prior * m
-        self.excess += np.where(m > 0, (square - m) / scale**2, 0.0)
-        self.weight += np.where(m > 0, (m / scale) ** 2, 0.0)
+        known = (m > 0) & (info >= LEAST_INFO)
+        self.excess += np.where(known, (square - chance) / scale**2, 0.0)
+        self.weight += np.where(known, (m / scale) ** 2, 0.0)
 
     def estimate(self, sets: Ints, prior: float) -> Floats:
         """Variance per cohort, shrunk to its attribute set's, which is shrunk to ``prior``."""
@@ -90,7 +97,6 @@ class Baseline:
         self.rules = rules
         self.rows: dict[int, Row] = {}
         self.hourly = Dispersion()
-        self.daily = Dispersion()
         self.first_ms: int | None = None
         self.rate = self.info = self.wander = self.mass = np.zeros(0)
         self.provisional = True
@@ -106,9 +112,9 @@ class Baseline:
         """What is normal for every cohort."""
         return Norm(self.info, self.wander, self.mass)
 
-    def restore(self, rows: dict[int, Row], hourly: Dispersion, daily: Dispersion, first_ms: int | None) -> None:
+    def restore(self, rows: dict[int, Row], hourly: Dispersion, first_ms: int | None) -> None:
         """Take over what was saved; sums that are kept at hand are computed anew."""
-        self.rows, self.hourly, self.daily, self.first_ms = rows, hourly, daily, first_ms
+        self.rows, self.hourly, self.first_ms = rows, hourly, first_ms
         self._totals = self._before = self._rates_of = None
         self._stale, self._closed_to = True, -1
 
@@ -158,7 +164,7 @@ class Baseline:
                 row.done = True
                 row.fit(self.wander.size)
                 self._stale = True
-                self.hourly.add(row.y, row.m, self.wander, self.rules.wander_prior)
+                self.hourly.add(row.y, row.m, self.wander, self.info, self.rules.wander_prior)
                 changed.append(hour)
         horizon = now_ms - (self.rules.season_weeks + 1) * WEEK_MS
         for hour in [h for h in self.rows if h < horizon]:

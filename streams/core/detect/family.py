@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from schemas.findings import Family as FamilyName
 from streams.core.detect.baseline import Baseline, fit
-from streams.core.detect.cusum import Cusum, Floats, Ints, Norm, effective, log_ratio, threshold
+from streams.core.detect.cusum import Cusum, Floats, Ints, effective, log_ratio, threshold
+from streams.core.detect.daily import Daily
 from streams.core.detect.lattice import LINE, OTHER, TRASH, Lattice, Pairs
 from streams.core.detect.rules import DAY_MS, HOUR_MS, DetectRules
 from streams.core.detect.window import Block, Failure, Window
@@ -58,11 +59,10 @@ class Family:
         self.lattice = Lattice(attributes, rules.leaves)
         self.window = Window(rules.recount_ms)
         self.baseline = Baseline(rules)
-        self.fast, self.slow, self.daily = (Cusum(rules.kappas) for _ in range(3))
+        self.fast, self.slow = Cusum(rules.kappas), Cusum(rules.kappas)
+        self.daily = Daily(rules)
         self.limits = {w: threshold(rules, w) for w in (rules.bin_ms, rules.block_ms, DAY_MS)}
         self.as_of_ms = 0
-        self.day_ms = 0
-        self.day_rate, self.day_info = np.zeros(0), np.zeros(0)
         self.explained: list[Pairs] = []
         self.hidden = np.zeros(0, dtype=bool)
         self.alarms: list[Alarm] = []
@@ -78,15 +78,12 @@ class Family:
         """Compute what follows from rows and blocks: rates, common factor, expected failures per exposure."""
         size = self.lattice.size
         self.baseline.refresh(self.as_of_ms, self.lattice)
-        for cusum in (self.fast, self.slow, self.daily):
-            cusum.fit(size)
+        self.fast.fit(size)
+        self.slow.fit(size)
         self.base = self.baseline.rate
         self.mean = np.minimum(self.base * self._common(size), 0.95)
         self.means = np.stack([effective(self.mean, kappa) for kappa in self.rules.kappas])
-        more = self.lattice.size - self.day_rate.size
-        if more > 0:
-            self.day_rate = np.concatenate([self.day_rate, self.base[-more:]])
-            self.day_info = np.concatenate([self.day_info, np.ones(more)])
+        if self.daily.fit(self.base):
             self.changed.add(("norm", 0))
         self.looked_e = fit(self.looked_e, size)
         current = self.window.blocks.get(self.as_of_ms)
@@ -214,7 +211,7 @@ class Family:
     def quiet(self) -> bool:
         """True if the passing of time alone changes nothing any more."""
         rows = self.baseline.rows
-        return not self.window.blocks and all(r.done and h < self.day_ms for h, r in rows.items())
+        return not self.window.blocks and all(r.done and h < self.daily.day_ms for h, r in rows.items())
 
     def close_block(self, end_ms: int) -> None:
         """End the block before ``end_ms``: second scale, training of what is past the guard, new rates."""
@@ -255,41 +252,23 @@ class Family:
         self.renew()
 
     def _close_days(self, now_ms: int) -> None:
-        """Third scale: whole days against the rates known when the excursion began."""
-        day = (now_ms - self.rules.guard_ms) // DAY_MS * DAY_MS
-        if day <= self.day_ms:
+        """Third scale: judge the days that are over."""
+        day = self.daily.due(now_ms)
+        if day is None:
             return
         eve = day + self.rules.guard_ms - self.rules.block_ms
         if eve > self.as_of_ms:
             # After a stretch without counts: the rates as they were when the day became due.
             self.as_of_ms = eve
             self.renew()
-        done, self.day_ms = self.day_ms, day
-        self.changed.add(("norm", 0))
-        size = self.lattice.size
-        for past in range(max(done, min(self.baseline.rows, default=day) // DAY_MS * DAY_MS), day, DAY_MS):
-            counts = self.baseline.day(past, size)
+        first = max(self.daily.day_ms, min(self.baseline.rows, default=day) // DAY_MS * DAY_MS)
+        for past in range(first, day, DAY_MS):
+            counts = self.baseline.day(past, self.lattice.size)
             if counts is not None:
-                self._day(past, *counts)
-        calm = ~self.daily.live
-        self.day_rate = np.where(calm, self.base, self.day_rate)
-        self.day_info = np.where(calm, self.baseline.info, self.day_info)
-
-    def _day(self, past: int, e: Floats, y: Floats) -> None:
-        prior = self.rules.wander_prior
-        m = e * self.day_rate
-        wander = self.baseline.daily.estimate(self.lattice.shapes()[0], prior)
-        rest_y, rest_m = np.maximum(y[LINE] - y, 0.0), np.maximum(m[LINE] - m, 0.0)
-        common = np.maximum((1 / wander[LINE] + rest_y) / (1 / wander[LINE] + rest_m), 1.0)
-        common[LINE] = 1.0
-        rate = np.minimum(self.day_rate * common, 0.95)
-        at = np.flatnonzero((y > 0) | (self.daily.live & (e > 0)))
-        if at.size:
-            means = e[at] * np.stack([effective(rate[at], kappa) for kappa in self.rules.kappas])
-            stat = self.daily.add(at, y[at], means, Norm(self.day_info[at], wander[at], m[at]), past)
-            self._note(self.daily, DAY_MS, at, stat)
-        calm = np.where(self.daily.live, 0.0, 1.0)
-        self.baseline.daily.add(y * calm, e * rate * calm, wander, prior)
+                alarming = self.daily.judge(past, *counts, self.lattice.shapes()[0])
+                self.alarms += [Alarm(stat - self.daily.limit, c, DAY_MS, past) for c, stat in alarming]
+        self.daily.settle(day, self.base, self.baseline.info)
+        self.changed.add(("norm", 0))
 
     # -- what an issue has explained --------------------------------------------------------------------------------
 
@@ -307,6 +286,7 @@ class Family:
             self._restart(cusum, touched, since_ms)
         self.looked_e[touched] = self.now_e[touched]
         self.daily.reset(touched)
+        self.changed.add(("norm", 0))
         self.alarms.clear()
 
     def _strip(self, block: Block, leaves: set[int]) -> None:
@@ -340,12 +320,14 @@ class Family:
         touched = np.unique(self.lattice.rows[self.lattice.inside(pairs)])
         for cusum in (self.fast, self.slow, self.daily):
             cusum.reset(touched)
+        self.changed.add(("norm", 0))
 
     def forget(self, pairs: Pairs) -> None:
         """A suspicion came to nothing: begin its cohort's sums again."""
         at = np.array([self.lattice.cohort_index.get(pairs, LINE)])
         for cusum in (self.fast, self.slow, self.daily):
             cusum.reset(at)
+        self.changed.add(("norm", 0))
 
     # -- evidence ---------------------------------------------------------------------------------------------------
 
@@ -364,7 +346,8 @@ class Family:
         blocks = list(self.window.since(since_ms - since_ms % self.rules.block_ms))
         for block in reversed(blocks):
             usual = float(block.counts(self.lattice)[0][cohort] * self.base[cohort])
-            bins = [f.bin_ms for f in block.failures if cohort in f.counted and not f.explained and f.bin_ms >= since_ms]
+            mine = (f for f in block.failures if cohort in f.counted and not f.explained)
+            bins = [f.bin_ms for f in mine if f.bin_ms >= since_ms]
             for number, bin_ms in enumerate(sorted(bins, reverse=True), start=1):
                 failed = y + number
                 expected = m + usual * (1.0 - (bin_ms - block.start_ms) / self.rules.block_ms)
@@ -374,12 +357,19 @@ class Family:
             y, m = y + len(bins), m + usual
         return best_ms
 
-    def evidence(self, cohort: int, e: float, y: float) -> float:
-        """Highest statistic over the kappas for a cohort with ``e`` exposures and ``y`` failures."""
+    def rates(self, scale_ms: int) -> Floats:
+        """Usual failures per exposure, as the scale sees them: whole days against those before the excursion."""
+        return self.daily.rate if scale_ms == DAY_MS else self.base
+
+    def evidence(self, cohort: int, scale_ms: int, since_ms: int) -> float:
+        """Highest statistic over the kappas for a cohort since ``since_ms``; on the daily scale, that of its days."""
+        if scale_ms == DAY_MS:
+            return float(self.daily.stat[cohort])
+        e, y = (float(counts[cohort]) for counts in self.residual(since_ms))
         m = e * self.means[:, cohort]
         return float(np.max(log_ratio(y, m, np.array(self.rules.kappas), self.baseline.norm.at([cohort]).shape(m))))
 
-    def table(self, since_ms: int) -> list[Leaf]:
+    def table(self, since_ms: int, rates: Floats) -> list[Leaf]:
         """Leaves since ``since_ms``, with what was usual: the line's rate times its singles' ratios.
 
         Exposures are kept by block: of the first one the share after ``since_ms`` is taken.
@@ -392,8 +382,8 @@ class Family:
             for failure in block.failures:
                 if not failure.explained and failure.bin_ms >= since_ms:
                     failed.setdefault(failure.leaf, set()).add(failure.who)
-        line = float(self.base[LINE])
-        relative = self.base / line
+        line = float(rates[LINE])
+        relative = rates / line
         relative[[OTHER, TRASH]] = 1.0
         singles = len(self.lattice.attributes)
         usual = np.minimum(line * np.prod(relative[self.lattice.rows[:, 1 : 1 + singles]], axis=1), 0.95)

@@ -25,7 +25,7 @@ from schemas.findings import Family as FamilyName
 from streams.core.detect.cusum import eb05
 from streams.core.detect.family import Alarm, Family, Seen
 from streams.core.detect.lattice import LINE, Pairs
-from streams.core.detect.rules import MINUTE_MS, DetectRules
+from streams.core.detect.rules import DAY_MS, MINUTE_MS, DetectRules
 from streams.core.explain import Explanation, explain
 
 TITLES = {
@@ -208,14 +208,20 @@ class Book:
 
     def _take_up(self, family: Family, end_ms: int) -> None:
         alarms, family.alarms = family.alarms, []
-        if not alarms or not all(i.shown for i in self.of(family)):
+        if not alarms:
+            return
+        # One suspicion at a time, as each is explained by the strongest cause; a slow one must not hold up a fast one.
+        waiting = {i.scale_ms == DAY_MS for i in self.of(family) if not i.shown}
+        alarms = [a for a in alarms if (a.scale_ms == DAY_MS) not in waiting]
+        if not alarms:
             return
         if family.family == "contact" and self._elsewhere(family, end_ms):
             return
         alarm = max(alarms, key=lambda a: (a.excess, -a.cohort))
         live = self._suspect(family, alarm, end_ms)
-        self.issues[live.issue_id] = live
-        self._judge(live, family, end_ms)
+        if live.issue_id not in self.issues:
+            self.issues[live.issue_id] = live
+            self._judge(live, family, end_ms)
 
     def _suspect(self, family: Family, alarm: Alarm, end_ms: int) -> Live:
         cohort = family.lattice.cohorts[alarm.cohort]
@@ -245,7 +251,10 @@ class Book:
     def _judge(self, live: Live, family: Family, end_ms: int) -> None:
         """Explain the suspicion anew; open it when it passes the gate, drop it when nothing alarms any more."""
         rules = self.rules
-        cause = explain(family.lattice.attributes, family.table(live.opened_at_ms), rules.explain)
+        if live.scale_ms == DAY_MS:
+            live.opened_at_ms = max(live.opened_at_ms, end_ms - rules.window_ms)
+        table = family.table(live.opened_at_ms, family.rates(live.scale_ms))
+        cause = explain(family.lattice.attributes, table, rules.explain)
         if cause.pairs != live.pairs or not live.settled_customers:
             live.pairs, live.settled_ms, live.settled_customers = cause.pairs, end_ms, max(cause.failed, 1)
         live.cause, live.observed, live.expected = cause, cause.failed, cause.expected
@@ -253,16 +262,19 @@ class Book:
         self._touch(live, end_ms)
         if self._passes(live, family, end_ms):
             self._open(live, family, end_ms)
-        elif end_ms - live.detected_at_ms > rules.suspect_ms or not self._alarming(live, family):
+        elif self._idle(live, end_ms) or not self._alarming(live, family):
             live.resolved_at_ms = end_ms
             family.forget(live.cohort)
 
+    def _idle(self, live: Live, end_ms: int) -> bool:
+        """Did the suspicion have its time? One of the daily scale keeps it: to start anew would lose the ramp's foot."""
+        return live.scale_ms != DAY_MS and end_ms - live.detected_at_ms > self.rules.suspect_ms
+
     def _alarming(self, live: Live, family: Family) -> bool:
         """Is the cohort that alarmed, or the present cause, still at half its threshold or more?"""
-        e, y = family.residual(live.opened_at_ms)
-        index = family.lattice.cohort_index
-        cohorts = {index.get(live.cohort, LINE), index.get(live.pairs, LINE)}
-        return any(family.evidence(c, e[c], y[c]) > family.limits[live.scale_ms] / 2 for c in cohorts)
+        index, half = family.lattice.cohort_index, family.limits[live.scale_ms] / 2
+        cohorts = sorted({index.get(live.cohort, LINE), index.get(live.pairs, LINE)})
+        return any(family.evidence(c, live.scale_ms, live.opened_at_ms) > half for c in cohorts)
 
     def _passes(self, live: Live, family: Family, end_ms: int) -> bool:
         rules, cause = self.rules, live.cause
@@ -275,15 +287,14 @@ class Book:
         if eb05(cause.failed, cause.expected) < rules.ratio_low:
             return False
         cohort = family.lattice.cohort_index.get(live.pairs, LINE)
-        e, y = family.residual(live.opened_at_ms)
-        return family.evidence(cohort, e[cohort], y[cohort]) > family.limits[live.scale_ms] / 2
+        return family.evidence(cohort, live.scale_ms, live.opened_at_ms) > family.limits[live.scale_ms] / 2
 
     def _open(self, live: Live, family: Family, end_ms: int) -> None:
         index = family.lattice.cohort_index.get(live.pairs, LINE)
         starts = [s for c in (family.fast, family.slow) if (s := family.onset(c, index)) is not None]
         earliest = max(min([live.opened_at_ms, *starts]), end_ms - self.rules.window_ms)
         live.opened_at_ms = family.change_point(index, earliest)
-        live.rate = max(float(family.base[index]), 1e-9)
+        live.rate = max(float(family.rates(live.scale_ms)[index]), 1e-9)
         live.ratio = max(live.cause.failed / max(live.cause.expected, 1e-9), self.rules.ratio_low)
         live.last_failure_ms = end_ms
         live.state = "open"

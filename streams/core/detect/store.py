@@ -70,16 +70,23 @@ def save(state: DetectState) -> list[tuple[bytes, bytes | None]]:
 
 def _save_family(family: Family, out: dict[bytes, bytes | None]) -> None:
     name = (family.line, family.family)
-    cusums = [_pack_cusum(c) for c in (family.fast, family.slow, family.daily)]
-    head = (family.lattice.attributes, family.as_of_ms, family.day_ms, family.baseline.first_ms, family.explained,
-            family.looked_e.tobytes())
+    cusums = [_pack_cusum(c) for c in (family.fast, family.slow, family.daily.cusum)]
+    head = (
+        family.lattice.attributes,
+        family.as_of_ms,
+        family.daily.day_ms,
+        family.baseline.first_ms,
+        family.explained,
+        family.looked_e.tobytes(),
+    )
     out[_encode(("fam", *name))] = _encode((head, cusums))
     for kind, number in family.changed:
         key = _encode((kind, *name, number))
         if kind == "norm":
-            seen = (family.baseline.hourly, family.baseline.daily)
+            seen = (family.baseline.hourly, family.daily.seen)
             pairs = [a.tobytes() for d in seen for a in (d.excess, d.weight)]
-            out[key] = _encode((pairs, family.day_rate.tobytes(), family.day_info.tobytes()))
+            days = (family.daily.rate, family.daily.info, family.daily.stat)
+            out[key] = _encode((pairs, [a.tobytes() for a in days]))
         elif kind == "row":
             row = family.baseline.rows.get(number)
             fields = None if row is None else (row.e.tobytes(), row.y.tobytes(), row.m.tobytes(), row.done)
@@ -145,26 +152,29 @@ def load(state: DetectState, items: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def _load_family(state: DetectState, key: Line, saved: Any, mine: dict[str, dict[int, bytes]]) -> Family:
-    (attributes, family_as_of_ms, day_ms, first_ms, explained, looked), cusums = saved
+    (attributes, as_of_ms, day_ms, first_ms, explained, looked), cusums = saved
     family = Family(*key, tuple(attributes), state.rules)
     for _, value in sorted(mine["leaves"].items()):
         for values, minted in _decode(value):
             family.lattice.leaf(tuple(values), minted)
-    rows = {hour: Row(*map(_floats, packed[:3]), packed[3]) for hour, packed in _sorted(mine["row"])}
-    hourly, daily = Dispersion(), Dispersion()
-    for _, (pairs, rate, info) in _sorted(mine["norm"]):
+    rows = {
+        hour: Row(_floats(packed[0]), _floats(packed[1]), _floats(packed[2]), packed[3])
+        for hour, packed in _sorted(mine["row"])
+    }
+    hourly = Dispersion()
+    for _, (pairs, days) in _sorted(mine["norm"]):
         arrays = [_floats(a) for a in pairs]
-        hourly, daily = Dispersion(*arrays[:2]), Dispersion(*arrays[2:])
-        family.day_rate, family.day_info = _floats(rate), _floats(info)
-    family.baseline.restore(rows, hourly, daily, first_ms)
+        hourly, family.daily.seen = Dispersion(*arrays[:2]), Dispersion(*arrays[2:])
+        family.daily.rate, family.daily.info, family.daily.stat = map(_floats, days)
+    family.baseline.restore(rows, hourly, first_ms)
     family.window.blocks = {start: _unpack_block(start, packed) for start, packed in _sorted(mine["block"])}
     family.window.recall()
-    family.as_of_ms, family.day_ms = family_as_of_ms, day_ms
+    family.as_of_ms, family.daily.day_ms = as_of_ms, day_ms
     family.explained = [_pairs(pairs) for pairs in explained]
     family.looked_e = _floats(looked)
     family.restore_hidden()
     family.renew()
-    for cusum, packed in zip((family.fast, family.slow, family.daily), cusums, strict=True):
+    for cusum, packed in zip((family.fast, family.slow, family.daily.cusum), cusums, strict=True):
         _unpack_cusum(cusum, packed)
     return family
 

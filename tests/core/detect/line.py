@@ -7,12 +7,12 @@ from typing import Any
 
 import xxhash
 
-from schemas.findings import BinClosed, CohortCount, Issue, LeafCount, Watermark
+from schemas.findings import BinClosed, CohortCount, Family, Issue, LeafCount, Watermark
 from streams.core.detect.rules import DetectRules
 from streams.core.detect.stage import DetectStage
 from streams.core.stage import Batch
 
-Outcome = tuple[int, str, str, tuple[str, ...], bool]
+Outcome = tuple[int, Family, str, tuple[str, ...], bool]
 """Event time (ms), family, customer, attribute values, failed."""
 T0 = 1_775_001_600_000
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -31,7 +31,7 @@ def who(customer: str) -> int:
 
 def records(outcomes: Iterable[Outcome], partitions: int = 1, line: str = "shop", bin_ms: int = 10_000) -> list[Any]:
     """Closed counts and closings, in order of bins; customers are spread over partitions by their hash."""
-    bins: dict[int, dict[tuple[str, int], dict[tuple[str, ...], tuple[set[int], set[int]]]]] = {}
+    bins: dict[int, dict[tuple[Family, int], dict[tuple[str, ...], tuple[set[int], set[int]]]]] = {}
     for time_ms, family, customer, values, failed in outcomes:
         h = who(customer)
         leaf = (
@@ -45,9 +45,21 @@ def records(outcomes: Iterable[Outcome], partitions: int = 1, line: str = "shop"
     out: list[Any] = []
     for start in sorted(bins):
         for (family, partition), leaves in sorted(bins[start].items()):
-            counts = tuple(LeafCount(values=v, exposed=len(e), failed=tuple(sorted(f))) for v, (e, f) in sorted(leaves.items()))
-            out.append(CohortCount(line=line, family=family, bin_ms=start, width_ms=bin_ms, partition=partition,
-                                   attributes=ATTRIBUTES[family], leaves=counts, closed=True))
+            counts = tuple(
+                LeafCount(values=v, exposed=len(e), failed=tuple(sorted(f))) for v, (e, f) in sorted(leaves.items())
+            )
+            out.append(
+                CohortCount(
+                    line=line,
+                    family=family,
+                    bin_ms=start,
+                    width_ms=bin_ms,
+                    partition=partition,
+                    attributes=ATTRIBUTES[family],
+                    leaves=counts,
+                    closed=True,
+                )
+            )
         out.extend(BinClosed(partition=p, partitions=partitions, through_ms=start + bin_ms) for p in range(partitions))
     return out
 

@@ -1,7 +1,7 @@
 """A made-up company's 30 hours: three incidents are found by name, a campaign and a silent producer raise nothing.
 
-    hour 0 ............. 24 .. 24.3-24.6 .. 25 --- 26 .. 26.5 --- 27.5 .. 28 ----- 29.5 . 30
-         history            burst x4      release      paynow in IT     depot HAM-2
+hour 0 ............. 24 .. 24.3-24.6 .. 25 --- 26 .. 26.5 --- 27.5 .. 28 ----- 29.5 . 30
+     history            burst x4      release      paynow in IT     depot HAM-2
 """
 
 from __future__ import annotations

@@ -25,9 +25,7 @@ def nbinom_log(y: float, mean: float, r: float) -> float:
     return float(stats.nbinom.logpmf(y, r, r / (r + mean)))
 
 
-@given(
-    y=st.integers(0, 200), m=st.floats(1e-4, 50), kappa=st.sampled_from(KAPPAS), r=st.floats(0.1, 500)
-)
+@given(y=st.integers(0, 200), m=st.floats(1e-4, 50), kappa=st.sampled_from(KAPPAS), r=st.floats(0.1, 500))
 def test_the_statistic_is_the_ratio_of_two_negative_binomials(y: int, m: float, kappa: float, r: float) -> None:
     direct = nbinom_log(y, kappa * m, r) - nbinom_log(y, m, r)
     assert float(log_ratio(y, m, kappa, r)) == pytest.approx(direct, rel=1e-6, abs=1e-6)
@@ -58,7 +56,7 @@ def test_the_vectorised_cusum_equals_a_plain_loop(bins: list[tuple[int, float]])
     norm = Norm(np.full(2, info), np.full(2, wander), np.full(2, mass))
     cusum = Cusum(KAPPAS)
     cusum.fit(2)
-    sums = {kappa: (0.0, 0.0) for kappa in KAPPAS}
+    sums = dict.fromkeys(KAPPAS, (0.0, 0.0))
     for number, (y, m) in enumerate(bins):
         got = cusum.add(np.array([0, 1]), np.array([y, y]), np.full((3, 2), m), norm, number)
         best = 0.0
@@ -72,7 +70,7 @@ def test_the_vectorised_cusum_equals_a_plain_loop(bins: list[tuple[int, float]])
 
 
 def test_bins_without_failures_may_be_folded_in_later() -> None:
-    """  y: 3 . . . . 2      one call per bin, or the empty ones as a gap before the next failure  """
+    """y: 3 . . . . 2      one call per bin, or the empty ones as a gap before the next failure"""
     sure = Norm(np.array([50.0]), np.array([0.0]), np.array([1.0]))
     slow, fast = Cusum(KAPPAS), Cusum(KAPPAS)
     at, m = np.array([0]), np.full((3, 1), 0.08)
@@ -81,7 +79,9 @@ def test_bins_without_failures_may_be_folded_in_later() -> None:
         cusum.add(at, np.array([3.0]), m, sure, 0)
     for number in range(1, 5):
         slow.add(at, np.array([0.0]), m, sure, number)
-    assert fast.add(at, np.array([2.0]), m, sure, 5, gap=4 * m) == pytest.approx(slow.add(at, np.array([2.0]), m, sure, 5))
+    assert fast.add(at, np.array([2.0]), m, sure, 5, gap=4 * m) == pytest.approx(
+        slow.add(at, np.array([2.0]), m, sure, 5)
+    )
 
 
 def test_the_threshold_spends_a_third_of_the_budget_on_each_scale() -> None:
@@ -140,7 +140,7 @@ def test_dispersion_is_found_again(phi: float) -> None:
     wander = (phi - 1) / m
     for _ in range(400):
         rate = rng.gamma(1 / wander, wander, 8) if wander else np.ones(8)
-        seen.add(rng.poisson(m * rate).astype(float), np.full(8, m), np.full(8, 0.25), 0.25)
+        seen.add(rng.poisson(m * rate).astype(float), np.full(8, m), np.full(8, 0.25), np.full(8, 1e9), 0.25)
     found = 1 + m * seen.estimate(np.zeros(8, dtype=np.int64), 0.25)
     assert found.mean() == pytest.approx(phi, rel=0.15)
 

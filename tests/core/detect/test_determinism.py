@@ -8,7 +8,7 @@ from functools import cache
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from schemas.findings import BinClosed, Issue
+from schemas.findings import BinClosed, Issue, Watermark
 from streams.core.detect.rules import DetectRules
 from streams.core.detect.stage import DetectStage
 from streams.core.stage import Batch, Idle
@@ -58,12 +58,17 @@ def test_the_stream_used_here_holds_issues_that_resolve() -> None:
 
 
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow],
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 @given(
-    partitions=st.sampled_from((1, 4, 7)), batch=st.integers(1, 900), restart_every=st.integers(0, 5),
-    shuffle=st.integers(0, 99), seed=st.sampled_from((1, 2)),
+    partitions=st.sampled_from((1, 4, 7)),
+    batch=st.integers(1, 900),
+    restart_every=st.integers(0, 5),
+    shuffle=st.integers(0, 99),
+    seed=st.sampled_from((1, 2)),
 )
 def test_issues_do_not_depend_on_partitions_cuts_drains_restarts_or_order(
     partitions: int, batch: int, restart_every: int, shuffle: int, seed: int
@@ -98,13 +103,13 @@ def test_a_bin_waits_for_the_last_partition() -> None:
     last = BinClosed(partition=3, partitions=4, through_ms=T0 + MINUTE)
     stage.step(state, Batch("cohort_count", 0, [last], [3]))
     stage.step(state, Idle(T0 + HOUR, ("cohort_count",)))
-    assert [m.record.through_ms for m in stage.drain(state).messages] == [T0 + MINUTE]
+    assert [m.record for m in stage.drain(state).messages] == [Watermark(partition=0, through_ms=T0 + MINUTE)]
 
 
 def test_years_without_counts_are_passed_in_one_step_and_end_like_a_slow_walk() -> None:
     gap = 3 * 365 * 24 * HOUR
     before = records(outcomes(1))
-    after = records([(t + gap, *rest) for t, *rest in outcomes(2)])
+    after = records([(t + gap, f, w, v, bad) for t, f, w, v, bad in outcomes(2)])
     direct, slow = Line(QUICK).feed([*before, *after]), Line(QUICK).feed(before)
     end = before[-1].through_ms
     for step in range(0, 60 * HOUR, 10 * MINUTE):
@@ -120,7 +125,13 @@ def test_the_state_stays_bounded_when_values_never_repeat() -> None:
     sizes = []
     for hour in range(3):
         bins = [
-            (T0 + hour * HOUR + s * 1000, "payment", f"c-{rng.random()}", (f"p{rng.random()}", "card", "DE"), rng.random() < 0.1)
+            (
+                T0 + hour * HOUR + s * 1000,
+                "payment",
+                f"c-{rng.random()}",
+                (f"p{rng.random()}", "card", "DE"),
+                rng.random() < 0.1,
+            )
             for s in range(0, 3600, 5)
         ]
         line.feed(records(bins))

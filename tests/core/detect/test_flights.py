@@ -38,9 +38,12 @@ def affected(issue: Issue, flights: list[Flight]) -> list[Flight]:
     end = issue.resolved_at_ms or 2**53
     names = issue.cause.attributes
     return [
-        f for f in flights
-        if f.failed and issue.opened_at_ms - SLACK_MS <= f.known_ms <= end
-        and names.get("carrier", f.carrier) == f.carrier and names.get("warehouse", f.origin) == f.origin
+        f
+        for f in flights
+        if f.failed
+        and issue.opened_at_ms - SLACK_MS <= f.known_ms <= end
+        and names.get("carrier", f.carrier) == f.carrier
+        and names.get("warehouse", f.origin) == f.origin
     ]
 
 
@@ -58,8 +61,10 @@ def test_no_issue_of_that_day_blames_an_airport(issues: list[Issue]) -> None:
 
 def test_the_outage_reaches_those_it_hit_and_nobody_else(issues: list[Issue], flights: list[Flight]) -> None:
     hit = {
-        f.key for f in flights
-        if f.carrier in ("AA", "MQ") and f.hopeless
+        f.key
+        for f in flights
+        if f.carrier in ("AA", "MQ")
+        and f.hopeless
         and (local(f.scheduled_ms).day, 11) == (16, min(local(f.scheduled_ms).hour, 11))
         and local(f.scheduled_ms).hour <= 18
     }

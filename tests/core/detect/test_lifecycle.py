@@ -24,7 +24,9 @@ def payments(hours: float, *bad: Span, share: float = 0.7, seed: int = 2, ramp: 
     for second in range(0, int(hours * 3600), 5):
         provider, region = rng.choice(("paynow", "cardly", "cardly")), rng.choice(("IT", "DE"))
         at = second / 3600
-        hurt = next((share + ramp * (at >= a + 0.5) for a, b in bad if a <= at < b), 0.0) if provider == "paynow" else 0.0
+        hurt = (
+            next((share + ramp * (at >= a + 0.5) for a, b in bad if a <= at < b), 0.0) if provider == "paynow" else 0.0
+        )
         who = f"c-{int(2000 * rng.random())}"
         out.append((T0 + second * 1000, "payment", who, (provider, "card", region), rng.random() < max(hurt, 0.03)))
     return tuple(out)
@@ -82,7 +84,10 @@ def test_a_separate_cause_in_the_same_family_is_a_second_issue() -> None:
         (t, "payment", who, ("depot-x" if rng.random() < 0.3 else values[0], "wallet", values[2]), failed)
         for t, _, who, values, failed in payments(5, (2.0, 4.0))
     ]
-    hurt = [(t, f, w, v, fail or (v[0] == "depot-x" and t > T0 + 2.5 * HOUR and rng.random() < 0.7)) for t, f, w, v, fail in depot]
+    hurt = [
+        (t, f, w, v, fail or (v[0] == "depot-x" and t > T0 + 2.5 * HOUR and rng.random() < 0.7))
+        for t, f, w, v, fail in depot
+    ]
     line = Line(QUICK).feed(records(hurt), batch=20)
     assert {i.cause.attributes["payment_provider"] for i in shown(line)} == {"paynow", "depot-x"}
 
@@ -112,7 +117,13 @@ def test_a_command_for_an_unknown_issue_changes_nothing() -> None:
 
 
 def change(name: str, hours: float, **attributes: str) -> Change:
-    return Change(change_id=name, changed_at_ms=T0 + int(hours * HOUR), change_kind="release", product="shop", attributes=attributes)
+    return Change(
+        change_id=name,
+        changed_at_ms=T0 + int(hours * HOUR),
+        change_kind="release",
+        product="shop",
+        attributes=attributes,
+    )
 
 
 def test_changes_near_the_onset_that_overlap_the_cause_are_named_in_any_order_of_arrival() -> None:
@@ -140,8 +151,15 @@ def test_contacts_about_an_open_issue_open_no_issue_of_their_own() -> None:
     talk: list[Outcome] = []
     for second in range(0, 5 * 3600, 12):
         flood = 2.2 * 3600 < second < 3.2 * 3600
-        talk.append((T0 + second * 1000, "contact", f"k-{rng.random()}", (rng.choice(("phone", "chat")), "DE"),
-                     rng.random() < (0.9 if flood else 0.2)))
+        talk.append(
+            (
+                T0 + second * 1000,
+                "contact",
+                f"k-{rng.random()}",
+                (rng.choice(("phone", "chat")), "DE"),
+                rng.random() < (0.9 if flood else 0.2),
+            )
+        )
     with_issue = Line(QUICK).feed(records(sorted([*payments(5, (2.0, 2.8)), *talk])), batch=50)
     assert {i.family for i in shown(with_issue)} == {"payment"}
     alone = Line(QUICK).feed(records(sorted([*payments(5), *talk])), batch=50)
@@ -149,7 +167,10 @@ def test_contacts_about_an_open_issue_open_no_issue_of_their_own() -> None:
 
 
 def test_one_looping_device_raises_nothing() -> None:
-    loop = [(T0 + int(2 * HOUR) + n * 10_000, "payment", "c-looping", ("bankdirect", "card", "DE"), True) for n in range(900)]
+    loop = [
+        (T0 + int(2 * HOUR) + n * 10_000, "payment", "c-looping", ("bankdirect", "card", "DE"), True)
+        for n in range(900)
+    ]
     line = Line(QUICK).feed(records(sorted([*payments(5), *loop])), batch=50)
     assert shown(line) == []
 
