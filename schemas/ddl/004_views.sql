@@ -71,7 +71,8 @@ FROM outreach AS o FINAL
 LEFT JOIN delivery AS d FINAL ON d.outreach_id = o.outreach_id;
 
 -- A producer is silent from the end of its last bin with events. How long is too long follows from its usual rate in
--- the hour before: five expected events, at least one bin. Fewer than 20 events in that hour are too few to judge.
+-- the hour before: five expected events, at least one bin, and, because people come in bursts, twice the longest
+-- silence of that hour. Fewer than 20 events in that hour are too few to judge.
 CREATE VIEW IF NOT EXISTS source_status AS
 WITH
     assumeNotNull((SELECT closed_through FROM event_clock)) AS closed_through,
@@ -90,7 +91,9 @@ WITH
             sumIf(c.events, c.bin >= closed_through - toIntervalMinute(1) AND c.bin < closed_through) AS events_minute,
             sumIf(c.events, c.bin >= l.last_bin - toIntervalMinute(10)) AS events_10m,
             sumIf(c.late, c.bin >= l.last_bin - toIntervalMinute(10)) AS late_10m,
-            sum(c.late) AS late_hour, sum(c.duplicates) AS duplicates_hour
+            sum(c.late) AS late_hour, sum(c.duplicates) AS duplicates_hour,
+            groupArrayIf(toUnixTimestamp64Milli(c.bin), c.events > 0) AS heard,
+            arrayMax(arrayDifference(arraySort(heard))) / 1000 AS longest_step_s
         FROM source_count AS c FINAL
         INNER JOIN last AS l ON l.topic = c.topic AND l.source = c.source
         WHERE c.bin > (SELECT min(last_bin) FROM last) - toIntervalHour(1) AND c.bin > l.last_bin - toIntervalHour(1)
@@ -102,7 +105,7 @@ SELECT
     last_bin + toIntervalMillisecond(toInt64(width_s * 1000)) AS last_event,
     events_hour / (least(3600, dateDiff('second', first_bin, last_bin)) + width_s) AS rate_per_s,
     greatest(0, dateDiff('millisecond', last_event, closed_through) / 1000) AS silent_s,
-    greatest(width_s, 5 / rate_per_s) AS limit_s,
+    greatest(width_s, 5 / rate_per_s, 2 * (longest_step_s - width_s)) AS limit_s,
     multiIf(
         silent_s >= limit_s AND events_hour < 20, 'quiet',
         silent_s >= limit_s, 'no data',
@@ -128,11 +131,19 @@ WITH
             topic, source, width, toUnixTimestamp64Milli(bin) AS at,
             sum(counted) OVER trailing AS events_hour,
             min(at) OVER trailing AS first_at,
-            leadInFrame(at, 1, toInt64(0)) OVER following AS next_at
+            leadInFrame(at, 1, toInt64(0)) OVER following AS next_at,
+            at - lagInFrame(at, 1, at) OVER before AS step
         FROM bins
         WINDOW
             trailing AS (PARTITION BY topic, source ORDER BY at RANGE BETWEEN 3599999 PRECEDING AND CURRENT ROW),
-            following AS (PARTITION BY topic, source ORDER BY at ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING)
+            following AS (PARTITION BY topic, source ORDER BY at ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING),
+            before AS (PARTITION BY topic, source ORDER BY at ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
+    ),
+    usual AS
+    (
+        SELECT *, max(step) OVER trailing AS longest_step
+        FROM steps
+        WINDOW trailing AS (PARTITION BY topic, source ORDER BY at RANGE BETWEEN 3599999 PRECEDING AND CURRENT ROW)
     )
 SELECT
     topic, source, concat(topic, ' · ', if(source = '', '(unnamed)', source)) AS stream,
@@ -141,5 +152,6 @@ SELECT
     events_hour * 1000 / (at - first_at + width) AS rate_per_s,
     (if(next_at = 0, toUnixTimestamp64Milli(closed_through), next_at) - at - width) / 1000 AS silent_s,
     rate_per_s * silent_s AS missing_events
-FROM steps
-WHERE events_hour >= 20 AND silent_s >= width / 1000 AND missing_events >= 12;
+FROM usual
+WHERE events_hour >= 20 AND silent_s >= width / 1000 AND missing_events >= 12
+    AND silent_s * 1000 >= 2 * (longest_step - width);

@@ -134,6 +134,23 @@ def test_too_few_events_are_quiet_and_never_no_data(writer: ClickHouse, reader: 
     assert {row.source: row.state for row in list_sources(reader)}["rare"] == "quiet"
 
 
+@pytest.mark.parametrize(("silent_bins", "state"), [(10, "ok"), (40, "no data")])
+def test_a_producer_that_comes_in_bursts_is_silent_only_beyond_twice_its_longest_pause(
+    writer: ClickHouse, reader: ClickHouse, silent_bins: int, state: str
+) -> None:
+    #  5 bins with 20 events, then a pause of 15 bins; five times
+    busy = [start + index for start in range(0, 100, 20) for index in range(5)]
+    end = busy[-1] + 1 + silent_bins
+    bursts = [row for index in busy for row in source_rows("bursts", 20, range(index, index + 1))]
+    Store(writer).write([
+        batch("source_count", bursts + source_rows("other", 9, range(end))),
+        batch("cohort_count", [findings.BinClosed(partition=0, partitions=1, through_ms=NOW + end * BIN)]),
+    ])
+    row = next(row for row in list_sources(reader) if row.source == "bursts")
+    assert row.state == state
+    assert [gap.ended for gap in row.no_data[1:]] == ([None] if state == "no data" else [])  # the first pause was news
+
+
 def test_a_bin_that_one_partition_has_not_closed_is_not_silence(writer: ClickHouse, reader: ClickHouse) -> None:
     marks = [findings.BinClosed(partition=p, partitions=2, through_ms=NOW + (100 + p * 50) * BIN) for p in (0, 1)]
     Store(writer).write([

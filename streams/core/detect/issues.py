@@ -185,7 +185,7 @@ class Book:
         for live in self.of(family):
             if live.shown:
                 self._follow(live, family, seen, end_ms)
-            elif seen.failures:
+            elif seen.failures or live.updated_at_ms < live.settled_ms + self.rules.settle_ms <= end_ms:
                 self._judge(live, family, end_ms)
         self._take_up(family, end_ms)
 
@@ -267,7 +267,7 @@ class Book:
             family.forget(live.cohort)
 
     def _idle(self, live: Live, end_ms: int) -> bool:
-        """Did the suspicion have its time? One of the daily scale keeps it: to start anew would lose the ramp's foot."""
+        """Did the suspicion have its time? A daily one has all of it: to start anew would lose the ramp's foot."""
         return live.scale_ms != DAY_MS and end_ms - live.detected_at_ms > self.rules.suspect_ms
 
     def _alarming(self, live: Live, family: Family) -> bool:
@@ -356,7 +356,7 @@ class Book:
         if live.state == "recovering":
             if live.fading < rules.all_clear / 2:
                 live.state, live.recovering_ms = "open", 0
-            elif end_ms - live.recovering_ms >= rules.hold_ms and self._over(live, end_ms):
+            elif end_ms - live.recovering_ms >= self._hold(live) and self._over(live, end_ms):
                 self._resolve(live, family, end_ms)
         elif live.fading >= rules.all_clear:
             live.state, live.recovering_ms = "recovering", end_ms
@@ -364,6 +364,10 @@ class Book:
             y, as_before = sum(r[1] for r in live.recent), sum(r[2] for r in live.recent) * live.ratio
             if y >= max(rules.customers, rules.escalate * as_before) and eb05(y, as_before, prior=4.0) >= 1.0:
                 live.state = "escalating"
+
+    def _hold(self, live: Live) -> int:
+        """What took a day to see takes a day to be called over; a quiet hour of a noisy day proves nothing."""
+        return DAY_MS if live.scale_ms == DAY_MS else self.rules.hold_ms
 
     def _over(self, live: Live, end_ms: int) -> bool:
         rules = self.rules

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 Line = tuple[str, FamilyName]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
-_LIVE = tuple(name for name in Live.__dataclass_fields__ if name not in ("pairs", "cohort", "cause", "changes"))
+_APART = ("pairs", "cohort", "cause", "changes")
+_LIVE = tuple(name for name in Live.__dataclass_fields__ if name not in _APART)
 _CAUSE = tuple(Explanation.__dataclass_fields__)[1:]
 
 

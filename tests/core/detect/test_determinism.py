@@ -124,7 +124,7 @@ def test_the_state_stays_bounded_when_values_never_repeat() -> None:
     line = Line(rules)
     sizes = []
     for hour in range(3):
-        bins = [
+        bins: list[Outcome] = [
             (
                 T0 + hour * HOUR + s * 1000,
                 "payment",

@@ -80,11 +80,11 @@ def test_one_incident_is_one_issue_although_many_cohorts_alarm() -> None:
 
 def test_a_separate_cause_in_the_same_family_is_a_second_issue() -> None:
     rng = random.Random(3)
-    depot = [
+    depot: list[Outcome] = [
         (t, "payment", who, ("depot-x" if rng.random() < 0.3 else values[0], "wallet", values[2]), failed)
         for t, _, who, values, failed in payments(5, (2.0, 4.0))
     ]
-    hurt = [
+    hurt: list[Outcome] = [
         (t, f, w, v, fail or (v[0] == "depot-x" and t > T0 + 2.5 * HOUR and rng.random() < 0.7))
         for t, f, w, v, fail in depot
     ]
@@ -167,7 +167,7 @@ def test_contacts_about_an_open_issue_open_no_issue_of_their_own() -> None:
 
 
 def test_one_looping_device_raises_nothing() -> None:
-    loop = [
+    loop: list[Outcome] = [
         (T0 + int(2 * HOUR) + n * 10_000, "payment", "c-looping", ("bankdirect", "card", "DE"), True)
         for n in range(900)
     ]
@@ -177,7 +177,7 @@ def test_one_looping_device_raises_nothing() -> None:
 
 def test_eight_customers_of_a_tiny_cohort_are_enough() -> None:
     """A provider with one payment in five minutes, which never failed, fails eight times in a row."""
-    rare = [
+    rare: list[Outcome] = [
         (T0 + n * 5 * MINUTE + 3_000, "payment", f"r-{n}", ("bankdirect", "debit", "DE"), 36 <= n < 46)
         for n in range(60)
     ]
