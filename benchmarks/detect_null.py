@@ -59,8 +59,8 @@ def ramp_minutes(rng: np.random.Generator, days: int, flat: int, phi: float) -> 
         yield exposed, rng.binomial(exposed, share)
 
 
-def run(minutes: Iterator[tuple[Any, Any]], rules: DetectRules) -> list[Issue]:
-    """Last version of every issue, suspicions included."""
+def run(minutes: Iterator[tuple[Any, Any]], rules: DetectRules, last: bool = True) -> list[Issue]:
+    """Last (or first shown) version of every issue, suspicions included; looked at once an hour."""
     stage = DetectStage(rules)
     state = stage.start(0, 1)
     latest: dict[str, Issue] = {}
@@ -86,7 +86,8 @@ def run(minutes: Iterator[tuple[Any, Any]], rules: DetectRules) -> list[Issue]:
         closed = BinClosed.model_construct(kind="bin_closed", partition=0, partitions=1, through_ms=start + 10_000)
         stage.step(state, Batch("cohort_count", 0, [count, closed], [2 * minute, 2 * minute + 1]))
         if minute % 60 == 59:
-            latest |= {m.key: m.record for m in stage.drain(state).messages if isinstance(m.record, Issue)}
+            new = {m.key: m.record for m in stage.drain(state).messages if isinstance(m.record, Issue)}
+            latest |= {k: i for k, i in new.items() if last or k not in latest or latest[k].state == "suspected"}
     return sorted(latest.values(), key=lambda i: i.detected_at_ms)
 
 
@@ -99,7 +100,7 @@ def false_alarms(days: int, seed: int, phi: float) -> tuple[int, int]:
 
 def days_of_ramp(seed: int, phi: float, flat: int = 7, days: int = 17) -> tuple[float | None, float | None]:
     """Days from the start of the ramp to the first alarm after it and to the first shown issue; None if never."""
-    issues = run(ramp_minutes(np.random.default_rng(seed), days, flat, phi), DetectRules())
+    issues = run(ramp_minutes(np.random.default_rng(seed), days, flat, phi), DetectRules(), last=False)
     foot = START_MS + flat * 86_400_000
     late = [i for i in issues if i.updated_at_ms > foot]
     shown = [i for i in late if i.state != "suspected"]

@@ -12,7 +12,8 @@ from dashboards.model import Board, Field, Grid, Panel
 ISSUES_SQL = """
 SELECT
     state, title, cause_text AS cause, opened_at, detected_at, resolved_at, affected, contacted, silent,
-    at_risk_cents / 100 AS at_risk, per_minute_cents / 100 AS per_minute, currency, issue_id
+    if(currency = '', NULL, at_risk_cents / 100) AS at_risk,
+    if(currency = '', NULL, per_minute_cents / 100) AS per_minute, currency, issue_id
 FROM issue_overview
 WHERE active OR (state = 'resolved' AND resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(resolved_at)))
 ORDER BY active DESC, per_minute_cents DESC, affected DESC, detected_at DESC
