@@ -121,7 +121,7 @@ def stack_settings() -> Iterator[Settings]:
     try:
         yield settings
     finally:
-        down(settings)
+        down(settings, patience_s=1.0)  # nobody wants the data any more
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -237,8 +237,11 @@ def _await_ready(stack: Stack, server: Server, teller: Reporter) -> None:
         time.sleep(0.1)
 
 
-def down(settings: Settings, reporter: Reporter | None = None) -> None:
-    """Stop the local servers; their data, ports and passwords stay. Servers that the settings name are left alone."""
+def down(settings: Settings, reporter: Reporter | None = None, patience_s: float = _STOP_PATIENCE_S) -> None:
+    """Stop the local servers; their data, ports and passwords stay. Servers that the settings name are left alone.
+
+    One that has not stopped by itself after ``patience_s`` is killed, which loses nothing that was acknowledged.
+    """
     teller = reporter or Reporter()
     places = Places(settings.state_dir)
     if not places.root.exists():
@@ -246,16 +249,16 @@ def down(settings: Settings, reporter: Reporter | None = None) -> None:
         return
     with only_one(places.lock, teller.say):
         stack = Stack(settings)
-        stopped = [_stop(stack, server, teller) for server in (stack.kafka, stack.clickhouse)]
+        stopped = [_stop(stack, server, teller, patience_s) for server in (stack.kafka, stack.clickhouse)]
     if not any(stopped):
         teller.say("nothing is running")
 
 
-def _stop(stack: Stack, server: Server, teller: Reporter) -> bool:
+def _stop(stack: Stack, server: Server, teller: Reporter, patience_s: float) -> bool:
     pid = stack.running(server, teller)
     if pid is None:
         return False
-    clean = stop(pid, _STOP_PATIENCE_S)
+    clean = stop(pid, patience_s)
     stack.pid_file(server).remove()
     teller.say(
         f"{server.name} stopped" if clean else f"{server.name} did not stop by itself and was killed; data are kept"

@@ -43,7 +43,7 @@ def by_codec(noun: str, values: list[bytes | None]) -> list[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("noun", NOUNS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_valid_message_is_accepted_by_both_and_read_alike(noun: str, data: st.DataObject) -> None:
     body = data.draw(records(HOT[noun]))
     value = json.dumps(body, ensure_ascii=data.draw(st.booleans())).encode()
@@ -91,7 +91,7 @@ OTHERS = [(topic.noun, model) for topic in TOPICS if topic.noun not in HOT for m
 
 @pytest.mark.parametrize(("noun", "model"), OTHERS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_short_cut_of_every_other_record_judges_like_the_reference(
     noun: str, model: type[Record], data: st.DataObject
 ) -> None:
@@ -120,7 +120,7 @@ def test_no_message_can_spill_over_into_its_neighbour(noun: str, pieces: tuple[b
 
 @pytest.mark.parametrize("noun", NOUNS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_structs_and_models_are_written_as_the_same_bytes(noun: str, data: st.DataObject) -> None:
     value = json.dumps(data.draw(records(HOT[noun]))).encode()
     struct = decode(noun, [value]).records[0]
