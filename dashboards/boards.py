@@ -242,7 +242,7 @@ OPERATIONS = Board(
         Panel(
             13, "outreach", "Outreach and why", "table", "notices",
             "Decisions of the time range by what became of them, with the reason that is kept for each.",
-            Grid(12, 21, 12, 8), OUTREACH_SQL, ranged=True,
+            Grid(12, 21, 12, 11), OUTREACH_SQL, ranged=True,
             fields=(
                 Field("status", "Status", "state"),
                 Field("reason", "Reason"),
@@ -255,7 +255,7 @@ OPERATIONS = Board(
         Panel(
             14, "dead_letters", "Dead letters", "table", "events",
             "Messages that broke their contract, by rule. Their bytes are in the dead-letter topics.",
-            Grid(0, 25, 12, 4), DEAD_LETTERS_SQL,
+            Grid(0, 25, 12, 7), DEAD_LETTERS_SQL,
             fields=(
                 Field("topic", "Topic"),
                 Field("reason", "Reason"),
@@ -270,7 +270,7 @@ OPERATIONS = Board(
             15, "streams", "Stream health", "table", "events",
             "One row per topic and producer. No data: silent for at least one bin and for five expected events at its "
             "usual rate of the hour before; quiet: too few events to judge; late: over 10 % behind the disorder bound.",
-            Grid(0, 29, 24, 8), STREAMS_SQL,
+            Grid(0, 32, 24, 8), STREAMS_SQL,
             fields=(
                 Field("state", "State", "state"),
                 Field("stream", "Topic · producer"),
@@ -285,13 +285,13 @@ OPERATIONS = Board(
         ),
         Panel(
             16, "event_rate", "Events per second", "timeseries", "per_second",
-            "Accepted events by topic and producer, in event time.", Grid(0, 37, 12, 8), EVENT_RATE_SQL, ranged=True,
+            "Accepted events by topic and producer, in event time.", Grid(0, 40, 12, 8), EVENT_RATE_SQL, ranged=True,
             label="stream", empty="No event in this time range.",
         ),
         Panel(
             17, "silence", "Streams without data", "state", "state",
             "Stretches in which a producer gave no data although at least 12 events were to be expected (last 7 days).",
-            Grid(12, 37, 12, 8), SILENCE_SQL, ranged=True, label="stream", empty="No producer is known yet.",
+            Grid(12, 40, 12, 8), SILENCE_SQL, ranged=True, label="stream", empty="No producer is known yet.",
         ),
     ),
 )

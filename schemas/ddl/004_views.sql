@@ -72,7 +72,8 @@ LEFT JOIN delivery AS d FINAL ON d.outreach_id = o.outreach_id;
 
 -- A producer is silent from the end of its last bin with events. How long is too long follows from its usual rate in
 -- the hour before: five expected events, at least one bin, and, because people come in bursts, twice the longest
--- silence of that hour. Fewer than 20 events in that hour are too few to judge.
+-- silence of that hour. One that left no bin empty in nearly all of that hour is regular: three events are enough.
+-- Fewer than 20 events in that hour are too few to judge.
 CREATE VIEW IF NOT EXISTS source_status AS
 WITH
     assumeNotNull((SELECT closed_through FROM event_clock)) AS closed_through,
@@ -105,7 +106,8 @@ SELECT
     last_bin + toIntervalMillisecond(toInt64(width_s * 1000)) AS last_event,
     events_hour / (least(3600, dateDiff('second', first_bin, last_bin)) + width_s) AS rate_per_s,
     greatest(0, dateDiff('millisecond', last_event, closed_through) / 1000) AS silent_s,
-    greatest(width_s, 5 / rate_per_s, 2 * (longest_step_s - width_s)) AS limit_s,
+    length(arrayDistinct(heard)) >= 300 AND longest_step_s <= width_s AS regular,
+    greatest(width_s, if(regular, 3, 5) / rate_per_s, 2 * (longest_step_s - width_s)) AS limit_s,
     multiIf(
         silent_s >= limit_s AND events_hour < 20, 'quiet',
         silent_s >= limit_s, 'no data',
