@@ -3,6 +3,6 @@
 rules     every knob                        lattice   leaf tuples -> cohorts of up to two attributes, at most K
 cusum     formulas and the vectorised test  window    what happened lately, leaf by leaf
 baseline  what is normal, how far it wanders family   one (line, family): counts in, alarms out
-daily     whole days: slow ramps            explain   (one folder up) what the failures share
-issues    life cycle, cause, fingerprint    stage     order of bins, partitions, commands      store  what is kept
+daily     whole days: slow ramps            issues    life cycle and cause          live   one issue and its fingerprint
+stage     order of bins, partitions, commands         store     what is kept        (streams/core/explain.py: the cause)
 """

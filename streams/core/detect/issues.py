@@ -15,139 +15,19 @@ Sequential likelihood ratios for the way down as for the way up (Wald 1945); hys
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-
-import xxhash
+from dataclasses import replace
 
 from schemas.events import Change
-from schemas.findings import Cause, Issue, IssueState
-from schemas.findings import Family as FamilyName
 from streams.core.detect.cusum import eb05
 from streams.core.detect.family import Alarm, Family, Seen
-from streams.core.detect.lattice import LINE, Pairs
-from streams.core.detect.rules import DAY_MS, MINUTE_MS, DetectRules
+from streams.core.detect.lattice import LINE
+from streams.core.detect.live import Live, candidates, fingerprint
+from streams.core.detect.rules import DAY_MS, HOUR_MS, MINUTE_MS, DetectRules
 from streams.core.explain import Explanation, explain
 
-TITLES = {
-    "app": "App failing",
-    "payment": "Payments failing",
-    "delivery": "Deliveries late",
-    "contact": "Customers reporting problems",
-}
 STILL_BAD = 3.0
 """Multiple of the usual rate against which "normal again" has to win before an issue is resolved."""
 RECENT_MS = 15 * MINUTE_MS
-
-
-@dataclass(slots=True)
-class Live:
-    """An issue and what its life cycle needs to know. Rates per exposure, times ms, ``recent``: (bin, y, m)."""
-
-    issue_id: str
-    root_id: str
-    onset: int
-    line: str
-    family: FamilyName
-    state: IssueState
-    pairs: Pairs
-    cause: Explanation
-    cohort: Pairs
-    opened_at_ms: int
-    detected_at_ms: int
-    updated_at_ms: int
-    scale_ms: int
-    provisional: bool
-    resolved_at_ms: int | None = None
-    expected: float = 0.0
-    observed: int = 0
-    rate: float = 0.0
-    ratio: float = 1.0
-    fading: float = 0.0
-    normal: float = 0.0
-    recovering_ms: int = 0
-    last_failure_ms: int = 0
-    settled_ms: int = 0
-    settled_customers: int = 0
-    muted: bool = False
-    changes: tuple[str, ...] = ()
-    recent: list[tuple[int, int, float]] = field(default_factory=list)
-
-    @property
-    def shown(self) -> bool:
-        """True once the issue has opened and until it is resolved."""
-        return self.state != "suspected" and self.resolved_at_ms is None
-
-    def record(self) -> Issue:
-        """The finding, as it stands."""
-        c = self.cause
-        cause = Cause(
-            attributes=dict(self.pairs),
-            risk_ratio=_round(c.risk_ratio),
-            risk_ratio_low=_round(c.low),
-            risk_ratio_high=_round(c.high),
-            support=_round(c.support),
-            exposed=c.exposed,
-            failed=c.failed,
-            changes=self.changes,
-        )
-        return Issue(
-            issue_id=self.issue_id,
-            root_id=self.root_id,
-            onset=self.onset,
-            line=self.line,
-            family=self.family,
-            state=self.state,
-            title=title(self.line, self.family, self.pairs),
-            cause=cause,
-            opened_at_ms=self.opened_at_ms,
-            detected_at_ms=self.detected_at_ms,
-            updated_at_ms=self.updated_at_ms,
-            resolved_at_ms=self.resolved_at_ms,
-            scale_ms=self.scale_ms,
-            expected=_round(self.expected),
-            observed=float(self.observed),
-            ratio_low=_round(eb05(self.observed, self.expected)),
-            provisional=self.provisional,
-        )
-
-
-def _round(value: float) -> float:
-    """Six significant digits: what a person reads, and the same text on every machine."""
-    return float(f"{value:.6g}")
-
-
-def title(line: str, family: str, pairs: Pairs) -> str:
-    """Plain words for an issue.
-
-    >>> title("shop", "payment", (("payment_provider", "paynow"), ("region", "IT")))
-    'Payments failing: payment_provider=paynow, region=IT'
-    >>> title("shop", "delivery", ())
-    'Deliveries late: everywhere in shop'
-    """
-    what = ", ".join(f"{name}={value}" for name, value in pairs) or f"everywhere in {line}"
-    return f"{TITLES[family]}: {what}"[:128]
-
-
-def fingerprint(line: str, family: str, cohort: Pairs, bin_ms: int) -> str:
-    """Stable id of an issue: hash of line, family, first alarming cohort and bin."""
-    text = "\x1f".join([line, family, *(f"{name}={value}" for name, value in cohort), str(bin_ms)])
-    return f"i-{xxhash.xxh3_64_hexdigest(text.encode())}"
-
-
-def candidates(changes: list[Change], live: Live, rules: DetectRules) -> tuple[str, ...]:
-    """Changes of this line near the onset whose attributes agree with the cause; nearest first, at most 5.
-
-    A change agrees when no attribute both name has two values, and they share one, or one of them names none.
-    """
-    cause = dict(live.pairs)
-    found = []
-    for change in changes:
-        near = live.opened_at_ms - rules.change_ms <= change.changed_at_ms <= live.detected_at_ms
-        shared = cause.keys() & change.attributes.keys()
-        agrees = all(cause[k] == change.attributes[k] for k in shared)
-        if near and agrees and change.product in ("", live.line) and (shared or not cause or not change.attributes):
-            found.append((-len(shared), abs(live.opened_at_ms - change.changed_at_ms), change.change_id))
-    return tuple(change_id for _, _, change_id in sorted(found)[:5])
 
 
 class Book:
@@ -185,7 +65,7 @@ class Book:
         for live in self.of(family):
             if live.shown:
                 self._follow(live, family, seen, end_ms)
-            elif seen.failures or live.updated_at_ms < live.settled_ms + self.rules.settle_ms <= end_ms:
+            elif live.scale_ms != DAY_MS and self._due(live, seen, end_ms):
                 self._judge(live, family, end_ms)
         self._take_up(family, end_ms)
 
@@ -195,11 +75,15 @@ class Book:
         for live in self.of(family):
             if live.shown:
                 self._age(live, family, end_ms)
-            else:
+            elif live.scale_ms != DAY_MS or end_ms % HOUR_MS == 0:
                 self._judge(live, family, end_ms)
         for old in [i for i in self.issues.values() if self._forgotten(i, end_ms)]:
             del self.issues[old.issue_id]
             self.dirty.add(old.issue_id)
+
+    def _due(self, live: Live, seen: Seen, end_ms: int) -> bool:
+        """Is there something new about a suspicion: a failure, or its cause has just been the same for long enough?"""
+        return bool(seen.failures) or live.updated_at_ms < live.settled_ms + self.rules.settle_ms <= end_ms
 
     def _forgotten(self, live: Live, end_ms: int) -> bool:
         keep = self.rules.regress_ms if live.rate > 0 else self.rules.window_ms

@@ -21,7 +21,7 @@ from streams.core.detect.baseline import Dispersion, Row
 from streams.core.detect.cusum import Cusum, Floats
 from streams.core.detect.family import LEAVES_A_KEY as CHUNK
 from streams.core.detect.family import Family
-from streams.core.detect.issues import Live
+from streams.core.detect.live import Live
 from streams.core.detect.window import Block, Failure
 from streams.core.explain import Explanation
 

@@ -7,7 +7,7 @@ from functools import cache
 
 from schemas.events import Change, Command
 from schemas.findings import Issue
-from streams.core.detect.issues import candidates, title
+from streams.core.detect.live import candidates, title
 from streams.core.detect.rules import DetectRules
 from streams.core.stage import Batch
 from tests.core.detect.line import HOUR, MINUTE, T0, Line, Outcome, records
