@@ -12,7 +12,7 @@ STAMP := .venv/.locked-requirements-$(call hash,$(LOCK))
 READY := $(if $(wildcard $(TEST_STAMP)),$(TEST_STAMP),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test lint up down status doctor lock clean browser
+.PHONY: help setup demo example test long lint up down status doctor lock clean browser
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -24,7 +24,10 @@ example: $(READY) ## real data: a month of flights through real Kafka, prints th
 	@$(CX) example flights
 
 test: $(TEST_STAMP) browser lint ## all tests, with real servers and a real browser where marked
-	@$(BIN)/pytest
+	@$(BIN)/pytest -m "not long"
+
+long: $(TEST_STAMP) ## simulated months: false-alarm budget, slow ramps
+	@$(BIN)/pytest -m long
 
 lint: $(TEST_STAMP) ## style, types, doors
 	@$(BIN)/ruff check .

@@ -79,7 +79,7 @@ class BatchSchema(faust.Schema[Any, Any]):
         """Return the function that makes an event of a message."""
         create_event = app.create_event
 
-        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001
+        async def decode(message: Any, **_propagate: bool) -> Any:
             return create_event(None, message.value, None, message)
 
         return decode
