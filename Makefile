@@ -24,7 +24,7 @@ example: $(READY) ## real data: a month of flights through real Kafka, prints th
 	@$(CX) example flights
 
 test: $(TEST_STAMP) browser lint ## all tests, with real servers and a real browser where marked
-	@$(BIN)/pytest -m "not long"
+	@$(BIN)/python deploy/run_tests.py
 
 long: $(TEST_STAMP) ## simulated months: false-alarm budget, slow ramps
 	@$(BIN)/pytest -m long
