@@ -10,13 +10,14 @@ import re
 import subprocess
 import sys
 import tempfile
+from typing import IO
 
 SERVERS = "(kafka or clickhouse or browser or loopback)"
 PARTS = (f"not long and {SERVERS}", f"not long and not {SERVERS}")
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 
 
-def start(marks: str, more: list[str], output: object) -> subprocess.Popen[str]:
+def start(marks: str, more: list[str], output: int | IO[str]) -> subprocess.Popen[str]:
     """One pytest; without its cache, which two at a time would overwrite."""
     command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-m", marks, *more]
     return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True)
