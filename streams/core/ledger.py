@@ -201,8 +201,8 @@ class Ledger:
             at_ms = max(due_ms, decided_ms) if simulated else now_ms
             verdict = self._check(notice, at_ms)
             if isinstance(verdict, Wait):
-                again = verdict.until_ms if verdict.until_ms > at_ms + RECHECK_MS else now_ms + 1
-                later.append((max(verdict.until_ms, again if simulated else now_ms + 1), decided_ms, name))
+                again = verdict.until_ms if verdict.until_ms > at_ms + RECHECK_MS else max(verdict.until_ms, now_ms + 1)
+                later.append((again, decided_ms, name))
             elif isinstance(verdict, Close):
                 self._settle(notice, _entry(notice, verdict.outcome, at_ms, verdict.reason, at_ms))
             elif len(claims) >= limit:

@@ -31,6 +31,24 @@ from tests.runtime.example import INPUTS, event
 WAIT_S = 60.0
 
 
+def ask(file: Path, path: str) -> tuple[int, str]:
+    """Status and body that the worker which wrote ``file`` answers."""
+    url = json.loads(file.read_text())["url"]
+    try:
+        with urllib.request.urlopen(url + path, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def is_ready(file: Path) -> bool:
+    """True once every room of the worker which wrote ``file`` is assigned and recovered."""
+    try:
+        return ask(file, "/readyz")[0] == 200
+    except (OSError, ValueError):
+        return False
+
+
 @dataclass
 class Worker:
     """One worker process."""
@@ -51,19 +69,11 @@ class Worker:
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask the worker's own web server."""
-        url = json.loads(self.file.read_text())["url"]
-        try:
-            with urllib.request.urlopen(url + path, timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        return ask(self.file, path)
 
     def ready(self) -> bool:
         """True once every room is assigned and recovered."""
-        try:
-            return self.get("/readyz")[0] == 200
-        except (OSError, ValueError):
-            return False
+        return is_ready(self.file)
 
     def metric(self, line: str) -> float:
         """Value of one metric, 0 if it is not there yet."""
@@ -175,7 +185,7 @@ class Line:
         failures: Counter[str] = Counter()
         contacts: Counter[str] = Counter()
         for noun in INPUTS:
-            seen: set[str] = set()
+            seen: set[tuple[str, str]] = set()
             for record in await self.read(f"cx.{noun}.v1"):
                 try:
                     body = json.loads(record.value)

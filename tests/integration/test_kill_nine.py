@@ -10,8 +10,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +27,7 @@ from streams.sinks.receiver import Accepted, Receiver
 from streams.stack import Endpoints
 from streams.stack.process import start
 from streams.topics import ensure_topics
+from tests.integration.harness import is_ready, until
 from tests.integration.test_same_findings import short_day
 
 KILLS = 5
@@ -62,6 +61,7 @@ async def one_run(stack: Settings, places: Endpoints, kills: int) -> tuple[dict[
     with deployment(stack, places) as run:
         async with Receiver(SECRET, accepted.append) as hook:
             worker = run.launch("worker", ["worker"])
+            file = run.settings.state_dir / f"worker-{run.settings.instance}.json"
             run.launch("sender", ["sender"], {"CX_WEBHOOK_URL": hook.url})
             target = Target(places.kafka_bootstrap, run.settings.topic_prefix, run.settings.partitions)
             arrivals = list(day.arrivals(run.settings.partitions))
@@ -69,7 +69,7 @@ async def one_run(stack: Settings, places: Endpoints, kills: int) -> tuple[dict[
             for number, start_at in enumerate(range(0, len(arrivals), size)):
                 await play(iter(arrivals[start_at : start_at + size]), target, Pace(None, 0))
                 if number < kills:
-                    await until(lambda: ready(run.settings))
+                    await until(lambda: is_ready(file), PATIENCE_S)
                     await asyncio.sleep(0.3 + 0.4 * number)
                     os.kill(worker.pid, signal.SIGKILL)
                     worker.pid = start(worker.launch)
@@ -81,39 +81,20 @@ async def one_run(stack: Settings, places: Endpoints, kills: int) -> tuple[dict[
                 passed = writers == run.settings.partitions and through.timestamp() * 1000 >= end_ms
                 return bool(passed and counts(client).pending == 0)
 
-            await until(done)
-            await settle(lambda: hashes(run))
-            return hashes(run), accepted
+            await until(done, PATIENCE_S)
+            return await settle(lambda: hashes(run)), accepted
 
 
-def ready(settings: Settings) -> bool:
-    """True once every room of the worker is assigned and recovered."""
-    try:
-        url = json.loads((settings.state_dir / f"worker-{settings.instance}.json").read_text())["url"]
-        with urllib.request.urlopen(url + "/readyz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, ValueError, KeyError):
-        return False
-
-
-async def until(check: Callable[[], bool]) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + PATIENCE_S
-    while not await asyncio.to_thread(check):
-        if time.monotonic() > end:
-            raise TimeoutError("not true in time")
-        await asyncio.sleep(0.3)
-
-
-async def settle(look: Callable[[], object]) -> None:
-    """Wait until two looks, a second apart, see the same."""
+async def settle(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Look until two looks, a second apart, see the same; returns the last one."""
     before = await asyncio.to_thread(look)
     for _ in itertools.repeat(None, 30):
         await asyncio.sleep(1.0)
         now = await asyncio.to_thread(look)
         if now == before:
-            return
+            break
         before = now
+    return before
 
 
 def hashes(run: Session) -> dict[str, Any]:
