@@ -8,6 +8,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from streams.age import AgeHistogram
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FLUSH_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 
@@ -26,6 +28,10 @@ class Metrics:
         )
         self.flush = Histogram(
             "cx_runtime_flush_seconds", "Duration of a flush of one room", ["room"], buckets=FLUSH_SECONDS, **make
+        )
+        self.age = AgeHistogram(
+            "cx_runtime_age_seconds", "Age of records, from append to folded into the state or written by the sink",
+            self.registry,
         )
         self.written = Counter("cx_runtime_written_total", "Records written by flushes", ["room"], **make)
         self.lag = Gauge("cx_runtime_lag_records", "Offsets between position and end", per_partition, **make)

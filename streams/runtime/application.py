@@ -51,6 +51,7 @@ class StageShell(Shell, Generic[S]):
         self._durable: dict[TP, int] = {}
         self._shown: dict[TP, int] = {}
         self._flushing = asyncio.Lock()
+        self._degraded = False
         super().__init__(room.name, room.inputs, context)
 
     def positions(self) -> Mapping[TP, int]:
@@ -104,12 +105,13 @@ class StageShell(Shell, Generic[S]):
                 self._durable[self.tp(noun, one.partition)] = offset
             metrics.count(self.name, one.partition, self.tasks[one.partition].counts)
         degraded = any(task.degraded for task in self.tasks.values())
-        if degraded and not metrics.degraded.labels(self.name)._value.get():
+        if degraded and not self._degraded:
             log.error(
                 "room %s: PAGE: %d or more dead letters in a row from several emitters; going on",
                 self.name,
                 self.context.rules.bad_run,
             )
+        self._degraded = degraded
         metrics.degraded.labels(self.name).set(int(degraded))
 
     def _committable(self) -> dict[TP, int]:
@@ -198,6 +200,7 @@ class StageShell(Shell, Generic[S]):
             await asyncio.sleep(0)
         if task is None or not self._accepting:
             return None
+        self.context.metrics.age.observe(self.name, batch.topic, batch.timestamps, time.time() * 1_000)
         if task.pending_bytes > MAX_UNFLUSHED_BYTES:
             await self.flush()
         if batch.topic in HOT:

@@ -57,7 +57,9 @@ class SinkShell(Shell):
                 self.context.metrics.flush.labels(self.name).observe(time.monotonic() - started)
                 self.context.metrics.written.labels(self.name).inc(sum(map(len, batches)))
                 self.status.dirty_since = None
+                now_ms = time.time() * 1_000
                 for batch in batches:
+                    self.context.metrics.age.observe(self.name, batch.topic, batch.timestamps, now_ms)
                     self.context.metrics.events.labels(self.name, batch.topic, "accepted").inc(len(batch))
             fresh = {tp: offset for tp, offset in behind.items() if self._shown.get(tp) != offset}
             self._shown.update(fresh)

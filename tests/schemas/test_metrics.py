@@ -16,9 +16,13 @@ ALLOWED_LABELS = {"room", "topic", "partition", "outcome", "consumergroup"}
 
 
 def test_a_worker_exports_exactly_the_metrics_of_the_catalogue() -> None:
-    collectors = {one for one in vars(Metrics()).values() if isinstance(one, MetricWrapperBase)}
-    families = [(one, one.describe()[0]) for one in collectors]
-    exported = {(family.name, family.type, one._labelnames, family.documentation) for one, family in families}
+    metrics = Metrics()
+    collectors = {one for one in vars(metrics).values() if isinstance(one, MetricWrapperBase)}
+    exported = {(family.name, family.type, one._labelnames, family.documentation)
+                for one in collectors for family in one.describe()}
+    exported |= {(family.name, family.type, metrics.age.labels, family.documentation)
+                 for family in metrics.age.describe()}
+    assert {family.name for family in metrics.registry.collect()} == {name for name, *_ in exported}
     wanted = {(metric.name.removesuffix("_total"), metric.kind, metric.labels, metric.meaning)
               for metric in METRICS if metric.origin == "worker"}
     assert exported == wanted
