@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     future_events: Literal["dead_letter", "quarantine"] = Field(
         "dead_letter", description="Events more than 5 min ahead of their append time: for good, or to be put back then"
     )
-    stall_s: float = Field(90.0, ge=5, le=120, description="A worker that does not get on for this long ends itself")
+    stall_s: float = Field(90.0, ge=5, le=100, description="A worker that does not get on for this long ends itself")
 
     # Web
     web_host: Literal["127.0.0.1", "::1", "localhost"] = Field(

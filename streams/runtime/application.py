@@ -97,6 +97,7 @@ class StageShell(Shell, Generic[S]):
 
     def _after(self, transactions: list[Transaction], seconds: float) -> None:
         """Metrics of a flush that is committed."""
+        self.status.moved()
         metrics = self.context.metrics
         metrics.flush.labels(self.name).observe(seconds)
         metrics.written.labels(self.name).inc(sum(one.records for one in transactions))

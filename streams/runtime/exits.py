@@ -19,6 +19,7 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from enum import IntEnum
@@ -55,14 +56,24 @@ Die = Callable[[ExitCode, str], None]
 """Ends the process with a code and a reason of one line. Does not return."""
 
 
+LOG_S = 5.0
+"""Longest wait for the logs: a thread that is stuck in writing one holds their lock."""
+
+
 def die(code: ExitCode, reason: str) -> NoReturn:
     """Log the reason, flush the logs, end the process without running anything else."""
+    last_words = threading.Thread(target=_say, args=(code, reason), daemon=True)
+    last_words.start()
+    last_words.join(LOG_S)
+    os._exit(code)
+
+
+def _say(code: ExitCode, reason: str) -> None:
     log.critical("exit %d %s: %s", code, code.name, reason)
     for handler in logging.getLogger().handlers:
         handler.flush()
     sys.stderr.flush()
     sys.stdout.flush()
-    os._exit(code)
 
 
 def code_of(error: BaseException) -> ExitCode:

@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,8 @@ async def serve(settings: Settings, rooms: Sequence[Room[Any] | SinkRoom], conte
     await _drain(shells, starting, context)
     watchdog.stop()
     beating.cancel()
-    await _stop(shells)
-    await asyncio.gather(*(room.close() for room in rooms if isinstance(room, SinkRoom)))
-    await health.stop()
+    await _stop(*(shell.stop() for shell in shells))
+    await _stop(health.stop(), *(room.close() for room in rooms if isinstance(room, SinkRoom)))
     file.unlink(missing_ok=True)
     return ExitCode.CLEAN
 
@@ -137,7 +136,7 @@ async def _drain(shells: Sequence[Shell], starting: Sequence[asyncio.Task[None]]
             context.end(ExitCode.STALLED, f"could not drain within {DRAIN_S:.0f} s; nothing is lost")
 
 
-async def _stop(shells: Sequence[Shell]) -> None:
-    """Stop Faust's services. Everything of ours is durable already, so a service that will not stop is left behind."""
+async def _stop(*parts: Awaitable[None]) -> None:
+    """Stop services and sinks. Everything of ours is durable already, so what will not stop is left behind."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.gather(*(shell.stop() for shell in shells), return_exceptions=True), STOP_S)
+        await asyncio.wait_for(asyncio.gather(*parts, return_exceptions=True), STOP_S)

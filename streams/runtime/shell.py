@@ -239,10 +239,11 @@ class Shell(ABC):
         with Guard(self.context.end, f"room {self.name}"):
             if not self._accepting or message.generation_id != self.app.consumer_generation_id:
                 return
-            self.status.saw_batch()
             batch: RawBatch = message.value
             back = await self._take(batch)
-            if back is not None:
+            if back is None:
+                self.status.saw_batch()
+            else:  # no sign of life: refused again and again it is a stall
                 self.context.metrics.lost_ranges.labels(self.name).inc()
                 await self.consumer.seek_wait({self.tp(batch.topic, batch.partition): back})
 
@@ -254,9 +255,7 @@ class Shell(ABC):
         for tp, (position, end) in ends.items():
             metrics.lag.labels(self.name, self.nouns[tp.topic], str(tp.partition)).set(max(0, end - position))
         metrics.ready.labels(self.name).set(int(self.status.ready))
-        fetched = self.consumer.thread.fetched_ago_s()
-        if fetched is None or fetched < 5 * LOOK_EVERY_S:
-            self.status.moved()
+        self.status.moved(self.consumer.thread.fetched_ago_s() or 0.0)
         unread = any(position < end for tp, (position, end) in ends.items() if tp not in self.waiting())
         if not unread:
             self.status.unread_since = None

@@ -56,7 +56,6 @@ class SinkShell(Shell):
                 await self._write(batches)
                 self.context.metrics.flush.labels(self.name).observe(time.monotonic() - started)
                 self.context.metrics.written.labels(self.name).inc(sum(map(len, batches)))
-                self.status.dirty_since = None
                 now_ms = time.time() * 1_000
                 for batch in batches:
                     self.context.metrics.age.observe(self.name, batch.topic, batch.timestamps, now_ms)
@@ -79,8 +78,7 @@ class SinkShell(Shell):
                 log.warning("room %s waits for %s, try %d", self.name, down.sink, tries)
                 await asyncio.sleep(wait)
             else:
-                self.status.retrying = False
-                self.status.moved()
+                self.status.resumed()
                 return
 
     async def _open(self, held: Mapping[int, set[str]]) -> None:
@@ -104,7 +102,7 @@ class SinkShell(Shell):
         except TimeoutError:
             log.warning("room %s: the sink did not answer, the next owner writes these batches", self.name)
         self._held, self._shown, self._batches, self._bytes, self._offsets = {}, {}, [], 0, {}
-        self.status.retrying = False
+        self.status.resumed()
 
     async def _take(self, batch: RawBatch) -> int | None:
         """Keep a batch for the next write."""

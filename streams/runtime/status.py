@@ -18,7 +18,7 @@ class Status:
     clock: Callable[[], float] = time.monotonic
     phase: Phase = "joining"
     moved_at: float = 0.0
-    """Last sign of life of the phase: joined, recovered a piece, read a batch, fetched an answer."""
+    """Last sign of life of the broker: assigned, recovered a piece, answered a fetch, committed a transaction."""
     dirty_since: float | None = None
     """Since when something waits to be committed."""
     unread_since: float | None = None
@@ -32,19 +32,31 @@ class Status:
         self.moved_at = self.clock()
 
     def enter(self, phase: Phase) -> None:
-        """Go to another phase."""
+        """Go to another phase.
+
+        Losing an assignment is no sign of life: a broker that went silent is the usual reason for it, and a clock that
+        started anew would let the process live twice as long as it may.
+        """
         self.phase = phase
         self.dirty_since = self.unread_since = None
-        self.moved()
+        if phase != "joining":
+            self.moved()
 
-    def moved(self) -> None:
-        """Something moved."""
-        self.moved_at = self.clock()
+    def moved(self, seconds_ago: float = 0.0) -> None:
+        """Something moved, now or some time ago."""
+        self.moved_at = max(self.moved_at, self.clock() - max(0.0, seconds_ago))
 
     def saw_batch(self) -> None:
-        """A batch came."""
+        """A batch was folded in."""
         self.unread_since = None
         self.moved()
+
+    def resumed(self) -> None:
+        """A sink that was waited for is back: what stood still meanwhile is no stall. The flag goes last, because the
+        watchdog looks from another thread."""
+        self.dirty_since = self.unread_since = None
+        self.moved()
+        self.retrying = False
 
     @property
     def ready(self) -> bool:

@@ -1,7 +1,19 @@
-"""Ends the process, with the reason, when it has stopped getting on. A thread: it also sees a blocked event loop."""
+"""Ends the process, with the reason, when it has stopped getting on. A thread: it also sees a blocked event loop.
+
+How long a process that stands still can live, from the last sign of life (``stall_s``: CX_STALL_S, 90, at most 100):
+
+| what stands still | seconds |
+|---|---|
+| recovery, group, fetches, reading, commits, event loop | stall_s + LOOK_S + at most LOG_S = 97, at most 107 |
+| a transaction: the writer's own limit of 60 s comes first, with exit code 74 | flush interval + 60 |
+| the interpreter itself (a C function that keeps the lock), so that no thread runs | stall_s + HARD_MARGIN_S = 100 |
+
+Phases do not add up: losing the assignment starts no clock anew, only an answer of the broker does (``status``).
+"""
 
 from __future__ import annotations
 
+import faulthandler
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +21,11 @@ from dataclasses import dataclass, field
 
 from streams.runtime.exits import Die, ExitCode
 from streams.runtime.status import Status
+
+LOOK_S = 2.0
+HARD_MARGIN_S = 10.0
+"""The last resort comes this much after the ordinary end would have come. It needs no interpreter: it writes where each
+thread stands to standard error and ends the process with exit code 1."""
 
 
 @dataclass
@@ -18,7 +35,7 @@ class Watchdog:
     statuses: Sequence[Status]
     stall_s: float
     end: Die
-    every_s: float = 2.0
+    every_s: float = LOOK_S
     clock: Callable[[], float] = time.monotonic
     _beat_at: float = field(default=0.0, init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
@@ -49,6 +66,8 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._stop.wait(self.every_s):
+            faulthandler.dump_traceback_later(self.stall_s + HARD_MARGIN_S, exit=True)
             reason = self.look()
             if reason is not None:
                 self.end(ExitCode.STALLED, reason)
+        faulthandler.cancel_dump_traceback_later()

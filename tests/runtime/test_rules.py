@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,13 +18,15 @@ from schemas.errors import ConfigError, Fenced
 from streams.metrics import Metrics
 from streams.runtime.assignor import CoPartitioned
 from streams.runtime.deadletter import BadRun, emitter
-from streams.runtime.exits import ExitCode, Guard, KafkaFailed, Stalled, code_of, reason_of
+from streams.runtime.exits import LOG_S, ExitCode, Guard, KafkaFailed, Stalled, code_of, reason_of
 from streams.runtime.lead import ahead
 from streams.runtime.silence import Silence
 from streams.runtime.state import META_KEY, Meta, Recovered, StateDamaged, state_records, version
 from streams.runtime.status import Status
 from streams.runtime.task import Counts
-from streams.runtime.watchdog import Watchdog
+from streams.runtime.watchdog import HARD_MARGIN_S, LOOK_S, Watchdog
+from streams.runtime.writer import TRANSACTION_TIMEOUT_MS
+from streams.settings import Settings
 from tests.runtime.test_task import batch
 
 TIMES = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 100))
@@ -144,6 +148,97 @@ def test_waiting_for_a_sink_or_draining_is_no_stall() -> None:
     status.enter("draining")
     clock.now += 1_000
     assert status.problem(90.0) is None
+
+
+def test_a_sink_that_comes_back_after_an_hour_leaves_no_old_clock_running() -> None:
+    clock = Clock()
+    status = Status("store", clock)
+    status.enter("running")
+    status.dirty_since = status.unread_since = clock.now
+    status.retrying = True
+    clock.now += 3_600
+    status.resumed()
+    assert status.problem(90.0) is None
+    assert status.ready
+
+
+# how long a process that stands still lives: fault at 0, the watchdog looks every LOOK_S
+LONGEST_STALL_S = next(limit.le for limit in Settings.model_fields["stall_s"].metadata if hasattr(limit, "le"))
+LIMIT_S = 120.0
+
+
+def ends_at(status: Status, clock: Clock, story: Mapping[float, Callable[[], None]]) -> float:
+    """Seconds after the fault at which the watchdog ends the process; ``story``: what happens when."""
+    dog = Watchdog([status], LONGEST_STALL_S, lambda code, reason: None, clock=clock)
+    start = clock.now
+    dog.beat()
+    while dog.look() is None:
+        clock.now += 0.5
+        dog.beat()
+        story.get(clock.now - start, lambda: None)()
+    return clock.now - start + dog.every_s + LOG_S
+
+
+def test_phases_of_a_silent_broker_do_not_add_up() -> None:
+    #  0 s: broker silent | 45 s: heartbeats gave up | 100 s: the old assignment is closed, joining again
+    clock = Clock()
+    status = Status("join", clock)
+    status.enter("running")
+    clock.now += 500
+    status.moved()
+    assert ends_at(status, clock, {99.5: lambda: status.enter("joining")}) <= LIMIT_S
+
+
+@pytest.mark.parametrize("phase", ["joining", "recovering", "running"])
+def test_every_phase_ends_within_the_limit_at_the_longest_setting(phase: Any) -> None:
+    clock = Clock()
+    status = Status("join", clock)
+    status.enter(phase)
+    assert LONGEST_STALL_S < ends_at(status, clock, {}) <= LIMIT_S
+
+
+def test_records_that_are_refused_again_and_again_are_a_stall_although_fetches_are_answered() -> None:
+    clock = Clock()
+    status = Status("join", clock)
+    status.enter("running")
+    status.unread_since = clock.now
+    answers = {0.5 * number: status.moved for number in range(1_000)}
+    assert ends_at(status, clock, answers) <= LIMIT_S
+
+
+def test_the_last_resort_and_the_writers_own_limit_come_in_time_too() -> None:
+    assert LONGEST_STALL_S + HARD_MARGIN_S <= LIMIT_S
+    assert LOOK_S + LOG_S < HARD_MARGIN_S, "the ordinary end comes first"
+    longest_flush = next(limit.le for limit in Settings.model_fields["flush_ms"].metadata if hasattr(limit, "le"))
+    assert (longest_flush + TRANSACTION_TIMEOUT_MS) / 1_000 <= LIMIT_S
+
+
+def test_an_answer_counts_from_when_it_came_and_a_clock_that_jumps_takes_nothing_back() -> None:
+    clock = Clock()
+    status = Status("join", clock)
+    status.enter("running")
+    status.moved(3_600.0)
+    assert status.moved_at == clock.now
+    clock.now += 60
+    status.moved(20.0)
+    assert status.moved_at == clock.now - 20
+    status.moved(-3_600.0)
+    assert status.moved_at == clock.now
+
+
+def test_a_log_that_nobody_reads_does_not_hold_up_the_end() -> None:
+    program = """
+import logging, os, threading
+from streams.runtime import exits
+exits.LOG_S = 0.2
+handler = logging.StreamHandler()
+logging.getLogger().addHandler(handler)
+handler.acquire()
+threading.Thread(target=exits.die, args=(exits.ExitCode.STALLED, "stuck")).start()
+threading.Event().wait()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert done.returncode == ExitCode.STALLED
 
 
 def test_one_partition_number_of_all_topics_goes_to_one_member() -> None:
