@@ -48,6 +48,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("cx_runtime_age_seconds", "histogram", ("room", "topic"), "seconds",
            "Age of records, from append to folded into the state or written by the sink"),
     Metric("cx_runtime_written_total", "counter", ("room",), "records", "Records written by flushes"),
+    Metric("cx_runtime_unflushed_bytes", "gauge", ("room",), "bytes", "Bytes of records read and not durable yet"),
     Metric("cx_runtime_lag_records", "gauge", _PER_PARTITION, "records", "Offsets between position and end"),
     Metric("cx_runtime_newest_event_ms", "gauge", _PER_PARTITION, "ms since 1970 UTC",
            "Newest event time seen, ms since 1970 UTC"),

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 AGE_EDGES_MS = (
     *(round(step * 10**power, 2) for power in range(5) for step in (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 7, 8)),
@@ -29,7 +28,7 @@ class AgeHistogram(Collector):
         """Register an empty histogram."""
         self.name = name
         self.meaning = meaning
-        self._edges = [floatToGoString(edge / 1_000) for edge in (*AGE_EDGES_MS, float("inf"))]
+        self._edges = [repr(edge / 1_000) for edge in AGE_EDGES_MS] + ["+Inf"]
         self._counts: dict[tuple[str, ...], list[int]] = {}
         self._sums_ms: dict[tuple[str, ...], float] = {}
         registry.register(self)

@@ -34,6 +34,9 @@ class Metrics:
             self.registry,
         )
         self.written = Counter("cx_runtime_written_total", "Records written by flushes", ["room"], **make)
+        self.unflushed = Gauge(
+            "cx_runtime_unflushed_bytes", "Bytes of records read and not durable yet", ["room"], **make
+        )
         self.lag = Gauge("cx_runtime_lag_records", "Offsets between position and end", per_partition, **make)
         self.newest = Gauge(
             "cx_runtime_newest_event_ms", "Newest event time seen, ms since 1970 UTC", per_partition, **make

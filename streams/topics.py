@@ -17,7 +17,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas.errors import ConfigError, SinkUnavailable
-from schemas.topics import DAY_MS, DLQ_HEADROOM_BYTES, TOPICS, Topic, state_topic
+from schemas.topics import DAY_MS, DLQ_HEADROOM_BYTES, HOUR_MS, TOPICS, Topic, state_topic
 from streams.settings import Settings
 
 STATE_ROOMS: dict[str, bool] = {
@@ -153,13 +153,19 @@ def _dlq_configs(topic: Topic) -> dict[str, str]:
 
 
 def _state_configs() -> dict[str, str]:
-    """Compacted early and in small segments: recovery reads the whole topic."""
+    """Compacted early and in small segments, because recovery reads the whole topic.
+
+    The segment that is being written is never compacted, so it ends at 32 MB or after an hour; what is compacted may be
+    stale by a fifth. Tombstones stay for an hour, far longer than any recovery that could still need them.
+    """
     return {
         "cleanup.policy": "compact",
         "max.message.bytes": str(STATE_MAX_BYTES),
         "message.timestamp.type": "LogAppendTime",
         "min.cleanable.dirty.ratio": "0.2",
         "segment.bytes": str(_STATE_SEGMENT_BYTES),
+        "segment.ms": str(HOUR_MS),
+        "delete.retention.ms": str(HOUR_MS),
     }
 
 

@@ -35,7 +35,8 @@ log = logging.getLogger("cx.room")
 S = TypeVar("S")
 
 MAX_UNFLUSHED_BYTES = 64 * 1024 * 1024
-"""A task that was fed this much since its last flush flushes before it reads on."""
+"""A room that was fed this much since its last flush, over all its tasks, flushes before it reads on. While a flush is
+being written the same again may be fed, then the room waits for it."""
 
 
 class StageShell(Shell, Generic[S]):
@@ -52,6 +53,7 @@ class StageShell(Shell, Generic[S]):
         self._shown: dict[TP, int] = {}
         self._flushing = asyncio.Lock()
         self._degraded = False
+        self._writing_bytes = 0
         super().__init__(room.name, room.inputs, context)
 
     def positions(self) -> Mapping[TP, int]:
@@ -72,6 +74,7 @@ class StageShell(Shell, Generic[S]):
             started = time.monotonic()
             transactions = []
             for task in self.tasks.values():
+                self._writing_bytes += task.pending_bytes
                 transaction = await self._collect(task)
                 if transaction is not None:
                     transactions.append(transaction)
@@ -80,9 +83,17 @@ class StageShell(Shell, Generic[S]):
                 await asyncio.gather(*(self._writers[one.partition].write(one) for one in transactions))
                 self._after(transactions, time.monotonic() - started)
             self.status.dirty_since = None
+            self._writing_bytes = 0
         offsets = self._committable()
         self._shown.update(offsets)
         await self.commit_offsets(offsets)
+
+    def unflushed_bytes(self) -> int:
+        """What the tasks were fed and no committed transaction holds."""
+        return self._writing_bytes + self._fed_bytes()
+
+    def _fed_bytes(self) -> int:
+        return sum(task.pending_bytes for task in self.tasks.values())
 
     async def _collect(self, task: PartitionTask[S]) -> Transaction | None:
         """A task's flush, letting the other rooms of the process go on between its steps."""
@@ -202,7 +213,7 @@ class StageShell(Shell, Generic[S]):
         if task is None or not self._accepting:
             return None
         self.context.metrics.age.observe(self.name, batch.topic, batch.timestamps, time.time() * 1_000)
-        if task.pending_bytes > MAX_UNFLUSHED_BYTES:
+        if self._fed_bytes() > MAX_UNFLUSHED_BYTES:
             await self.flush()
         if batch.topic in HOT:
             self._hold_back(batch.partition)

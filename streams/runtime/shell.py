@@ -122,6 +122,10 @@ class Shell(ABC):
         """Where to read on, for every topic partition held."""
 
     @abstractmethod
+    def unflushed_bytes(self) -> int:
+        """Bytes of records that were read and are not durable yet."""
+
+    @abstractmethod
     async def flush(self) -> None:
         """Make everything durable that was read so far."""
 
@@ -255,6 +259,7 @@ class Shell(ABC):
         for tp, (position, end) in ends.items():
             metrics.lag.labels(self.name, self.nouns[tp.topic], str(tp.partition)).set(max(0, end - position))
         metrics.ready.labels(self.name).set(int(self.status.ready))
+        metrics.unflushed.labels(self.name).set(self.unflushed_bytes())
         self.status.moved(self.consumer.thread.fetched_ago_s() or 0.0)
         unread = any(position < end for tp, (position, end) in ends.items() if tp not in self.waiting())
         if not unread:

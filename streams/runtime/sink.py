@@ -38,6 +38,7 @@ class SinkShell(Shell):
         self._shown: dict[TP, int] = {}
         self._batches: list[RawBatch] = []
         self._bytes = 0
+        self._writing_bytes = 0
         self._flushing = asyncio.Lock()
         super().__init__(room.name, room.inputs, context)
 
@@ -48,7 +49,7 @@ class SinkShell(Shell):
     async def flush(self) -> None:
         """Write what was taken, however long the sink takes; then commit the offsets behind it."""
         async with self._flushing:
-            batches, self._batches, self._bytes = self._batches, [], 0
+            batches, self._writing_bytes, self._batches, self._bytes = self._batches, self._bytes, [], 0
             behind = dict(self._held)
             if batches:
                 started = time.monotonic()
@@ -60,9 +61,14 @@ class SinkShell(Shell):
                 for batch in batches:
                     self.context.metrics.age.observe(self.name, batch.topic, batch.timestamps, now_ms)
                     self.context.metrics.events.labels(self.name, batch.topic, "accepted").inc(len(batch))
+            self._writing_bytes = 0
             fresh = {tp: offset for tp, offset in behind.items() if self._shown.get(tp) != offset}
             self._shown.update(fresh)
         await self.commit_offsets(fresh)
+
+    def unflushed_bytes(self) -> int:
+        """What was taken and is not written yet."""
+        return self._writing_bytes + self._bytes
 
     async def _write(self, batches: list[RawBatch]) -> None:
         """Offer the same batches until the sink takes them."""
