@@ -25,6 +25,22 @@ NOUNS = ("cohort_count", "source_count", "episode", "late")
 _TOPIC_OF = {Telemetry: "telemetry", Order: "order", Contact: "contact"}
 
 
+Factory = Callable[[JoinRules], JoinStage]
+IMPLEMENTATIONS: dict[str, Factory] = {"python": JoinStage}
+"""Every implementation of the join room there is: the properties hold for each, and all say the same."""
+_chosen: list[Factory] = [JoinStage]
+
+
+def choose_stage(factory: Factory) -> None:
+    """Let the worlds be played with this implementation from now on (fixture ``stage``)."""
+    _chosen[0] = factory
+
+
+def make_stage(rules: JoinRules) -> JoinStage:
+    """The join room of the chosen implementation."""
+    return _chosen[0](rules)
+
+
 def telemetry(at: int, customer: str = "c1", outcome: str = "ok", **more: Any) -> Telemetry:
     """A telemetry event ``at`` ms after T0; its id is made of what it says unless given."""
     values = {"event_id": f"t{at}{customer}{outcome}", "event_time_ms": T0 + at, "customer_id": customer,
@@ -65,7 +81,7 @@ class Player:
     messages: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.stage = JoinStage(self.rules)
+        self.stage = make_stage(self.rules)
         self.state: JoinState = self.stage.start(self.partition, self.partitions)
         self.offsets = dict.fromkeys(TOPICS, 0)
 
@@ -186,6 +202,17 @@ def by_partition(log: Log, partitions: int) -> list[Log]:
          for topic, events in log.items()}
         for partition in range(partitions)
     ]
+
+
+def repeated(events: list[Event], dice: random.Random) -> list[Event]:
+    """Repeat every second event somewhere within the horizon after itself."""
+    result = list(events)
+    for event in events:
+        if dice.random() < 0.5:
+            first = result.index(event)
+            near = [i for i in range(first, len(result)) if result[i].event_time_ms < event.event_time_ms + 5 * MINUTE]
+            result.insert(dice.choice(near) + 1, event)
+    return result
 
 
 @st.composite

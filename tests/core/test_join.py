@@ -15,6 +15,8 @@ from streams.core.friction import JoinRules, Limits
 from streams.settings import Settings
 from tests.core.join_world import DAY, HOUR, MINUTE, SECOND, T0, Player, contact, of, order, telemetry
 
+pytestmark = pytest.mark.usefixtures("stage")
+
 
 def counts(player: Player, family: str = "app", closed: bool = True) -> list[CohortCount]:
     return [c for c in player.said("cohort_count") if c.family == family and c.closed == closed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,12 +23,14 @@ from tests.core.join_world import (
     by_partition,
     findings,
     naive,
+    repeated,
     telemetry,
     with_stragglers,
     within_disorder,
     worlds,
 )
 
+pytestmark = pytest.mark.usefixtures("stage")
 SEEDS = st.integers(0, 2**32)
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -82,22 +85,11 @@ def test_stopping_anywhere_and_loading_in_any_order_equals_never_stopping(
 def test_duplicates_change_nothing_but_their_own_count(world: list[Event], seed: int) -> None:
     dice = random.Random(seed)
     log = arrive(world, dice, within_disorder)
-    doubled: Log = {topic: _repeat(events, dice) for topic, events in log.items()}
+    doubled: Log = {topic: repeated(events, dice) for topic, events in log.items()}
     plain, noisy = (findings(Cadence(seed, restart_ratio=0.2).play(Player(), played)) for played in (log, doubled))
     assert plain["cohort_count"] == noisy["cohort_count"]
     assert plain["episode"] == noisy["episode"]
     assert noisy["source_count"] == naive(doubled)["source_count"]
-
-
-def _repeat(events: list[Event], dice: random.Random) -> list[Event]:
-    """Repeat every second event somewhere within the horizon after itself."""
-    result = list(events)
-    for event in events:
-        if dice.random() < 0.5:
-            first = result.index(event)
-            near = [i for i in range(first, len(result)) if result[i].event_time_ms < event.event_time_ms + 5 * MINUTE]
-            result.insert(dice.choice(near) + 1, event)
-    return result
 
 
 @quick
