@@ -74,7 +74,8 @@ def event(number: int, customer: str, time_ms: int, failed: bool) -> Any:
     return struct_of(Telemetry)(
         event_id=f"01J9-{number:012x}", event_time_ms=time_ms, customer_id=customer, source="app-ios", product="shop",
         component=("search", "cart", "checkout", "account")[number % 4],
-        app_version=("5.1.0", "5.2.0")[number // 3 % 2], platform=("ios", "android")[number // 5 % 2], region=("DE", "FR", "AT", "CH", "NL")[number // 7 % 5],
+        app_version=("5.1.0", "5.2.0")[number // 3 % 2], platform=("ios", "android")[number // 5 % 2],
+        region=("DE", "FR", "AT", "CH", "NL")[number // 7 % 5],
         device_model=("Nova 8", "Pix 4", "iP 16")[number // 11 % 3], event_name="checkout_submit",
         outcome="failed" if failed else "ok",
     )  # fmt: skip
