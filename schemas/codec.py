@@ -2,7 +2,8 @@
 
 :func:`decode` takes a whole slice of one topic partition and never raises on what is in it: every message becomes a
 record or a :class:`Reject`. Telemetry, orders and contacts become structs with the attributes of their pydantic models
-(``schemas.hot``), heartbeats :class:`schemas.events.Heartbeat`, everything else instances of the pydantic models.
+(``schemas.hot``), and so do the findings that come in numbers (``schemas.hotfindings``); heartbeats become
+:class:`schemas.events.Heartbeat`, everything else instances of the pydantic models.
 What is accepted is defined by ``schemas.reference``; the hot path only ever takes a short cut to the same answer.
 """
 
@@ -20,6 +21,7 @@ from schemas.cloudevents import Headers, has_context, splice
 from schemas.errors import MalformedEvent
 from schemas.events import HEARTBEAT_KEY, Contact, Heartbeat, Order, Record, Telemetry
 from schemas.hot import HotDecoder
+from schemas.hotfindings import NOUNS, FindingsDecoder
 from schemas.partition import partition_of, partitions_of
 from schemas.reference import ModelDecoder, decode_with, models_of, reference_decode
 from schemas.topics import BY_NOUN
@@ -78,15 +80,14 @@ def decode(
     headers). ``max_bytes`` defaults to the topic's limit. Raises KeyError for an unknown noun, nothing else.
     """
     slice_ = _Slice(noun, values, BY_NOUN[noun].max_bytes if max_bytes is None else max_bytes)
-    if noun not in HOT:
-        return _complete(slice_, _models(noun))
-    slice_.find_heartbeats(keys)
-    if headers and any(headers):
-        slice_.splice(headers)
-    hot = _hot(noun)
-    if not slice_.special and (records := hot.decode_all(plain := slice_.plain)) is not None:
-        return Decoded(records, list(range(len(records))), [], hot.count_unknown(plain))
-    return _complete(slice_, hot)
+    if noun in HOT:
+        slice_.find_heartbeats(keys)
+        if headers and any(headers):
+            slice_.splice(headers)
+        return _decode_hot(slice_, _hot(noun))
+    if noun in NOUNS:
+        return _decode_hot(slice_, _findings(noun))
+    return _complete(slice_, _models(noun))
 
 
 def encode(record: Record | msgspec.Struct) -> bytes:
@@ -163,7 +164,19 @@ def _models(noun: str) -> ModelDecoder:
     return ModelDecoder(noun)
 
 
-def _complete(slice_: _Slice, decoder: HotDecoder | ModelDecoder) -> Decoded:
+@lru_cache(maxsize=32)
+def _findings(noun: str) -> FindingsDecoder:
+    return FindingsDecoder(noun)
+
+
+def _decode_hot(slice_: _Slice, decoder: HotDecoder | FindingsDecoder) -> Decoded:
+    """Take the whole slice at once if nothing in it is special or in doubt."""
+    if not slice_.special and (records := decoder.decode_all(plain := slice_.plain)) is not None:
+        return Decoded(records, list(range(len(records))), [], decoder.count_unknown(plain))
+    return _complete(slice_, decoder)
+
+
+def _complete(slice_: _Slice, decoder: HotDecoder | FindingsDecoder | ModelDecoder) -> Decoded:
     """Take the short cut where it is open, let the reference decide the rest, and put the answer together in order."""
     plain = slice_.plain
     some = iter(decoder.decode_some(plain))

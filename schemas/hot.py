@@ -35,7 +35,7 @@ CHUNK = 32
 
 _LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 """Limits that pydantic and msgspec call by the same name."""
-_SUSPECT = re.compile(
+SUSPECT = re.compile(
     rb"\\[bfnrt]|\\u(?:00[01]|007f|00[89]|061c|200[ef]|202[89a-e]|206[6-9])"
     rb"|\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]",
     re.IGNORECASE,
@@ -110,9 +110,9 @@ class HotDecoder:
             records = list(map(self._decode, values))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        if _may_be_suspect(joined):
+        if may_be_suspect(joined):
             for value, record in zip(values, records, strict=True):
-                if _may_be_suspect(value) and _SUSPECT.search(value) and not self._matches_patterns(record):
+                if may_be_suspect(value) and SUSPECT.search(value) and not self._matches_patterns(record):
                     return None
         return records
 
@@ -162,6 +162,6 @@ def _brackets(value: bytes) -> int:
     return value.count(b"[") + value.count(b"{")
 
 
-def _may_be_suspect(value: bytes) -> bool:
+def may_be_suspect(value: bytes) -> bool:
     """False if no byte occurs with which a refused character could be spelled; spares most messages the search."""
     return b"\\" in value or b"\x7f" in value or (not value.isascii() and any(lead in value for lead in _LEADS))

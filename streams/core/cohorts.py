@@ -27,6 +27,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from schemas.findings import CohortCount, Family, LeafCount
+from schemas.hotfindings import cohort_count, leaf_count
 from schemas.topics import HOUR_MS
 from streams.core.eventtime import floor_ms
 from streams.core.friction import JoinRules
@@ -55,7 +56,7 @@ class Leaf:
 
     def record(self, values: tuple[str, ...]) -> LeafCount:
         """Return the counts as they are sent."""
-        return LeafCount(values=values, exposed=len(self.exposed), failed=tuple(sorted(self.failed)))
+        return leaf_count(values, len(self.exposed), tuple(sorted(self.failed)))
 
 
 class Cells(dict[LeafKey, Leaf]):
@@ -210,16 +211,9 @@ class OpenBins:
     def _record(
         self, bin_ms: int, line: str, family: Family, leaves: Mapping[tuple[str, ...], Leaf], *, closed: bool
     ) -> CohortCount:
-        return CohortCount(
-            line=line,
-            family=family,
-            bin_ms=bin_ms,
-            width_ms=self._width_ms,
-            partition=self._partition,
-            attributes=self._attributes[family],
-            closed=closed,
-            leaves=tuple(leaves[values].record(values) for values in sorted(leaves)),
-        )
+        counts = tuple([leaves[values].record(values) for values in sorted(leaves)])
+        attributes = self._attributes[family]
+        return cohort_count(line, family, bin_ms, self._width_ms, self._partition, attributes, counts, closed)
 
     def drain(self) -> Iterator[tuple[tuple[int, int], list[LeafRow] | None]]:
         """Yield ((bin, sequence number), additions or None if deleted) since the last drain. Call after preview."""

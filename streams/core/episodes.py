@@ -31,7 +31,8 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import xxhash
 
-from schemas.findings import Episode, Family, LeafEvidence
+from schemas.findings import Episode, Family
+from schemas.hotfindings import episode, leaf_evidence
 from schemas.topics import HOUR_MS
 from streams.core.eventtime import floor_ms
 from streams.core.friction import ContactRule, JoinRules, Limits
@@ -187,23 +188,20 @@ class Episodes:
         line, family, window_ms = key
         about = [c for c in person.contacts.values() if _is_about(self._rules.contact, c, key, evidence)]
         leaves = sorted(evidence.leaves.items(), key=lambda leaf: (leaf[1][0], leaf[0]))
-        return Episode(
-            customer_id=customer_id,
-            line=line,
-            family=family,
-            window_ms=window_ms,
-            attributes=self._rules.attributes[family],
-            leaves=tuple(
-                LeafEvidence(values=values, first_ms=first, last_ms=last, failures=count)
-                for values, (first, last, count) in leaves[: self._rules.limits.episode_leaves_shown]
-            ),
-            first_failed_ms=evidence.first_ms,
-            last_failed_ms=evidence.last_ms,
-            failures=evidence.failures,
-            evidence=tuple(event_id for _, event_id in evidence.earliest),
-            amount_cents=evidence.amount_cents,
-            contacted_at_ms=min((c.time_ms for c in about), default=None),
-            contacts=len(about),
+        return episode(
+            customer_id,
+            line,
+            family,
+            window_ms,
+            self._rules.attributes[family],
+            tuple([leaf_evidence(values, *seen) for values, seen in leaves[: self._rules.limits.episode_leaves_shown]]),
+            evidence.first_ms,
+            evidence.last_ms,
+            evidence.failures,
+            tuple([event_id for _, event_id in evidence.earliest]),
+            evidence.amount_cents,
+            min([contact.time_ms for contact in about], default=None),
+            len(about),
         )
 
     def drain(self) -> Iterator[tuple[str, bytes | None]]:

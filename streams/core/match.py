@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from schemas.findings import Affected, AffectedCount, Watermark
+from schemas.hotfindings import affected
 from streams.core.hits import (
     MINUTE_MS,
     Case,
@@ -331,9 +332,7 @@ class Match:
 
 
 def _affected(case: Case, customer: str, hit: Hit, value: int | None) -> Affected:
-    return Affected.model_construct(
-        kind="affected", issue_id=case.issue, root_id=case.root, customer_id=customer, line=case.line,
-        family=case.family, known_at_ms=max(case.detected_ms, hit.first_ms), first_failed_ms=hit.first_ms,
-        last_failed_ms=hit.last_ms, contacted_at_ms=hit.contacted_ms, amount_cents=hit.amount_cents,
-        value_cents=value,
+    return affected(
+        case.issue, case.root, customer, case.line, case.family, max(case.detected_ms, hit.first_ms), hit.first_ms,
+        hit.last_ms, hit.contacted_ms, hit.amount_cents, value,
     )  # fmt: skip

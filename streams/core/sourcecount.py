@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from schemas.findings import SourceCount
+from schemas.hotfindings import source_count
 from schemas.topics import MINUTE_MS
 from streams.core.eventtime import floor_ms
 
@@ -52,17 +53,8 @@ class TopicSources:
         ready = sorted(key for key in self._unsent if key[0] + self._width_ms <= through_ms)
         self._unsent.difference_update(ready)
         for bin_ms, source in ready:
-            events, late, duplicates = self.minutes[floor_ms(bin_ms, MINUTE_MS)][bin_ms, source]
-            yield SourceCount(
-                topic=self._topic,
-                source=source,
-                partition=self._partition,
-                bin_ms=bin_ms,
-                width_ms=self._width_ms,
-                events=events,
-                late=late,
-                duplicates=duplicates,
-            )
+            counts = self.minutes[floor_ms(bin_ms, MINUTE_MS)][bin_ms, source]
+            yield source_count(self._topic, source, self._partition, bin_ms, self._width_ms, *counts)
 
     def forget(self, oldest_ms: int) -> None:
         """Drop minutes that ended at or before ``oldest_ms``: no accepted event can lie in them. Call after messages.

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from schemas.events import Record
 
 S = TypeVar("S")
@@ -49,7 +51,7 @@ class Message:
 
     noun: str
     key: str
-    record: Record
+    record: Record | msgspec.Struct
     partition: int | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from schemas.codec import encode
 from schemas.events import Contact, Event, Heartbeat, Order, Telemetry
 from schemas.partition import partition_of
 from streams.canonical import canonical
@@ -140,7 +142,7 @@ def of(kind: str, messages: Iterable[Message]) -> list[Any]:
 def findings(*players: Player) -> dict[str, list[bytes]]:
     """The canonical findings of a run."""
     return {
-        noun: canonical(noun, [record.model_dump(mode="json") for player in players for record in player.said(noun)])
+        noun: canonical(noun, [json.loads(encode(record)) for player in players for record in player.said(noun)])
         for noun in NOUNS
     }
 

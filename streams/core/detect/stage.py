@@ -62,7 +62,8 @@ class DetectStage:
         if isinstance(batch, Idle):
             return
         for record in batch.records:
-            if isinstance(record, BinClosed):
+            kind = getattr(record, "kind", "")
+            if kind == "bin_closed":
                 self._closed(state, record)
             elif isinstance(record, Change):
                 state.book.learn(record)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from schemas.codec import decode, encode
 from schemas.events import Change
-from schemas.findings import CohortCount
 from schemas.findings import Family as FamilyName
 from streams.core.detect.baseline import Dispersion, Row
 from streams.core.detect.cusum import Cusum, Floats
@@ -54,7 +54,7 @@ def save(state: DetectState) -> list[tuple[bytes, bytes | None]]:
         out[_encode(("meta",))] = _encode((state.partitions, sorted(state.through.items()), state.clock_ms))
     for bin_ms, line, family, partition in kept.pending:
         record = state.pending.get(bin_ms, {}).get((line, family), {}).get(partition)
-        packed = None if record is None else record.model_dump_json().encode()
+        packed = None if record is None else encode(record)
         out[_encode(("pending", bin_ms, line, family, partition))] = packed
     for key in kept.families:
         _save_family(state.families[key], out)
@@ -135,7 +135,7 @@ def load(state: DetectState, items: Iterable[tuple[bytes, bytes]]) -> None:
         state.through = dict(through)
         state.announced_ms = state.clock_ms
     for (bin_ms, line, family, partition), value in kinds.get("pending", []):
-        record = CohortCount.model_validate_json(value)
+        (record,) = decode("cohort_count", (value,)).records
         state.pending.setdefault(bin_ms, {}).setdefault((line, family), {})[partition] = record
     for (line, name), value in kinds.get("fam", []):
         mine = {
