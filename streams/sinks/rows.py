@@ -7,10 +7,10 @@ flush of the store. Raw copies become columns without an object per row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any, Protocol
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple, Protocol
 
 from schemas.codec import HOT, decode
 from schemas.events import HEARTBEAT_KEY, Heartbeat
@@ -42,23 +42,20 @@ class Messages(Protocol):
     def timestamps(self) -> Sequence[int]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a record was read, and the version its writer gave it."""
-
-    noun: str
-    partition: int
-    offset: int
-    ver: int
+Columns = list[list[Any]]
+"""One list per column of a table, in the order of the catalogue."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """How a record becomes rows of one table: its natural key there, and its rows (usually one)."""
+    """How findings become rows of one table: their natural key there, and the columns of those that are newest."""
 
     table: str
-    key: Callable[[Any, Origin], Hashable]
-    rows: Callable[[Any, Origin], Iterable[Row]]
+    key: Callable[[Any], Hashable]
+    columns: Callable[[list[Any], list[int]], Columns]
+    """Of the records and their versions, parallel lists, at least one each."""
+    placed: Callable[[Any, Messages, int], Any] | None = None
+    """What is kept of a record whose key or rows hold where it was read: record, batch, index."""
 
 
 class RowBuffer:
@@ -69,25 +66,23 @@ class RowBuffer:
         self.pending = 0
         self.rejected = 0
         """Messages that break their contract; the room that reads the topic has dead-lettered them."""
-        self._raw: dict[str, list[list[Any]]] = {}
-        self._newest: dict[Target, dict[Hashable, tuple[Any, Origin]]] = {}
+        self._raw: dict[str, Columns] = {}
+        self._newest: dict[Target, dict[Hashable, tuple[int, Any]]] = {}
 
     def add(self, batch: Messages) -> None:
-        """Take the rows of a batch."""
+        """Take the rows of a batch; some hundred messages at a time stay in the processor's cache."""
         if batch.topic.endswith(DLQ_SUFFIX):
-            self._add_dead_letters(batch)
+            letters = [_dead_letter(batch, index, headers) for index, headers in enumerate(batch.headers)]
+            self._keep(DEAD_LETTER, letters, versions_of(batch.headers))
             return
         decoded = decode(batch.topic, batch.values, batch.keys, batch.headers)
         self.rejected += len(decoded.rejects)
         if batch.topic in HOT:
             self._add_raw(batch, decoded.records, decoded.index)
-            return
-        for record, index in zip(decoded.records, decoded.index, strict=True):
-            origin = _origin(batch, index)
-            for target in TARGETS.get(getattr(record, "kind", batch.topic), ()):
-                self._keep(target, record, origin)
+        elif decoded.records:
+            self._add_findings(batch, decoded.records, decoded.index)
 
-    def columns(self) -> Iterator[tuple[str, list[list[Any]]]]:
+    def columns(self) -> Iterator[tuple[str, Columns]]:
         """(table, columns in the order of the catalogue) for every table that has rows.
 
         Progress marks come last: who sees one in the database also sees the counts that it says are complete.
@@ -96,22 +91,38 @@ class RowBuffer:
             if columns[0]:
                 yield table, columns
         for target, kept in sorted(self._newest.items(), key=lambda item: item[0] is _MARK):
-            rows = [row for record, origin in kept.values() for row in target.rows(record, origin)]
-            if rows:
-                yield target.table, [list(column) for column in zip(*rows, strict=True)]
+            columns = target.columns([record for _, record in kept.values()], [ver for ver, _ in kept.values()])
+            if columns[0]:
+                yield target.table, columns
 
-    def _keep(self, target: Target, record: Any, origin: Origin) -> None:
+    def _add_findings(self, batch: Messages, records: list[Any], index: list[int]) -> None:
+        """Sort records by kind; all of one kind go to the same tables."""
+        vers = versions_of(batch.headers)
+        groups: dict[str, tuple[list[Any], list[int]]] = {}
+        for record, place in zip(records, index, strict=True):
+            kind = getattr(record, "kind", batch.topic)
+            group = groups.get(kind)
+            if group is None:
+                group = groups[kind] = ([], [])
+            group[0].append(record)
+            group[1].append(place)
+        for kind, (found, places) in groups.items():
+            chosen = [vers[place] for place in places]
+            for target in TARGETS.get(kind, ()):
+                placed = target.placed
+                self._keep(target, found if placed is None else
+                           [placed(record, batch, place) for record, place in zip(found, places, strict=True)], chosen)
+
+    def _keep(self, target: Target, records: list[Any], vers: list[int]) -> None:
+        """Keep the newest version of each key."""
         newest = self._newest.setdefault(target, {})
-        key = target.key(record, origin)
-        held = newest.get(key)
-        if held is None or origin.ver >= held[1].ver:
-            newest[key] = (record, origin)
-            self.pending += len(getattr(record, "leaves", ())) or 1
-
-    def _add_dead_letters(self, batch: Messages) -> None:
-        for index, headers in enumerate(batch.headers):
-            letter = _dead_letter(batch, index, headers)
-            self._keep(DEAD_LETTER, letter, _origin(batch, index))
+        for key, record, ver in zip(map(target.key, records), records, vers, strict=True):
+            held = newest.get(key)
+            if held is None or ver >= held[0]:
+                newest[key] = (ver, record)
+        self.pending += len(records)
+        if target is _COHORTS:
+            self.pending += sum([len(record.leaves) - 1 for record in records])
 
     def _add_raw(self, batch: Messages, records: list[Any], index: list[int]) -> None:
         """Append the declared columns, one pass of one C-level getter over the records."""
@@ -125,14 +136,12 @@ class RowBuffer:
         fresh: list[Sequence[Any]] = list(zip(*map(getter, records), strict=True))
         for where in optional:
             fresh[where] = [value or "" for value in fresh[where]]
-        offsets = batch.offsets
-        size = len(records)
-        tail: list[Sequence[Any]] = [
-            [batch.topic] * size,
-            [batch.partition] * size,
-            [offsets[where] for where in index],
-        ]
-        held = self._raw.setdefault(f"{batch.topic}_raw", [[] for _ in range(len(fresh) + len(tail))])
+        offsets, size = batch.offsets, len(records)
+        places = offsets if size == len(offsets) else [offsets[where] for where in index]
+        tail: list[Sequence[Any]] = [[batch.topic] * size, [batch.partition] * size, places]
+        held = self._raw.get(f"{batch.topic}_raw")
+        if held is None:
+            held = self._raw[f"{batch.topic}_raw"] = [[] for _ in range(len(fresh) + len(tail))]
         for column, values in zip(held, [*fresh, *tail], strict=True):
             column.extend(values)
         self.pending += size
@@ -146,8 +155,19 @@ def version_of(headers: Headers) -> int:
     return 0
 
 
-def _origin(batch: Messages, index: int) -> Origin:
-    return Origin(batch.topic, batch.partition, batch.offsets[index], version_of(batch.headers[index]))
+def versions_of(headers: Sequence[Headers]) -> list[int]:
+    """:func:`version_of` of every message; those of one flush share one version, which is read once."""
+    read: dict[bytes | None, int] = {}
+    found = []
+    for one in headers:
+        if len(one) == 1 and one[0][0] == VERSION_HEADER:
+            ver = read.get(one[0][1])
+            if ver is None:
+                ver = read[one[0][1]] = version_of(one)
+        else:
+            ver = version_of(one)
+        found.append(ver)
+    return found
 
 
 # ---- raw copies -------------------------------------------------------------------------------------------------
@@ -209,30 +229,43 @@ def _dead_letter(batch: Messages, index: int, headers: Headers) -> DeadLetter:
 # ---- findings ---------------------------------------------------------------------------------------------------
 
 
-def _one(*fields: str) -> Callable[[Any, Origin], Iterable[Row]]:
-    """One row: the named fields (None -> empty text where the column is text), then the version."""
-    getter = attrgetter(*fields)
-    return lambda record, origin: ((*getter(record), origin.ver),)
+def _rows(make: Callable[[Any], Row]) -> Callable[[list[Any], list[int]], Columns]:
+    """One row a record, made by ``make``, then the version."""
+    return lambda records, vers: [*map(list, zip(*map(make, records), strict=True)), vers]
 
 
-def _by(*fields: str) -> Callable[[Any, Origin], Hashable]:
-    getter = attrgetter(*fields)
-    return lambda record, _origin: getter(record)
+def _one(*fields: str) -> Callable[[list[Any], list[int]], Columns]:
+    """One row a record: the named fields, then the version."""
+    return _rows(attrgetter(*fields))
 
 
-def _cohort_rows(record: Any, origin: Origin) -> Iterable[Row]:
-    head = (record.line, record.family, record.bin_ms, record.width_ms, record.partition, record.attributes)
-    return [(*head, leaf.values, leaf.exposed, len(leaf.failed), record.closed, origin.ver) for leaf in record.leaves]
+def _by(*fields: str) -> Callable[[Any], Hashable]:
+    return attrgetter(*fields)
 
 
+def _cohort_columns(records: list[Any], vers: list[int]) -> Columns:
+    """One row a leaf."""
+    leaves = [leaf for record in records for leaf in record.leaves]
+    return [
+        *([value for value, record in zip(map(field, records), records, strict=True) for _ in record.leaves]
+          for field in _COHORT_HEAD),
+        [leaf.values for leaf in leaves],
+        [leaf.exposed for leaf in leaves],
+        [len(leaf.failed) for leaf in leaves],
+        [record.closed for record in records for _ in record.leaves],
+        [ver for ver, record in zip(vers, records, strict=True) for _ in record.leaves],
+    ]  # fmt: skip
+
+
+_COHORT_HEAD = [attrgetter(name) for name in ("line", "family", "bin_ms", "width_ms", "partition", "attributes")]
+_EPISODE_HEAD = attrgetter("line", "family", "window_ms", "customer_id", "attributes")
 _EPISODE = attrgetter(
     "first_failed_ms", "last_failed_ms", "failures", "evidence", "amount_cents", "contacted_at_ms", "contacts"
 )
 
 
-def _episode_rows(record: Any, origin: Origin) -> Iterable[Row]:
-    head = (record.line, record.family, record.window_ms, record.customer_id, record.attributes)
-    return ((*head, [leaf.values for leaf in record.leaves], *_EPISODE(record), origin.ver),)
+def _episode_row(record: Any) -> Row:
+    return (*_EPISODE_HEAD(record), [leaf.values for leaf in record.leaves], *_EPISODE(record))
 
 
 _ISSUE_HEAD = attrgetter("issue_id", "root_id", "onset", "line", "family", "state", "title")
@@ -252,13 +285,12 @@ _ISSUE_TAIL = attrgetter(
 )
 
 
-def _issue_rows(record: Any, origin: Origin) -> Iterable[Row]:
-    return ((*_ISSUE_HEAD(record), *_CAUSE(record.cause), *_ISSUE_TAIL(record), origin.ver),)
+def _issue_row(record: Any) -> Row:
+    return (*_ISSUE_HEAD(record), *_CAUSE(record.cause), *_ISSUE_TAIL(record))
 
 
-def _issue_minute_rows(record: Any, origin: Origin) -> Iterable[Row]:
-    minute = _minute(record.updated_at_ms)
-    return ((record.issue_id, minute, record.state, record.expected, record.observed, origin.ver),)
+def _issue_minute_row(record: Any) -> Row:
+    return (record.issue_id, _minute(record.updated_at_ms), record.state, record.expected, record.observed)
 
 
 def _minute(time_ms: int) -> int:
@@ -269,35 +301,57 @@ _MONEY = attrgetter("affected", "contacted", "silent", "at_risk_cents")
 _RANGE = attrgetter("at_risk_low_cents", "at_risk_high_cents", "per_minute_cents", "service_cents", "currency")
 
 
-def _impact_rows(record: Any, origin: Origin) -> Iterable[Row]:
+def _impact_row(record: Any) -> Row:
     assumed = record.assumptions
     lists = ([getattr(one, name) for one in assumed] for name in ("name", "value", "unit", "source", "assumed"))
-    head = (record.issue_id, record.line, record.family, *_MONEY(record), *_RANGE(record))
-    return ((*head, *lists, record.as_of_ms, origin.ver),)
+    return (record.issue_id, record.line, record.family, *_MONEY(record), *_RANGE(record), *lists, record.as_of_ms)
 
 
-def _impact_minute_rows(record: Any, origin: Origin) -> Iterable[Row]:
-    minute = _minute(record.as_of_ms)
-    return ((record.issue_id, minute, *_MONEY(record), record.per_minute_cents, record.currency, origin.ver),)
+def _impact_minute_row(record: Any) -> Row:
+    return (record.issue_id, _minute(record.as_of_ms), *_MONEY(record), record.per_minute_cents, record.currency)
 
 
 _OUTREACH_HEAD = attrgetter("outreach_id", "issue_id", "root_id", "customer_id", "stage", "decision", "reason")
 _OUTREACH_TAIL = attrgetter("language", "template", "decided_at_ms", "not_before_ms", "deadline_ms")
 
 
-def _outreach_rows(record: Any, origin: Origin) -> Iterable[Row]:
-    return ((*_OUTREACH_HEAD(record), record.channel or "", *_OUTREACH_TAIL(record), origin.ver),)
+def _outreach_row(record: Any) -> Row:
+    return (*_OUTREACH_HEAD(record), record.channel or "", *_OUTREACH_TAIL(record))
 
 
-def _watermark_rows(record: Any, origin: Origin) -> Iterable[Row]:
-    partitions = getattr(record, "partitions", 0)
-    return ((origin.noun, record.partition, partitions, record.through_ms, origin.ver),)
+class Mark(NamedTuple):
+    """A progress mark and the topic it was read on; ``partitions`` is 0 if it does not say."""
+
+    topic: str
+    partition: int
+    partitions: int
+    through_ms: int
+
+
+def _mark(record: Any, batch: Messages, _index: int) -> Mark:
+    return Mark(batch.topic, record.partition, getattr(record, "partitions", 0), record.through_ms)
+
+
+def _plain(make: Callable[[Any], Row]) -> Callable[[list[Any], list[int]], Columns]:
+    """One row a record, without a version."""
+    return lambda records, _vers: [*map(list, zip(*map(make, records), strict=True))]
 
 
 _CHANGE = attrgetter("change_id", "changed_at_ms", "change_kind", "product", "attributes", "title")
 _CUSTOMER = attrgetter("customer_id", "updated_at_ms", "segment", "value_cents", "language", "time_zone", "opted_out")
 
-_MARK = Target("watermark", lambda record, origin: (origin.noun, record.partition), _watermark_rows)
+
+def _change_row(record: Any, batch: Messages, index: int) -> Row:
+    return (*_CHANGE(record), batch.offsets[index])
+
+
+def _command_row(record: Any) -> Row:
+    return (record.command_id, record.issued_at_ms, record.action, record.issue_id or "", record.actor)
+
+
+_MARK = Target("watermark", itemgetter(0, 1), _rows(tuple), _mark)
+_COHORTS = Target("cohort_count", _by("line", "family", "bin_ms", "width_ms", "partition"), _cohort_columns)
+_COMMANDS = Target("command", _by("command_id"), _plain(_command_row))
 DEAD_LETTER = Target(
     "dead_letter",
     _by("topic", "partition", "offset"),
@@ -305,7 +359,7 @@ DEAD_LETTER = Target(
 )
 
 TARGETS: Mapping[str, tuple[Target, ...]] = {
-    "cohort_count": (Target("cohort_count", _by("line", "family", "bin_ms", "width_ms", "partition"), _cohort_rows),),
+    "cohort_count": (_COHORTS,),
     "bin_closed": (_MARK,),
     "watermark": (_MARK,),
     "source_count": (
@@ -315,10 +369,10 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
             _one("topic", "source", "bin_ms", "width_ms", "partition", "events", "late", "duplicates"),
         ),
     ),
-    "episode": (Target("episode", _by("line", "family", "window_ms", "customer_id"), _episode_rows),),
+    "episode": (Target("episode", _by("line", "family", "window_ms", "customer_id"), _rows(_episode_row)),),
     "issue": (
-        Target("issue", _by("issue_id"), _issue_rows),
-        Target("issue_1m", lambda record, _: (record.issue_id, _minute(record.updated_at_ms)), _issue_minute_rows),
+        Target("issue", _by("issue_id"), _rows(_issue_row)),
+        Target("issue_1m", lambda record: (record.issue_id, _minute(record.updated_at_ms)), _rows(_issue_minute_row)),
     ),
     "affected": (
         Target(
@@ -361,10 +415,10 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
         ),
     ),
     "impact": (
-        Target("impact", _by("issue_id"), _impact_rows),
-        Target("impact_1m", lambda record, _: (record.issue_id, _minute(record.as_of_ms)), _impact_minute_rows),
+        Target("impact", _by("issue_id"), _rows(_impact_row)),
+        Target("impact_1m", lambda record: (record.issue_id, _minute(record.as_of_ms)), _rows(_impact_minute_row)),
     ),
-    "outreach": (Target("outreach", _by("outreach_id"), _outreach_rows),),
+    "outreach": (Target("outreach", _by("outreach_id"), _rows(_outreach_row)),),
     "delivery": (
         Target(
             "delivery",
@@ -397,13 +451,9 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
             _one("room", "partition", "event_time_ms", "offsets"),
         ),
     ),
-    "customer": (Target("customer", _by("customer_id", "updated_at_ms"), lambda record, _: (_CUSTOMER(record),)),),
-    "change": (Target("change", _by("change_id"), lambda record, origin: ((*_CHANGE(record), origin.offset),)),),
-    "command": (Target("command", _by("command_id"), lambda record, _: (_command_row(record),)),),
-    "control": (Target("command", _by("command_id"), lambda record, _: (_command_row(record),)),),
+    "customer": (Target("customer", _by("customer_id", "updated_at_ms"), _plain(_CUSTOMER)),),
+    "change": (Target("change", itemgetter(0), _plain(tuple), _change_row),),
+    "command": (_COMMANDS,),
+    "control": (_COMMANDS,),
 }
 """Per ``kind`` of record (or noun, for records that have no kind): the tables it goes to."""
-
-
-def _command_row(record: Any) -> Row:
-    return (record.command_id, record.issued_at_ms, record.action, record.issue_id or "", record.actor)
