@@ -30,6 +30,11 @@ EXIT_CONFIG = 78
 
 RoomName = Literal["join", "detect", "match", "impact", "outreach", "store"]
 ROOMS: tuple[RoomName, ...] = get_args(RoomName)
+StoredTopic = Literal[
+    "telemetry", "order", "contact", "customer", "change", "command", "control", "cohort_count", "source_count",
+    "episode", "issue", "affected", "affected_count", "impact", "outreach", "delivery", "late", "tick",
+]
+"""Nouns of all topics; a test compares them with the catalogue."""
 
 _UNITS = {
     "_ms": "ms",
@@ -127,6 +132,18 @@ class Settings(BaseSettings):
     )
     stall_s: float = Field(90.0, ge=5, le=100, description="A worker that does not get on for this long ends itself")
 
+    # Store
+    store_topics: Annotated[tuple[StoredTopic, ...], NoDecode] = Field(
+        (), description="Topics that the store copies to ClickHouse, with their dead letters, separated by commas; "
+        "empty: every one. Boards need the findings, raw copies are telemetry, order, contact",
+    )
+    store_linger_ms: int = Field(
+        50, ge=0, le=10_000, description="The store writes this long after the first finding came, to take in the rest"
+    )
+    store_pace_ms: int = Field(
+        250, ge=10, le=60_000, description="Least time between two rounds of the store: each insert is a part to merge"
+    )
+
     # Web
     web_host: Literal["127.0.0.1", "::1", "localhost"] = Field(
         "127.0.0.1", description="Loopback address that health, metrics and the board listen on"
@@ -195,7 +212,7 @@ class Settings(BaseSettings):
         """Accept ``join,match`` as well as a tuple."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("outreach_zones", "sender_partitions", mode="before")
+    @field_validator("outreach_zones", "sender_partitions", "store_topics", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         """Accept a list separated by commas."""

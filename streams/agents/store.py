@@ -1,26 +1,40 @@
-"""The store room: copies every topic to ClickHouse. Rows first, then the group offsets (the runtime's part)."""
+"""The store room: copies topics to ClickHouse. Rows first, then the group offsets (the runtime's part)."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from schemas.topics import TOPICS
 from streams.runtime.batch import RawBatch
-from streams.runtime.room import DLQ_SUFFIX, SinkRoom
+from streams.runtime.room import DLQ_SUFFIX, Pace, SinkRoom
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login_of
 from streams.sinks.rows import RowBuffer
 
-INPUTS = (
-    *(topic.noun for topic in TOPICS),
-    *(f"{topic.noun}{DLQ_SUFFIX}" for topic in TOPICS if topic.dead_letters),
-)
-"""Every topic of the line and every dead-letter topic."""
 MAX_ROWS = 50_000
 """Rows per insert round: what ClickHouse likes, and a bound on memory."""
-PACE_S = 1.0
-"""Least time between two rounds of small inserts: every insert is a part that ClickHouse has to merge later."""
+SLICE = 300
+"""Messages turned into columns at a stretch: they fit the processor's cache."""
+PATIENT = frozenset({"telemetry", "order", "contact", "customer"})
+"""Topics from outside: they come all the time, and their copies go with the findings of the next flush."""
+
+
+def inputs(chosen: Sequence[str] = ()) -> tuple[str, ...]:
+    """The chosen topics (none: every one) and their dead-letter topics."""
+    topics = [topic for topic in TOPICS if not chosen or topic.noun in chosen]
+    letters = (f"{topic.noun}{DLQ_SUFFIX}" for topic in topics if topic.dead_letters)
+    return (*(topic.noun for topic in topics), *letters)
+
+
+def pace(settings: Settings) -> Pace:
+    """When to write. Copies of outside topics wait for the next findings, unless nothing else is stored."""
+    every_s = settings.flush_ms / 1_000
+    least_s = settings.store_pace_ms / 1_000
+    nouns = {noun for noun in inputs(settings.store_topics) if not noun.endswith(DLQ_SUFFIX)}
+    patience_s = least_s if nouns <= PATIENT else max(least_s, every_s + 2 * settings.store_linger_ms / 1_000)
+    return Pace(settings.store_linger_ms / 1_000, least_s, PATIENT, patience_s)
 
 
 class Store:
@@ -36,7 +50,7 @@ class Store:
         """Store the batches; blocking. Raises SinkUnavailable: offer the same ones again."""
         buffer = RowBuffer()
         for batch in batches:
-            for piece in batch.slices(self.max_rows):
+            for piece in batch.slices(min(SLICE, self.max_rows)):
                 buffer.add(piece)
                 if buffer.pending >= self.max_rows:
                     self._insert(buffer)
@@ -53,18 +67,11 @@ def room(settings: Settings) -> SinkRoom:
     store = Store(ClickHouse(login_of(settings)))
     thread = ThreadPoolExecutor(1, "cx-store")  # one thread, therefore one client
 
-    ready_at = 0.0
-
     async def write(batches: list[RawBatch]) -> None:
-        nonlocal ready_at
-        loop = asyncio.get_running_loop()
-        if sum(map(len, batches)) < MAX_ROWS:
-            await asyncio.sleep(ready_at - loop.time())
-        ready_at = loop.time() + PACE_S
-        await loop.run_in_executor(thread, store.write, batches)
+        await asyncio.get_running_loop().run_in_executor(thread, store.write, batches)
 
     async def close() -> None:
         await asyncio.get_running_loop().run_in_executor(thread, store.sink.close)
         thread.shutdown(wait=False)
 
-    return SinkRoom("store", INPUTS, write, close)
+    return SinkRoom("store", inputs(settings.store_topics), write, close, pace(settings))

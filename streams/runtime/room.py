@@ -37,6 +37,19 @@ class Room(Generic[S]):
 
 
 @dataclass(frozen=True)
+class Pace:
+    """When a sink is written to: soon after a message came, in few rounds, and not at all while none comes."""
+
+    linger_s: float = 0.05
+    """A round takes in what comes within this time after the first message: partitions flush together."""
+    least_s: float = 0.25
+    """Least time between the starts of two rounds."""
+    patient: frozenset[str] = frozenset()
+    """Nouns whose messages start no round of their own before ``patience_s``: they go with others."""
+    patience_s: float = 0.5
+
+
+@dataclass(frozen=True)
 class SinkRoom:
     """A room without state that writes whole batches somewhere: rows first, then its group offsets.
 
@@ -50,6 +63,7 @@ class SinkRoom:
     """Nouns, or ``<noun>.dlq`` for dead letters; their partition counts may differ."""
     write: Callable[[list[RawBatch]], Awaitable[None]]
     close: Callable[[], Awaitable[None]] = _nothing
+    pace: Pace = Pace()
 
 
 def wire_name(noun: str) -> str:

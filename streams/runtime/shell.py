@@ -90,7 +90,7 @@ class Shell(ABC):
         """Join the group and start working; returns after the first assignment is open."""
         with Guard(self.context.end, f"room {self.name}"):
             self._loops = [
-                asyncio.create_task(self._repeat(self.context.flush_ms / 1_000, "flush", self.flush)),
+                asyncio.create_task(self._flush_in_time()),
                 asyncio.create_task(self._repeat(LOOK_EVERY_S, "look", self._look)),
             ]
             await self.app.start()
@@ -281,6 +281,10 @@ class Shell(ABC):
                     f"topic {self.topics[noun]} {state}, room {self.name} needs {wanted}: "
                     "run `cxwatch topics create`, or set CX_PARTITIONS to what the topics have"
                 )
+
+    async def _flush_in_time(self) -> None:
+        """Flush for as long as the room runs."""
+        await self._repeat(self.context.flush_ms / 1_000, "flush", self.flush)
 
     async def _repeat(self, every_s: float, doing: str, work: Any) -> None:
         """Call ``work`` again and again; any exception ends the process."""

@@ -3,12 +3,17 @@
 It starts at its group offsets (the beginning where there are none): repeating rows is harmless because every row has a
 version or an identity. While the sink is down the same batches are offered again in place; the queue in front fills,
 the fetching of this room stops, and no other room notices.
+
+There is no fixed beat: a round is due a little after the first message that waits (``Pace``), so that a finding is in
+the sink soon after the transaction that made it, and a sink with nothing to write is left alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Mapping
 
@@ -16,8 +21,9 @@ from faust.types import TP
 
 from schemas.errors import ConfigError, SinkUnavailable
 from streams.runtime.batch import RawBatch
+from streams.runtime.exits import Guard
 from streams.runtime.room import SinkRoom
-from streams.runtime.shell import Context, Shell
+from streams.runtime.shell import OFFSETS_EVERY_S, Context, Shell
 
 log = logging.getLogger("cx.room")
 
@@ -40,6 +46,9 @@ class SinkShell(Shell):
         self._bytes = 0
         self._writing_bytes = 0
         self._flushing = asyncio.Lock()
+        self._due = math.inf
+        self._started = 0.0
+        self._sooner = asyncio.Event()
         super().__init__(room.name, room.inputs, context)
 
     def positions(self) -> Mapping[TP, int]:
@@ -51,8 +60,9 @@ class SinkShell(Shell):
         async with self._flushing:
             batches, self._writing_bytes, self._batches, self._bytes = self._batches, self._bytes, [], 0
             behind = dict(self._held)
+            self._due = math.inf
             if batches:
-                started = time.monotonic()
+                started = self._started = time.monotonic()
                 self.status.dirty_since = started
                 await self._write(batches)
                 self.context.metrics.flush.labels(self.name).observe(time.monotonic() - started)
@@ -69,6 +79,32 @@ class SinkShell(Shell):
     def unflushed_bytes(self) -> int:
         """What was taken and is not written yet."""
         return self._writing_bytes + self._bytes
+
+    async def _flush_in_time(self) -> None:
+        """Flush whenever a round is due; what is left of the offsets is committed a second later."""
+        with Guard(self.context.end, f"flush in room {self.name}"):
+            while True:
+                await self._wait_until_due()
+                await self.flush()
+
+    async def _wait_until_due(self) -> None:
+        while True:
+            commit_at = self._offsets_at + OFFSETS_EVERY_S if self._offsets else math.inf
+            wait_s = min(self._due, commit_at) - time.monotonic()
+            if wait_s <= 0:
+                return
+            self._sooner.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._sooner.wait(), None if math.isinf(wait_s) else wait_s)
+
+    def _call_for(self, noun: str) -> None:
+        """Let the next round be due in time for a message of this topic that has just come."""
+        pace = self.room.pace
+        delay_s = pace.patience_s if noun in pace.patient else pace.linger_s
+        due = max(time.monotonic() + delay_s, self._started + pace.least_s)
+        if due < self._due:
+            self._due = due
+            self._sooner.set()
 
     async def _write(self, batches: list[RawBatch]) -> None:
         """Offer the same batches until the sink takes them."""
@@ -123,6 +159,7 @@ class SinkShell(Shell):
         if len(fresh):
             self._batches.append(fresh)
             self._bytes += sum(map(len, filter(None, fresh.values)))
+            self._call_for(batch.topic)
         if self._bytes > MAX_WAITING_BYTES:
             await self.flush()
         return None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from streams.runtime.application import StageShell
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import ExitCode
 from streams.runtime.health import Health
-from streams.runtime.room import SinkRoom
+from streams.runtime.room import Pace, SinkRoom
 from streams.runtime.serve import shell_of
 from streams.runtime.shell import Context
 from streams.runtime.sink import SinkShell
@@ -195,6 +198,61 @@ async def test_a_sink_is_offered_the_same_batches_until_it_takes_them(
     assert tries[0] is tries[1] is tries[2]
     assert offsets == [{TELEMETRY: 2}]
     assert not one.status.retrying
+
+
+def sink(tmp_path: Path, pace: Pace) -> tuple[SinkShell, list[int]]:
+    """A sink room that reads two topics from their beginning, and the sizes of its rounds."""
+    rounds: list[int] = []
+
+    async def write(batches: list[RawBatch]) -> None:
+        rounds.append(sum(map(len, batches)))
+
+    context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: None)
+    one = shell_of(SinkRoom("store", ("telemetry", "order"), write, pace=pace), context)
+    assert isinstance(one, SinkShell)
+    one._held = {TELEMETRY: 0, one.tp("order", 0): 0}
+    one._offsets_at = time.monotonic() + 3_600  # no group offsets here
+    return one, rounds
+
+
+async def test_a_round_of_a_sink_takes_in_what_comes_soon_after_its_first_message(tmp_path: Path) -> None:
+    one, rounds = sink(tmp_path, Pace(linger_s=0.2, least_s=0.2))
+    running = asyncio.create_task(one._flush_in_time())
+    await one._take(batch([message(1)]))
+    await asyncio.sleep(0)
+    assert rounds == [], "it waits for more"
+    await one._take(batch([message(2)], start=1))
+    while not rounds:
+        await asyncio.sleep(0.01)
+    await one._take(batch([message(3)], start=2))
+    while len(rounds) < 2:
+        await asyncio.sleep(0.01)
+    running.cancel()
+    assert rounds == [2, 1]
+
+
+async def test_a_patient_topic_starts_no_round_but_goes_with_the_next(tmp_path: Path) -> None:
+    one, rounds = sink(tmp_path, Pace(0.0, 0.0, frozenset({"telemetry"}), patience_s=3_600.0))
+    running = asyncio.create_task(one._flush_in_time())
+    await one._take(batch([message(1)]))
+    for _ in range(5):
+        await asyncio.sleep(0.01)
+    assert rounds == []
+    await one._take(replace(batch([message(2)]), topic="order"))
+    while not rounds:
+        await asyncio.sleep(0.01)
+    running.cancel()
+    assert rounds == [2]
+
+
+async def test_a_sink_without_messages_is_never_written_to_and_its_loop_sleeps(tmp_path: Path) -> None:
+    one, rounds = sink(tmp_path, Pace(0.0, 0.0))
+    running = asyncio.create_task(one._flush_in_time())
+    await asyncio.sleep(0.05)
+    assert not running.done()
+    assert one._due == math.inf
+    running.cancel()
+    assert rounds == []
 
 
 @pytest.mark.loopback

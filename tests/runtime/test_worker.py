@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas.errors import ConfigError
+from schemas.topics import TOPICS
 from streams.runtime.room import Room, SinkRoom, wire_name
 from streams.runtime.serve import context_of
 from streams.settings import ROOMS, Settings
@@ -21,6 +23,18 @@ def test_every_room_of_the_settings_can_be_loaded(name: str, tmp_path: Path) -> 
     assert room.name == name
     assert isinstance(room, SinkRoom if name == "store" else Room)
     assert all(wire_name(noun).startswith("cx.") for noun in room.inputs)
+
+
+def test_the_store_copies_the_chosen_topics_with_their_dead_letters(tmp_path: Path) -> None:
+    def store(**chosen: Any) -> SinkRoom:
+        settings = Settings(state_dir=tmp_path, clickhouse_url="clickhouse://u:p@127.0.0.1:1", **chosen)
+        found = load_room("store", settings)
+        assert isinstance(found, SinkRoom)
+        return found
+
+    assert {topic.noun for topic in TOPICS} <= set(store().inputs)
+    assert store(store_topics="episode,late").inputs == ("episode", "late", "episode.dlq")
+    assert store(store_topics="episode").pace.patience_s > store(store_topics="telemetry").pace.patience_s
 
 
 def test_an_unknown_room_is_refused() -> None:

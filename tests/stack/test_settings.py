@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from schemas.errors import ConfigError
+from schemas.topics import TOPICS
 from streams.cli import main
-from streams.settings import EXIT_CONFIG, PREFIX, Settings, load_settings
+from streams.settings import EXIT_CONFIG, PREFIX, Settings, StoredTopic, load_settings
 from streams.settings_table import rows
 
 
@@ -67,6 +69,18 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 def test_rooms_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CX_ROOMS", "join, match")
     assert load_settings().rooms == ("join", "match")
+
+
+def test_the_topics_to_store_are_nouns_of_the_catalogue_and_empty_means_every_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert get_args(StoredTopic) == tuple(topic.noun for topic in TOPICS)
+    assert load_settings().store_topics == ()
+    monkeypatch.setenv("CX_STORE_TOPICS", "episode, cohort_count")
+    assert load_settings().store_topics == ("episode", "cohort_count")
+    monkeypatch.setenv("CX_STORE_TOPICS", "episode,orders")
+    with pytest.raises(ConfigError, match=r"CX_STORE_TOPICS is wrong.*Allowed: one or more of telemetry, order,"):
+        load_settings()
 
 
 @pytest.mark.parametrize("name", ["partitions", "webhook_secret"])
