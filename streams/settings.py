@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     max_event_bytes: int = Field(65_536, ge=256, le=5_242_880, description="Larger messages go to the dead letters")
 
     bulk_fetch: bool = Field(True, description="Whole record batches out of the fetcher; false: one object per record")
+    native: Literal["auto", "on", "off"] = Field(
+        "auto", description="Native join room (`make native`): if installed, always, or never; no finding depends on it"
+    )
     idle_ms: int = Field(
         60_000,
         ge=0,

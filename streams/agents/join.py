@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from schemas.topics import ROOM_INPUTS
+from streams.core.accelerated import NativeJoinStage, find
 from streams.core.friction import JoinRules
-from streams.core.join import JoinStage, JoinState
+from streams.core.join import JoinStage
+from streams.core.stage import Stage
 from streams.runtime.room import Room
 from streams.settings import Settings
 
 
-def room(_settings: Settings) -> Room[JoinState]:
-    """Telemetry, orders and contacts of one customer partition; its rules are fixed, no setting changes a finding."""
-    return Room(name="join", inputs=ROOM_INPUTS["join"], stage=JoinStage(JoinRules()), tasks="customer")
+def room(settings: Settings) -> Room[Any]:
+    """Telemetry, orders and contacts of one customer partition; its rules are fixed, no setting changes a finding.
+
+    ``CX_NATIVE`` decides about speed only. Raises ConfigError if it asks for an accelerator that is not installed.
+    """
+    rules = JoinRules()
+    native = settings.native == "on" or (settings.native == "auto" and find() is not None)
+    stage: Stage[Any] = NativeJoinStage(rules) if native else JoinStage(rules)
+    return Room(name="join", inputs=ROOM_INPUTS["join"], stage=stage, tasks="customer")

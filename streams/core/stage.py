@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -55,12 +55,20 @@ class Message:
     partition: int | None = None
 
 
+Encoded = tuple[str, bytes, bytes, int]
+"""A derived record ready for the wire: noun, key, value, partition."""
+
+
 @dataclass(slots=True)
 class Drained:
-    """What one flush makes durable in one transaction: state changes (None = tombstone) and derived messages."""
+    """What one flush makes durable in one transaction: state changes (None = tombstone) and derived messages.
+
+    A stage gives its messages as records or encoded, not both.
+    """
 
     changes: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    encoded: list[Encoded] = field(default_factory=list)
 
 
 class Stage(Protocol[S]):
@@ -77,3 +85,45 @@ class Stage(Protocol[S]):
 
     def drain(self, state: S) -> Drained:
         """Return everything changed since the last drain and mark it clean. Deterministic order."""
+
+
+class RawPart(Protocol):
+    """Undecoded messages of one topic partition, parallel lists, in offset order."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def offsets(self) -> Sequence[int]: ...
+    @property
+    def keys(self) -> Sequence[bytes | None]: ...
+    @property
+    def values(self) -> Sequence[bytes | None]: ...
+    @property
+    def timestamps(self) -> Sequence[int]: ...
+
+
+class Fed(NamedTuple):
+    """What became of the messages of a part from the start up to ``stop``."""
+
+    stop: int
+    """Place of the first message that is for the reference to decide, or the length of the part."""
+    accepted: int
+    unknown_fields: int
+    newest_ms: int
+    """Newest event time accepted; 0 if nothing was."""
+    future: list[int]
+    """Places of events from the future: nothing was done with them."""
+    foreign: list[int]
+    """Places of events whose key is not their customer, or whose customer lives elsewhere: the same."""
+
+
+@runtime_checkable
+class RawStage(Protocol):
+    """A stage that also decodes and screens by itself."""
+
+    def feed(self, state: Any, part: RawPart, start: int, max_bytes: int, future_ms: int) -> Fed:
+        """Fold messages in from place ``start`` on, until one has to be decided by the reference.
+
+        Such are messages over ``max_bytes``, without a value, of heartbeats, and all that are in doubt. Events more
+        than ``future_ms`` ahead of their timestamp are from the future.
+        """

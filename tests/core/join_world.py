@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
-from schemas.codec import encode
+from schemas.codec import decode, encode
 from schemas.events import Contact, Event, Heartbeat, Order, Telemetry
 from schemas.partition import partition_of
 from streams.canonical import canonical
+from streams.core.accelerated import NativeJoinStage, find
 from streams.core.dedup import customer_hash
 from streams.core.friction import JoinRules
-from streams.core.join import JoinStage, JoinState
-from streams.core.stage import Batch, Idle, Message
+from streams.core.join import JoinStage
+from streams.core.stage import Batch, Drained, Idle, Message, Stage
 
 T0 = 1_767_225_600_000  # a full hour
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -27,9 +29,9 @@ NOUNS = ("cohort_count", "source_count", "episode", "late")
 _TOPIC_OF = {Telemetry: "telemetry", Order: "order", Contact: "contact"}
 
 
-Factory = Callable[[JoinRules], JoinStage]
-IMPLEMENTATIONS: dict[str, Factory] = {"python": JoinStage}
-"""Every implementation of the join room there is: the properties hold for each, and all say the same."""
+Factory = Callable[[JoinRules], Stage[Any]]
+IMPLEMENTATIONS: dict[str, Factory] = {"python": JoinStage} | ({"native": NativeJoinStage} if find() else {})
+"""Every implementation of the join room there is here: the properties hold for each, and all say the same."""
 _chosen: list[Factory] = [JoinStage]
 
 
@@ -38,7 +40,7 @@ def choose_stage(factory: Factory) -> None:
     _chosen[0] = factory
 
 
-def make_stage(rules: JoinRules) -> JoinStage:
+def make_stage(rules: JoinRules) -> Stage[Any]:
     """The join room of the chosen implementation."""
     return _chosen[0](rules)
 
@@ -72,6 +74,14 @@ def topic_of(event: Event) -> str:
     return _TOPIC_OF[type(event)]
 
 
+def decoded(drained: Drained) -> list[Message]:
+    """Messages that a stage gave encoded, as records."""
+    return [
+        Message(noun, key.decode(), decode(noun, [value]).records[0], partition)
+        for noun, key, value, partition in drained.encoded
+    ]
+
+
 @dataclass
 class Player:
     """Plays records into one partition of the room, keeps its state topic and everything it said."""
@@ -81,10 +91,12 @@ class Player:
     rules: JoinRules = field(default_factory=JoinRules)
     store: dict[bytes, bytes] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
+    make: Factory | None = None
+    """Another implementation than the chosen one."""
 
     def __post_init__(self) -> None:
-        self.stage = make_stage(self.rules)
-        self.state: JoinState = self.stage.start(self.partition, self.partitions)
+        self.stage = (self.make or make_stage)(self.rules)
+        self.state: Any = self.stage.start(self.partition, self.partitions)
         self.offsets = dict.fromkeys(TOPICS, 0)
 
     def play(self, topic: str, records: Sequence[Any]) -> None:
@@ -120,14 +132,20 @@ class Player:
                 self.store.pop(key, None)
             else:
                 self.store[key] = value
-        self.messages += drained.messages
-        return drained.messages
+        said = drained.messages + decoded(drained)
+        self.messages += said
+        return said
 
     def restart(self, dice: random.Random) -> None:
         """Lose everything that is not durable, start again from the state topic, read in any order."""
         pairs = list(self.store.items())
         dice.shuffle(pairs)
         self.state = self.stage.load(self.partition, self.partitions, pairs)
+
+    def stored(self, kind: str) -> dict[tuple[Any, ...], Any]:
+        """What the state topic holds of one kind (see ``core.join``): key without the kind -> value."""
+        pairs = {tuple(msgspec.msgpack.decode(key)): value for key, value in self.store.items()}
+        return {key[1:]: msgspec.msgpack.decode(value) for key, value in pairs.items() if key[0] == kind}
 
     def said(self, noun: str) -> list[Any]:
         """Every record of one kind."""

@@ -1,0 +1,408 @@
+//! Open bins: per leaf cohort the distinct customers exposed and failed, until the watermark closes the bin. The same
+//! algorithm, the same messages and the same persisted additions as `streams/core/cohorts.py`, whose text explains it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
+
+use hashbrown::HashMap as Map;
+
+use crate::dedup::{Already, Hashes};
+use crate::leaves::{LeafId, Leaves};
+use crate::pack::{Damaged, Json, Packer, Read, Reader};
+use crate::rules::Rules;
+
+const OTHER: &str = "__other__";
+const HOUR_MS: i64 = 3_600_000;
+
+/// Line and family.
+type Group = (Box<str>, u8);
+
+/// Customers of one leaf cohort in one bin, in the order of arrival; those before `*_written` are persisted.
+struct Cell {
+    leaf: LeafId,
+    exposed: Vec<u64>,
+    failed: Vec<u64>,
+    exposed_written: usize,
+    failed_written: usize,
+}
+
+impl Cell {
+    fn is_clean(&self) -> bool {
+        self.exposed.len() == self.exposed_written && self.failed.len() == self.failed_written
+    }
+}
+
+/// The leaf cohorts of one bin.
+#[derive(Default)]
+struct Bin {
+    places: Map<LeafId, u32, BuildHasherDefault<Already>>,
+    cells: Vec<Cell>,
+    exposed: Hashes<(u32, u64)>,
+    failed: Hashes<(u32, u64)>,
+    changed: Vec<u32>,
+    /// Next sequence number of its persisted additions.
+    chunks: i64,
+}
+
+impl Bin {
+    fn cell(&mut self, leaf: LeafId) -> u32 {
+        let cells = &mut self.cells;
+        *self.places.entry(leaf).or_insert_with(|| {
+            cells.push(Cell { leaf, exposed: vec![], failed: vec![], exposed_written: 0, failed_written: 0 });
+            (cells.len() - 1) as u32
+        })
+    }
+
+    fn touch(&mut self, place: u32) -> &mut Cell {
+        let cell = &mut self.cells[place as usize];
+        if cell.is_clean() {
+            self.changed.push(place);
+        }
+        cell
+    }
+
+    fn count(&mut self, leaf: LeafId, customer: u64, failed: bool) {
+        let place = self.cell(leaf);
+        if self.exposed.insert((place, customer)) {
+            self.touch(place).exposed.push(customer);
+        }
+        if failed && self.failed.insert((place, customer)) {
+            self.touch(place).failed.push(customer);
+        }
+    }
+}
+
+/// A leaf as it is sent: its values, how many were exposed, who failed (sorted).
+struct Sent<'a> {
+    values: Vec<&'a str>,
+    exposed: usize,
+    failed: Vec<u64>,
+}
+
+/// Which leaf cohorts have a place of their own, per line and family.
+#[derive(Default)]
+struct Places {
+    seen: BTreeMap<Group, Map<LeafId, i64, BuildHasherDefault<Already>>>,
+    hour_ms: i64,
+    changed: BTreeMap<LeafId, Option<i64>>,
+}
+
+impl Places {
+    /// Which of these cells have no place and would get none now (almost always: nobody).
+    fn without(&self, limit: usize, group: &Group, bin: &Bin, cells: &[u32], leaves: &Leaves) -> BTreeSet<u32> {
+        let taken = self.seen.get(group);
+        let has = |place: &u32| taken.is_some_and(|taken| taken.contains_key(&bin.cells[*place as usize].leaf));
+        let mut waiting: Vec<u32> = cells.iter().copied().filter(|place| !has(place)).collect();
+        let free = limit.saturating_sub(taken.map_or(0, |taken| taken.len()));
+        if waiting.len() <= free {
+            return BTreeSet::new();
+        }
+        waiting.sort_by(|one, two| {
+            let (one, two) = (&bin.cells[*one as usize], &bin.cells[*two as usize]);
+            two.exposed
+                .len()
+                .cmp(&one.exposed.len())
+                .then_with(|| leaves.get(one.leaf).values().cmp(leaves.get(two.leaf).values()))
+        });
+        waiting.into_iter().skip(free).collect()
+    }
+
+    fn give(&mut self, group: &Group, leaf: LeafId, hour_ms: i64) {
+        if !self.seen.contains_key(group) {
+            self.seen.insert(group.clone(), Map::default());
+        }
+        let taken = self.seen.get_mut(group).expect("just inserted");
+        if taken.insert(leaf, hour_ms) != Some(hour_ms) {
+            self.changed.insert(leaf, Some(hour_ms));
+        }
+    }
+
+    fn expire(&mut self, at_ms: i64) {
+        let hour_ms = at_ms - at_ms.rem_euclid(HOUR_MS);
+        if hour_ms == self.hour_ms {
+            return;
+        }
+        self.hour_ms = hour_ms;
+        let changed = &mut self.changed;
+        self.seen.retain(|_, taken| {
+            taken.retain(|leaf, seen_ms| {
+                let kept = *seen_ms >= hour_ms - HOUR_MS;
+                if !kept {
+                    changed.insert(*leaf, None);
+                }
+                kept
+            });
+            !taken.is_empty()
+        });
+    }
+}
+
+/// All bins of one source partition that the watermark has not passed yet.
+pub struct OpenBins {
+    partition: i64,
+    bins: BTreeMap<i64, Bin>,
+    places: Places,
+    closed: Vec<(i64, i64)>,
+    current: Option<(i64, Bin)>,
+}
+
+impl OpenBins {
+    pub fn new(partition: i64) -> OpenBins {
+        OpenBins { partition, bins: BTreeMap::new(), places: Places::default(), closed: vec![], current: None }
+    }
+
+    /// Counts one customer of a leaf cohort in the bin that starts at `bin_ms`.
+    pub fn count(&mut self, bin_ms: i64, leaf: LeafId, customer: u64, failed: bool) {
+        match &mut self.current {
+            Some((current, bin)) if *current == bin_ms => bin.count(leaf, customer, failed),
+            _ => {
+                self.put_back();
+                let mut bin = self.bins.remove(&bin_ms).unwrap_or_default();
+                bin.count(leaf, customer, failed);
+                self.current = Some((bin_ms, bin));
+            }
+        }
+    }
+
+    fn put_back(&mut self) {
+        if let Some((bin_ms, bin)) = self.current.take() {
+            self.bins.insert(bin_ms, bin);
+        }
+    }
+
+    /// Closes every bin that ends at or before `through_ms`; `send` gets (line, message) by bin, line and family.
+    pub fn close(&mut self, rules: &Rules, leaves: &Leaves, through_ms: i64, send: &mut dyn FnMut(&str, Vec<u8>)) {
+        self.put_back();
+        while let Some(entry) = self.bins.first_entry().filter(|entry| entry.key() + rules.bin_ms <= through_ms) {
+            let (bin_ms, bin) = entry.remove_entry();
+            self.places.expire(bin_ms);
+            for (group, cells) in groups(rules, leaves, &bin) {
+                let unseated = self.places.without(rules.limits.leaves, &group, &bin, &cells, leaves);
+                let hour_ms = bin_ms - bin_ms.rem_euclid(HOUR_MS);
+                for place in cells.iter().filter(|place| !unseated.contains(place)) {
+                    self.places.give(&group, bin.cells[*place as usize].leaf, hour_ms);
+                }
+                send(&group.0, self.message(rules, leaves, bin_ms, &bin, &group, &cells, &unseated, true));
+            }
+            self.closed.extend((0..bin.chunks).map(|number| (bin_ms, number)));
+        }
+        self.places.expire(through_ms);
+    }
+
+    /// The counts so far of every (bin, line, family) that changed since the last drain, of bins from `since_ms` on.
+    pub fn preview(&mut self, rules: &Rules, leaves: &Leaves, since_ms: i64, send: &mut dyn FnMut(&str, Vec<u8>)) {
+        self.put_back();
+        for (bin_ms, bin) in self.bins.range(since_ms..).filter(|(_, bin)| !bin.changed.is_empty()) {
+            let changed: BTreeSet<(&str, u8)> = bin
+                .changed
+                .iter()
+                .map(|place| leaves.get(bin.cells[*place as usize].leaf))
+                .map(|leaf| (&*leaf.line, leaf.family))
+                .collect();
+            for (group, cells) in groups(rules, leaves, bin) {
+                if changed.contains(&(&*group.0, group.1)) {
+                    let unseated = self.places.without(rules.limits.leaves, &group, bin, &cells, leaves);
+                    send(&group.0, self.message(rules, leaves, *bin_ms, bin, &group, &cells, &unseated, false));
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // one message has this many parts; a struct would be used here only
+    fn message(
+        &self,
+        rules: &Rules,
+        leaves: &Leaves,
+        bin_ms: i64,
+        bin: &Bin,
+        group: &Group,
+        cells: &[u32],
+        unseated: &BTreeSet<u32>,
+        closed: bool,
+    ) -> Vec<u8> {
+        let mut json = Json::default();
+        json.out.reserve(256 + cells.len() * 96);
+        json.raw("{\"kind\":\"cohort_count\",\"line\":").text(&group.0);
+        json.raw(",\"family\":").text(&rules.families[usize::from(group.1)]);
+        json.raw(",\"bin_ms\":").int(bin_ms).raw(",\"width_ms\":").int(rules.bin_ms);
+        json.raw(",\"partition\":").int(self.partition).raw(",\"attributes\":");
+        json.texts(rules.attributes[usize::from(group.1)].iter().map(String::as_str)).raw(",\"leaves\":");
+        json.list(sent(leaves, bin, cells, unseated), |json, leaf| {
+            json.raw("{\"values\":").texts(leaf.values.iter().copied());
+            json.raw(",\"exposed\":").unsigned(leaf.exposed as u64).raw(",\"failed\":");
+            json.list(&leaf.failed, |json, hash| {
+                json.unsigned(*hash);
+            });
+            json.raw("}");
+        });
+        json.raw(if closed { ",\"closed\":true}" } else { ",\"closed\":false}" });
+        json.out
+    }
+
+    /// Writes what changed since the last drain: `write` gets (key, value or None).
+    pub fn drain(&mut self, rules: &Rules, leaves: &Leaves, write: &mut dyn FnMut(Vec<u8>, Option<Vec<u8>>)) {
+        self.put_back();
+        for (bin_ms, number) in self.closed.drain(..) {
+            write(chunk_key(bin_ms, number), None);
+        }
+        for (bin_ms, bin) in self.bins.iter_mut().filter(|(_, bin)| !bin.changed.is_empty()) {
+            write(chunk_key(*bin_ms, bin.chunks), Some(take_changes(rules, leaves, bin)));
+            bin.chunks += 1;
+        }
+        for (leaf, hour_ms) in std::mem::take(&mut self.places.changed) {
+            let mut key = Packer::default();
+            key.array(4);
+            key.text("k");
+            pack_leaf(&mut key, rules, leaves, leaf);
+            let value = hour_ms.map(|hour_ms| {
+                let mut packer = Packer::default();
+                packer.int(hour_ms);
+                packer.out
+            });
+            write(key.out, value);
+        }
+    }
+
+    pub fn load_chunk(&mut self, rules: &Rules, leaves: &mut Leaves, key: (i64, i64), reader: &mut Reader<'_>) -> Read<()> {
+        let (bin_ms, number) = key;
+        let bin = self.bins.entry(bin_ms).or_default();
+        bin.chunks = bin.chunks.max(number + 1);
+        for _ in 0..reader.array()? {
+            reader.array()?;
+            let leaf = read_leaf(rules, leaves, reader)?;
+            let place = bin.cell(leaf);
+            let cell = &mut bin.cells[place as usize];
+            for customer in reader.hashes()? {
+                if bin.exposed.insert((place, customer)) {
+                    cell.exposed.push(customer);
+                }
+            }
+            for customer in reader.hashes()? {
+                if bin.failed.insert((place, customer)) {
+                    cell.failed.push(customer);
+                }
+            }
+            (cell.exposed_written, cell.failed_written) = (cell.exposed.len(), cell.failed.len());
+        }
+        Ok(())
+    }
+
+    pub fn load_place(&mut self, rules: &Rules, leaves: &mut Leaves, key: &mut Reader<'_>, hour_ms: i64) -> Read<()> {
+        let id = read_leaf(rules, leaves, key)?;
+        let leaf = leaves.get(id);
+        self.places.seen.entry((leaf.line.clone(), leaf.family)).or_default().insert(id, hour_ms);
+        Ok(())
+    }
+
+    /// Marks every leaf cohort in use. Call after a drain.
+    pub fn mark(&self, leaves: &mut Leaves) {
+        let current = self.current.iter().map(|(_, bin)| bin);
+        for cell in self.bins.values().chain(current).flat_map(|bin| &bin.cells) {
+            leaves.mark(cell.leaf);
+        }
+        for leaf in self.places.seen.values().flat_map(|taken| taken.keys()) {
+            leaves.mark(*leaf);
+        }
+    }
+}
+
+fn chunk_key(bin_ms: i64, number: i64) -> Vec<u8> {
+    let mut key = Packer::default();
+    key.array(3);
+    key.text("b");
+    key.int(bin_ms);
+    key.int(number);
+    key.out
+}
+
+/// Line, family and values of a leaf as three values.
+pub fn pack_leaf(packer: &mut Packer, rules: &Rules, leaves: &Leaves, id: LeafId) {
+    let leaf = leaves.get(id);
+    packer.text(&leaf.line);
+    packer.text(&rules.families[usize::from(leaf.family)]);
+    packer.texts(leaf.values());
+}
+
+/// Reads what `pack_leaf` wrote.
+pub fn read_leaf(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) -> Read<LeafId> {
+    let line = reader.text()?;
+    let family = family_number(rules, reader.text()?)?;
+    let values = reader.texts()?;
+    Ok(leaves.of(line, family, &values))
+}
+
+/// Number of a family by its name.
+pub fn family_number(rules: &Rules, name: &str) -> Read<u8> {
+    let found = rules.families.iter().position(|known| known == name);
+    found.map(|place| place as u8).ok_or(Damaged("a family is not known"))
+}
+
+fn take_changes(rules: &Rules, leaves: &Leaves, bin: &mut Bin) -> Vec<u8> {
+    let mut changed = std::mem::take(&mut bin.changed);
+    changed.sort_by(|one, two| {
+        leaves.order(&rules.families, bin.cells[*one as usize].leaf, bin.cells[*two as usize].leaf)
+    });
+    let mut packer = Packer::default();
+    packer.array(changed.len());
+    for place in changed {
+        let cell = &mut bin.cells[place as usize];
+        packer.array(5);
+        pack_leaf(&mut packer, rules, leaves, cell.leaf);
+        packer.hashes(&cell.exposed[cell.exposed_written..]);
+        packer.hashes(&cell.failed[cell.failed_written..]);
+        (cell.exposed_written, cell.failed_written) = (cell.exposed.len(), cell.failed.len());
+    }
+    packer.out
+}
+
+/// The cells of a bin by line and family, sorted by family name within a line; cells in no order.
+fn groups(rules: &Rules, leaves: &Leaves, bin: &Bin) -> Vec<(Group, Vec<u32>)> {
+    let mut found: HashMap<(&str, u8), Vec<u32>> = HashMap::new();
+    for (place, cell) in bin.cells.iter().enumerate() {
+        let leaf = leaves.get(cell.leaf);
+        found.entry((&leaf.line, leaf.family)).or_default().push(place as u32);
+    }
+    let mut sorted: Vec<(Group, Vec<u32>)> =
+        found.into_iter().map(|((line, family), cells)| ((line.into(), family), cells)).collect();
+    sorted.sort_by(|((line, family), _), ((other, theirs), _)| {
+        let names = &rules.families;
+        line.cmp(other).then_with(|| names[usize::from(*family)].cmp(&names[usize::from(*theirs)]))
+    });
+    sorted
+}
+
+/// The leaves with a place, and one leaf `__other__` with the customers of all others, sorted by values.
+fn sent<'a>(leaves: &'a Leaves, bin: &Bin, cells: &[u32], unseated: &BTreeSet<u32>) -> Vec<Sent<'a>> {
+    let mut found: Vec<Sent<'a>> = cells
+        .iter()
+        .filter(|place| !unseated.contains(place))
+        .map(|place| &bin.cells[*place as usize])
+        .map(|cell| Sent {
+            values: leaves.get(cell.leaf).values().collect(),
+            exposed: cell.exposed.len(),
+            failed: sorted(&cell.failed),
+        })
+        .collect();
+    if let Some(first) = unseated.first() {
+        let width = leaves.get(bin.cells[*first as usize].leaf).values().len();
+        let union = |pick: fn(&Cell) -> &Vec<u64>| -> BTreeSet<u64> {
+            unseated.iter().flat_map(|place| pick(&bin.cells[*place as usize])).copied().collect()
+        };
+        let values = vec![OTHER; width];
+        // A leaf of the events that is called __other__ itself gives way, as in Python's dict.
+        found.retain(|leaf| leaf.values != values);
+        found.push(Sent {
+            values,
+            exposed: union(|cell| &cell.exposed).len(),
+            failed: union(|cell| &cell.failed).into_iter().collect(),
+        });
+    }
+    found.sort_by(|one, two| one.values.cmp(&two.values));
+    found
+}
+
+fn sorted(hashes: &[u64]) -> Vec<u64> {
+    let mut found = hashes.to_vec();
+    found.sort_unstable();
+    found
+}

@@ -1,0 +1,210 @@
+//! Memory of what was seen: 64-bit hashes in buckets of event time. The same algorithm, and the same persisted slices, as
+//! `streams/core/dedup.py`, whose text explains it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashSet;
+
+/// Most hashes in one persisted slice.
+pub const CHUNK: usize = 32_768;
+/// A bucket at rest is sorted again once more than a 16th of it was added by stragglers.
+const REST_WORTH: usize = 16;
+
+/// Hasher for keys that are hashes already; a multiplication spreads what a small table looks at.
+#[derive(Default, Clone)]
+pub struct Already(u64);
+
+impl Hasher for Already {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+pub type Hashes<T> = HashSet<T, BuildHasherDefault<Already>>;
+
+/// One change of the state topic: ((bucket start in ms, first index of the slice), the slice or None to delete it).
+pub type Change = ((i64, usize), Option<Vec<u64>>);
+
+#[derive(Default)]
+struct Bucket {
+    recent: Hashes<u64>,
+    rest: Vec<u64>,
+    log: Vec<u64>,
+    slices: Vec<usize>,
+    written: usize,
+}
+
+impl Bucket {
+    fn restored(slices: BTreeMap<usize, Vec<u64>>) -> Bucket {
+        let starts = slices.keys().copied().collect();
+        let mut rest: Vec<u64> = slices.into_values().flatten().collect();
+        rest.sort_unstable();
+        Bucket { written: rest.len(), rest, slices: starts, ..Bucket::default() }
+    }
+
+    fn len(&self) -> usize {
+        self.rest.len() + self.log.len()
+    }
+
+    fn contains(&self, item: u64) -> bool {
+        self.recent.contains(&item) || self.rest.binary_search(&item).is_ok()
+    }
+
+    fn add(&mut self, item: u64) -> bool {
+        if !self.rest.is_empty() && self.rest.binary_search(&item).is_ok() || !self.recent.insert(item) {
+            return false;
+        }
+        self.log.push(item);
+        true
+    }
+
+    fn dirty(&self) -> bool {
+        self.len() > self.written
+    }
+
+    fn drain(&mut self, start_ms: i64, out: &mut Vec<Change>) {
+        let (base, end) = (self.rest.len(), self.len());
+        let mut start = self.written;
+        let mut obsolete = Vec::new();
+        // Only slices that lie in the log can be rewritten: what is at rest has lost its order.
+        while let Some(previous) = self.slices.last().copied().filter(|first| *first >= base) {
+            if start - previous >= 2 * (end - start) || end - previous > CHUNK {
+                break;
+            }
+            if start != self.written {
+                obsolete.push(start);
+            }
+            start = previous;
+            self.slices.pop();
+        }
+        for first in (start..end).step_by(CHUNK) {
+            self.slices.push(first);
+            let slice = &self.log[first - base..end.min(first + CHUNK) - base];
+            out.push(((start_ms, first), Some(slice.to_vec())));
+        }
+        out.extend(obsolete.into_iter().map(|first| ((start_ms, first), None)));
+        self.written = end;
+    }
+
+    fn rest(&mut self) {
+        if self.log.len() * REST_WORTH > self.rest.len() && !self.dirty() {
+            self.rest.append(&mut self.log);
+            self.rest.sort_unstable();
+            self.rest.shrink_to_fit();
+            self.log = Vec::new();
+            self.recent = Hashes::default();
+        }
+    }
+}
+
+/// Buckets of `width_ms` of event time. One per topic and partition.
+pub struct Memory {
+    width_ms: i64,
+    buckets: BTreeMap<i64, Bucket>,
+    touched: BTreeSet<i64>,
+    fresh: BTreeSet<i64>,
+    dropped: Vec<Change>,
+    /// The bucket in use, out of the map while it is.
+    current: Option<(i64, Bucket)>,
+}
+
+impl Memory {
+    pub fn new(width_ms: i64) -> Memory {
+        Memory {
+            width_ms,
+            buckets: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            fresh: BTreeSet::new(),
+            dropped: Vec::new(),
+            current: None,
+        }
+    }
+
+    /// Remembers a hash at a time; false if its bucket held it already.
+    pub fn add(&mut self, time_ms: i64, item: u64) -> bool {
+        let start_ms = time_ms - time_ms.rem_euclid(self.width_ms);
+        match &mut self.current {
+            Some((current, bucket)) if *current == start_ms => bucket.add(item),
+            _ => {
+                self.put_back();
+                self.touched.insert(start_ms);
+                self.fresh.insert(start_ms);
+                let mut bucket = self.buckets.remove(&start_ms).unwrap_or_default();
+                let fresh = bucket.add(item);
+                self.current = Some((start_ms, bucket));
+                fresh
+            }
+        }
+    }
+
+    fn put_back(&mut self) {
+        if let Some((start_ms, bucket)) = self.current.take() {
+            self.buckets.insert(start_ms, bucket);
+        }
+    }
+
+    /// Tells whether any bucket that ends after `time_ms` holds the hash.
+    pub fn holds_since(&self, time_ms: i64, item: u64) -> bool {
+        let current = self.current.iter().map(|(start_ms, bucket)| (start_ms, bucket));
+        self.buckets
+            .iter()
+            .chain(current)
+            .any(|(start_ms, bucket)| start_ms + self.width_ms > time_ms && bucket.contains(item))
+    }
+
+    /// Drops every bucket that ends at or before `before_ms`.
+    pub fn forget(&mut self, before_ms: i64) {
+        self.put_back();
+        while let Some(entry) = self.buckets.first_entry() {
+            let start_ms = *entry.key();
+            if start_ms + self.width_ms > before_ms {
+                break;
+            }
+            let bucket = entry.remove();
+            self.dropped.extend(bucket.slices.iter().map(|first| ((start_ms, *first), None)));
+            self.touched.remove(&start_ms);
+            self.fresh.remove(&start_ms);
+        }
+    }
+
+    /// Hands out what changed since the last drain; buckets that end by `rest_before_ms` take their compact form.
+    pub fn drain(&mut self, rest_before_ms: i64) -> Vec<Change> {
+        self.put_back();
+        let mut out = std::mem::take(&mut self.dropped);
+        for start_ms in std::mem::take(&mut self.touched) {
+            let bucket = self.buckets.get_mut(&start_ms).expect("a touched bucket is there");
+            if bucket.dirty() {
+                bucket.drain(start_ms, &mut out);
+            }
+        }
+        let (width_ms, buckets) = (self.width_ms, &mut self.buckets);
+        self.fresh.retain(|start_ms| {
+            let rests = start_ms + width_ms <= rest_before_ms;
+            if rests {
+                buckets.get_mut(start_ms).expect("a fresh bucket is there").rest();
+            }
+            !rests
+        });
+        out
+    }
+
+    /// Takes back everything that drains handed out and that was not deleted since.
+    pub fn load(&mut self, slices: BTreeMap<i64, BTreeMap<usize, Vec<u64>>>) {
+        self.buckets = slices.into_iter().map(|(start_ms, found)| (start_ms, Bucket::restored(found))).collect();
+    }
+}

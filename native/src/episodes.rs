@@ -1,0 +1,482 @@
+//! One customer's connected evidence: failures of one family in one hour, and the contacts about them. The same
+//! algorithm, messages and persisted values as `streams/core/episodes.py`, whose text explains it.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::cohorts::family_number;
+use crate::leaves::{LeafId, Leaves};
+use crate::pack::{Json, Packer, Read, Reader};
+use crate::rules::{ContactRule, Limits, Rules};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// One failure of one customer; line, family and values are those of the leaf.
+pub struct Failure<'a> {
+    pub time_ms: i64,
+    pub leaf: LeafId,
+    pub event_id: &'a str,
+    pub amount_cents: i64,
+}
+
+/// One contact that may be about failures. Ordered by time, then id, line and reason.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Contacted {
+    pub time_ms: i64,
+    pub contact_id: Box<str>,
+    pub line: Box<str>,
+    pub reason: Box<str>,
+}
+
+struct Seen {
+    leaf: LeafId,
+    first_ms: i64,
+    last_ms: i64,
+    count: i64,
+}
+
+/// What is remembered of one episode.
+struct Evidence {
+    line: Box<str>,
+    family: u8,
+    window_ms: i64,
+    dirty: bool,
+    first_ms: i64,
+    last_ms: i64,
+    failures: i64,
+    amount_cents: i64,
+    leaves: Vec<Seen>,
+    earliest: Vec<(i64, Box<str>)>,
+}
+
+impl Evidence {
+    fn add(&mut self, failure: &Failure<'_>, limits: &Limits, leaves: &Leaves) {
+        let time_ms = failure.time_ms;
+        self.first_ms = self.first_ms.min(time_ms);
+        self.last_ms = self.last_ms.max(time_ms);
+        self.failures += 1;
+        self.amount_cents = self.amount_cents.max(failure.amount_cents);
+        let place = self.earliest.partition_point(|(time, id)| (*time, &**id) <= (time_ms, failure.event_id));
+        if place < limits.evidence {
+            self.earliest.insert(place, (time_ms, failure.event_id.into()));
+            self.earliest.truncate(limits.evidence);
+        }
+        match self.leaves.iter_mut().find(|seen| seen.leaf == failure.leaf) {
+            Some(seen) => {
+                seen.first_ms = seen.first_ms.min(time_ms);
+                seen.last_ms = seen.last_ms.max(time_ms);
+                seen.count += 1;
+            }
+            None => {
+                self.leaves.push(Seen { leaf: failure.leaf, first_ms: time_ms, last_ms: time_ms, count: 1 });
+                if self.leaves.len() > limits.episode_leaves {
+                    self.evict(leaves);
+                }
+            }
+        }
+    }
+
+    fn evict(&mut self, leaves: &Leaves) {
+        let highest = (0..self.leaves.len()).max_by(|one, two| {
+            let (one, two) = (leaves.get(self.leaves[*one].leaf), leaves.get(self.leaves[*two].leaf));
+            one.rank().cmp(&two.rank()).then_with(|| one.values().cmp(two.values()))
+        });
+        if let Some(place) = highest {
+            self.leaves.remove(place);
+        }
+    }
+
+    /// Order of the persisted and sent forms.
+    fn key<'a>(&'a self, families: &'a [String]) -> (&'a str, &'a str, i64) {
+        (&self.line, &families[usize::from(self.family)], self.window_ms)
+    }
+
+    fn is_about(&self, rule: &ContactRule, contact: &Contacted) -> bool {
+        (contact.line.is_empty() || contact.line == self.line)
+            && rule.families(&contact.reason).unwrap_or(0) & 1 << self.family != 0
+            && contact.time_ms - rule.before_ms <= self.first_ms
+            && self.first_ms <= contact.time_ms + rule.after_ms
+    }
+}
+
+struct Person {
+    id: Box<str>,
+    hash: u64,
+    /// Distinguishes owners of one slot, so that an old entry of the calendar finds nobody.
+    generation: u32,
+    changed: bool,
+    episodes: Vec<Evidence>,
+    contacts: Vec<Contacted>,
+}
+
+/// A customer by slot and generation.
+type Ticket = (u32, u32);
+
+/// All customers of one source partition that failed or complained lately.
+#[derive(Default)]
+pub struct Episodes {
+    people: Vec<Option<Person>>,
+    free: Vec<u32>,
+    table: HashTable<u32>,
+    by_hour: BTreeMap<i64, Vec<Ticket>>,
+    changed: Vec<u32>,
+    gone: Vec<Box<str>>,
+    dirty: Vec<u32>,
+    generation: u32,
+}
+
+impl Episodes {
+    /// Folds one failure in; `hash` is the customer's.
+    pub fn fail(&mut self, rules: &Rules, leaves: &Leaves, customer: &str, hash: u64, failure: &Failure<'_>) {
+        let leaf = leaves.get(failure.leaf);
+        let window_ms = failure.time_ms - failure.time_ms.rem_euclid(rules.window_ms);
+        let slot = self.person(customer, hash);
+        let person = self.people[slot as usize].as_mut().expect("just found");
+        let ticket = (slot, person.generation);
+        let known = person.episodes.iter_mut().position(|found| {
+            found.window_ms == window_ms && found.family == leaf.family && found.line == leaf.line
+        });
+        let place = known.unwrap_or_else(|| {
+            person.episodes.push(Evidence {
+                line: leaf.line.clone(),
+                family: leaf.family,
+                window_ms,
+                dirty: false,
+                first_ms: failure.time_ms,
+                last_ms: failure.time_ms,
+                failures: 0,
+                amount_cents: 0,
+                leaves: Vec::with_capacity(1),
+                earliest: Vec::with_capacity(1),
+            });
+            person.episodes.len() - 1
+        });
+        let evidence = &mut person.episodes[place];
+        evidence.add(failure, &rules.limits, leaves);
+        mark_dirty(&mut self.dirty, slot, evidence);
+        if known.is_none() {
+            self.expire_after(window_ms, ticket);
+        }
+    }
+
+    /// Folds one opened contact in, if it can be about a failure at all.
+    pub fn contact(&mut self, rules: &Rules, customer: &str, hash: u64, contacted: Contacted) {
+        if rules.contact.families(&contacted.reason).is_none() {
+            return;
+        }
+        let slot = self.person(customer, hash);
+        let person = self.people[slot as usize].as_mut().expect("just found");
+        let ticket = (slot, person.generation);
+        let place = person.contacts.iter().position(|found| found.contact_id == contacted.contact_id);
+        if place.is_some_and(|place| person.contacts[place] <= contacted) {
+            return;
+        }
+        let known = place.map(|place| person.contacts.swap_remove(place));
+        person.contacts.push(contacted.clone());
+        if person.contacts.len() > rules.limits.contacts {
+            let rank = |contact: &Contacted| xxh3_64(contact.contact_id.as_bytes());
+            let highest = (0..person.contacts.len()).max_by(|one, two| {
+                let (one, two) = (&person.contacts[*one], &person.contacts[*two]);
+                rank(one).cmp(&rank(two)).then_with(|| one.contact_id.cmp(&two.contact_id))
+            });
+            person.contacts.swap_remove(highest.expect("there is a contact"));
+        }
+        for evidence in &mut person.episodes {
+            let about = |contact: &Contacted| evidence.is_about(&rules.contact, contact);
+            if about(&contacted) || known.as_ref().is_some_and(about) {
+                mark_dirty(&mut self.dirty, slot, evidence);
+            }
+        }
+        self.expire_after(contacted.time_ms, ticket);
+    }
+
+    fn person(&mut self, customer: &str, hash: u64) -> u32 {
+        let slot = self.slot(customer, hash);
+        let person = self.people[slot as usize].as_mut().expect("a slot in the table is taken");
+        if !person.changed {
+            person.changed = true;
+            self.changed.push(slot);
+        }
+        slot
+    }
+
+    fn slot(&mut self, customer: &str, hash: u64) -> u32 {
+        let people = &self.people;
+        let is_it = |slot: &u32| people[*slot as usize].as_ref().is_some_and(|person| &*person.id == customer);
+        if let Some(slot) = self.table.find(hash, is_it) {
+            return *slot;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let person = Person {
+            id: customer.into(),
+            hash,
+            generation: self.generation,
+            changed: false,
+            episodes: Vec::with_capacity(1),
+            contacts: Vec::new(),
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.people.push(None);
+            (self.people.len() - 1) as u32
+        });
+        self.people[slot as usize] = Some(person);
+        let people = &self.people;
+        self.table.insert_unique(hash, slot, |slot| people[*slot as usize].as_ref().map_or(0, |person| person.hash));
+        slot
+    }
+
+    fn expire_after(&mut self, time_ms: i64, ticket: Ticket) {
+        let hour = self.by_hour.entry(time_ms - time_ms.rem_euclid(HOUR_MS)).or_default();
+        if hour.last() != Some(&ticket) {
+            hour.push(ticket);
+        }
+    }
+
+    /// Drops what nothing can change or reach any more, given the partition's watermark.
+    pub fn forget(&mut self, rules: &Rules, watermark_ms: i64) {
+        let behind = watermark_ms - rules.retention_ms;
+        let oldest_ms = behind - behind.rem_euclid(HOUR_MS);
+        while let Some(entry) = self.by_hour.first_entry().filter(|entry| *entry.key() < oldest_ms) {
+            for ticket in entry.remove() {
+                self.prune(ticket, oldest_ms);
+            }
+        }
+    }
+
+    fn prune(&mut self, (slot, generation): Ticket, oldest_ms: i64) {
+        let Some(person) = self.people[slot as usize].as_mut().filter(|person| person.generation == generation) else {
+            return;
+        };
+        person.episodes.retain(|found| found.window_ms >= oldest_ms);
+        person.contacts.retain(|found| found.time_ms >= oldest_ms);
+        if !person.changed {
+            person.changed = true;
+            self.changed.push(slot);
+        }
+        if person.episodes.is_empty() && person.contacts.is_empty() {
+            let hash = person.hash;
+            let person = self.people[slot as usize].take().expect("just seen");
+            if let Ok(entry) = self.table.find_entry(hash, |found| *found == slot) {
+                entry.remove();
+            }
+            self.free.push(slot);
+            self.gone.push(person.id);
+        }
+    }
+
+    /// Every episode that changed since the last call, by customer, line, family and window.
+    pub fn messages(&mut self, rules: &Rules, leaves: &Leaves, send: &mut dyn FnMut(&str, Vec<u8>)) {
+        let mut slots = std::mem::take(&mut self.dirty);
+        let people = &mut self.people;
+        slots.retain(|slot| people[*slot as usize].is_some());
+        slots.sort_by(|one, two| id_of(people, *one).cmp(id_of(people, *two)));
+        slots.dedup();
+        for slot in slots {
+            let person = people[slot as usize].as_mut().expect("just kept");
+            let mut places: Vec<usize> = (0..person.episodes.len()).filter(|at| person.episodes[*at].dirty).collect();
+            places.sort_by(|one, two| {
+                let key = |at: &usize| person.episodes[*at].key(&rules.families);
+                key(one).cmp(&key(two))
+            });
+            for place in places {
+                send(&person.id, message(rules, leaves, person, &person.episodes[place]));
+                person.episodes[place].dirty = false;
+            }
+        }
+    }
+
+    /// Writes every customer that changed since the last drain, None for those forgotten. Call after `messages`.
+    pub fn drain(&mut self, rules: &Rules, leaves: &Leaves, write: &mut dyn FnMut(Vec<u8>, Option<Vec<u8>>)) {
+        for slot in std::mem::take(&mut self.changed) {
+            if let Some(person) = self.people[slot as usize].as_mut() {
+                person.changed = false;
+                write(key_of(&person.id), Some(packed(rules, leaves, person)));
+            }
+        }
+        for id in std::mem::take(&mut self.gone) {
+            write(key_of(&id), None);
+        }
+    }
+
+    /// Takes back one customer.
+    pub fn load(&mut self, rules: &Rules, leaves: &mut Leaves, customer: &str, reader: &mut Reader<'_>) -> Read<()> {
+        let slot = self.slot(customer, xxh3_64(customer.as_bytes()));
+        reader.array()?;
+        let mut episodes = Vec::new();
+        for _ in 0..reader.array()? {
+            episodes.push(read_evidence(rules, leaves, reader)?);
+        }
+        let mut contacts = Vec::new();
+        for _ in 0..reader.array()? {
+            reader.array()?;
+            contacts.push(Contacted {
+                time_ms: reader.int()?,
+                contact_id: reader.text()?.into(),
+                line: reader.text()?.into(),
+                reason: reader.text()?.into(),
+            });
+        }
+        let times: Vec<i64> = episodes
+            .iter()
+            .map(|found| found.window_ms)
+            .chain(contacts.iter().map(|found| found.time_ms))
+            .collect();
+        let person = self.people[slot as usize].as_mut().expect("just made");
+        (person.episodes, person.contacts) = (episodes, contacts);
+        let ticket = (slot, person.generation);
+        times.into_iter().for_each(|time_ms| self.expire_after(time_ms, ticket));
+        Ok(())
+    }
+
+    /// Marks every leaf cohort in use.
+    pub fn mark(&self, leaves: &mut Leaves) {
+        for seen in self.people.iter().flatten().flat_map(|person| &person.episodes).flat_map(|found| &found.leaves) {
+            leaves.mark(seen.leaf);
+        }
+    }
+}
+
+fn mark_dirty(dirty: &mut Vec<u32>, slot: u32, evidence: &mut Evidence) {
+    if !evidence.dirty {
+        evidence.dirty = true;
+        dirty.push(slot);
+    }
+}
+
+fn id_of(people: &[Option<Person>], slot: u32) -> &str {
+    people[slot as usize].as_ref().map_or("", |person| &person.id)
+}
+
+fn key_of(customer: &str) -> Vec<u8> {
+    let mut key = Packer::default();
+    key.array(2);
+    key.text("c");
+    key.text(customer);
+    key.out
+}
+
+fn message(rules: &Rules, leaves: &Leaves, person: &Person, evidence: &Evidence) -> Vec<u8> {
+    let about: Vec<i64> = person
+        .contacts
+        .iter()
+        .filter(|contact| evidence.is_about(&rules.contact, contact))
+        .map(|contact| contact.time_ms)
+        .collect();
+    let mut shown: Vec<&Seen> = evidence.leaves.iter().collect();
+    shown.sort_by(|one, two| {
+        let (left, right) = (leaves.get(one.leaf), leaves.get(two.leaf));
+        one.first_ms.cmp(&two.first_ms).then_with(|| left.values().cmp(right.values()))
+    });
+    shown.truncate(rules.limits.episode_leaves_shown);
+    let mut json = Json::default();
+    json.out.reserve(640);
+    json.raw("{\"kind\":\"episode\",\"customer_id\":").text(&person.id);
+    json.raw(",\"line\":").text(&evidence.line);
+    json.raw(",\"family\":").text(&rules.families[usize::from(evidence.family)]);
+    json.raw(",\"window_ms\":").int(evidence.window_ms).raw(",\"attributes\":");
+    json.texts(rules.attributes[usize::from(evidence.family)].iter().map(String::as_str));
+    json.raw(",\"leaves\":").list(shown, |json, seen| {
+        json.raw("{\"values\":").texts(leaves.get(seen.leaf).values());
+        json.raw(",\"first_ms\":").int(seen.first_ms).raw(",\"last_ms\":").int(seen.last_ms);
+        json.raw(",\"failures\":").int(seen.count).raw("}");
+    });
+    json.raw(",\"first_failed_ms\":").int(evidence.first_ms);
+    json.raw(",\"last_failed_ms\":").int(evidence.last_ms);
+    json.raw(",\"failures\":").int(evidence.failures).raw(",\"evidence\":");
+    json.texts(evidence.earliest.iter().map(|(_, id)| &**id));
+    json.raw(",\"amount_cents\":").int(evidence.amount_cents).raw(",\"contacted_at_ms\":");
+    match about.iter().min() {
+        Some(first_ms) => json.int(*first_ms),
+        None => json.raw("null"),
+    };
+    json.raw(",\"contacts\":").unsigned(about.len() as u64).raw("}");
+    json.out
+}
+
+fn packed(rules: &Rules, leaves: &Leaves, person: &Person) -> Vec<u8> {
+    let mut packer = Packer::default();
+    packer.out.reserve(256);
+    packer.array(2);
+    let mut episodes: Vec<&Evidence> = person.episodes.iter().collect();
+    episodes.sort_by(|one, two| one.key(&rules.families).cmp(&two.key(&rules.families)));
+    packer.array(episodes.len());
+    for evidence in episodes {
+        pack_evidence(&mut packer, rules, leaves, evidence);
+    }
+    let mut contacts: Vec<&Contacted> = person.contacts.iter().collect();
+    contacts.sort();
+    packer.array(contacts.len());
+    for contact in contacts {
+        packer.array(4);
+        packer.int(contact.time_ms);
+        packer.text(&contact.contact_id);
+        packer.text(&contact.line);
+        packer.text(&contact.reason);
+    }
+    packer.out
+}
+
+fn pack_evidence(packer: &mut Packer, rules: &Rules, leaves: &Leaves, evidence: &Evidence) {
+    packer.array(9);
+    packer.text(&evidence.line);
+    packer.text(&rules.families[usize::from(evidence.family)]);
+    packer.int(evidence.window_ms);
+    packer.int(evidence.first_ms);
+    packer.int(evidence.last_ms);
+    packer.int(evidence.failures);
+    packer.int(evidence.amount_cents);
+    let mut seen: Vec<&Seen> = evidence.leaves.iter().collect();
+    seen.sort_by(|one, two| leaves.get(one.leaf).values().cmp(leaves.get(two.leaf).values()));
+    packer.array(seen.len());
+    for one in seen {
+        packer.array(2);
+        packer.texts(leaves.get(one.leaf).values());
+        packer.array(3);
+        packer.int(one.first_ms);
+        packer.int(one.last_ms);
+        packer.int(one.count);
+    }
+    packer.array(evidence.earliest.len());
+    for (time_ms, id) in &evidence.earliest {
+        packer.array(2);
+        packer.int(*time_ms);
+        packer.text(id);
+    }
+}
+
+fn read_evidence(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) -> Read<Evidence> {
+    reader.array()?;
+    let line = reader.text()?;
+    let family = family_number(rules, reader.text()?)?;
+    let mut evidence = Evidence {
+        line: line.into(),
+        family,
+        window_ms: reader.int()?,
+        dirty: false,
+        first_ms: reader.int()?,
+        last_ms: reader.int()?,
+        failures: reader.int()?,
+        amount_cents: reader.int()?,
+        leaves: vec![],
+        earliest: vec![],
+    };
+    for _ in 0..reader.array()? {
+        reader.array()?;
+        let values = reader.texts()?;
+        let leaf = leaves.of(line, family, &values);
+        reader.array()?;
+        evidence.leaves.push(Seen {
+            leaf,
+            first_ms: reader.int()?,
+            last_ms: reader.int()?,
+            count: reader.int()?,
+        });
+    }
+    for _ in 0..reader.array()? {
+        reader.array()?;
+        evidence.earliest.push((reader.int()?, reader.text()?.into()));
+    }
+    Ok(evidence)
+}

@@ -1,0 +1,184 @@
+//! Optional accelerator of cxwatch's join room. The pure Python room (`streams/core/join.py`) defines what it does; the
+//! same tests pass on both, and both write the same bytes. Python reaches it through `streams/core/accelerated.py`.
+
+mod cohorts;
+mod decode;
+mod dedup;
+mod episodes;
+mod join;
+mod leaves;
+mod pack;
+mod partition;
+mod promises;
+mod rules;
+mod sources;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use crate::join::{Fed, Fetched, Room};
+use crate::rules::Rules;
+
+/// Raised with every change of what Python hands over or gets: `streams/core/accelerated.py` takes no other.
+const CONTRACT: u32 = 1;
+
+/// One partition of the join room.
+#[pyclass(module = "cxwatch_native")]
+struct JoinRoom {
+    room: Room,
+}
+
+/// Messages of one slice, parallel lists.
+#[derive(FromPyObject)]
+struct Slice<'py> {
+    values: Vec<Bound<'py, PyAny>>,
+    keys: Vec<Bound<'py, PyAny>>,
+    timestamps: Vec<i64>,
+    offsets: Bound<'py, PyAny>,
+}
+
+/// Offsets as they are: mostly a range.
+enum Offsets {
+    From(i64),
+    Listed(Vec<i64>),
+}
+
+impl Offsets {
+    fn read(found: &Bound<'_, PyAny>) -> PyResult<Offsets> {
+        match found.getattr("start") {
+            Ok(start) => Ok(Offsets::From(start.extract()?)),
+            Err(_) => Ok(Offsets::Listed(found.extract()?)),
+        }
+    }
+
+    fn at(&self, place: usize) -> i64 {
+        match self {
+            Offsets::From(start) => start + place as i64,
+            Offsets::Listed(offsets) => offsets.get(place).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// What became of the messages from `start` to `stop`: (stop, accepted, unknown fields, newest event time, places of
+/// events from the future, places of events of other partitions).
+type Feeding = (usize, u64, u64, i64, Vec<usize>, Vec<usize>);
+
+fn bytes_of<'a>(found: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    found.cast::<PyBytes>().ok().map(|bytes| bytes.as_bytes())
+}
+
+#[pymethods]
+impl JoinRoom {
+    /// A partition that has seen nothing. `rules`: the table of `streams.core.accelerated`.
+    #[new]
+    fn new(rules: &Bound<'_, PyAny>, partition: i64, partitions: i64) -> PyResult<Self> {
+        Ok(JoinRoom { room: Room::new(Rules::from_python(rules)?, partition, partitions) })
+    }
+
+    /// Folds messages in from place `start` on, up to the first that is for the reference to decide. Longer messages than
+    /// `max_bytes`, and those whose key is `stop_key`, are such.
+    #[pyo3(signature = (part, start, max_bytes, future_ms, stop_key))]
+    fn feed(
+        &mut self,
+        part: &Bound<'_, PyAny>,
+        start: usize,
+        max_bytes: usize,
+        future_ms: i64,
+        stop_key: &[u8],
+    ) -> PyResult<Feeding> {
+        let topic = self.topic(part.getattr("topic")?.extract()?)?;
+        let slice: Slice<'_> = part.extract()?;
+        let values: Vec<Option<&[u8]>> = slice.values.iter().map(bytes_of).collect();
+        let keys: Vec<Option<&[u8]>> = slice.keys.iter().map(bytes_of).collect();
+        let (timestamps, offsets) = (&slice.timestamps, Offsets::read(&slice.offsets)?);
+        if keys.len() != values.len() || timestamps.len() != values.len() {
+            return Err(PyValueError::new_err("parallel lists of different lengths"));
+        }
+        let room = &mut self.room;
+        let mut fed = Fed::default();
+        let stop = part.py().detach(|| {
+            let stop = (start..values.len()).find(|place| {
+                let from = Fetched {
+                    place: *place,
+                    offset: offsets.at(*place),
+                    key: keys[*place],
+                    latest_ms: timestamps[*place].saturating_add(future_ms),
+                };
+                !values[*place]
+                    .filter(|value| value.len() <= max_bytes && from.key != Some(stop_key))
+                    .is_some_and(|value| room.take(topic, value, from, false, &mut fed))
+            });
+            room.core.settle(Some(topic));
+            stop.unwrap_or(values.len())
+        });
+        Ok((stop, fed.accepted, fed.unknown, fed.newest_ms, fed.future, fed.foreign))
+    }
+
+    /// Folds in events that the reference has accepted and the caller has screened, in their canonical form, with the
+    /// offsets they were read at.
+    fn take(&mut self, topic: &str, events: Vec<(Vec<u8>, i64)>) -> PyResult<()> {
+        let topic = self.topic(topic)?;
+        for (value, offset) in events {
+            let from = Fetched { place: 0, offset, key: None, latest_ms: i64::MAX };
+            if !self.room.take(topic, &value, from, true, &mut Fed::default()) {
+                return Err(PyValueError::new_err("a canonical event was refused: the field table is not the model's"));
+            }
+        }
+        self.room.core.settle(Some(topic));
+        Ok(())
+    }
+
+    /// A heartbeat of a source.
+    fn hear(&mut self, topic: &str, time_ms: i64) -> PyResult<()> {
+        let topic = self.topic(topic)?;
+        self.room.core.hear(topic, time_ms);
+        Ok(())
+    }
+
+    /// An idle passage.
+    fn pass_idle(&mut self, topics: Vec<String>, time_ms: i64) {
+        self.room.core.pass_idle(&topics, time_ms);
+        self.room.core.settle(None);
+    }
+
+    /// (messages, changes) since the last drain; a message is (noun, key, value, partition).
+    fn drain<'py>(&mut self, python: Python<'py>) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>)> {
+        let room = &mut self.room;
+        let (messages, changes) = python.detach(|| room.core.drain());
+        let bytes = |bytes: &[u8]| PyBytes::new(python, bytes).into_any();
+        let messages = messages.iter().map(|(noun, key, value, partition)| {
+            let noun = pyo3::types::PyString::intern(python, noun).into_any();
+            let partition = partition.into_pyobject(python).map(|partition| partition.into_any());
+            PyTuple::new(python, [noun, bytes(key), bytes(value), partition?])
+        });
+        let changes = changes.iter().map(|(key, value)| {
+            let value = value.as_ref().map_or_else(|| python.None().into_bound(python), |value| bytes(value));
+            PyTuple::new(python, [bytes(key), value])
+        });
+        let messages: Vec<_> = messages.collect::<PyResult<_>>()?;
+        let changes: Vec<_> = changes.collect::<PyResult<_>>()?;
+        Ok((PyList::new(python, messages)?, PyList::new(python, changes)?))
+    }
+
+    /// Rebuilds the state of a new room from (key, value) pairs. ValueError if they are not ours.
+    fn load(&mut self, python: Python<'_>, pairs: Vec<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>) -> PyResult<()> {
+        let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|(key, value)| (key.as_bytes(), value.as_bytes())).collect();
+        let room = &mut self.room;
+        python.detach(|| room.core.load(&pairs)).map_err(|damaged| PyValueError::new_err(damaged.0))
+    }
+}
+
+impl JoinRoom {
+    fn topic(&self, name: &str) -> PyResult<usize> {
+        self.room.core.topic(name).ok_or_else(|| PyValueError::new_err(format!("no topic {name}")))
+    }
+}
+
+#[pymodule]
+fn cxwatch_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("CONTRACT", CONTRACT)?;
+    module.add_class::<JoinRoom>()?;
+    module.add_function(wrap_pyfunction!(decode::decode_rows, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! The rules of the join room as Python's `JoinRules` gives them, with field names turned into places in a decoded row.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::decode::{spec_from_python, Spec, Value};
+
+/// True for a row whose field has one of the values.
+pub struct Test {
+    field: usize,
+    values: Vec<String>,
+}
+
+/// One message and what the decoder made of it.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    pub spec: &'a Spec,
+    pub message: &'a [u8],
+    pub scratch: &'a [u8],
+    pub values: &'a [Value],
+}
+
+impl<'a> Row<'a> {
+    /// Text of a field, empty where it is null.
+    pub fn text(&self, field: usize) -> &'a str {
+        self.spec.text(field, self.values[field], self.message, self.scratch).unwrap_or("")
+    }
+
+    pub fn int(&self, field: usize) -> Option<i64> {
+        self.spec.int(field, self.values[field])
+    }
+}
+
+impl Test {
+    pub fn holds(&self, row: Row<'_>) -> bool {
+        let found = row.spec.text(self.field, row.values[self.field], row.message, row.scratch);
+        found.is_some_and(|text| self.values.iter().any(|value| value == text))
+    }
+}
+
+/// One family that single events decide.
+pub struct FamilyRule {
+    pub family: u8,
+    pub exposed: Test,
+    pub failed: Test,
+    pub attributes: Vec<usize>,
+    pub amount: Option<usize>,
+}
+
+/// What the room does with one topic.
+pub struct TopicRules {
+    pub name: String,
+    pub disorder_ms: i64,
+    pub lateness_ms: i64,
+    pub families: Vec<FamilyRule>,
+    pub event_id: usize,
+    pub event_time: usize,
+    pub customer: usize,
+    pub source: usize,
+    pub product: usize,
+}
+
+/// Fields of an order, and what its statuses mean.
+pub struct PromiseRule {
+    pub family: u8,
+    pub attributes: Vec<usize>,
+    pub kept: Vec<String>,
+    pub broken: Vec<String>,
+    pub cancelled: Vec<String>,
+    pub dropped: Vec<String>,
+    pub memory_ms: i64,
+    pub horizon_ms: i64,
+    pub disorder_ms: i64,
+    pub order_id: usize,
+    pub status: usize,
+    pub amount: usize,
+    pub promised_at: usize,
+    pub cancelled_by: usize,
+}
+
+/// Fields of a contact, and which reasons are about which families.
+pub struct ContactRule {
+    pub opened: Test,
+    pub contact_id: usize,
+    pub reason: usize,
+    pub any_family: Vec<String>,
+    /// Reason and its families, a bit each.
+    pub by_reason: Vec<(String, u32)>,
+    pub all_families: u32,
+    pub before_ms: i64,
+    pub after_ms: i64,
+}
+
+impl ContactRule {
+    /// The families that a contact with this reason may be about, a bit each; None if it never attaches.
+    pub fn families(&self, reason: &str) -> Option<u32> {
+        if self.any_family.iter().any(|known| known == reason) {
+            return Some(self.all_families);
+        }
+        self.by_reason.iter().find(|(known, _)| known == reason).map(|(_, families)| *families)
+    }
+}
+
+pub struct Limits {
+    pub leaves: usize,
+    pub episode_leaves: usize,
+    pub episode_leaves_shown: usize,
+    pub evidence: usize,
+    pub contacts: usize,
+}
+
+/// Everything the room decides by.
+pub struct Rules {
+    pub topics: Vec<TopicRules>,
+    /// Names of the families by number, and the attributes of each.
+    pub families: Vec<String>,
+    pub attributes: Vec<Vec<String>>,
+    pub promise: PromiseRule,
+    pub contact: ContactRule,
+    pub limits: Limits,
+    pub bin_ms: i64,
+    pub window_ms: i64,
+    pub retention_ms: i64,
+    pub order: usize,
+    pub contact_topic: usize,
+}
+
+fn field(spec: &Spec, name: &str) -> PyResult<usize> {
+    spec.index_of(name).ok_or_else(|| PyValueError::new_err(format!("no field {name}")))
+}
+
+fn item<'py, T>(from: &Bound<'py, PyAny>, name: &str) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    from.get_item(name)?.extract()
+}
+
+fn test(spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<Test> {
+    let (name, values): (String, Vec<String>) = from.extract()?;
+    Ok(Test { field: field(spec, &name)?, values })
+}
+
+fn fields(spec: &Spec, names: &[String]) -> PyResult<Vec<usize>> {
+    names.iter().map(|name| field(spec, name)).collect()
+}
+
+fn family_rule(spec: &Spec, names: &[String], from: &Bound<'_, PyAny>) -> PyResult<FamilyRule> {
+    let family: String = item(from, "family")?;
+    let amount: Option<String> = item(from, "amount")?;
+    Ok(FamilyRule {
+        family: number(names, &family)?,
+        exposed: test(spec, &from.get_item("exposed")?)?,
+        failed: test(spec, &from.get_item("failed")?)?,
+        attributes: fields(spec, &item::<Vec<String>>(from, "attributes")?)?,
+        amount: amount.map(|name| field(spec, &name)).transpose()?,
+    })
+}
+
+fn number(names: &[String], name: &str) -> PyResult<u8> {
+    names
+        .iter()
+        .position(|known| known == name)
+        .map(|place| place as u8)
+        .ok_or_else(|| PyValueError::new_err(format!("no family {name}")))
+}
+
+fn topic_rules(names: &[String], from: &Bound<'_, PyAny>) -> PyResult<(TopicRules, Spec)> {
+    let spec = spec_from_python(&from.get_item("fields")?)?;
+    let families = from
+        .get_item("families")?
+        .try_iter()?
+        .map(|rule| family_rule(&spec, names, &rule?))
+        .collect::<PyResult<Vec<_>>>()?;
+    let rules = TopicRules {
+        name: item(from, "name")?,
+        disorder_ms: item(from, "disorder_ms")?,
+        lateness_ms: item(from, "lateness_ms")?,
+        families,
+        event_id: field(&spec, "event_id")?,
+        event_time: field(&spec, "event_time_ms")?,
+        customer: field(&spec, "customer_id")?,
+        source: field(&spec, "source")?,
+        product: field(&spec, "product")?,
+    };
+    Ok((rules, spec))
+}
+
+fn promise_rule(names: &[String], topic: &TopicRules, spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<PromiseRule> {
+    Ok(PromiseRule {
+        family: number(names, &item::<String>(from, "family")?)?,
+        attributes: fields(spec, &item::<Vec<String>>(from, "attributes")?)?,
+        kept: item(from, "kept")?,
+        broken: item(from, "broken")?,
+        cancelled: item(from, "cancelled")?,
+        dropped: item(from, "dropped")?,
+        memory_ms: item(from, "memory_ms")?,
+        horizon_ms: item(from, "horizon_ms")?,
+        disorder_ms: topic.disorder_ms,
+        order_id: field(spec, "order_id")?,
+        status: field(spec, "status")?,
+        amount: field(spec, "amount_cents")?,
+        promised_at: field(spec, "promised_at_ms")?,
+        cancelled_by: field(spec, "cancelled_by")?,
+    })
+}
+
+fn contact_rule(names: &[String], spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<ContactRule> {
+    let by_reason: Vec<(String, Vec<String>)> = item(from, "by_reason")?;
+    let bits = |families: &[String]| -> PyResult<u32> {
+        families.iter().try_fold(0, |bits, name| Ok(bits | 1 << number(names, name)?))
+    };
+    Ok(ContactRule {
+        opened: test(spec, &from.get_item("opened")?)?,
+        contact_id: field(spec, "contact_id")?,
+        reason: field(spec, "reason")?,
+        any_family: item(from, "any_family")?,
+        by_reason: by_reason
+            .into_iter()
+            .map(|(reason, families)| Ok((reason, bits(&families)?)))
+            .collect::<PyResult<_>>()?,
+        all_families: (1 << names.len()) - 1,
+        before_ms: item(from, "before_ms")?,
+        after_ms: item(from, "after_ms")?,
+    })
+}
+
+impl Rules {
+    /// Reads the table that `streams/core/accelerated.py` makes of `JoinRules`, and the decoder of each topic. ValueError
+    /// if a name is not known.
+    pub fn from_python(from: &Bound<'_, PyAny>) -> PyResult<(Rules, Vec<Spec>)> {
+        let families: Vec<String> = item(from, "family_names")?;
+        let both = from.get_item("topics")?.try_iter()?.map(|topic| topic_rules(&families, &topic?));
+        let (topics, specs): (Vec<TopicRules>, Vec<Spec>) =
+            both.collect::<PyResult<Vec<_>>>()?.into_iter().unzip();
+        let place = |name: &str| {
+            topics
+                .iter()
+                .position(|topic| topic.name == name)
+                .ok_or_else(|| PyValueError::new_err(format!("no topic {name}")))
+        };
+        let (order, contact_topic) = (place("order")?, place("contact")?);
+        let limits = from.get_item("limits")?;
+        let rules = Rules {
+            promise: promise_rule(&families, &topics[order], &specs[order], &from.get_item("promise")?)?,
+            contact: contact_rule(&families, &specs[contact_topic], &from.get_item("contact")?)?,
+            attributes: item(from, "attributes")?,
+            limits: Limits {
+                leaves: item(&limits, "leaves")?,
+                episode_leaves: item(&limits, "episode_leaves")?,
+                episode_leaves_shown: item(&limits, "episode_leaves_shown")?,
+                evidence: item(&limits, "evidence")?,
+                contacts: item(&limits, "contacts")?,
+            },
+            bin_ms: item(from, "bin_ms")?,
+            window_ms: item(from, "window_ms")?,
+            retention_ms: item(from, "retention_ms")?,
+            topics,
+            families,
+            order,
+            contact_topic,
+        };
+        Ok((rules, specs))
+    }
+}

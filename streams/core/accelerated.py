@@ -1,0 +1,144 @@
+"""The join room in native code: an optional accelerator with the same rules, the same messages and the same state.
+
+:class:`~streams.core.join.JoinStage` defines what the room does; the crate in ``native/`` repeats it, from decoding to
+encoding, without the interpreter lock. It may only refuse more: a message in doubt is decided by ``schemas.reference``
+and handed over in its canonical form. The same tests pass on both, and the state of one can be loaded by the other.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any, get_args
+
+from schemas.codec import HOT, encode
+from schemas.errors import ConfigError
+from schemas.events import HEARTBEAT_KEY, Heartbeat
+from schemas.fieldspec import field_specs
+from schemas.findings import Family
+from streams.core.friction import JoinRules, Test
+from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
+
+CONTRACT = 1
+"""What this build and the accelerator have to agree on."""
+
+
+def find() -> ModuleType | None:
+    """Return the accelerator, or None if it is not installed or belongs to another version of cxwatch."""
+    try:
+        found = importlib.import_module("cxwatch_native")
+    except ImportError:
+        return None
+    return found if getattr(found, "CONTRACT", None) == CONTRACT else None
+
+
+class NativeJoinStage:
+    """``core.stage.Stage`` and ``core.stage.RawStage`` over the accelerator; a state is opaque."""
+
+    def __init__(self, rules: JoinRules | None = None) -> None:
+        """Translate the rules (defaults: ``JoinRules()``). Raises ConfigError without the accelerator."""
+        native = find()
+        if native is None:
+            raise ConfigError("the accelerator is not installed: run `make native`, or set CX_NATIVE=off")
+        self.rules = rules or JoinRules()
+        self._room = native.JoinRoom
+        self._table = table(self.rules)
+
+    def start(self, partition: int, partitions: int) -> Any:
+        """Return the state of a partition that has seen nothing."""
+        return self._room(self._table, partition, partitions)
+
+    def load(self, partition: int, partitions: int, items: Iterable[tuple[bytes, bytes]]) -> Any:
+        """Rebuild the state from the live pairs of its state topic, in any order."""
+        state = self.start(partition, partitions)
+        state.load(list(items))
+        return state
+
+    def feed(self, state: Any, part: RawPart, start: int, max_bytes: int, future_ms: int) -> Fed:
+        """See ``core.stage.RawStage``."""
+        return Fed(*state.feed(part, start, max_bytes, future_ms, HEARTBEAT_KEY))
+
+    def step(self, state: Any, batch: Batch | Idle) -> None:
+        """Fold one batch of one topic (or an idle passage) into the state."""
+        if isinstance(batch, Idle):
+            state.pass_idle(list(batch.topics), batch.event_time_ms)
+            return
+        for record, offset in zip(batch.records, batch.offsets, strict=True):
+            if isinstance(record, Heartbeat):
+                state.hear(batch.topic, record.event_time_ms)
+            else:
+                state.take(batch.topic, [(encode(record), offset)])
+        state.take(batch.topic, [])
+
+    def drain(self, state: Any) -> Drained:
+        """Return what changed since the last drain; its messages are encoded already."""
+        messages, changes = state.drain()
+        return Drained(changes, encoded=messages)
+
+
+def table(rules: JoinRules) -> Mapping[str, Any]:
+    """Return the rules as plain values; sets become sorted lists. Raises ConfigError for what only Python can do."""
+    promise, contact, limits = rules.promise, rules.contact, rules.limits
+    for rule in rules.families:
+        _require_texts(rule.topic, rule.attributes)
+    _require_texts("order", promise.attributes)
+    names: tuple[Family, ...] = get_args(Family)
+    return {
+        "family_names": list(names),
+        "attributes": [list(rules.attributes.get(name, ())) for name in names],
+        "topics": [_topic(rules, topic) for topic in rules.bounds],
+        "promise": {
+            "family": promise.family,
+            "attributes": list(promise.attributes),
+            "kept": sorted(promise.kept),
+            "broken": sorted(promise.broken),
+            "cancelled": sorted(promise.cancelled),
+            "dropped": sorted(promise.dropped),
+            "memory_ms": promise.memory_ms,
+            "horizon_ms": promise.horizon_ms,
+        },
+        "contact": {
+            "opened": _test(contact.opened),
+            "any_family": sorted(contact.any_family),
+            "by_reason": [(reason, sorted(contact.families(reason) or ())) for reason in sorted(contact.by_reason)],
+            "before_ms": contact.before_ms,
+            "after_ms": contact.after_ms,
+        },
+        "limits": {name: getattr(limits, name) for name in limits.__slots__},
+        "bin_ms": rules.bin_ms,
+        "window_ms": rules.window_ms,
+        "retention_ms": rules.retention_ms,
+    }
+
+
+def _topic(rules: JoinRules, topic: str) -> Mapping[str, Any]:
+    bounds = rules.bounds[topic]
+    return {
+        "name": topic,
+        "fields": field_specs(HOT[topic]),
+        "disorder_ms": bounds.disorder_ms,
+        "lateness_ms": bounds.lateness_ms,
+        "families": [
+            {
+                "family": rule.family,
+                "exposed": _test(rule.exposed),
+                "failed": _test(rule.failed),
+                "attributes": list(rule.attributes),
+                "amount": rule.amount,
+            }
+            for rule in rules.families
+            if rule.topic == topic
+        ],
+    }
+
+
+def _test(test: Test) -> tuple[str, list[str]]:
+    return test.name, sorted(test.values)
+
+
+def _require_texts(topic: str, names: tuple[str, ...]) -> None:
+    """The accelerator reads attributes as texts that are never null, at most 16 of them."""
+    kinds = {row[0]: (row[1], row[6]) for row in field_specs(HOT[topic])}
+    if len(names) > 16 or any(kinds[name] not in (("text", False), ("choice", False)) for name in names):
+        raise ConfigError(f"join rules: these attributes of {topic} need CX_NATIVE=off: {', '.join(names)}")
