@@ -12,7 +12,7 @@ STAMP := .venv/.locked-requirements-$(call hash,$(LOCK))
 READY := $(if $(wildcard $(TEST_STAMP)),$(TEST_STAMP),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test long lint up down status doctor lock clean browser
+.PHONY: help setup demo example test native long lint up down status doctor lock clean browser
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -24,7 +24,11 @@ example: $(READY) ## real data: a month of flights through real Kafka, prints th
 	@$(CX) example flights
 
 test: $(TEST_STAMP) browser lint ## all tests, with real servers and a real browser where marked
+	@$(BIN)/python deploy/native.py
 	@$(BIN)/python deploy/run_tests.py
+
+native: $(READY) ## build the optional accelerator of the join room (needs Rust; without it all works, slower)
+	@$(BIN)/python deploy/native.py
 
 long: $(TEST_STAMP) ## simulated months: false-alarm budget, slow ramps
 	@$(BIN)/pytest -m long

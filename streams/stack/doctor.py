@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from packaging.markers import Marker
 from packaging.version import Version
 
 from schemas.errors import CxError
+from streams.core import accelerated
 from streams.settings import Settings
 from streams.stack import clickhouse_main, jars, java
 from streams.stack.manage import Stack
@@ -51,6 +53,7 @@ def examine(settings: Settings, machine: Machine | None = None) -> list[Finding]
         _python(),
         _make(here),
         *_packages(),
+        _accelerator(),
         *_kafka(settings, here),
         *_clickhouse(settings, here),
         _browser(here),
@@ -98,6 +101,13 @@ def _packages() -> Iterator[Finding]:
             wrong.append(f"{name} {have}, locked {version}")
     found = "all as locked" if not wrong else f"{len(wrong)} differ: {'; '.join(wrong[:3])}"
     yield Finding("locked Python packages", not wrong, found, "make setup")
+
+
+def _accelerator() -> Finding:
+    is_there = importlib.util.find_spec("cxwatch_native") is not None
+    is_usable = is_there and accelerated.find() is not None
+    found = "installed" if is_usable else "of another version, not used" if is_there else "none; join runs in Python"
+    return Finding("native accelerator", is_usable, found, "make native (needs Rust from rustup.rs)", needed=False)
 
 
 def _kafka(settings: Settings, machine: Machine) -> Iterator[Finding]:

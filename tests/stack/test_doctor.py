@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from pydantic import SecretStr
 
 from schemas.errors import ConfigError, StackError
 from streams.cli import main
+from streams.core import accelerated
 from streams.settings import Settings
 from streams.stack import clickhouse_main, java
 from streams.stack.clickhouse import server_command
@@ -153,3 +156,25 @@ def test_a_clickhouse_binary_of_the_machine_comes_first(tmp_path: Path, monkeypa
     monkeypatch.setattr(clickhouse_main, "library", lambda: None)
     with pytest.raises(StackError, match="CX_CLICKHOUSE_URL"):
         server_command(Machine(cache=tmp_path, path=""))
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    ("text", "ok", "found"),
+    [("CONTRACT = {}", True, "installed"), ("CONTRACT = -1", False, "another version"), (None, False, "none")],
+)
+def test_it_says_whether_the_accelerator_is_installed(
+    tmp_path: Path, bare: Machine, monkeypatch: pytest.MonkeyPatch, text: str | None, ok: bool, found: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "cxwatch_native", raising=False)
+    if text is None:
+        monkeypatch.setattr(sys, "path", [path for path in sys.path if not list(Path(path).glob("cxwatch_native*"))])
+    else:
+        (tmp_path / "cxwatch_native.py").write_text(text.format(accelerated.CONTRACT))
+        monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    finding = next(one for one in examine(Settings(state_dir=tmp_path), bare) if one.what == "native accelerator")
+    assert (finding.ok, finding.needed) == (ok, False)
+    assert found in finding.found
+    assert "make native" in finding.mend
+    sys.modules.pop("cxwatch_native", None)
