@@ -1,0 +1,199 @@
+"""One measured run of our own rooms: a real ``cxwatch worker``, watched from outside.
+
+CPU and memory are the kernel's figures of the process, events are what its own metrics count. The run starts with the
+first scrape that shows records and ends when the join has read everything and ClickHouse holds the last closed bin, the
+last episode and, where raw copies are asked for, every raw row. Production code only: nothing here is a switch for
+benchmarks. The input topics are shared by all peers; everything that the rooms write is made anew for each run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from clickhouse_driver import Client
+from kafka.admin import KafkaAdminClient
+from kafka.errors import CoordinatorNotAvailableError
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.events import PARTITIONS, TOPICS, EventSet
+from benchmarks.load import topic_name
+from benchmarks.measure import Figure, cpu_s_of, peak_rss_mb_of
+from benchmarks.rivals import PeerError
+from benchmarks.stack import Servers
+from schemas.topics import BY_NOUN, MINUTE_MS
+from streams.runtime.serve import worker_file
+from streams.session import Session, drop_database
+from streams.settings import Settings
+from streams.sinks.clickhouse import migrate
+from streams.topics import ensure_topics
+
+DATABASE = "cxbench_own"
+ROOMS = "join,store"
+FINDINGS = ("cohort_count", "source_count", "episode", "late", "tick")
+"""What the store room copies in the row without raw copies, besides dead letters."""
+RAW_COUNTS = (
+    "SELECT (SELECT count() FROM telemetry_raw), (SELECT count() FROM order_raw), (SELECT count() FROM contact_raw)"
+)
+LOOK_S = 0.5
+FIRST_LOOK_S = 0.05
+LIMIT_S = 900.0
+
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+"""Name of a sample -> (labels, value) pairs."""
+
+
+@dataclass
+class Watched:
+    """A running worker and what was seen of it."""
+
+    pid: int
+    url: str
+    seen: list[tuple[float, float, float]] = field(default_factory=list)
+    """(clock in s, CPU in s, records read by the join room) of every look."""
+
+    def metrics(self) -> Samples:
+        """Scrape once."""
+        there = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=10)
+        try:
+            there.request("GET", "/metrics")
+            text = there.getresponse().read().decode()
+        finally:
+            there.close()
+        found: Samples = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found.setdefault(sample.name, []).append((sample.labels, sample.value))
+        return found
+
+    def look(self) -> Samples:
+        """Scrape, and note CPU and records."""
+        metrics = self.metrics()
+        self.seen.append((time.monotonic(), cpu_s_of(self.pid), join_records(metrics)))
+        return metrics
+
+    def await_first(self) -> None:
+        """Wait until the join room has read something."""
+        end = time.monotonic() + LIMIT_S
+        while join_records(self.look()) == 0:
+            self.seen.clear()
+            if time.monotonic() > end:
+                raise PeerError(f"the worker read nothing within {LIMIT_S:.0f} s")
+            time.sleep(FIRST_LOOK_S)
+
+    def figure(self) -> Figure:
+        """What lies between the first and the last look."""
+        (began, cpu_then, read_then), (ended, cpu_now, read_now) = self.seen[0], self.seen[-1]
+        return Figure(int(read_now - read_then), ended - began, cpu_now - cpu_then, peak_rss_mb_of(self.pid))
+
+
+def total(metrics: Samples, name: str, **labels: str) -> float:
+    """Sum of the samples of a name that have these labels."""
+    return sum(value for found, value in metrics.get(name, ()) if labels.items() <= found.items())
+
+
+def join_records(metrics: Samples) -> float:
+    """Events that the join room has read, whatever became of them; heartbeats are none."""
+    name = "cx_runtime_records_total"
+    return total(metrics, name, room="join") - total(metrics, name, room="join", outcome="heartbeats")
+
+
+def afresh(servers: Servers, prefix: str, raw: bool) -> Settings:
+    """Return settings of a run that finds the input topics of ``prefix`` filled and nothing else of its own."""
+    known = {"topic_prefix": prefix, "partitions": PARTITIONS, "clickhouse_database": DATABASE}
+    settings = servers.settings.model_copy(update={**known, **({} if raw else without_raw())})
+    admin = KafkaAdminClient(bootstrap_servers=servers.bootstrap, client_id="cxwatch-bench")
+    try:
+        inputs = {topic_name(prefix, noun) for noun in TOPICS}
+        old = [name for name in admin.list_topics() if name.startswith(prefix) and name not in inputs]
+        if old:
+            admin.delete_topics(old)
+        _forget_groups(admin, prefix)
+    finally:
+        admin.close()
+    ensure_topics(servers.bootstrap, settings)
+    drop_database(servers.endpoints, DATABASE)
+    migrate(servers.endpoints, DATABASE)
+    return settings
+
+
+def without_raw() -> dict[str, Any]:
+    """The setting with which the store copies findings only."""
+    return {"store_topics": FINDINGS} if "store_topics" in Settings.model_fields else {}
+
+
+def _forget_groups(admin: KafkaAdminClient, prefix: str) -> None:
+    """Delete our rooms' groups; one that still has members is asked again for a while."""
+    groups = [f"{prefix}cx.{room}" for room in ("join", "detect", "match", "impact", "outreach", "store")]
+    end = time.monotonic() + 60
+    while True:
+        answers: object = "no answer"
+        with contextlib.suppress(CoordinatorNotAvailableError):  # a young broker still makes the topic of offsets
+            answers = told = admin.delete_groups(groups)
+            groups = [group for group, answer in told.items() if answer not in ("OK", "GroupIdNotFoundError")]
+        if not groups:
+            return
+        if time.monotonic() > end:
+            raise PeerError(f"groups of the run before do not go away: {answers}")
+        time.sleep(0.5)
+
+
+@contextmanager
+def worker(servers: Servers, settings: Settings, rooms: str, instance: str = "bench") -> Iterator[Watched]:
+    """Run ``cxwatch worker`` and watch it; it is told to end on leaving."""
+    run = Session(settings, servers.endpoints)
+    file = worker_file(settings.model_copy(update={"instance": instance}))
+    file.unlink(missing_ok=True)
+    child = run.launch(f"bench-{instance}", ["worker", "--rooms", rooms, "--instance", instance])
+    try:
+        end = time.monotonic() + 60
+        while not file.exists():
+            if child.ended() or time.monotonic() > end:
+                raise PeerError(f"the worker did not start: {child.ended() or 'it says nothing'}")
+            time.sleep(0.05)
+        said = json.loads(file.read_text())
+        yield Watched(said["pid"], said["url"])
+    finally:
+        run.stop()
+
+
+def last_bin_ms(events: EventSet) -> int:
+    """Bins before this are closed once every heartbeat was read, ms since 1970 UTC."""
+    reached = events.end_ms + MINUTE_MS - max(BY_NOUN[noun].disorder_ms for noun in TOPICS)
+    return reached - reached % 10_000
+
+
+def stored(client: Client, events: EventSet, raw: bool) -> bool:
+    """True when ClickHouse holds everything that the run has to give."""
+    marks = client.execute(
+        "SELECT topic, count(), min(toUnixTimestamp64Milli(through)) FROM watermark FINAL GROUP BY topic"
+    )
+    reached = {topic: through_ms for topic, count, through_ms in marks if count == PARTITIONS}
+    if min(reached.get("cohort_count", 0), reached.get("episode", 0)) < last_bin_ms(events):
+        return False
+    spoken = client.execute("SELECT sum(events + duplicates) FROM source_count_latest")[0][0]
+    if spoken < events.events:
+        return False
+    return not raw or sum(client.execute(RAW_COUNTS)[0]) >= events.events
+
+
+def measure(servers: Servers, prefix: str, events: EventSet, raw: bool) -> Figure:
+    """Run join and store over one loaded set; returns when everything is stored and the worker has ended."""
+    settings = afresh(servers, prefix, raw)
+    client = servers.client(DATABASE)
+    with worker(servers, settings, ROOMS) as watched:
+        watched.await_first()
+        end = time.monotonic() + LIMIT_S
+        while join_records(watched.look()) < events.events or not stored(client, events, raw):
+            if time.monotonic() > end:
+                raise PeerError(f"cxwatch was not done within {LIMIT_S:.0f} s: {watched.seen[-1]}")
+            time.sleep(LOOK_S)
+        watched.look()
+        return watched.figure()
