@@ -12,10 +12,10 @@ STAMP := .venv/.locked-requirements-$(call hash,$(LOCK))
 READY := $(if $(wildcard $(TEST_STAMP)),$(TEST_STAMP),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test native long lint up down status doctor lock clean browser
+.PHONY: help setup demo example test native long lint up down status doctor lock clean browser bench bench-gate bench-pipeline bench-latency bench-growth
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 demo: $(READY) ## the main job end to end on real Kafka and ClickHouse (KEEP=1 leaves it running)
 	@$(CX) demo
@@ -32,6 +32,22 @@ native: $(READY) ## build the optional accelerator of the join room (needs Rust;
 
 long: $(TEST_STAMP) ## simulated months: false-alarm budget, slow ramps
 	@$(BIN)/pytest -m long
+
+bench: $(TEST_STAMP) ## job J beside its peers (ONLY=cxwatch,floor EVENTS=600000 ROUNDS=3)
+	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-gate: $(TEST_STAMP) ## has the join become dearer? ratio to a bare ceiling, alternating pairs
+	@$(BIN)/python -m benchmarks.gate
+
+bench-pipeline: $(TEST_STAMP) ## all rooms and the copy of everything, one worker and two
+	@$(BIN)/python -m benchmarks.pipeline $(if $(EVENTS),--events $(EVENTS))
+
+bench-latency: $(TEST_STAMP) ## event to joined and to ClickHouse at 5,000 events a second
+	@$(BIN)/python -m benchmarks.latency $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
+
+bench-growth: $(TEST_STAMP) ## CPU per event, bytes and recovery of state from 1,000 to 1,000,000 customers
+	@$(BIN)/python -m benchmarks.growth
 
 lint: $(TEST_STAMP) ## style, types, doors
 	@$(BIN)/ruff check .

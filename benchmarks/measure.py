@@ -98,5 +98,5 @@ def own_cpu_s() -> float:
 
 
 def own_peak_rss_mb() -> float:
-    """Largest resident memory of this process, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident memory of this process, MB. (``getrusage`` would count the parent's before the exec.)"""
+    return peak_rss_mb_of(os.getpid())
