@@ -15,7 +15,7 @@ READY := $(if $(wildcard $(TEST_STAMP)),$(TEST_STAMP),$(STAMP))
 .PHONY: help setup demo example test native long lint up down status doctor lock clean browser bench bench-gate bench-pipeline bench-latency bench-growth
 
 help: ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
 demo: $(READY) ## the main job end to end on real Kafka and ClickHouse (KEEP=1 leaves it running)
 	@$(CX) demo

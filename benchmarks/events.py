@@ -1,4 +1,6 @@
-"""The input of job J: seeded events in the contract of ``schemas.events``, written to files once and kept.
+"""The input of the benchmarks: seeded events in the contract of ``schemas.events``, written to files once and kept.
+
+Job J:
 
     telemetry  85 %   13 or 14 fields, 6 % failed with one of 8 error codes, 2 % abandoned, log-normal latency
     order      10 %   13 to 15 fields, one life of an order: placed with a promise, paid or not, packed, shipped, ...
@@ -6,6 +8,7 @@
 
 200,000 customers, the first ones busiest (share of the first x of them: sqrt(x)); 20,000 events a second of event time
 from a fixed start in the past, out of order by up to 3 s; one event in a thousand is sent a second time, same bytes.
+Other mixes differ in what :class:`Mix` says.
 
 A set is a folder with one file per topic and partition, ``<topic>.<partition>.tsv``: one line per record in the order
 of the log, key, tab, value. The same seed and number of events give the same bytes.
@@ -16,7 +19,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +29,10 @@ from numpy.typing import NDArray
 from schemas.partition import partitions_of
 from streams.stack.places import Machine
 
-VERSION = 1
+VERSION = 2
 """Part of the folder's name: raise it when the generator changes."""
 TOPICS = ("telemetry", "order", "contact")
 PARTITIONS = 4
-CUSTOMERS = 200_000
-EVENTS_PER_S = 20_000
 START_MS = 1_767_225_600_000
 DISORDER_MS = 3_000
 SEED = 7
@@ -62,6 +63,25 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Mix:
+    """What a set is made of. ``telemetry`` and ``order`` are shares of all events, contacts are the rest."""
+
+    name: str = "j"
+    telemetry: float = 0.85
+    order: float = 0.10
+    failed: float = 0.06
+    """Share of telemetry that failed; two in a hundred are abandoned on top."""
+    customers: int = 200_000
+    skew: float = 2.0
+    """The first x of the customers have x ** (1 / skew) of the events; 1: all are equally busy."""
+    events_per_s: int = 20_000
+    """Events per second of event time."""
+
+
+JOB_J = Mix()
+
+
+@dataclass(frozen=True)
 class EventSet:
     """A generated set. ``events`` counts all records over the three topics, repeated ones too."""
 
@@ -72,11 +92,8 @@ class EventSet:
     """Records per topic."""
     value_bytes: int
     """Bytes of all values."""
-
-    @property
-    def end_ms(self) -> int:
-        """Event time that no event reaches, ms since 1970 UTC."""
-        return START_MS + self.events * 1000 // EVENTS_PER_S
+    end_ms: int
+    """Event time that no event reaches, ms since 1970 UTC."""
 
     def file(self, topic: str, partition: int) -> Path:
         """The records of one topic partition."""
@@ -94,55 +111,63 @@ def cache() -> Path:
     return Machine.here().cache / "bench"
 
 
-def event_set(events: int, seed: int = SEED) -> EventSet:
+def event_set(events: int, mix: Mix = JOB_J, seed: int = SEED) -> EventSet:
     """Return the set of so many events; made now if it is not there yet."""
-    folder = cache() / f"events-{VERSION}-{seed}-{events}"
+    folder = cache() / f"events-{VERSION}-{mix.name}-{seed}-{events}"
     if not (folder / "set.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        _write(folder, events, seed)
-    said = json.loads((folder / "set.json").read_text())
-    return EventSet(folder, said["events"], said["seed"], said["counts"], said["value_bytes"])
+        generator = Generator(seed, mix)
+        blocks = (generator.block(first, min(BLOCK, events - first)) for first in range(0, events, BLOCK))
+        write_set(folder, blocks, START_MS + events * 1000 // mix.events_per_s, seed)
+    return read_set(folder)
 
 
-def _write(folder: Path, events: int, seed: int) -> None:
+def read_set(folder: Path) -> EventSet:
+    """Return the set that was written to a folder."""
+    return EventSet(folder, **json.loads((folder / "set.json").read_text()))
+
+
+def write_set(folder: Path, blocks: Iterable[list[list[str]]], end_ms: int, seed: int) -> None:
+    """Write blocks of lines per (topic, partition); the folder holds a set only once ``set.json`` is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     counts = dict.fromkeys(TOPICS, 0)
     size = 0
-    generator = Generator(seed)
     names = [(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
     files = [(folder / f"{topic}.{partition}.tsv").open("wb") for topic, partition in names]
     try:
-        for first in range(0, events, BLOCK):
-            logs = generator.block(first, min(BLOCK, events - first))
+        for logs in blocks:
             for (topic, _), file, log in zip(names, files, logs, strict=True):
                 counts[topic] += len(log)
                 size += file.write("".join(log).encode()) - 10 * len(log)  # the key, a tab and the end of the line
     finally:
         for file in files:
             file.close()
-    said = {"events": events, "seed": seed, "counts": counts, "value_bytes": size}
+    said = {"events": sum(counts.values()), "seed": seed, "counts": counts, "value_bytes": size, "end_ms": end_ms}
     (folder / "set.json").write_text(json.dumps(said) + "\n")
 
 
 class Generator:
     """Makes blocks of events, each from random numbers of its own: no block depends on another."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, mix: Mix = JOB_J) -> None:
         """Find every customer's partition."""
         self._seed = seed
-        self._customers = [f"c-{number:06d}" for number in range(CUSTOMERS)]
+        self._mix = mix
+        self._customers = customer_ids(mix.customers)
         keys = [customer.encode() for customer in self._customers]
         self._partition_of = np.array(partitions_of(keys, PARTITIONS), dtype=np.int64)
 
     def block(self, first: int, count: int) -> list[list[str]]:
         """Return events ``first`` to ``first + count`` as lines per (topic, partition), in the order of the log."""
         dice = np.random.default_rng((self._seed, first))
-        times = START_MS + (first + np.arange(count)) * 1000 // EVENTS_PER_S
+        mix = self._mix
+        times = START_MS + (first + np.arange(count)) * 1000 // mix.events_per_s
         times -= np.minimum(DISORDER_MS, dice.exponential(300, count)).astype(np.int64)
-        topics = np.searchsorted((0.85, 0.95), dice.random(count), side="right").astype(np.int64)
-        customers = (dice.random(count) ** 2 * CUSTOMERS).astype(np.int64)
+        topics = np.searchsorted((mix.telemetry, mix.telemetry + mix.order), dice.random(count), side="right")
+        topics = np.asarray(topics, dtype=np.int64)
+        customers = (dice.random(count) ** mix.skew * mix.customers).astype(np.int64)
         orders = _orders_of(dice, first, topics)
-        customers[topics == 1] = _customers_of(orders, self._seed)
+        customers[topics == 1] = _customers_of(orders, self._seed, mix)
         ids = dice.bytes(12 * count).hex()
         lines = [""] * count
         for topic, make in enumerate((self._telemetry, self._orders, self._contacts)):
@@ -168,13 +193,14 @@ class Generator:
             earlier = max(0, i - int(dice.integers(1, 2_000)))
             lines[i], topics[i], customers[i] = lines[earlier], topics[earlier], customers[earlier]
 
-    @staticmethod
-    def _telemetry(dice: np.random.Generator, heads: list[str], _times: Ints, _numbers: Ints) -> list[str]:
+    def _telemetry(self, dice: np.random.Generator, heads: list[str], _times: Ints, _numbers: Ints) -> list[str]:
         count = len(heads)
         endings = [f'"outcome":"failed","error_code":"{code}",' for code in ERRORS]
         endings += ['"outcome":"abandoned",', '"outcome":"ok",']
         draw = dice.random(count)
-        ending = np.where(draw < 0.06, (draw / 0.06 * len(ERRORS)).astype(np.int64), np.where(draw < 0.08, 8, 9))
+        failed = self._mix.failed
+        codes = (draw / failed * len(ERRORS)).astype(np.int64)
+        ending = np.where(draw < failed, codes, np.where(draw < failed + 0.02, 8, 9))
         sessions = dice.bytes(4 * count).hex()
         columns = (
             range(count),
@@ -247,6 +273,11 @@ class Generator:
         ]
 
 
+def customer_ids(count: int) -> list[str]:
+    """Return that many customer ids of eight characters, at most a million."""
+    return [f"c-{number:06d}" for number in range(count)]
+
+
 def _pick(dice: np.random.Generator, count: int, choices: int) -> list[int]:
     found: list[int] = dice.integers(0, choices, count).tolist()
     return found
@@ -259,12 +290,12 @@ def _orders_of(dice: np.random.Generator, first: int, topics: Ints) -> Ints:
     return np.asarray(newest - dice.integers(0, 100_000, count), dtype=np.int64)
 
 
-def _customers_of(orders: Ints, seed: int) -> Ints:
+def _customers_of(orders: Ints, seed: int, mix: Mix) -> Ints:
     """Whose order it is: fixed by its number, so that all events of an order have one customer."""
     mixed = (orders.astype(np.uint64) + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     share = (mixed >> np.uint64(11)).astype(np.float64) / 2**53
-    return np.asarray(share**2 * CUSTOMERS, dtype=np.int64)
+    return np.asarray(share**mix.skew * mix.customers, dtype=np.int64)
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def run(peer: Peer, told: Mapping[str, str], log: Path) -> Figure:
 def _peak_until_end(peer: Peer, process: subprocess.Popen[bytes]) -> float:
     """Wait for the end; returns the largest resident memory seen, MB.
 
-    Looked at from outside, because a child's own ``getrusage`` begins with the memory of the process it was forked from.
+    Looked at from outside, because a child's own ``getrusage`` begins with its parent's memory.
     """
     rss_mb, end = 0.0, time.monotonic() + LIMIT_S
     while True:

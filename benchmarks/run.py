@@ -141,11 +141,11 @@ def measure(chosen: Sequence[Entry], rounds: int, say: Callable[[str], None]) ->
     return [row(entry.name, entry.about, figures[entry.name]) for entry in chosen if figures[entry.name]]
 
 
-def write(rows: Sequence[Mapping[str, Any]], folder: Path = RESULTS) -> Path:
-    """Write the rows with the machine they were measured on; returns the file."""
-    folder.mkdir(exist_ok=True)
+def write(rows: Sequence[Mapping[str, Any]], folder: Path = RESULTS, kind: str = "") -> Path:
+    """Write the rows with the machine they were measured on; returns the file. ``kind``: other than job J."""
+    folder.mkdir(exist_ok=True, parents=True)
     now = datetime.now(UTC)
-    file = folder / f"{now:%Y-%m-%d}-{machine()}.json"
+    file = folder / f"{kind}{'-' if kind else ''}{now:%Y-%m-%d}-{machine()}.json"
     told = [{**one, "machine": machine_in_words(), "measured_at": f"{now:%Y-%m-%dT%H:%MZ}"} for one in rows]
     file.write_text(json.dumps(told, indent=1) + "\n")
     return file

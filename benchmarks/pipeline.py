@@ -1,0 +1,108 @@
+"""``make bench-pipeline``: all rooms and the copy of everything, no sender, on a realistic mix of events.
+
+One worker, then two that share the partitions. Both runs are compared with the truth, and with each other: issues,
+affected customers and decisions have to be the same whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks import cxwatch
+from benchmarks.check import check_cxwatch, compare
+from benchmarks.events import EventSet, Mix, event_set
+from benchmarks.load import load
+from benchmarks.measure import Figure, row
+from benchmarks.report import table
+from benchmarks.rivals import PeerError
+from benchmarks.run import RESULTS, write
+from benchmarks.stack import Servers, servers
+from benchmarks.truth import truth_of
+
+EVENTS = 2_400_000
+REALISTIC = Mix("realistic", telemetry=0.94, order=0.05, failed=0.01)
+"""Contacts one in a hundred events, one failure in a hundred steps."""
+ROOMS = "join,detect,match,impact,outreach,store"
+BAR_RATE, BAR_CPU = 100_000, 10.0
+LOOK_S = 0.5
+TOTALS = {
+    "issues": "SELECT count(), sum(cityHash64(issue_id)) FROM issue_latest",
+    "affected": "SELECT count(), sum(cityHash64(issue_id, customer_id)) FROM affected_latest",
+    "counted": "SELECT sum(affected), sum(contacted), sum(silent) FROM affected_count_latest",
+    "decisions": "SELECT count(), sum(cityHash64(outreach_id)) FROM outreach_latest",
+}
+"""Findings that have to be the same whatever the number of workers."""
+
+
+def measure(where: Servers, prefix: str, events: EventSet, workers: int) -> tuple[Figure, dict[str, Any]]:
+    """Run the whole line with so many workers; returns the figure over all of them and the totals found."""
+    settings = cxwatch.afresh(where, prefix, raw=True)
+    client = where.client(cxwatch.DATABASE)
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(cxwatch.worker(where, settings, ROOMS, f"bench-{number}"))
+            for number in range(1, workers + 1)
+        ]
+        for one in running:
+            one.await_first()
+        end = time.monotonic() + cxwatch.LIMIT_S
+        while not (cxwatch.stored(client, events, raw=True) and sum(map(_behind, running)) == 0):
+            if time.monotonic() > end:
+                raise PeerError(f"the line was not done within {cxwatch.LIMIT_S:.0f} s")
+            time.sleep(LOOK_S)
+        parts = [one.figure(events.events) for one in running]
+        read_before = sum(one.began[2] for one in running)
+    wrong = check_cxwatch(client, truth_of(events))
+    if wrong:
+        raise PeerError("not equal to the truth:\n  " + "\n  ".join(wrong))
+    figure = Figure(
+        events.events - int(read_before),
+        max(part.wall_s for part in parts),
+        sum(part.cpu_s for part in parts),
+        sum(part.rss_mb for part in parts),
+    )
+    return figure, {name: client.execute(query)[0] for name, query in TOTALS.items()}
+
+
+def _behind(one: cxwatch.Watched) -> float:
+    """Records that some room of the worker has not read yet."""
+    return cxwatch.total(one.metrics(), "cx_runtime_lag_records")
+
+
+def main() -> int:
+    """Measure both, print the table and the bars; exit code 1 if the totals differ or a bar is missed."""
+    parser = argparse.ArgumentParser(description="The whole line, one worker and two")
+    parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    events = event_set(given.events, REALISTIC)
+    truth_of(events)
+    figures: dict[int, list[Figure]] = {1: [], 2: []}
+    totals: list[dict[str, Any]] = []
+    with servers() as where:
+        load(where.bootstrap, "p.", events)
+        for number in range(given.rounds):
+            for workers in figures:
+                figure, found = measure(where, "p.", events, workers)
+                figures[workers].append(figure)
+                totals.append(found)
+                print(f"round {number + 1}, {workers} worker{'s'[: workers - 1]}: {figure.cpu_s_per_million:.2f} CPU s "
+                      f"per million events, {figure.events_per_s:,.0f} events/s, {json.dumps(found)}", flush=True)
+    about = "all rooms and the copy of everything, no sender; realistic mix"
+    rows = [row(f"pipeline-{workers}", about, found) for workers, found in figures.items()]
+    print(table(rows))
+    different = [line for found in totals[1:] for line in compare("totals", totals[0], found)]
+    print("\n".join(different) or "every run found the same totals")
+    held = rows[0]["events_per_s"] >= BAR_RATE and rows[0]["cpu_s_per_million"] <= BAR_CPU
+    print(f"{'held  ' if held else 'MISSED'} one worker: at least {BAR_RATE:,} events/s, at most {BAR_CPU:g} CPU s")
+    write(rows, RESULTS, "pipeline")
+    return 0 if held and not different else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
