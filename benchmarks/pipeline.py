@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from benchmarks import cxwatch
@@ -79,6 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The whole line, one worker and two")
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     given = parser.parse_args()
     events = event_set(given.events, REALISTIC)
     truth_of(events)
@@ -87,9 +89,9 @@ def main() -> int:
     with servers() as where:
         load(where.bootstrap, "p.", events)
         for number in range(given.rounds):
-            for workers in figures:
+            for workers, done in figures.items():
                 figure, found = measure(where, "p.", events, workers)
-                figures[workers].append(figure)
+                done.append(figure)
                 totals.append(found)
                 print(f"round {number + 1}, {workers} worker{'s'[: workers - 1]}: {figure.cpu_s_per_million:.2f} CPU s "
                       f"per million events, {figure.events_per_s:,.0f} events/s, {json.dumps(found)}", flush=True)
@@ -100,7 +102,7 @@ def main() -> int:
     print("\n".join(different) or "every run found the same totals")
     held = rows[0]["events_per_s"] >= BAR_RATE and rows[0]["cpu_s_per_million"] <= BAR_CPU
     print(f"{'held  ' if held else 'MISSED'} one worker: at least {BAR_RATE:,} events/s, at most {BAR_CPU:g} CPU s")
-    write(rows, RESULTS, "pipeline")
+    write(rows, given.results, "pipeline")
     return 0 if held and not different else 1
 
 
