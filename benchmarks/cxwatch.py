@@ -166,8 +166,8 @@ def last_bin_ms(events: EventSet) -> int:
     return reached - reached % 10_000
 
 
-def stored(client: Client, events: EventSet, raw: bool) -> bool:
-    """True when ClickHouse holds everything that the run has to give."""
+def stored(client: Client, events: EventSet, raw: bool, before: int = 0) -> bool:
+    """True when ClickHouse holds everything that the run has to give; ``before``: events of earlier sets in it."""
     marks = client.execute(
         "SELECT topic, count(), min(toUnixTimestamp64Milli(through)) FROM watermark FINAL GROUP BY topic"
     )
@@ -175,9 +175,18 @@ def stored(client: Client, events: EventSet, raw: bool) -> bool:
     if min(reached.get("cohort_count", 0), reached.get("episode", 0)) < last_bin_ms(events):
         return False
     spoken = client.execute("SELECT sum(events + duplicates) FROM source_count_latest")[0][0]
-    if spoken < events.events:
+    if spoken < before + events.events:
         return False
-    return not raw or sum(client.execute(RAW_COUNTS)[0]) >= events.events
+    return not raw or sum(client.execute(RAW_COUNTS)[0]) >= before + events.events
+
+
+def await_stored(client: Client, events: EventSet, raw: bool, before: int = 0) -> None:
+    """Wait until everything is stored. Raises PeerError if it takes too long."""
+    end = time.monotonic() + LIMIT_S
+    while not stored(client, events, raw, before):
+        if time.monotonic() > end:
+            raise PeerError(f"not everything was stored within {LIMIT_S:.0f} s")
+        time.sleep(LOOK_S)
 
 
 def measure(servers: Servers, prefix: str, events: EventSet, raw: bool) -> Figure:
@@ -186,9 +195,5 @@ def measure(servers: Servers, prefix: str, events: EventSet, raw: bool) -> Figur
     client = servers.client(DATABASE)
     with worker(servers, settings, ROOMS) as watched:
         watched.await_first()
-        end = time.monotonic() + LIMIT_S
-        while not stored(client, events, raw):
-            if time.monotonic() > end:
-                raise PeerError(f"not everything was stored within {LIMIT_S:.0f} s")
-            time.sleep(LOOK_S)
+        await_stored(client, events, raw)
         return watched.figure(events.events)
