@@ -44,7 +44,7 @@ RAW_COUNTS = (
 )
 LOOK_S = 0.2
 FIRST_LOOK_S = 0.05
-START_S = 60.0
+START_S = 120.0
 LIMIT_S = 900.0
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
