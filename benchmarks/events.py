@@ -2,8 +2,8 @@
 
 Job J:
 
-    telemetry  85 %   13 or 14 fields, 6 % failed with one of 8 error codes, 2 % abandoned, log-normal latency
-    order      10 %   13 to 15 fields, one life of an order: placed with a promise, paid or not, packed, shipped, ...
+    telemetry  85 %   14 or 15 fields, 6 % failed with one of 8 error codes, 2 % abandoned, log-normal latency
+    order      10 %   14 or 15 fields, one life of an order: placed with a promise, paid or not, packed, shipped, ...
     contact     5 %   13 fields, opened (60 %), answered or resolved, 80 characters of text
 
 200,000 customers, the first ones busiest (share of the first x of them: sqrt(x)); 20,000 events a second of event time

@@ -92,8 +92,9 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--write-baseline", action="store_true")
+    parser.add_argument("--baseline", type=Path, default=BASELINE)
     given = parser.parse_args()
-    if not given.write_baseline and not BASELINE.exists():
+    if not given.write_baseline and not given.baseline.exists():
         print("there is no baseline: make one on a quiet machine with `python -m benchmarks.gate --write-baseline`")
         return 2
     events = event_set(given.events)
@@ -104,9 +105,9 @@ def main() -> int:
     found = interval(ratios)
     print(f"ratio {found.middle:.2f} (95 % interval {found.low:.2f} to {found.high:.2f})")
     if given.write_baseline:
-        BASELINE.write_text(json.dumps(_baseline(found, given.events, ratios), indent=1) + "\n")
+        given.baseline.write_text(json.dumps(_baseline(found, given.events, ratios), indent=1) + "\n")
         return 0
-    passed, sentence = verdict(found, json.loads(BASELINE.read_text())["ratio"])
+    passed, sentence = verdict(found, json.loads(given.baseline.read_text())["ratio"])
     print(sentence)
     return 0 if passed else 1
 
