@@ -1,0 +1,109 @@
+"""The input contract said a second time, for the oracle: which bytes are an event. Shares nothing with the product."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+OLDEST_MS = 946_684_800_000
+NEWEST_MS = 4_102_444_800_000
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_STATUSES = {
+    "order": "placed paid payment_failed packed shipped delivered late cancelled returned refunded".split(),
+    "contact": "opened answered abandoned transferred resolved reopened".split(),
+}
+_CHANNELS = "phone email chat app web social shop letter other".split()
+
+Check = Callable[[Any], bool]
+
+
+def _label(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 128 and not _FORBIDDEN.search(value)
+
+
+def _token(value: Any) -> bool:
+    return _label(value) and value != ""
+
+
+def _whole(low: int, high: int) -> Check:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _maybe(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _among(*allowed: str) -> Check:
+    return lambda value: value in allowed
+
+
+def _duration(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 1e9
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 20_000 and "\x00" not in value
+
+
+_TIME = _whole(OLDEST_MS, NEWEST_MS)
+_COMMON = {"event_id": _token, "event_time_ms": _TIME, "customer_id": _token}
+_COMMON_OPTIONAL = {"source": _label, "schema_version": _whole(1, 1)}
+
+
+def _labels(names: str) -> dict[str, Check]:
+    return dict.fromkeys(names.split(), _label)
+
+
+_REQUIRED: Mapping[str, Mapping[str, Check]] = {
+    "telemetry": {**_COMMON, "product": _label, "event_name": _label, "outcome": _among("ok", "failed", "abandoned")},
+    "order": {**_COMMON, "order_id": _token, "status": _among(*_STATUSES["order"]), "product": _label},
+    "contact": {**_COMMON, "contact_id": _token, "channel": _among(*_CHANNELS)},
+}
+_OPTIONAL: Mapping[str, Mapping[str, Check]] = {
+    "telemetry": {
+        **_COMMON_OPTIONAL, **_labels("component app_version platform region device_model firmware session_id"),
+        "journey_stage": _label, "error_code": _maybe(_label), "latency_ms": _maybe(_duration),
+    },
+    "order": {
+        **_COMMON_OPTIONAL, **_labels("sku payment_provider payment_method carrier warehouse region"),
+        "amount_cents": _whole(-(10**12), 10**12), "currency": lambda value: _label(value) and len(value) <= 3,
+        "promised_at_ms": _maybe(_TIME), "cancelled_by": _maybe(_among("customer", "company")),
+        "error_code": _maybe(_label),
+    },
+    "contact": {
+        **_COMMON_OPTIONAL, **_labels("reason language product region"), "status": _among(*_STATUSES["contact"]),
+        "mode": _among("human", "automatic"), "text": _text, "order_id": _maybe(_label),
+        "wait_ms": _maybe(_duration), "handle_ms": _maybe(_duration), "csat": _maybe(_whole(1, 5)),
+        "effort": _maybe(_whole(1, 7)),
+    },
+}  # fmt: skip
+
+
+def event_of(noun: str, value: bytes | None, max_bytes: int) -> dict[str, Any] | None:
+    """The event in these bytes, None if they break the contract."""
+    if value is None or len(value) > max_bytes:
+        return None
+    try:
+        body = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    required, optional = _REQUIRED[noun], _OPTIONAL[noun]
+    if not all(name in body and check(body[name]) for name, check in required.items()):
+        return None
+    return body if all(check(body[name]) for name, check in optional.items() if name in body) else None
+
+
+def heartbeat_of(value: bytes | None) -> dict[str, Any] | None:
+    """The heartbeat in these bytes, None if they are none."""
+    try:
+        body = msgspec.json.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    fits = isinstance(body, dict) and body.get("heartbeat", True) is True and _TIME(body.get("event_time_ms"))
+    return body if fits and _label(body.get("source", "")) else None

@@ -1,0 +1,388 @@
+"""What must come out, worked out a second time from the raw topics of one partition. No code of the product.
+
+The rules restated here: an event is judged by its own topic's newest time so far (its place in the topic decides, so
+the interleaving of topics does not matter); older than the lateness bound: kept apart; seen before (id, customer and
+time): a duplicate; behind the disorder bound: joins episodes but no bin. Bins of 10 s hold distinct customers per leaf;
+episodes hold failures per customer, line, family and hour with the contacts about them; promises have one outcome.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import xxhash
+from aiokafka.partitioner import murmur2
+
+from tests.faults.contract import event_of, heartbeat_of
+
+NOUNS = ("telemetry", "order", "contact")
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+BIN_MS = 10_000
+DISORDER_MS = 10_000
+LATENESS_MS = {"telemetry": 10 * MINUTE_MS, "order": DAY_MS, "contact": DAY_MS}
+FUTURE_MS = 300_000
+HEARTBEAT_KEY = b"cx.heartbeat"
+COMPLAINTS = {"app", "payment", "delivery", "problem", "complaint", "technical"}
+ANY_FAMILY = {"", "unspecific", "complaint", "problem"}
+FAMILY_OF = {"app": "app", "technical": "app", "payment": "payment", "delivery": "delivery"}
+ATTRIBUTES = {
+    "app": ("app_version", "platform", "device_model", "region", "component"),
+    "payment": ("payment_provider", "payment_method", "region"),
+    "contact": ("channel", "region"),
+    "delivery": ("carrier", "warehouse", "region"),
+}
+PROMISE_HORIZON_MS = 60 * DAY_MS
+SHOWN_LEAVES = 8
+SHOWN_EVIDENCE = 5
+
+
+class Read(NamedTuple):
+    """One raw record as the oracle's own consumer read it."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+
+
+class Tick(NamedTuple):
+    """A recorded idle passage of the join room: applies before the record at ``offsets[noun]``."""
+
+    time_ms: int
+    offsets: dict[str, int]
+
+
+class Failure(NamedTuple):
+    """One failure event."""
+
+    time_ms: int
+    event_id: str
+    values: tuple[str, ...]
+    amount: int
+
+
+EpisodeKey = tuple[str, str, str, int]
+"""(customer, line, family, start of the hour)."""
+CohortKey = tuple[str, str, int, int]
+"""(line, family, bin, partition)."""
+
+
+@dataclass
+class Truth:
+    """What must come out of one partition."""
+
+    cohorts: dict[CohortKey, dict[tuple[str, ...], tuple[int, tuple[int, ...]]]] = field(default_factory=dict)
+    """Closed bins: leaf -> (distinct exposed, sorted hashes of the failed)."""
+    sources: dict[tuple[str, str, int, int], tuple[int, int, int]] = field(default_factory=dict)
+    """(topic, source, bin, partition) of closed bins -> accepted, late, duplicates."""
+    episodes: dict[EpisodeKey, dict[str, Any]] = field(default_factory=dict)
+    late: set[tuple[str, int, int]] = field(default_factory=set)
+    dead: dict[tuple[str, int, int], tuple[bytes | None, bytes | None]] = field(default_factory=dict)
+    """(topic, partition, offset) -> key and bytes."""
+    raw: dict[str, set[tuple[int, int]]] = field(default_factory=lambda: {noun: set() for noun in NOUNS})
+    """Topic -> (partition, offset) of everything that keeps the contract."""
+    accepted: int = 0
+    duplicates: int = 0
+    foreign: int = 0
+
+    def add(self, other: Truth) -> None:
+        """Take over another partition's truth."""
+        self.cohorts.update(other.cohorts)
+        self.sources.update(other.sources)
+        self.episodes.update(other.episodes)
+        self.late |= other.late
+        self.dead.update(other.dead)
+        for noun in NOUNS:
+            self.raw[noun] |= other.raw[noun]
+        self.accepted += other.accepted
+        self.duplicates += other.duplicates
+        self.foreign += other.foreign
+
+
+def hash_of(customer: str) -> int:
+    """How a customer is named in counts."""
+    return xxhash.xxh3_64_intdigest(customer.encode())
+
+
+@dataclass
+class _Promise:
+    """An order that was promised for a time."""
+
+    stated: tuple[int, str]
+    latest: tuple[int, str]
+    due_ms: int = 0
+    fire_ms: int = 0
+    line: str = ""
+    values: list[str] = field(default_factory=lambda: ["", "", ""])
+    amount: int = 0
+
+
+class _Partition:
+    """Works through the topics of one partition."""
+
+    def __init__(self, number: int, partitions: int, ticks: Sequence[Tick], max_bytes: int) -> None:
+        self.number, self.partitions, self.ticks, self.max_bytes = number, partitions, ticks, max_bytes
+        self.truth = Truth()
+        self.newest = dict.fromkeys(NOUNS, 0)
+        self.bins: dict[tuple[str, str, int], dict[tuple[str, ...], tuple[set[int], set[int]]]] = {}
+        self.cells: dict[tuple[str, str, int], list[int]] = {}
+        self.failures: dict[EpisodeKey, list[Failure]] = {}
+        self.contacts: dict[str, dict[str, tuple[int, str, str, str]]] = {}
+        self.orders = _Orders(self)
+
+    def topic(self, noun: str, records: Iterable[Read]) -> None:
+        """All records of one topic, in order of their offsets."""
+        seen: set[tuple[int, str, str]] = set()
+        ticks = sorted((tick.offsets.get(noun, 0), tick.time_ms) for tick in self.ticks)
+        place = 0
+        for record in records:
+            while place < len(ticks) and ticks[place][0] <= record.offset:
+                self.newest[noun] = max(self.newest[noun], ticks[place][1] + DISORDER_MS)
+                place += 1
+            self._record(noun, record, seen)
+        for _, time_ms in ticks[place:]:
+            self.newest[noun] = max(self.newest[noun], time_ms + DISORDER_MS)
+        if noun == "order":
+            self.orders.advance(max(0, self.newest[noun] - DISORDER_MS))
+
+    def _record(self, noun: str, record: Read, seen: set[tuple[int, str, str]]) -> None:
+        if record.key == HEARTBEAT_KEY:
+            self._heartbeat(noun, record)
+            return
+        event = event_of(noun, record.value, self.max_bytes)
+        place = (noun, self.number, record.offset)
+        if event is not None:
+            self.truth.raw[noun].add((self.number, record.offset))
+        if event is None or event["event_time_ms"] > record.timestamp_ms + FUTURE_MS:
+            self.truth.dead[place] = (record.key, record.value)
+            return
+        customer = event["customer_id"].encode()
+        if record.key != customer or (murmur2(customer) & 0x7FFFFFFF) % self.partitions != self.number:
+            self.truth.foreign += 1
+            return
+        time_ms = event["event_time_ms"]
+        if time_ms < self.newest[noun] - LATENESS_MS[noun]:
+            self.truth.late.add(place)
+            return
+        identity = (time_ms - time_ms % MINUTE_MS, event["event_id"], event["customer_id"])
+        cell = self.cells.setdefault((noun, event.get("source", ""), time_ms - time_ms % BIN_MS), [0, 0, 0])
+        if identity in seen:
+            cell[2] += 1
+            self.truth.duplicates += 1
+            return
+        seen.add(identity)
+        late = time_ms < self.newest[noun] - DISORDER_MS
+        cell[0] += 1
+        cell[1] += late
+        self.truth.accepted += 1
+        self._accept(noun, event, time_ms, late)
+        self.newest[noun] = max(self.newest[noun], time_ms)
+
+    def _heartbeat(self, noun: str, record: Read) -> None:
+        beat = heartbeat_of(record.value)
+        if beat is None or beat["event_time_ms"] > record.timestamp_ms + FUTURE_MS:
+            self.truth.dead[noun, self.number, record.offset] = (record.key, record.value)
+        else:
+            self.newest[noun] = max(self.newest[noun], beat["event_time_ms"])
+
+    def _accept(self, noun: str, event: dict[str, Any], time_ms: int, late: bool) -> None:
+        if noun == "telemetry":
+            if event["outcome"] in ("ok", "failed"):
+                self._count(event, "app", time_ms, late, event["outcome"] == "failed")
+        elif noun == "order":
+            if event["status"] in ("paid", "payment_failed"):
+                failed = event["status"] == "payment_failed"
+                self._count(event, "payment", time_ms, late, failed, event.get("amount_cents", 0))
+            self.orders.take(event, time_ms, late, self.newest["order"] - DISORDER_MS)
+        elif event.get("status", "opened") == "opened":
+            self._count(event, "contact", time_ms, late, event.get("reason", "") in COMPLAINTS)
+            self._contact(event, time_ms)
+
+    def _count(
+        self, event: dict[str, Any], family: str, time_ms: int, late: bool, failed: bool, amount: int = 0
+    ) -> None:
+        line = event.get("product", "")
+        values = tuple(event.get(name) or "" for name in ATTRIBUTES[family])
+        if not late:
+            self.expose(line, family, time_ms, values, event["customer_id"], failed)
+        if failed:
+            failure = Failure(time_ms, event["event_id"], values, amount)
+            self.fail(event["customer_id"], line, family, failure)
+
+    def expose(
+        self, line: str, family: str, time_ms: int, values: tuple[str, ...], customer: str, failed: bool
+    ) -> None:
+        """Count a customer in the bin of its event."""
+        leaves = self.bins.setdefault((line, family, time_ms - time_ms % BIN_MS), {})
+        exposed, broken = leaves.setdefault(values, (set(), set()))
+        exposed.add(hash_of(customer))
+        if failed:
+            broken.add(hash_of(customer))
+
+    def fail(self, customer: str, line: str, family: str, failure: Failure) -> None:
+        """Note a failure for the episode of its hour."""
+        key = (customer, line, family, failure.time_ms - failure.time_ms % HOUR_MS)
+        self.failures.setdefault(key, []).append(failure)
+
+    def _contact(self, event: dict[str, Any], time_ms: int) -> None:
+        reason = event.get("reason", "")
+        if reason not in ANY_FAMILY and reason not in FAMILY_OF:
+            return
+        mine = self.contacts.setdefault(event["customer_id"], {})
+        found = (time_ms, event["contact_id"], event.get("product", ""), reason)
+        mine[event["contact_id"]] = min(found, mine.get(event["contact_id"], found))
+
+    def finish(self) -> Truth:
+        """Close what is closed and attach contacts to episodes."""
+        slowest = min(self.newest.values())
+        through = max(0, slowest - DISORDER_MS)
+        through -= through % BIN_MS
+        for (line, family, start), leaves in self.bins.items():
+            if start + BIN_MS <= through:
+                self.truth.cohorts[line, family, start, self.number] = {
+                    values: (len(exposed), tuple(sorted(failed))) for values, (exposed, failed) in leaves.items()
+                }
+        for (noun, source, start), counts in self.cells.items():
+            if start + BIN_MS <= through:
+                self.truth.sources[noun, source, start, self.number] = (counts[0], counts[1], counts[2])
+        for key, failures in self.failures.items():
+            self.truth.episodes[key] = self._episode(key, failures)
+        return self.truth
+
+    def _episode(self, key: EpisodeKey, failures: list[Failure]) -> dict[str, Any]:
+        customer, line, family, window = key
+        first = min(failure.time_ms for failure in failures)
+        about = [
+            at for at, _, product, reason in self.contacts.get(customer, {}).values()
+            if product in ("", line) and (reason in ANY_FAMILY or family in (FAMILY_OF.get(reason), "contact"))
+            and at - DAY_MS <= first <= at + 15 * MINUTE_MS
+        ]  # fmt: skip
+        leaves: dict[tuple[str, ...], list[int]] = {}
+        for failure in failures:
+            leaf = leaves.setdefault(failure.values, [failure.time_ms, failure.time_ms, 0])
+            leaf[:] = [min(leaf[0], failure.time_ms), max(leaf[1], failure.time_ms), leaf[2] + 1]
+        shown = sorted(leaves.items(), key=lambda item: (item[1][0], item[0]))[:SHOWN_LEAVES]
+        return {
+            "kind": "episode", "customer_id": customer, "line": line, "family": family, "window_ms": window,
+            "attributes": list(ATTRIBUTES[family]),
+            "leaves": [
+                {"values": list(values), "first_ms": low, "last_ms": high, "failures": count}
+                for values, (low, high, count) in shown
+            ],
+            "first_failed_ms": first, "last_failed_ms": max(failure.time_ms for failure in failures),
+            "failures": len(failures),
+            "evidence": [event_id for _, event_id, *_ in sorted(failures)[:SHOWN_EVIDENCE]],
+            "amount_cents": max(0, *(failure.amount for failure in failures)),
+            "contacted_at_ms": min(about, default=None), "contacts": len(about),
+        }  # fmt: skip
+
+
+class _Orders:
+    """Promises of one partition: events on time wait for the topic's watermark, late ones are applied at once."""
+
+    def __init__(self, partition: _Partition) -> None:
+        self.partition = partition
+        self.open: dict[tuple[str, str], _Promise] = {}
+        self.ended: dict[tuple[str, str], int] = {}
+        self.waiting: list[tuple[int, int, str, str, str, dict[str, Any] | None]] = []
+
+    def take(self, event: dict[str, Any], time_ms: int, late: bool, watermark_ms: int) -> None:
+        """One accepted order event; ``watermark_ms`` as it was before the event."""
+        self.advance(watermark_ms)
+        if late:
+            self._apply(event, watermark_ms, late=True)
+        else:
+            key = (event["customer_id"], event["order_id"])
+            heapq.heappush(self.waiting, (time_ms, 0, event["event_id"], *key, event))
+
+    def advance(self, watermark_ms: int) -> None:
+        """Apply everything before the watermark in order of time; an event comes before a timer of the same time."""
+        while self.waiting and self.waiting[0][0] < watermark_ms:
+            time_ms, _, _, customer, order, event = heapq.heappop(self.waiting)
+            if event is not None:
+                self._apply(event, watermark_ms, late=False)
+                continue
+            promise = self.open.get((customer, order))
+            if promise is not None and promise.fire_ms == time_ms:
+                on_time = promise.fire_ms == promise.due_ms >= promise.stated[0]
+                self._decide((customer, order), promise, promise.due_ms, True, on_time, promise.stated[1])
+                self._end((customer, order), promise.due_ms)
+
+    def _apply(self, event: dict[str, Any], watermark_ms: int, *, late: bool) -> None:
+        key, at = (event["customer_id"], event["order_id"]), event["event_time_ms"]
+        status, promised = event["status"], event.get("promised_at_ms")
+        states = promised is not None and at - DAY_MS <= promised <= at + PROMISE_HORIZON_MS
+        promise = self.open.get(key)
+        if promise is None:
+            if not states:
+                if status in ("delivered", "returned", "cancelled"):
+                    self.ended[key] = max(at, self.ended.get(key, 0))
+                return
+            if self._ended_lately(key, at):
+                return
+            promise = self.open[key] = _Promise((0, ""), (0, ""))
+        self._learn(promise, event)
+        if states and (at, event["event_id"]) > promise.stated:
+            fire = max(promised, watermark_ms + DISORDER_MS) if late else promised
+            if fire != promise.fire_ms:
+                heapq.heappush(self.waiting, (fire, 1, "", *key, None))
+            promise.stated, promise.due_ms, promise.fire_ms = (at, event["event_id"]), promised, fire
+            promise.line = event["product"]
+        if at <= promise.due_ms:
+            self._resolve(key, promise, event, late)
+
+    def _ended_lately(self, key: tuple[str, str], at: int) -> bool:
+        """The memory of ended orders works in days: a day of memory, rounded to whole days."""
+        ended = self.ended.get(key)
+        return ended is not None and ended - ended % DAY_MS + DAY_MS > at - DAY_MS
+
+    def _learn(self, promise: _Promise, event: dict[str, Any]) -> None:
+        stamp = (event["event_time_ms"], event["event_id"])
+        newer = stamp >= promise.latest
+        for place, name in enumerate(ATTRIBUTES["delivery"]):
+            new = event.get(name) or ""
+            if new and (newer or not promise.values[place]):
+                promise.values[place] = new
+        if event.get("amount_cents", 0) and (newer or not promise.amount):
+            promise.amount = event["amount_cents"]
+        if newer:
+            promise.latest = stamp
+
+    def _resolve(self, key: tuple[str, str], promise: _Promise, event: dict[str, Any], late: bool) -> None:
+        at, status = event["event_time_ms"], event["status"]
+        broken = status == "late" or (status == "cancelled" and event.get("cancelled_by") == "company")
+        if broken or status == "delivered":
+            self._decide(key, promise, at, broken, not late, event["event_id"])
+        if broken or status in ("delivered", "returned", "cancelled"):
+            self._end(key, max(at, promise.due_ms))
+
+    def _end(self, key: tuple[str, str], at: int) -> None:
+        del self.open[key]
+        self.ended[key] = max(at, self.ended.get(key, 0))
+
+    def _decide(
+        self, key: tuple[str, str], promise: _Promise, at: int, failed: bool, on_time: bool, event_id: str
+    ) -> None:
+        values = tuple(promise.values)
+        if on_time:
+            self.partition.expose(promise.line, "delivery", at, values, key[0], failed)
+        if failed:
+            failure = Failure(at, event_id, values, max(0, promise.amount))
+            self.partition.fail(key[0], promise.line, "delivery", failure)
+
+
+def truth_of(
+    number: int,
+    partitions: int,
+    topics: dict[str, list[Read]],
+    ticks: Sequence[Tick] = (),
+    max_bytes: int = 65_536,
+) -> Truth:
+    """What must come out of one partition: ``topics`` holds the raw records of its three topics by offset."""
+    partition = _Partition(number, partitions, ticks, max_bytes)
+    for noun in NOUNS:
+        partition.topic(noun, topics.get(noun, []))
+    return partition.finish()
