@@ -12,7 +12,8 @@ STAMP := .venv/.locked-requirements-$(call hash,$(LOCK))
 READY := $(if $(wildcard $(TEST_STAMP)),$(TEST_STAMP),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test native long lint up down status doctor lock clean browser bench bench-gate bench-pipeline bench-latency bench-growth
+.PHONY: help setup demo example test native long faults lint up down status doctor lock clean browser \
+	bench bench-gate bench-pipeline bench-latency bench-growth
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -48,6 +49,11 @@ bench-latency: $(TEST_STAMP) ## event to joined and to ClickHouse at 5,000 event
 
 bench-growth: $(TEST_STAMP) ## CPU per event, bytes and recovery of state from 1,000 to 1,000,000 customers
 	@$(BIN)/python -m benchmarks.growth
+
+faults: $(TEST_STAMP) ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)
+	@CX_TEST_FAULTS=full CX_TEST_FAULT=$(N) CX_TEST_FAULT_RESULTS=$(if $(N),,tests/faults/results) \
+		$(BIN)/pytest -m fault tests/faults
+	@$(if $(N),,$(BIN)/python -m tests.faults.table)
 
 lint: $(TEST_STAMP) ## style, types, doors
 	@$(BIN)/ruff check .

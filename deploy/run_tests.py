@@ -1,5 +1,7 @@
 """Run all tests but the long ones, in two processes side by side: those that need servers mostly wait for them.
 
+Long are simulated months (``make long``) and faults that take minutes (``make faults``).
+
 Prints the server tests as they go, the others when they are done, and one closing line with the counts of both.
 Exit status 0 only if both passed and ran something. Further arguments go to both (for example ``--durations=20``).
 """
@@ -13,7 +15,8 @@ import tempfile
 from typing import IO
 
 SERVERS = "(kafka or clickhouse or browser or loopback)"
-PARTS = (f"not long and {SERVERS}", f"not long and not {SERVERS}")
+SHORT = "not long and not long_fault"
+PARTS = (f"{SHORT} and {SERVERS}", f"{SHORT} and not {SERVERS}")
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 
 

@@ -13,10 +13,13 @@ OLDEST_MS = 946_684_800_000
 NEWEST_MS = 4_102_444_800_000
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _STATUSES = {
-    "order": "placed paid payment_failed packed shipped delivered late cancelled returned refunded".split(),
-    "contact": "opened answered abandoned transferred resolved reopened".split(),
+    "order": [
+        "placed", "paid", "payment_failed", "packed", "shipped", "delivered", "late", "cancelled", "returned",
+        "refunded",
+    ],
+    "contact": ["opened", "answered", "abandoned", "transferred", "resolved", "reopened"],
 }
-_CHANNELS = "phone email chat app web social shop letter other".split()
+_CHANNELS = ["phone", "email", "chat", "app", "web", "social", "shop", "letter", "other"]
 
 Check = Callable[[Any], bool]
 

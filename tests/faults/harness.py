@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import platform
 import secrets
 import shutil
 import signal
@@ -24,24 +25,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from clickhouse_driver import Client
 
 from streams.session import drop_database, drop_topics, environment_of
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
-from streams.stack import Endpoints, UpOptions, down, up
-from streams.stack.process import PidFile, log_tail
+from streams.stack import Endpoints, UpOptions, down, endpoints, up
+from streams.stack.process import PidFile, log_tail, stop
 from streams.topics import ensure_topics
 from tests.faults.load import LoadRules, Producer, Raw, make_load, profiles
 
 RESULTS = "CX_TEST_FAULT_RESULTS"
 """Environment: the folder that results are written to; unset: nothing is written."""
-EVENTS = "CX_TEST_FAULT_EVENTS"
-"""Environment: events of a full load (default 200,000)."""
+FULL = "CX_TEST_FAULTS"
+"""Environment: ``full`` runs the sizes of the documentation, anything else the small ones of ``make test``."""
 SERVERS = ("kafka", "clickhouse")
 TIED = Path(__file__).parents[2] / "streams" / "stack" / "tied.py"
 COMMAND = "import sys; from streams.cli import main; sys.exit(main())"
@@ -49,9 +51,12 @@ PATIENCE_S = 180.0
 SECRET = "whsec_" + "Y3h3YXRjaC10ZXN0LXNlY3JldC0zMi1ieXRlcyEhISE="
 
 
-def full_load() -> int:
-    """Events of a full load: what `make faults` uses."""
-    return int(os.environ.get(EVENTS, "200000"))
+N = TypeVar("N", int, float)
+
+
+def size(small: N, full: N) -> N:
+    """``full`` under ``make faults``, else ``small``."""
+    return full if os.environ.get(FULL) == "full" else small
 
 
 # ---- servers ---------------------------------------------------------------------------------------------------
@@ -70,7 +75,7 @@ class Servers:
         """Start servers in a folder of their own; stopped and removed at the end, swept if this process is killed."""
         folder = Path(tempfile.mkdtemp(prefix="cxwatch-test-"))
         PidFile(folder / "owner").write(os.getpid())
-        made = cls(Settings(state_dir=folder / "state", **settings), tuple(only))
+        made = cls(Settings(**{"state_dir": folder / "state", **settings}), tuple(only))
         try:
             made.up()
             yield made
@@ -86,8 +91,6 @@ class Servers:
     @property
     def places(self) -> Endpoints:
         """Where the servers are."""
-        from streams.stack import endpoints
-
         return endpoints(self.settings, self.only)
 
     def pid(self, name: str) -> int:
@@ -103,8 +106,6 @@ class Servers:
 
     def stop(self, name: str, patience_s: float = 30.0) -> None:
         """A clean stop; :meth:`up` starts it again."""
-        from streams.stack.process import stop
-
         stop(self.pid(name), patience_s)
 
 
@@ -278,6 +279,18 @@ class Deployment:
         """A login on this run's database, not through a proxy."""
         return ClickHouse(login(self.straight, role, self.settings.clickhouse_database), 20.0)
 
+    def execute(self, sql: str, role: str = "migrator") -> list[tuple[Any, ...]]:
+        """Run a statement of the test's own in this run's database."""
+        user, password = self.straight.account(role)
+        client = Client(
+            self.straight.clickhouse_host, port=self.straight.clickhouse_port, user=user,
+            password=password.get_secret_value(), database=self.settings.clickhouse_database,
+        )  # fmt: skip
+        try:
+            return list(client.execute(sql))
+        finally:
+            client.disconnect()
+
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[Producer]:
         """Writes loads, not through a proxy."""
@@ -323,6 +336,22 @@ class Deployment:
                 process.wait(1.0)
             process.start()
         return ended
+
+    @asynccontextmanager
+    async def supervised(self) -> AsyncIterator[None]:
+        """Inside the block whatever ends is started again, as by any supervisor."""
+
+        async def keep() -> None:
+            while True:
+                self.supervise()
+                await asyncio.sleep(0.3)
+
+        task = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def judge(self, **more: Any) -> dict[str, Any]:
         """Ask the oracle (a process of its own). ``more``: fields of :class:`tests.faults.oracle.Where`."""
@@ -408,8 +437,6 @@ async def behind(bootstrap: str, group: str) -> int:
 
 
 async def _ends(bootstrap: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-    from aiokafka import AIOKafkaConsumer
-
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
     await consumer.start()
     try:
@@ -418,7 +445,7 @@ async def _ends(bootstrap: str, places: list[TopicPartition]) -> dict[TopicParti
         await consumer.stop()
 
 
-async def until(check: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE_S, every_s: float = 0.1) -> float:
+async def until(check: Callable[[], Any], seconds: float = PATIENCE_S, every_s: float = 0.1) -> float:
     """Wait for something to become true; the seconds it took. Raises TimeoutError."""
     begun = time.monotonic()
     while True:
@@ -451,6 +478,7 @@ class Result:
     events: int | None = None
     figures: dict[str, Any] = field(default_factory=dict)
     """Further figures: name -> value."""
+    machine: str = field(default_factory=lambda: f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}")
 
     def take(self, verdict: Mapping[str, Any]) -> None:
         """Take over what the oracle said."""
@@ -467,3 +495,20 @@ class Result:
         path.mkdir(parents=True, exist_ok=True)
         name = f"fault-{self.number:02d}{'-' + self.variant if self.variant else ''}.json"
         (path / name).write_text(json.dumps(self.__dict__, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    @contextmanager
+    def measured(self) -> Iterator[Result]:
+        """Measure the block and write the result whatever happens; what failed names its error.
+
+        ``seconds`` is the length of the block unless the block says what it is.
+        """
+        begun = time.monotonic()
+        try:
+            yield self
+        except BaseException as error:
+            self.figures["error"] = type(error).__name__
+            raise
+        finally:
+            if self.seconds is None:
+                self.seconds = round(time.monotonic() - begun, 1)
+            self.write()

@@ -1,0 +1,200 @@
+"""The state: its disk is full, its topic is damaged, compacted, or empty while the worker is down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+from streams.runtime.exits import ExitCode
+from streams.session import drop_topics
+from streams.topics import ensure_topics
+from tests.faults.conftest import Arena
+from tests.faults.harness import Deployment, Result, size, until
+from tests.faults.load import LoadRules, make_load
+from tests.faults.small_disk import small_disk
+from tests.faults.test_kills import chunks
+
+pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
+ROOMS = ("join", "store")
+STATE = "cx.join.state.v1"
+
+
+@pytest.mark.fault(20)
+@pytest.mark.long_fault
+async def test_the_disk_of_the_state_folder_is_full(arena: Arena, tmp_path: Path) -> None:
+    rules = LoadRules(events=size(4_000, 50_000), seed=20)
+    result = Result(
+        20, "the disk of the worker's folder is full",
+        "filled while it works; then killed and started on the full disk; then relieved",
+        "a running worker keeps no state there and goes on; a start says that it cannot write, non-zero; lost 0",
+    )  # fmt: skip
+    with result.measured(), small_disk(tmp_path / "disk", 8) as disk, arena.deployment() as line:
+        pieces = list(chunks(await asyncio.to_thread(make_load, rules), 3))
+        worker = line.worker("a", "join,store", CX_STATE_DIR=str(disk.path))
+        async with line.producer() as producer:
+            await until(worker.ready)
+            await producer.send(pieces[0])
+            disk.fill()
+            await producer.send(pieces[1])
+            await line.settled(ROOMS)
+            running = worker.alive()
+            worker.kill()
+            worker.start()
+            code = await asyncio.to_thread(worker.wait, 60.0)
+            disk.relieve()
+            worker.start()
+            await producer.send(pieces[2])
+        await line.settled(ROOMS)
+        result.take(verdict := await line.clean(downstream=False))
+        result.figures = {
+            "running worker": "goes on" if running else "ended", "start on the full disk: exit code": code,
+            "reason": worker.reason(),
+        }  # fmt: skip
+    assert running
+    assert code != 0
+    assert result.figures["reason"]
+    assert verdict["clean"], verdict["examples"]
+
+
+async def meta_of(line: Deployment, partition: int) -> bytes:
+    """The last committed meta record of one partition's state, as bytes."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=line.straight.kafka_bootstrap, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        place = TopicPartition(line.prefix + STATE, partition)
+        consumer.assign([place])
+        await consumer.seek_to_beginning(place)
+        end, found = (await consumer.end_offsets([place]))[place], b""
+        while await consumer.position(place) < end:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found = next((one.value for one in reversed(records) if one.key == b"!"), found)
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def put_meta(line: Deployment, partition: int, value: bytes) -> None:
+    """Write a meta record from outside."""
+    producer = AIOKafkaProducer(bootstrap_servers=line.straight.kafka_bootstrap)
+    await producer.start()
+    await producer.send_and_wait(line.prefix + STATE, value, b"!", partition)
+    await producer.stop()
+
+
+@pytest.mark.fault(21)
+async def test_a_damaged_state_record_ends_recovery_with_the_reason(arena: Arena) -> None:
+    rules = LoadRules(events=size(4_000, 50_000), seed=21)
+    result = Result(
+        21, "a damaged record in the state topic",
+        "a partition's meta record is overwritten while the worker is down; then the last good one is written back",
+        "recovery ends non-zero with the reason instead of guessing; diff 0 after the repair",
+    )  # fmt: skip
+    with result.measured(), arena.deployment() as line:
+        pieces = list(chunks(await asyncio.to_thread(make_load, rules), 2))
+        worker = line.worker("a", "join,store")
+        async with line.producer() as producer:
+            await until(worker.ready)
+            await producer.send(pieces[0])
+            await line.settled(ROOMS)
+            worker.kill()
+            good = await meta_of(line, 1)
+            await put_meta(line, 1, good[: len(good) // 2])
+            begun = time.monotonic()
+            worker.start()
+            code = await asyncio.to_thread(worker.wait, 90.0)
+            result.figures = {
+                "exit code": code, "reason": worker.reason(), "ended after s": round(time.monotonic() - begun, 1)
+            }
+            await put_meta(line, 1, good)
+            worker.start()
+            await producer.send(pieces[1])
+        await line.settled(ROOMS)
+        result.take(verdict := await line.clean(downstream=False))
+    assert good
+    assert code == ExitCode.UNKNOWN
+    assert "the meta record of a state topic is damaged" in result.figures["reason"]
+    assert verdict["clean"], verdict["examples"]
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize("kind", ["compacted", "emptied"])
+async def test_the_state_topic_changes_while_the_worker_is_down(arena: Arena, kind: str) -> None:
+    rules = LoadRules(events=size(6_000, 50_000), seed=22)
+    result = Result(
+        22, f"the state topic is {kind} while the worker is down",
+        "compaction is forced and awaited" if kind == "compacted" else "the topic is deleted and made anew, empty",
+        "recovery ends within 60 s", variant=kind,
+    )  # fmt: skip
+    with result.measured(), arena.deployment() as line:
+        pieces = list(chunks(await asyncio.to_thread(make_load, rules), 2))
+        worker = line.worker("a", "join,store")
+        async with line.producer() as producer:
+            await until(worker.ready)
+            await producer.send(pieces[0])
+            await line.settled(ROOMS)
+            worker.kill()
+            if kind == "compacted":
+                result.figures |= await compacted(line)
+            else:
+                drop_topics(line.straight.kafka_bootstrap, line.prefix + STATE)
+                await asyncio.to_thread(remade, line)
+            worker.start()
+            result.figures["start to ready s"] = round(await until(worker.ready, 60.0), 1)
+            await producer.send(pieces[1])
+        await line.settled(ROOMS)
+        result.take(verdict := await line.clean(downstream=False))
+    if kind == "compacted":
+        assert verdict["clean"], verdict["examples"]
+    else:
+        print(verdict["parts"], verdict["examples"])
+        assert verdict["lost"] == 0
+
+
+def remade(line: Deployment) -> None:
+    """Create what is missing; the name may take a moment to be free again."""
+    for _ in range(20):
+        try:
+            ensure_topics(line.straight.kafka_bootstrap, line.settings)
+        except Exception:  # noqa: BLE001 - still being deleted
+            time.sleep(0.5)
+        else:
+            return
+
+
+async def records_in(line: Deployment, topic: str) -> int:
+    """Records that can be read from a topic from its beginning."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=line.straight.kafka_bootstrap)
+    await consumer.start()
+    try:
+        places = [TopicPartition(line.prefix + topic, number) for number in range(line.settings.partitions)]
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
+        ends, found = await consumer.end_offsets(places), 0
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            found += sum(map(len, (await consumer.getmany(timeout_ms=500)).values()))
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def compacted(line: Deployment) -> dict[str, int]:
+    """Force compaction: short segments, no patience; waits until records are gone."""
+    before = await records_in(line, STATE)
+    admin = KafkaAdminClient(bootstrap_servers=line.straight.kafka_bootstrap)
+    eager = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.001", "min.compaction.lag.ms": "0"}
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, line.prefix + STATE, eager)])
+    admin.close()
+    after, end = before, time.monotonic() + 90
+    while after >= before and time.monotonic() < end:
+        # A segment is rolled by the next write only: repeat the meta record, which changes nothing.
+        for number in range(line.settings.partitions):
+            if meta := await meta_of(line, number):
+                await put_meta(line, number, meta)
+        await asyncio.sleep(2.0)
+        after = await records_in(line, STATE)
+    return {"records before": before, "records after": after}
