@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,6 +21,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 REST = "detect,match,impact,outreach,store"
 ALL = ("join", "detect", "match", "impact", "outreach", "store")
 LAG = "cx_runtime_lag_records"
+KILLING_S = 600.0
+"""After this long no kill waits any more for its process to be ready: on a busy machine 200 kills have to end too."""
+READY_S = 30.0
 
 
 def chunks(records: list[Raw], count: int) -> Iterator[list[Raw]]:
@@ -39,12 +43,15 @@ class Killer:
     starting: int = 0
     """Kills that hit it before it was ready: recovery is killed too."""
     recovery_s: list[float] = field(default_factory=list)
+    """Start to ready of those that were allowed to get ready."""
 
     async def run(self, count: int) -> None:
         """Every other time it may get ready first, so that both work and recovery are hit."""
+        begun = time.monotonic()
         for number in range(count):
-            if number % 2:
-                self.recovery_s.append(await until(self.process.ready))
+            if number % 2 and time.monotonic() - begun < KILLING_S:
+                with suppress(TimeoutError):
+                    self.recovery_s.append(await until(self.process.ready, READY_S))
                 await asyncio.sleep(self.dice.uniform(0.1, 2.0))
             else:
                 await asyncio.sleep(self.dice.uniform(1.0, 5.0))
