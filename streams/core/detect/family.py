@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.findings import Family as FamilyName
+from streams.core.detect.admission import Admission
 from streams.core.detect.baseline import Baseline, fit
 from streams.core.detect.cusum import Cusum, Floats, Ints, effective, log_ratio, threshold
 from streams.core.detect.daily import Daily
-from streams.core.detect.lattice import LINE, OTHER, TRASH, Lattice, Pairs
+from streams.core.detect.lattice import LINE, OTHER, OTHER_VALUE, TRASH, Lattice, Pairs
 from streams.core.detect.rules import DAY_MS, HOUR_MS, DetectRules
 from streams.core.detect.window import Block, Failure, Window
 from streams.core.explain import Leaf
@@ -57,6 +58,7 @@ class Family:
         """Know nothing about a line's family yet."""
         self.line, self.family, self.rules = line, family, rules
         self.lattice = Lattice(attributes, rules.leaves)
+        self.admission = Admission()
         self.window = Window(rules.recount_ms)
         self.baseline = Baseline(rules)
         self.fast, self.slow = Cusum(rules.kappas), Cusum(rules.kappas)
@@ -118,12 +120,13 @@ class Family:
         for values, n, hashes in counts:
             leaf = known.get(values)
             if leaf is None:
-                leaf, new = self.lattice.leaf(values, room - minted)
+                leaf, new = self._new_leaf(values, n, room - minted)
                 minted += new
             at.append(leaf)
             exposed.append(n)
             if hashes:
                 failed.append((leaf, hashes))
+        self.admission.end_bin()
         if self.hidden.size < len(self.lattice.leaves):
             self._admit()
         seen = Seen(np.array(at, dtype=np.int64), np.array(exposed, dtype=np.int64), [])
@@ -138,6 +141,15 @@ class Family:
         block.expose(open_.leaves, open_.exposed, len(self.lattice.leaves))
         self.now_e += e
         return seen, minted
+
+    def _new_leaf(self, values: tuple[str, ...], exposed: int, room: int) -> tuple[int, int]:
+        """Number a leaf that is not known, or count it under ``__other__`` while places are scarce."""
+        free = min(room / self.rules.cohorts, 1.0 - len(self.lattice.leaves) / self.rules.leaves)
+        if free < 0.5:
+            self.changed.add(("wait", 0))
+            if not self.admission.admits(self.lattice, values, exposed, free):
+                values = (OTHER_VALUE,) * len(values)
+        return self.lattice.leaf(values, room)
 
     def _fail(self, block: Block, failed: list[tuple[int, Sequence[int]]], seen: Seen, bin_ms: int) -> Floats:
         """Note who failed; return counted failures per cohort."""

@@ -2,7 +2,8 @@
 
 Keys are msgpack tuples ``(kind, ...)``: ``meta``; ``pending`` counts not yet stepped; per line and family ``fam``
 (clock, running excursions), ``norm`` (dispersion, daily rates), ``leaves`` (numbered tuples, 256 a key), ``row`` (one
-hour), ``block`` (5 minutes of evidence); ``issue``; ``change``. Everything else is computed from them.
+hour), ``block`` (5 minutes of evidence), ``wait`` (values without a place); ``issue``; ``change``. Everything else is
+computed from them.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ def _save_family(family: Family, out: dict[bytes, bytes | None]) -> None:
             row = family.baseline.rows.get(number)
             fields = None if row is None else (row.e.tobytes(), row.y.tobytes(), row.m.tobytes(), row.done)
             out[key] = None if fields is None else _encode(fields)
+        elif kind == "wait":
+            out[key] = _encode(family.admission.saved())
         elif kind == "block":
             block = family.window.blocks.get(number)
             out[key] = None if block is None else _encode(_pack_block(block))
@@ -140,7 +143,7 @@ def load(state: DetectState, items: Iterable[tuple[bytes, bytes]]) -> None:
     for (line, name), value in kinds.get("fam", []):
         mine = {
             kind: {rest[2]: v for rest, v in kinds.get(kind, []) if rest[:2] == [line, name]}
-            for kind in ("norm", "row", "block", "leaves")
+            for kind in ("norm", "row", "block", "leaves", "wait")
         }
         family = _load_family(state, (line, name), _decode(value), mine)
         state.families[line, name] = family
@@ -158,6 +161,8 @@ def _load_family(state: DetectState, key: Line, saved: Any, mine: dict[str, dict
     for _, value in sorted(mine["leaves"].items()):
         for values, minted in _decode(value):
             family.lattice.leaf(tuple(values), minted)
+    for _, waiting in _sorted(mine["wait"]):
+        family.admission.load(waiting)
     rows = {
         hour: Row(_floats(packed[0]), _floats(packed[1]), _floats(packed[2]), packed[3])
         for hour, packed in _sorted(mine["row"])

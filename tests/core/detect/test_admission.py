@@ -1,0 +1,63 @@
+"""A flood of values that are seen once takes places, but never the last half: the true issue is still found."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+from streams.core.detect.admission import ENOUGH, WAITING, Admission
+from streams.core.detect.lattice import Lattice
+from streams.core.detect.rules import DetectRules
+from tests.core.detect.line import HOUR, T0, Line, Outcome, records
+
+RULES = DetectRules(cohorts=60, leaves=400, false_alarms_per_day=20.0, wander_prior=0.02)
+
+
+@cache
+def flooded() -> tuple[Outcome, ...]:
+    """Four hours of four regions and two versions, drowned in versions nobody sees twice; IT fails from hour three."""
+    dice = random.Random(3)
+    out: list[Outcome] = []
+    for second in range(0, 4 * 3600, 4):
+        at = T0 + second * 1000
+        out.append((at, "app", f"n-{second}", (f"9.{second}", "", "", "", ""), False))
+        if second < HOUR // 1000:
+            continue
+        region = dice.choice(("IT", "DE", "FR", "ES"))
+        failed = dice.random() < (0.7 if region == "IT" and second > 3 * 3600 else 0.03)
+        out.append((at + 1, "app", f"c-{dice.randrange(600)}", (dice.choice("12"), "", "", region, ""), failed))
+    return tuple(out)
+
+
+def test_what_begins_after_the_flood_is_still_found_under_its_name() -> None:
+    line = Line(RULES).feed(records(flooded(), partitions=2))
+    assert "App failing: region=IT" in {issue.title for issue in line.latest.values()}
+
+
+def test_who_waits_survives_restarts() -> None:
+    plain = Line(RULES).feed(records(flooded(), partitions=2))
+    stopped = Line(RULES, restart_every=3).feed(records(flooded(), partitions=2), batch=700)
+    assert {i.issue_id: i for i in stopped.versions} == {i.issue_id: i for i in plain.versions}
+
+
+def test_a_new_value_is_admitted_at_once_while_half_is_free_and_after_coming_again_later() -> None:
+    lattice, door = Lattice(("app_version",), 100), Admission()
+    assert door.admits(lattice, ("1",), 1, free=0.5)
+    seen = [door.admits(lattice, ("2",), 1, free=0.49) for _ in range(ENOUGH + 1)]
+    assert seen == [False] * ENOUGH + [True]
+    assert not door.admits(lattice, ("3",), ENOUGH + 1, free=0.05), "the fewer places, the more it takes"
+    assert not door.admits(lattice, ("3",), 10**6, free=0.0)
+
+
+def test_the_memory_of_who_waits_is_bounded_and_those_seen_once_go_first() -> None:
+    lattice, door = Lattice(("app_version",), 100), Admission()
+    door.admits(lattice, ("regular",), 3, free=0.2)
+    for number in range(WAITING + 10):
+        door.admits(lattice, (str(number),), 1, free=0.2)
+    door.end_bin()
+    assert door.waiting == {(0, "regular"): 3}
+    for number in range(WAITING + 10):
+        door.admits(lattice, (str(number),), 2, free=0.2)
+    door.end_bin()
+    assert len(door.waiting) == WAITING // 2
+    assert (0, "regular") in door.waiting
