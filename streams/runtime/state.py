@@ -6,6 +6,9 @@ Topic ``cx.<room>.state.v1``, compacted, one partition per task, broker timestam
   "v": 1}``. ``offsets`` is the source-offset vector: the first offset per input topic (same partition number as the
   task) that is not yet part of this state. Written in every flush transaction, so pairs and vector belong together.
 - key ``b"." + k``: the value of the stage's state key ``k``, as the stage drained it; no value = tombstone.
+- key ``b"/" + n + k`` (n: two bytes, big endian): part n of a value of more than ``PART_BYTES``; part 0 begins with the
+  number of parts, two bytes. A value is in one of the two forms; a change of form writes tombstones for the other. A
+  record larger than its topic allows would be refused at every restart anew.
 
 Decoding never guesses: an unknown version or a damaged meta record raises ``StateDamaged`` and the process ends with a
 reason, instead of a recovery that never finishes.
@@ -22,6 +25,9 @@ from schemas.errors import CxError
 
 META_KEY = b"!"
 STATE_PREFIX = b"."
+PART_PREFIX = b"/"
+PART_BYTES = 900_000
+"""Larger values are written in parts of this size."""
 _VERSION = 1
 _FLUSH_BITS = 40
 
@@ -50,17 +56,40 @@ class Recovered:
 
     meta: Meta | None = None
     items: dict[bytes, bytes] = field(default_factory=dict)
+    parts: dict[bytes, dict[int, bytes]] = field(default_factory=dict)
+    """Key -> number -> part, of values written in parts."""
+
+    def whole(self) -> dict[bytes, bytes]:
+        """All values, those in parts put together. Raises StateDamaged if a part is missing."""
+        joined = {}
+        for key, found in self.parts.items():
+            count = int.from_bytes(found.get(0, b"")[:2], "big")
+            if not count or found.keys() != set(range(count)):
+                raise StateDamaged("a part of a large value of a state topic is missing")
+            joined[key] = b"".join(found[number] for number in range(count))[2:]
+        return self.items | joined
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Fold one record of the state topic; later records of a key replace earlier ones."""
         if key == META_KEY:
             self.meta = None if value is None else decode_meta(value)
+        elif key is not None and key.startswith(PART_PREFIX):
+            self._part(key[3:], int.from_bytes(key[1:3], "big"), value)
         elif key is None or not key.startswith(STATE_PREFIX):
             raise StateDamaged("a state topic holds a record with a foreign key: was it written by something else?")
         elif value is None:
             self.items.pop(key[1:], None)
         else:
             self.items[key[1:]] = value
+
+    def _part(self, key: bytes, number: int, value: bytes | None) -> None:
+        found = self.parts.setdefault(key, {})
+        if value is None:
+            found.pop(number, None)
+        else:
+            found[number] = value
+        if not found:
+            del self.parts[key]
 
 
 def decode_meta(value: bytes) -> Meta:
@@ -74,11 +103,35 @@ def decode_meta(value: bytes) -> Meta:
     return meta
 
 
-def state_records(changes: Iterable[tuple[bytes, bytes | None]], meta: Meta) -> list[tuple[bytes, bytes | None]]:
-    """The records of one flush for the state topic; the meta record is the last."""
-    records = [(STATE_PREFIX + key, value) for key, value in changes]
+def state_records(
+    changes: Iterable[tuple[bytes, bytes | None]], meta: Meta, parts: dict[bytes, int] | None = None
+) -> list[tuple[bytes, bytes | None]]:
+    """The records of one flush for the state topic; the meta record is the last.
+
+    ``parts`` remembers which keys are written in how many parts, from flush to flush; without it no value is divided.
+    """
+    records: list[tuple[bytes, bytes | None]] = []
+    for key, value in changes:
+        before = parts.pop(key, 0) if parts is not None else 0
+        pieces = _pieces(value) if parts is not None and value is not None and len(value) > PART_BYTES else []
+        if not pieces or not before:
+            records.append((STATE_PREFIX + key, None if pieces else value))
+        records += [(_part_key(key, number), piece) for number, piece in enumerate(pieces)]
+        records += [(_part_key(key, number), None) for number in range(len(pieces), before)]
+        if parts is not None and pieces:
+            parts[key] = len(pieces)
     records.append((META_KEY, msgspec.json.encode(meta)))
     return records
+
+
+def _pieces(value: bytes) -> list[bytes]:
+    count = -(-len(value) // PART_BYTES)
+    pieces = [value[start : start + PART_BYTES] for start in range(0, len(value), PART_BYTES)]
+    return [count.to_bytes(2, "big") + pieces[0], *pieces[1:]]
+
+
+def _part_key(key: bytes, number: int) -> bytes:
+    return PART_PREFIX + number.to_bytes(2, "big") + key
 
 
 def version(incarnation: int, flush: int) -> int:

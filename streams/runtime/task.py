@@ -140,7 +140,9 @@ class PartitionTask(Generic[S]):
         self._keys = Keys(partition, partitions)
         self._pending = _Pending()
         found = recovered or Recovered()
-        if found.items and found.meta is None:
+        items = found.whole()
+        self._parts = {key: len(parts) for key, parts in found.parts.items()}
+        if items and found.meta is None:
             raise StateDamaged(f"the state of {room.name}/{partition} has values but no meta record")
         meta = found.meta or Meta(0, 0, partitions, {})
         if meta.partitions != partitions:
@@ -153,7 +155,7 @@ class PartitionTask(Generic[S]):
         self.positions = dict(meta.offsets)
         """Noun -> offset of the next record that the task has not seen."""
         self.state: S = (
-            room.stage.load(partition, partitions, found.items.items())
+            room.stage.load(partition, partitions, items.items())
             if found.meta
             else room.stage.start(partition, partitions)
         )
@@ -249,7 +251,7 @@ class PartitionTask(Generic[S]):
                 yield
         self._add_pending(writes, pending, stamp, now_ms)
         target = (state_topic(self.room.name), self.partition)
-        writes[target] = [(key, value, ()) for key, value in state_records(drained.changes, meta)]
+        writes[target] = [(key, value, ()) for key, value in state_records(drained.changes, meta, self._parts)]
         return Transaction(self.room.name, self.partition, meta.incarnation, meta.flush, writes, offsets)
 
     @property

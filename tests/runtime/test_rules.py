@@ -21,7 +21,7 @@ from streams.runtime.deadletter import BadRun, emitter
 from streams.runtime.exits import LOG_S, ExitCode, Guard, KafkaFailed, Stalled, code_of, reason_of
 from streams.runtime.lead import ahead
 from streams.runtime.silence import Silence
-from streams.runtime.state import META_KEY, Meta, Recovered, StateDamaged, state_records, version
+from streams.runtime.state import META_KEY, PART_BYTES, Meta, Recovered, StateDamaged, state_records, version
 from streams.runtime.status import Status
 from streams.runtime.task import Counts
 from streams.runtime.watchdog import HARD_MARGIN_S, LOOK_S, Watchdog
@@ -74,6 +74,29 @@ def test_state_round_trips_and_tombstones_remove() -> None:
             found.apply(*record)
     assert found.items == {b"k": b"3", b"": b"empty key"}
     assert found.meta == Meta(2, 3, 4, {"telemetry": 3})
+
+
+def test_a_large_value_is_written_in_parts_and_nothing_of_it_stays_behind() -> None:
+    found, parts = Recovered(), dict[bytes, int]()
+    large = bytes(range(256)) * (2 * PART_BYTES // 256 + 1)
+    for flush, value in enumerate((b"1", large, large[:-PART_BYTES], b"2", large, None, large[: PART_BYTES + 1]), 1):
+        records = state_records([(b"k", value)], Meta(1, flush, 4, {}), parts)
+        assert max(len(written or b"") for _, written in records) <= PART_BYTES + 2
+        for record in records:
+            found.apply(*record)
+        assert found.whole() == ({} if value is None else {b"k": value})
+        held = len(found.items) + sum(map(len, found.parts.values()))
+        assert held == (0 if value is None else -(-len(value) // PART_BYTES))
+        assert parts == {key: len(pieces) for key, pieces in found.parts.items()}, "a restart knows the same"
+
+
+def test_a_missing_part_is_damage_and_not_a_shorter_value() -> None:
+    found = Recovered()
+    for record in state_records([(b"k", b"x" * 2 * PART_BYTES)], Meta(1, 1, 4, {}), {}):
+        found.apply(*record)
+    found.apply(b"/\x00\x01k", None)
+    with pytest.raises(StateDamaged):
+        found.whole()
 
 
 @pytest.mark.parametrize(
