@@ -10,7 +10,7 @@ from schemas.topics import TOPICS
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import DLQ_SUFFIX, Pace, SinkRoom
 from streams.settings import Settings
-from streams.sinks.clickhouse import ClickHouse, login_of
+from streams.sinks.clickhouse import ClickHouse, check_columns, login_of
 from streams.sinks.rows import RowBuffer
 
 MAX_ROWS = 50_000
@@ -70,8 +70,11 @@ def room(settings: Settings) -> SinkRoom:
     async def write(batches: list[RawBatch]) -> None:
         await asyncio.get_running_loop().run_in_executor(thread, store.write, batches)
 
+    async def check() -> None:
+        await asyncio.get_running_loop().run_in_executor(thread, check_columns, store.sink)
+
     async def close() -> None:
         await asyncio.get_running_loop().run_in_executor(thread, store.sink.close)
         thread.shutdown(wait=False)
 
-    return SinkRoom("store", inputs(settings.store_topics), write, close, pace(settings))
+    return SinkRoom("store", inputs(settings.store_topics), write, close, pace(settings), check)

@@ -15,7 +15,7 @@ DLQ_SUFFIX = ".dlq"
 
 
 async def _nothing() -> None:
-    """Close a sink that holds nothing."""
+    """Nothing to close, nothing to check."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class SinkRoom:
     write: Callable[[list[RawBatch]], Awaitable[None]]
     close: Callable[[], Awaitable[None]] = _nothing
     pace: Pace = Pace()
+    check: Callable[[], Awaitable[None]] = _nothing
+    """Once before the first write: raises ConfigError if the sink is not what rows need, SinkUnavailable if it is down."""
 
 
 def wire_name(noun: str) -> str:

@@ -49,6 +49,7 @@ class SinkShell(Shell):
         self._due = math.inf
         self._started = 0.0
         self._sooner = asyncio.Event()
+        self._checked = False
         super().__init__(room.name, room.inputs, context)
 
     def positions(self) -> Mapping[TP, int]:
@@ -111,6 +112,7 @@ class SinkShell(Shell):
         tries = 0
         while True:
             try:
+                await self._check()
                 await self.room.write(batches)
             except SinkUnavailable as down:
                 tries += 1
@@ -123,11 +125,19 @@ class SinkShell(Shell):
                 self.status.resumed()
                 return
 
+    async def _check(self) -> None:
+        """Once: is the sink what our rows need?"""
+        if not self._checked:
+            await self.room.check()
+            self._checked = True
+
     async def _open(self, held: Mapping[int, set[str]]) -> None:
         """Start at the group offsets."""
         for noun in self.room.inputs:
             if not self.consumer.thread.partitions_of(self.topics[noun]):
                 raise ConfigError(f"topic {self.topics[noun]} does not exist: run `cxwatch topics create`")
+        with contextlib.suppress(SinkUnavailable):  # then before the first write
+            await self._check()
         tps = [self.tp(noun, partition) for partition, nouns in held.items() for noun in nouns]
         if not tps:
             self._held = {}

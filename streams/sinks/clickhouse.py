@@ -50,6 +50,7 @@ _WORDS = {
     497: "not allowed",
     516: "wrong user or password",
 }
+_COLUMNS = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()"
 _MIGRATE = "; run `cxwatch tables migrate`"
 
 
@@ -185,6 +186,27 @@ def _unavailable(error: Exception) -> SinkUnavailable:
         return SinkUnavailable("ClickHouse", 1.0)
     words = _WORDS.get(code, "refused")
     return SinkUnavailable(f"ClickHouse ({words}, code {code}{_MIGRATE if code in _NOT_MIGRATED else ''})", 2.0)
+
+
+def check_columns(client: ClickHouse) -> None:
+    """Refuse tables that are not what the catalogue says: rows would be refused, or land in the wrong form.
+
+    Further columns and missing tables are fine (an insert names its columns, and says itself what is not migrated).
+    Raises ConfigError naming every difference, SinkUnavailable if the server does not answer.
+    """
+    there: dict[str, dict[str, str]] = {}
+    for table, name, kind in client.query(_COLUMNS).rows:
+        there.setdefault(table, {})[name] = kind
+    wrong = [
+        f"table {table.name}: column {column.name} is {there[table.name].get(column.name, 'missing')}, the catalogue "
+        f"says {column.type}"
+        for table in BY_NAME.values()
+        if table.name in there
+        for column in table.columns
+        if there[table.name].get(column.name) != column.type
+    ]
+    if wrong:
+        raise ConfigError("; ".join([*wrong, "nothing was written: `cxwatch tables status` shows what was migrated"]))
 
 
 def migrate(endpoints: Endpoints, database: str = "cx") -> list[str]:

@@ -16,7 +16,7 @@ from schemas.topics import TOPICS
 from streams.agents.store import Store, room
 from streams.runtime.batch import RawBatch
 from streams.settings import Settings
-from streams.sinks.clickhouse import ClickHouse, login, login_of, migrate, migrations
+from streams.sinks.clickhouse import ClickHouse, check_columns, login, login_of, migrate, migrations
 from streams.stack import Endpoints
 from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, issue, outreach
 
@@ -126,6 +126,20 @@ def test_a_missing_table_is_told_with_the_command_that_mends_it(clickhouse: Endp
     empty = ClickHouse(login(clickhouse, "writer", "cx_never_migrated"))
     with pytest.raises(SinkUnavailable, match="cxwatch tables migrate"):
         Store(empty).write([batch("issue", EXAMPLES["issue"])])
+
+
+def test_a_table_that_drifted_is_refused_and_further_columns_are_not(
+    clickhouse: Endpoints, database: str, writer: ClickHouse
+) -> None:
+    migrator = ClickHouse(login(clickhouse, "migrator", database))
+    migrator.query("ALTER TABLE late ADD COLUMN note String")
+    check_columns(writer)
+    migrator.query("ALTER TABLE late DROP COLUMN watermark")
+    migrator.query("ALTER TABLE episode MODIFY COLUMN contacts UInt64")
+    with pytest.raises(ConfigError) as caught:
+        check_columns(writer)
+    assert "table late: column watermark is missing" in str(caught.value)
+    assert "table episode: column contacts is UInt64, the catalogue says UInt32" in str(caught.value)
 
 
 def test_a_wrong_password_is_told_without_the_password(clickhouse: Endpoints) -> None:
