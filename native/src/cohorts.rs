@@ -1,6 +1,7 @@
 //! Open bins: per leaf cohort the distinct customers exposed and failed, until the watermark closes the bin. The same
 //! algorithm, the same messages and the same persisted additions as `streams/core/cohorts.py`, whose text explains it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 
@@ -13,6 +14,11 @@ use crate::rules::Rules;
 
 const OTHER: &str = "__other__";
 const HOUR_MS: i64 = 3_600_000;
+/// Largest record, leaving room for what surrounds the leaves; bounds of the JSON of one value, one hash, one leaf's rest.
+const RECORD_BYTES: usize = 1024 * 1024 * 7 / 8;
+const LABEL_BYTES: usize = 128 * 4 + 3;
+const HASH_BYTES: usize = 21;
+const LEAF_BYTES: usize = 48;
 
 /// Line and family.
 type Group = (Box<str>, u8);
@@ -72,11 +78,27 @@ impl Bin {
     }
 }
 
-/// A leaf as it is sent: its values, how many were exposed, who failed (sorted).
+/// A leaf as it is sent: its values and the cells whose customers it counts (several for `__other__`).
 struct Sent<'a> {
     values: Vec<&'a str>,
-    exposed: usize,
-    failed: Vec<u64>,
+    cells: Vec<&'a Cell>,
+}
+
+impl Sent<'_> {
+    fn exposed(&self) -> usize {
+        match self.cells.as_slice() {
+            [cell] => cell.exposed.len(),
+            cells => cells.iter().flat_map(|cell| &cell.exposed).collect::<BTreeSet<_>>().len(),
+        }
+    }
+
+    /// Sorted, without repetition.
+    fn failed(&self) -> Vec<u64> {
+        let mut found: Vec<u64> = self.cells.iter().flat_map(|cell| &cell.failed).copied().collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
 }
 
 /// Which leaf cohorts have a place of their own, per line and family.
@@ -94,7 +116,8 @@ impl Places {
         let has = |place: &u32| taken.is_some_and(|taken| taken.contains_key(&bin.cells[*place as usize].leaf));
         let mut waiting: Vec<u32> = cells.iter().copied().filter(|place| !has(place)).collect();
         let free = limit.saturating_sub(taken.map_or(0, |taken| taken.len()));
-        if waiting.len() <= free {
+        let lone_free = free.saturating_sub(limit / 2);
+        if waiting.len() <= lone_free {
             return BTreeSet::new();
         }
         waiting.sort_by(|one, two| {
@@ -104,7 +127,8 @@ impl Places {
                 .cmp(&one.exposed.len())
                 .then_with(|| leaves.get(one.leaf).values().cmp(leaves.get(two.leaf).values()))
         });
-        waiting.into_iter().skip(free).collect()
+        let shared = waiting.iter().filter(|place| bin.cells[**place as usize].exposed.len() > 1).count();
+        waiting.into_iter().skip(free.min(shared.max(lone_free))).collect()
     }
 
     fn give(&mut self, group: &Group, leaf: LeafId, hour_ms: i64) {
@@ -227,11 +251,12 @@ impl OpenBins {
         json.raw(",\"bin_ms\":").int(bin_ms).raw(",\"width_ms\":").int(rules.bin_ms);
         json.raw(",\"partition\":").int(self.partition).raw(",\"attributes\":");
         json.texts(rules.attributes[usize::from(group.1)].iter().map(String::as_str)).raw(",\"leaves\":");
-        json.list(sent(leaves, bin, cells, unseated), |json, leaf| {
+        let (sent, below) = fitting(sent(leaves, bin, cells, unseated));
+        json.list(sent, |json, leaf| {
             json.raw("{\"values\":").texts(leaf.values.iter().copied());
-            json.raw(",\"exposed\":").unsigned(leaf.exposed as u64).raw(",\"failed\":");
-            json.list(&leaf.failed, |json, hash| {
-                json.unsigned(*hash);
+            json.raw(",\"exposed\":").unsigned(leaf.exposed() as u64).raw(",\"failed\":");
+            json.list(leaf.failed().into_iter().take_while(|hash| below.is_none_or(|below| *hash < below)), |json, hash| {
+                json.unsigned(hash);
             });
             json.raw("}");
         });
@@ -372,37 +397,58 @@ fn groups(rules: &Rules, leaves: &Leaves, bin: &Bin) -> Vec<(Group, Vec<u32>)> {
 }
 
 /// The leaves with a place, and one leaf `__other__` with the customers of all others, sorted by values.
-fn sent<'a>(leaves: &'a Leaves, bin: &Bin, cells: &[u32], unseated: &BTreeSet<u32>) -> Vec<Sent<'a>> {
-    let mut found: Vec<Sent<'a>> = cells
-        .iter()
-        .filter(|place| !unseated.contains(place))
-        .map(|place| &bin.cells[*place as usize])
-        .map(|cell| Sent {
-            values: leaves.get(cell.leaf).values().collect(),
-            exposed: cell.exposed.len(),
-            failed: sorted(&cell.failed),
-        })
-        .collect();
-    if let Some(first) = unseated.first() {
-        let width = leaves.get(bin.cells[*first as usize].leaf).values().len();
-        let union = |pick: fn(&Cell) -> &Vec<u64>| -> BTreeSet<u64> {
-            unseated.iter().flat_map(|place| pick(&bin.cells[*place as usize])).copied().collect()
-        };
-        let values = vec![OTHER; width];
-        // A leaf of the events that is called __other__ itself gives way, as in Python's dict.
-        found.retain(|leaf| leaf.values != values);
-        found.push(Sent {
-            values,
-            exposed: union(|cell| &cell.exposed).len(),
-            failed: union(|cell| &cell.failed).into_iter().collect(),
-        });
+fn sent<'a>(leaves: &'a Leaves, bin: &'a Bin, cells: &[u32], unseated: &BTreeSet<u32>) -> Vec<Sent<'a>> {
+    let all = cells.iter().map(|place| {
+        let cell = &bin.cells[*place as usize];
+        (Sent { values: leaves.get(cell.leaf).values().collect(), cells: vec![cell] }, unseated.contains(place))
+    });
+    capped(all.collect())
+}
+
+/// Joins the leaves that are marked into `__other__`; sorted by values.
+fn capped(all: Vec<(Sent<'_>, bool)>) -> Vec<Sent<'_>> {
+    let some = all.iter().any(|(_, beyond)| *beyond);
+    let mut found = Vec::with_capacity(all.len());
+    let mut other = Sent { values: vec![], cells: vec![] };
+    for (leaf, beyond) in all {
+        // A leaf of the events that is called __other__ itself is counted there too.
+        if beyond || some && leaf.values.iter().all(|value| *value == OTHER) {
+            other.values = vec![OTHER; leaf.values.len()];
+            other.cells.extend(leaf.cells);
+        } else {
+            found.push(leaf);
+        }
+    }
+    if some {
+        found.push(other);
     }
     found.sort_by(|one, two| one.values.cmp(&two.values));
     found
 }
 
-fn sorted(hashes: &[u64]) -> Vec<u64> {
-    let mut found = hashes.to_vec();
-    found.sort_unstable();
-    found
+/// What fits into a record (almost always all): leaves, and the hash below which failed customers are kept.
+fn fitting(all: Vec<Sent<'_>>) -> (Vec<Sent<'_>>, Option<u64>) {
+    let failed = |all: &[Sent<'_>]| all.iter().map(|leaf| leaf.failed().len()).sum::<usize>();
+    let width = all.first().map_or(0, |leaf| leaf.values.len());
+    let most_bytes = all.len() * (width * LABEL_BYTES + LEAF_BYTES);
+    if most_bytes <= RECORD_BYTES && most_bytes + failed(&all) * HASH_BYTES <= RECORD_BYTES {
+        return (all, None);
+    }
+    let mut ranked: Vec<(usize, usize)> = all.iter().map(Sent::exposed).enumerate().collect();
+    ranked.sort_by_key(|(place, exposed)| (Reverse(*exposed), *place)); // places are in the order of values
+    let (mut left, mut beyond) = ((RECORD_BYTES / 2) as i64, vec![false; all.len()]);
+    for (place, _) in ranked {
+        let mut json = Json::default();
+        json.texts(all[place].values.iter().copied());
+        left -= (json.out.len() + LEAF_BYTES) as i64;
+        beyond[place] = left < 0;
+    }
+    let fits = capped(all.into_iter().zip(beyond).collect());
+    let most = RECORD_BYTES / 2 / HASH_BYTES;
+    if failed(&fits) <= most {
+        return (fits, None);
+    }
+    let mut every: Vec<u64> = fits.iter().flat_map(Sent::failed).collect();
+    every.sort_unstable();
+    (fits, Some(every[most]))
 }

@@ -13,7 +13,13 @@ whose values are all ``__other__`` (the union of their customers, so nothing is 
 when a bin closes, to the leaves of that bin with the most exposed customers first, ties by value, and are kept while
 the leaf is seen at least once an hour. Bins close in order and hold the same whatever the order of arrival, so who has
 a place does not depend on it either; it does depend on the number of source partitions once the cap is reached, because
-each gives out its own places. Selection looks at exposure, never at failures, and so does not bias a failure rate.
+each gives out its own places. Selection looks at exposure, never at failures, and so does not bias a failure rate. The
+last half of the places goes only to leaves with two or more customers in the bin: a flood of leaves seen once (a
+producer that makes up versions) cannot take them all.
+
+**Size.** A record never exceeds ``RECORD_BYTES``, or its topic would refuse it at every restart anew. Beyond that, leaves
+with the fewest exposed customers are counted under ``__other__``, and of the failed customers those with the smallest
+hashes are kept: with more than about 20,000 failed customers in one bin of one partition their number is a lower bound.
 
 **State.** A drain writes one value per open bin that changed, with the additions since the last drain only: key = (bin,
 sequence number), value = (line, family, values, new exposed, new failed) per leaf touched, 8 bytes a customer. Closing
@@ -24,11 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
 import numpy as np
 
 from schemas.findings import CohortCount, Family, LeafCount
 from schemas.hotfindings import cohort_count, leaf_count
-from schemas.topics import HOUR_MS
+from schemas.topics import BY_NOUN, HOUR_MS
 from streams.core.eventtime import floor_ms
 from streams.core.friction import JoinRules
 
@@ -36,7 +43,12 @@ LeafRow = tuple[str, Family, tuple[str, ...], bytes, bytes]
 """Persisted additions to one leaf: its key, new exposed, new failed (8 bytes little endian per customer)."""
 OTHER = "__other__"
 """Value of every attribute of the leaf that holds what found no place."""
-
+RECORD_BYTES = BY_NOUN["cohort_count"].max_bytes * 7 // 8
+"""Largest record, leaving room for what surrounds the leaves."""
+_LABEL_BYTES = 128 * 4 + 3
+_HASH_BYTES = 21
+_LEAF_BYTES = 48
+"""Bounds of the JSON of one value, one hash, and the rest of one leaf."""
 
 LeafKey = tuple[str, Family, tuple[str, ...]]
 """A leaf cohort: service line, family, values in the order of the family's attributes."""
@@ -53,6 +65,12 @@ class Leaf:
         self.failed: set[int] = set()
         self.new_exposed: list[int] = []
         self.new_failed: list[int] = []
+
+    def only_failed_below(self, limit: int) -> Leaf:
+        """Return the same counts with those failed customers whose hash is below ``limit``."""
+        found = Leaf()
+        found.exposed, found.failed = self.exposed, {who for who in self.failed if who < limit}
+        return found
 
     def record(self, values: tuple[str, ...]) -> LeafCount:
         """Return the counts as they are sent."""
@@ -120,9 +138,12 @@ class Places:
         taken = self._seen.get((line, family), {})
         waiting = [values for values in leaves if values not in taken]
         free = max(0, self._limit - len(taken))
-        if len(waiting) <= free:
+        lone_free = max(0, free - self._limit // 2)
+        if len(waiting) <= lone_free:
             return set()
-        return set(sorted(waiting, key=lambda values: (-len(leaves[values].exposed), values))[free:])
+        ranked = sorted(waiting, key=lambda values: (-len(leaves[values].exposed), values))
+        shared = sum(len(leaves[values].exposed) > 1 for values in ranked)
+        return set(ranked[min(free, max(shared, lone_free)) :])
 
     def give(self, line: str, family: Family, values: Iterable[tuple[str, ...]], at_ms: int) -> None:
         """Seat leaves, or keep their places, in the hour of ``at_ms``."""
@@ -211,7 +232,7 @@ class OpenBins:
     def _record(
         self, bin_ms: int, line: str, family: Family, leaves: Mapping[tuple[str, ...], Leaf], *, closed: bool
     ) -> CohortCount:
-        counts = tuple([leaves[values].record(values) for values in sorted(leaves)])
+        counts = tuple([leaf.record(values) for values, leaf in sorted(_fitting(leaves).items())])
         attributes = self._attributes[family]
         return cohort_count(line, family, bin_ms, self._width_ms, self._partition, attributes, counts, closed)
 
@@ -242,15 +263,38 @@ def _groups(cells: Cells) -> Iterator[tuple[str, Family, dict[tuple[str, ...], L
     yield from ((line, family, groups[line, family]) for line, family in sorted(groups))
 
 
+def _fitting(leaves: Mapping[tuple[str, ...], Leaf]) -> Mapping[tuple[str, ...], Leaf]:
+    """Return the leaves as they are if their record is small enough (almost always), else what fits of them."""
+    failed = sum(len(leaf.failed) for leaf in leaves.values())
+    width = len(next(iter(leaves), ()))
+    if len(leaves) * (width * _LABEL_BYTES + _LEAF_BYTES) + failed * _HASH_BYTES <= RECORD_BYTES:
+        return leaves
+    left, beyond = RECORD_BYTES // 2, set()
+    for values in sorted(leaves, key=lambda values: (-len(leaves[values].exposed), values)):
+        left -= len(msgspec.json.encode(values)) + _LEAF_BYTES
+        if left < 0:
+            beyond.add(values)
+    fitting = _capped(leaves, beyond)
+    most = RECORD_BYTES // 2 // _HASH_BYTES
+    every = sorted(who for leaf in fitting.values() for who in leaf.failed)
+    if len(every) <= most:
+        return fitting
+    return {values: leaf.only_failed_below(every[most]) for values, leaf in fitting.items()}
+
+
 def _capped(leaves: Mapping[tuple[str, ...], Leaf], unseated: set[tuple[str, ...]]) -> Mapping[tuple[str, ...], Leaf]:
     """Return the leaves with a place, and one leaf ``__other__`` with the customers of all others."""
     if not unseated:
         return leaves
+    width = len(next(iter(leaves)))
     other = Leaf()
+    already = leaves.get((OTHER,) * width)
+    if already is not None:
+        other.exposed |= already.exposed
+        other.failed |= already.failed
     for values in unseated:
         other.exposed |= leaves[values].exposed
         other.failed |= leaves[values].failed
-    width = len(next(iter(leaves)))
     return {**{values: leaf for values, leaf in leaves.items() if values not in unseated}, (OTHER,) * width: other}
 
 

@@ -65,7 +65,7 @@ class SinkRoom:
     close: Callable[[], Awaitable[None]] = _nothing
     pace: Pace = Pace()
     check: Callable[[], Awaitable[None]] = _nothing
-    """Once before the first write: raises ConfigError if the sink is not what rows need, SinkUnavailable if it is down."""
+    """Once before the first write: ConfigError if the sink is not what rows need, SinkUnavailable if it is down."""
 
 
 def wire_name(noun: str) -> str:
