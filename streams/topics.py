@@ -132,6 +132,16 @@ def ensure_topics(bootstrap: str, settings: Settings, alter: bool = False) -> li
         return _create(admin, todo.missing)
 
 
+def topic_ids(bootstrap: str, names: Iterable[str]) -> dict[str, str]:
+    """Full name -> the id that the broker gave the topic when it was made. Raises SinkUnavailable.
+
+    Brokers older than 2.8 have no ids: their topics are left out.
+    """
+    with _admin(bootstrap) as admin:
+        found = {topic["name"]: str(topic.get("topic_id") or "") for topic in admin.describe_topics(sorted(names))}
+    return {name: topic_id for name, topic_id in found.items() if topic_id.strip("0-")}
+
+
 def _configs(topic: Topic) -> dict[str, str]:
     configs = {
         "cleanup.policy": "compact" if topic.compacted else "delete",

@@ -30,6 +30,7 @@ from streams.runtime.shell import Context, Shell
 from streams.runtime.silence import Silence
 from streams.runtime.task import PartitionTask, RangeLost, Transaction
 from streams.runtime.writer import TransactionWriter
+from streams.topics import topic_ids
 
 log = logging.getLogger("cx.room")
 S = TypeVar("S")
@@ -171,10 +172,23 @@ class StageShell(Shell, Generic[S]):
             last = await self.consumer.highwaters(*tps)
         except KafkaError as error:
             raise KafkaFailed(f"room {self.name}: no offsets ({type(error).__name__})") from error
+        made = await asyncio.to_thread(topic_ids, self.context.bootstrap, self.topics.values())
+        ids = {noun: made[topic] for noun, topic in self.topics.items() if topic in made}
         for partition, task in self.tasks.items():
+            self._check_ids(task, ids)
             for noun in self.room.inputs:
                 tp = self.tp(noun, partition)
                 task.start_at(noun, self._place_one(task, noun, first[tp], last[tp]))
+
+    def _check_ids(self, task: PartitionTask[Any], ids: Mapping[str, str]) -> None:
+        """Refuse topics that were made anew: their offsets start again, what lies below the vector would be skipped."""
+        for noun, known in task.topic_ids.items():
+            if ids.get(noun, known) != known:
+                raise ConfigError(
+                    f"{self.topics[noun]} was made anew since room {self.name} read it (its id has changed): start "
+                    "with a new CX_TOPIC_PREFIX, or restore the topic"
+                )
+        task.topic_ids = {**task.topic_ids, **ids}
 
     def _place_one(self, task: PartitionTask[Any], noun: str, first: int, last: int) -> int:
         stored = task.positions.get(noun, first)

@@ -32,6 +32,8 @@ log = logging.getLogger("cx.room")
 
 OFFSETS_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
+SHRUNK_LOOKS = 3
+"""A topic that ends before our position at this many looks in a row was made anew, or has lost its end."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Shell(ABC):
         self._loops: list[asyncio.Task[None]] = []
         self._offsets: dict[TP, int] = {}
         self._offsets_at = 0.0
+        self._shrunk: dict[TP, int] = {}
 
     async def start(self) -> None:
         """Join the group and start working; returns after the first assignment is open."""
@@ -258,6 +261,7 @@ class Shell(ABC):
         metrics, ends = self.context.metrics, self.ends()
         for tp, (position, end) in ends.items():
             metrics.lag.labels(self.name, self.nouns[tp.topic], str(tp.partition)).set(max(0, end - position))
+        self._refuse_shrunk(ends)
         metrics.ready.labels(self.name).set(int(self.status.ready))
         metrics.unflushed.labels(self.name).set(self.unflushed_bytes())
         self.status.moved(self.consumer.thread.fetched_ago_s() or 0.0)
@@ -266,6 +270,18 @@ class Shell(ABC):
             self.status.unread_since = None
         elif self.status.unread_since is None:
             self.status.unread_since = time.monotonic()
+
+    def _refuse_shrunk(self, ends: Mapping[TP, tuple[int, int]]) -> None:
+        """Offsets below our position are known ones: what is written there now would be skipped without a word."""
+        short = {tp: found for tp, found in ends.items() if found[1] < found[0]}
+        self._shrunk = {tp: self._shrunk.get(tp, 0) + 1 for tp in short}
+        for tp, looks in self._shrunk.items():
+            if looks >= SHRUNK_LOOKS:
+                position, end = short[tp]
+                raise ConfigError(
+                    f"{tp.topic} partition {tp.partition} ends at {end}, room {self.name} has read to {position}: was "
+                    "the topic made anew? Start with a new CX_TOPIC_PREFIX, or restore the topic"
+                )
 
     def waiting(self) -> set[TP]:
         """Topic partitions that are paused on purpose."""

@@ -48,6 +48,8 @@ class Meta(msgspec.Struct, frozen=True):
     offsets: dict[str, int]
     """Noun -> first offset that is not part of the state."""
     v: int = _VERSION
+    topics: dict[str, str] = {}
+    """Noun -> id that the broker gave the topic: a topic made anew under the same name has another one."""
 
 
 @dataclass

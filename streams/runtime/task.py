@@ -154,6 +154,8 @@ class PartitionTask(Generic[S]):
         self.flushes = 0
         self.positions = dict(meta.offsets)
         """Noun -> offset of the next record that the task has not seen."""
+        self.topic_ids = dict(meta.topics)
+        """Noun -> the broker's id of the topic that the positions belong to; empty if nobody said."""
         self.state: S = (
             room.stage.load(partition, partitions, items.items())
             if found.meta
@@ -238,7 +240,7 @@ class PartitionTask(Generic[S]):
         drained = self.room.stage.drain(self.state)
         pending, self._pending = self._pending, _Pending()
         offsets = dict(self.positions)
-        meta = Meta(self.incarnation, self.flushes, self.partitions, offsets)
+        meta = Meta(self.incarnation, self.flushes, self.partitions, offsets, topics=dict(self.topic_ids))
         self.dirty = False
         self.pending_bytes = 0
         writes: dict[tuple[str, int], list[Write]] = {}
