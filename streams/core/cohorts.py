@@ -17,9 +17,10 @@ each gives out its own places. Selection looks at exposure, never at failures, a
 last half of the places goes only to leaves with two or more customers in the bin: a flood of leaves seen once (a
 producer that makes up versions) cannot take them all.
 
-**Size.** A record never exceeds ``RECORD_BYTES``, or its topic would refuse it at every restart anew. Beyond that, leaves
-with the fewest exposed customers are counted under ``__other__``, and of the failed customers those with the smallest
-hashes are kept: with more than about 20,000 failed customers in one bin of one partition their number is a lower bound.
+**Size.** A record never exceeds ``RECORD_BYTES``, or its topic would refuse it at every restart anew. Beyond that,
+leaves with the fewest exposed customers are counted under ``__other__``, and of the failed customers those with the
+smallest hashes are kept: from about 20,000 failed customers in one bin of one partition on, their number is a lower
+bound.
 
 **State.** A drain writes one value per open bin that changed, with the additions since the last drain only: key = (bin,
 sequence number), value = (line, family, values, new exposed, new failed) per leaf touched, 8 bytes a customer. Closing
