@@ -104,7 +104,7 @@ def build(crate: Path) -> Path:
     least = require_version(cargo, crate)
     print(f"building the accelerator with {least}, once per version of its sources", flush=True)
     target = cache() / "target"
-    environment = os.environ | {"CARGO_TARGET_DIR": str(target), "PYO3_PYTHON": str(PYTHON)}
+    environment = os.environ | {"CARGO_TARGET_DIR": str(target), "PYO3_NO_PYTHON": "1"}
     if sys.platform == "darwin":  # the names of Python's own functions are found when it loads the module
         flags = os.environ.get("RUSTFLAGS", "") + " -C link-arg=-undefined -C link-arg=dynamic_lookup"
         environment["RUSTFLAGS"] = flags.strip()

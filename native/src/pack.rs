@@ -21,7 +21,6 @@ impl Packer {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-
     pub fn nil(&mut self) {
         self.out.push(0xc0);
     }
@@ -142,6 +141,16 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(length)?).map_err(|_| Damaged("a text is not UTF-8"))
     }
 
+
+    pub fn bin(&mut self) -> Read<&'a [u8]> {
+        let length = match self.tag()? {
+            0xc4 => self.unsigned(1)? as usize,
+            0xc5 => self.unsigned(2)? as usize,
+            0xc6 => self.unsigned(4)? as usize,
+            _ => return Err(Damaged("bytes were expected")),
+        };
+        self.take(length)
+    }
 
     pub fn hashes(&mut self) -> Read<Vec<u64>> {
         let bytes = self.bin()?;
