@@ -122,6 +122,13 @@ OVERRIDES: tuple[Override, ...] = (
         "e0b34186f5f09176",
     ),
     Override(
+        "faust.transport.consumer.ThreadDelegateConsumer.__init__",
+        "transport.BatchConsumer.thread",
+        "where the consumer's thread lies",
+        "low",
+        "437f73ab1abe1ae8",
+    ),
+    Override(
         f"{_DRIVER}.Consumer._new_consumer_thread",
         "transport.BatchConsumer._new_consumer_thread",
         "our thread class",
@@ -218,6 +225,34 @@ OVERRIDES: tuple[Override, ...] = (
         "a static member never leaves, its partitions wait",
         "low",
         "5536fc8598ad9e3a",
+    ),
+    Override(
+        f"{_DRIVER}.AIOKafkaConsumerThread._ensure_consumer",
+        "called by BatchThread",
+        "the aiokafka consumer behind Faust's thread",
+        "low",
+        "98f75b7ee130aa99",
+    ),
+    Override(
+        "aiokafka.consumer.consumer.AIOKafkaConsumer.__init__",
+        "transport.BatchThread and recovery.StateReader",
+        "where client and subscription lie",
+        "low",
+        "cbfd967c93f95ec3",
+    ),
+    Override(
+        "aiokafka.consumer.consumer.AIOKafkaConsumer.start",
+        "transport.BatchThread.leave_on_stop",
+        "where the coordinator lies",
+        "low",
+        "e3201c9f8697db54",
+    ),
+    Override(
+        "aiokafka.client.AIOKafkaClient._wait_on_metadata",
+        "called by recovery.StateReader._read",
+        "partitions of a topic that is not subscribed",
+        "low",
+        "91320529fcda4e3b",
     ),
     Override(
         "aiokafka.producer.producer.AIOKafkaProducer.send_batch",

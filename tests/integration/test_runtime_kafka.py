@@ -115,8 +115,9 @@ async def test_a_second_worker_takes_half_without_reading_anything_twice(line: L
         assert await line.wait_until_counted() == await line.truth()
 
 
-async def test_dead_letters_and_rekeyed_records_are_in_the_transaction_of_their_offsets(line: Line) -> None:
-    worker = line.start()
+@pytest.mark.parametrize("bulk", ["true", "false"])
+async def test_dead_letters_and_rekeyed_records_are_in_the_transaction_of_their_offsets(line: Line, bulk: str) -> None:
+    worker = line.start(CX_BULK_FETCH=bulk)
     async with line.producer() as producer:
         await line.produce(producer, 90)
         bad = [b"{", b"\xff\xfe", b"[1]", json.dumps({"event_id": "x"}).encode()]
@@ -140,7 +141,7 @@ async def test_dead_letters_and_rekeyed_records_are_in_the_transaction_of_their_
     copies = [record for record in await line.read("cx.order.v1") if dict(record.headers).get("cx.rekeyed")]
     assert [copy.key for copy in copies] == [stray.customer_id.encode()]
     worker.kill()
-    again = line.start()
+    again = line.start(CX_BULK_FETCH=bulk)
     await until(again.ready)
     async with line.producer() as producer:
         await line.produce(producer, 30)

@@ -84,3 +84,19 @@ async def test_a_clean_stop_repeats_nothing(line: Line) -> None:
         found = await wait_for_rows(line)
         assert set(found) == await in_kafka(line)
         assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("bulk", ["true", "false"])
+async def test_two_workers_share_the_partitions_and_the_totals_are_the_same(line: Line, bulk: str) -> None:
+    rooms = ("join", "store")
+    workers = [line.start(name, rooms, CX_BULK_FETCH=bulk) for name in ("a", "b")]
+    async with line.producer() as producer:
+        await until(lambda: [one.metric('cx_runtime_tasks{room="join"}') for one in workers] == [2, 2])
+        await line.produce(producer, 1_500)
+        assert await line.wait_until_counted() == await line.truth()
+        assert set(await wait_for_rows(line)) == await in_kafka(line)
+        for worker in workers:
+            assert worker.metric('cx_runtime_written_total{room="join"}') > 0, "both worked"
+            assert worker.terminate() == ExitCode.CLEAN
+    found = rows(line.folder)
+    assert len(found) == len(set(found)), "no row twice, although the second worker joined later"

@@ -25,7 +25,7 @@ from tests.integration.harness import Line, Worker, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-STALL_S = 12
+STALL_S = 20
 LIMIT_S = 120.0
 KAFKA = UpOptions(only=("kafka",), die_with_parent=True)
 

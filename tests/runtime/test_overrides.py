@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import re
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -43,6 +46,35 @@ def test_every_overridden_method_is_listed() -> None:
         for name, found in vars(ours).items():
             if inspect.isfunction(found) and hasattr(theirs, name):
                 assert name in listed, f"{ours.__name__}.{name} overrides a part of Faust that is not listed"
+
+
+def own_names(nodes: Sequence[ast.AST]) -> set[str]:
+    """Methods, attributes of self and fields that our classes define."""
+    defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    stored = {ast.unparse(node).removeprefix("self.") for node in nodes
+              if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    fields = {ast.unparse(node.target) for node in nodes if isinstance(node, ast.AnnAssign)}
+    return defined | stored | fields
+
+
+def private_names() -> set[str]:
+    """Private attributes that the runtime takes from objects which are not its own."""
+    modules = [ast.parse(module.read_text(encoding="utf-8")) for module in (ROOT / "streams" / "runtime").glob("*.py")]
+    nodes = [node for module in modules for node in ast.walk(module)]
+    ours = own_names(nodes)
+    return {
+        node.attr for node in nodes
+        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr)
+        and ast.unparse(node.value) not in ("os", "super()")
+        and not (ast.unparse(node.value) == "self" and node.attr in ours)
+    }
+
+
+def test_every_private_name_that_we_read_occurs_in_a_part_that_is_hashed() -> None:
+    hashed = "\n".join(inspect.getsource(overrides._resolve(one.part)) for one in OVERRIDES)
+    read = private_names()
+    assert "_subscription" in read
+    assert sorted(name for name in read if not re.search(rf"\b{name}\b", hashed)) == []
 
 
 def test_the_page_is_current() -> None:
