@@ -38,7 +38,7 @@ from streams.topics import ensure_topics
 DATABASE = "cxbench_own"
 ROOMS = "join,store"
 FINDINGS = ("cohort_count", "source_count", "episode", "late", "tick")
-"""What the store room copies in the row without raw copies, besides dead letters."""
+"""What the store room copies in the row without raw copies: all that join gives."""
 RAW_COUNTS = (
     "SELECT (SELECT count() FROM telemetry_raw), (SELECT count() FROM order_raw), (SELECT count() FROM contact_raw)"
 )

@@ -35,6 +35,8 @@ TOPICS = ("telemetry", "order", "contact")
 PARTITIONS = 4
 START_MS = 1_767_225_600_000
 DISORDER_MS = 3_000
+MOST_BEHIND_MS = 5_000
+"""A repeated event is at most this much older than the event whose place it takes."""
 SEED = 7
 BLOCK = 100_000
 """Events made at a time; a repeated event lies in the same block as the first."""
@@ -76,6 +78,18 @@ class Mix:
     """The first x of the customers have x ** (1 / skew) of the events; 1: all are equally busy."""
     events_per_s: int = 20_000
     """Events per second of event time."""
+    history_share: float = 0.0
+    """Share of the events that come first and are spread over ``history_s``: what detection compares with."""
+    history_s: int = 0
+    incident_from: float = 1.0
+    """Share of the events before an incident: from there on 40 % of one release's steps in one product fail."""
+
+    def time_ms(self, number: Ints, events: int) -> Ints:
+        """Event times of the events with these numbers (of ``events``), before disorder."""
+        quiet = int(events * self.history_share)
+        early = number * self.history_s * 1_000 // max(1, quiet)
+        late = self.history_s * 1_000 + (number - quiet) * 1_000 // self.events_per_s
+        return np.asarray(START_MS + np.where(number < quiet, early, late), dtype=np.int64)
 
 
 JOB_J = Mix()
@@ -115,9 +129,9 @@ def event_set(events: int, mix: Mix = JOB_J, seed: int = SEED) -> EventSet:
     """Return the set of so many events; made now if it is not there yet."""
     folder = cache() / f"events-{VERSION}-{mix.name}-{seed}-{events}"
     if not (folder / "set.json").exists():
-        generator = Generator(seed, mix)
+        generator = Generator(seed, mix, events)
         blocks = (generator.block(first, min(BLOCK, events - first)) for first in range(0, events, BLOCK))
-        write_set(folder, blocks, START_MS + events * 1000 // mix.events_per_s, seed)
+        write_set(folder, blocks, int(mix.time_ms(np.array([events]), events)[0]), seed)
     return read_set(folder)
 
 
@@ -149,10 +163,12 @@ def write_set(folder: Path, blocks: Iterable[list[list[str]]], end_ms: int, seed
 class Generator:
     """Makes blocks of events, each from random numbers of its own: no block depends on another."""
 
-    def __init__(self, seed: int, mix: Mix = JOB_J) -> None:
-        """Find every customer's partition."""
+    def __init__(self, seed: int, mix: Mix, events: int) -> None:
+        """Find every customer's partition. ``events`` is the size of the whole set."""
         self._seed = seed
         self._mix = mix
+        self._events = events
+        self._incident = int(events * mix.incident_from)
         self._customers = customer_ids(mix.customers)
         keys = [customer.encode() for customer in self._customers]
         self._partition_of = np.array(partitions_of(keys, PARTITIONS), dtype=np.int64)
@@ -161,7 +177,7 @@ class Generator:
         """Return events ``first`` to ``first + count`` as lines per (topic, partition), in the order of the log."""
         dice = np.random.default_rng((self._seed, first))
         mix = self._mix
-        times = START_MS + (first + np.arange(count)) * 1000 // mix.events_per_s
+        times = mix.time_ms(first + np.arange(count), self._events)
         times -= np.minimum(DISORDER_MS, dice.exponential(300, count)).astype(np.int64)
         topics = np.searchsorted((mix.telemetry, mix.telemetry + mix.order), dice.random(count), side="right")
         topics = np.asarray(topics, dtype=np.int64)
@@ -180,20 +196,24 @@ class Generator:
             made = make(dice, heads, times[where], orders if topic == 1 else first + where)
             for i, line in zip(where.tolist(), made, strict=True):
                 lines[i] = line
-        self._repeat(dice, lines, topics, customers)
+        self._repeat(dice, lines, times, (topics, customers))
         logs: list[list[str]] = [[] for _ in range(len(TOPICS) * PARTITIONS)]
         for log, line in zip((topics * PARTITIONS + self._partition_of[customers]).tolist(), lines, strict=True):
             logs[log].append(line)
         return logs
 
     @staticmethod
-    def _repeat(dice: np.random.Generator, lines: list[str], topics: Ints, customers: Ints) -> None:
+    def _repeat(dice: np.random.Generator, lines: list[str], times: Ints, more: tuple[Ints, Ints]) -> None:
         """Replace one event in a thousand by an earlier one, as a producer does that sends again."""
         for i in np.flatnonzero(dice.random(len(lines)) < 0.001).tolist():
             earlier = max(0, i - int(dice.integers(1, 2_000)))
-            lines[i], topics[i], customers[i] = lines[earlier], topics[earlier], customers[earlier]
+            while times[i] - times[earlier] > MOST_BEHIND_MS:
+                earlier = (earlier + i + 1) // 2
+            lines[i] = lines[earlier]
+            for column in (times, *more):
+                column[i] = column[earlier]
 
-    def _telemetry(self, dice: np.random.Generator, heads: list[str], _times: Ints, _numbers: Ints) -> list[str]:
+    def _telemetry(self, dice: np.random.Generator, heads: list[str], _times: Ints, numbers: Ints) -> list[str]:
         count = len(heads)
         endings = [f'"outcome":"failed","error_code":"{code}",' for code in ERRORS]
         endings += ['"outcome":"abandoned",', '"outcome":"ok",']
@@ -202,11 +222,15 @@ class Generator:
         codes = (draw / failed * len(ERRORS)).astype(np.int64)
         ending = np.where(draw < failed, codes, np.where(draw < failed + 0.02, 8, 9))
         sessions = dice.bytes(4 * count).hex()
+        products = np.array(_pick(dice, count, len(PRODUCTS)))
+        versions = (dice.random(count) ** 1.5 * len(VERSIONS)).astype(np.int64)
+        hit = (numbers >= self._incident) & (products == 1) & (versions == len(VERSIONS) - 1) & (draw > 0.6)
+        ending[hit] = 0
         columns = (
             range(count),
             heads,
-            _pick(dice, count, len(PRODUCTS)),
-            (dice.random(count) ** 1.5 * len(VERSIONS)).astype(np.int64).tolist(),
+            products.tolist(),
+            versions.tolist(),
             _pick(dice, count, len(REGIONS)),
             _pick(dice, count, len(DEVICES)),
             _pick(dice, count, len(NAMES)),

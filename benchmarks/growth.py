@@ -3,7 +3,8 @@
 For 1,000 to 1,000,000 customers: every customer fails once (so that the join remembers each), the worker stops; then
 job J's mix over the same customers, all equally busy, is loaded, the worker starts again, recovers and reads it. Told
 are CPU per event after recovery, the duration of recovery, the bytes of the customers' live state on Kafka and the
-resident memory right after recovery.
+resident memory right after recovery. Then memory under a backlog: peak memory of a run over more and more waiting
+events.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from streams.runtime.recovery import StateReader
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 EVENTS = 600_000
+BACKLOGS = (600_000, 2_400_000)
 BLOCK = 100_000
 FLAT, STATE_BYTES, RECOVERY_S = 0.15, 400.0, 45.0
 """Bars: largest growth of CPU per event, bytes per customer, recovery of a million."""
@@ -119,11 +121,26 @@ def one_size(where: Servers, customers: int, events: EventSet) -> dict[str, Any]
     }
 
 
+def backlog(where: Servers, events: EventSet) -> dict[str, Any]:
+    """Return the row of a run that starts with so many events waiting."""
+    prefix = f"w{events.events}."
+    load(where.bootstrap, prefix, events)
+    figure = cxwatch.measure(where, prefix, events, raw=False)
+    return {
+        "name": f"backlog-{events.events}",
+        "cpu_s_per_million": round(figure.cpu_s_per_million, 3),
+        "events_per_s": round(figure.events_per_s),
+        "rss_mb": round(figure.rss_mb),
+        "events": figure.events,
+    }
+
+
 def main() -> int:
     """Measure every size, print the rows and the bars; exit code 1 if one is missed."""
     parser = argparse.ArgumentParser(description="Cost of an event by the number of customers remembered")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="numbers of customers")
     parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--backlogs", default=",".join(map(str, BACKLOGS)), help="numbers of waiting events")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     given = parser.parse_args()
     rows = []
@@ -132,7 +149,9 @@ def main() -> int:
             mix = Mix(f"even{customers}", customers=customers, skew=1.0)
             rows.append(one_size(where, customers, event_set(given.events, mix)))
             print(json.dumps(rows[-1]), flush=True)
-    write(rows, given.results, "growth")
+        waiting = [backlog(where, event_set(int(size))) for size in given.backlogs.split(",") if size]
+        print("\n".join(map(json.dumps, waiting)))
+    write([*rows, *waiting], given.results, "growth")
     told = [_told(*line) for line in bars(rows)]
     return 0 if all(told) else 1
 

@@ -7,6 +7,7 @@ stays until it is interrupted. Peers can then be tried by hand, and checked by `
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from streams.settings import Settings
 from streams.stack import Endpoints, UpOptions, down, up
 from streams.stack.process import PidFile
 
+logging.getLogger("kafka").setLevel(logging.ERROR)  # it warns of every pause of its own event loop
 FOLDER = "cxwatch-bench-"
 DATABASE = "cxbench"
 """Database of the peers' tables."""
