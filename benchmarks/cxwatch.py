@@ -1,8 +1,8 @@
 """One measured run of our own rooms: a real ``cxwatch worker``, watched from outside.
 
-CPU and memory are the kernel's figures of the process, events are what its own metrics count. The run starts with the
-first scrape that shows records and ends when the join has read everything and ClickHouse holds the last closed bin, the
-last episode and, where raw copies are asked for, every raw row. Production code only: nothing here is a switch for
+CPU and memory are the kernel's figures of the process. The run starts when the join room has recovered its state and
+asks for its first records, and ends when ClickHouse holds the last closed bin, the last episode, the counts of every
+event and, where raw copies are asked for, every raw row. Production code only: nothing here is a switch for
 benchmarks. The input topics are shared by all peers; everything that the rooms write is made anew for each run.
 """
 
@@ -57,8 +57,8 @@ class Watched:
 
     pid: int
     url: str
-    began: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Clock in s, CPU in s and events read by the join room at the first look that showed events."""
+    began: tuple[float, float] = (0.0, 0.0)
+    """Clock in s and CPU in s when the join room began to read."""
 
     def metrics(self) -> Samples:
         """Scrape once."""
@@ -74,20 +74,20 @@ class Watched:
                 found.setdefault(sample.name, []).append((sample.labels, sample.value))
         return found
 
-    def await_first(self) -> None:
-        """Wait until the join room has read something; the measure begins there."""
+    def await_ready(self) -> None:
+        """Wait until the join room has recovered and begins to read; the measure begins there."""
         end = time.monotonic() + START_S
-        while (read := join_records(self.metrics())) == 0:
+        while not total(self.metrics(), "cx_runtime_ready", room="join"):
             if time.monotonic() > end:
-                raise PeerError(f"the worker read nothing within {START_S:.0f} s")
+                raise PeerError(f"the join room was not ready within {START_S:.0f} s")
             time.sleep(FIRST_LOOK_S)
-        self.began = (time.monotonic(), cpu_s_of(self.pid), read)
+        self.began = (time.monotonic(), cpu_s_of(self.pid))
 
     def figure(self, events: int) -> Figure:
-        """What lies between the first look and now, when all ``events`` are read."""
-        clock_s, cpu_s, read = self.began
+        """What lies between the beginning and now, when all ``events`` are read."""
+        clock_s, cpu_s = self.began
         used_s = cpu_s_of(self.pid) - cpu_s
-        return Figure(events - int(read), time.monotonic() - clock_s, used_s, peak_rss_mb_of(self.pid))
+        return Figure(events, time.monotonic() - clock_s, used_s, peak_rss_mb_of(self.pid))
 
 
 def total(metrics: Samples, name: str, **labels: str) -> float:
@@ -194,6 +194,6 @@ def measure(servers: Servers, prefix: str, events: EventSet, raw: bool) -> Figur
     settings = afresh(servers, prefix, raw)
     client = servers.client(DATABASE)
     with worker(servers, settings, ROOMS) as watched:
-        watched.await_first()
+        watched.await_ready()
         await_stored(client, events, raw)
         return watched.figure(events.events)

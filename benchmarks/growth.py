@@ -103,7 +103,7 @@ def one_size(where: Servers, customers: int, events: EventSet) -> dict[str, Any]
     held, size = asyncio.run(live_state(where.bootstrap, prefix + state_topic("join")))
     load(where.bootstrap, prefix, events)
     with cxwatch.worker(where, settings, cxwatch.ROOMS) as watched:
-        watched.await_first()
+        watched.await_ready()
         rss_mb = peak_rss_mb_of(watched.pid)
         recovery_s = cxwatch.total(watched.metrics(), "cx_runtime_recovery_seconds", room="join")
         cxwatch.await_stored(client, events, raw=False, before=first.events)

@@ -53,19 +53,18 @@ def measure(where: Servers, prefix: str, events: EventSet, workers: int) -> tupl
             for number in range(1, workers + 1)
         ]
         for one in running:
-            one.await_first()
+            one.await_ready()
         end = time.monotonic() + cxwatch.LIMIT_S
         while not (cxwatch.stored(client, events, raw=True) and sum(map(_behind, running)) == 0):
             if time.monotonic() > end:
                 raise PeerError(f"the line was not done within {cxwatch.LIMIT_S:.0f} s")
             time.sleep(LOOK_S)
         parts = [one.figure(events.events) for one in running]
-        read_before = sum(one.began[2] for one in running)
     wrong = check_cxwatch(client, truth_of(events))
     if wrong:
         raise PeerError("not equal to the truth:\n  " + "\n  ".join(wrong))
     figure = Figure(
-        events.events - int(read_before),
+        events.events,
         max(part.wall_s for part in parts),
         sum(part.cpu_s for part in parts),
         sum(part.rss_mb for part in parts),
