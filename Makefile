@@ -34,20 +34,20 @@ native: $(READY) ## build the optional accelerator of the join room (needs Rust;
 long: $(TEST_STAMP) ## simulated months: false-alarm budget, slow ramps
 	@$(BIN)/pytest -m long
 
-bench: $(TEST_STAMP) ## job J beside its peers (ONLY=cxwatch,floor EVENTS=600000 ROUNDS=3)
+bench: $(TEST_STAMP) native ## job J beside its peers (ONLY=cxwatch,floor EVENTS=600000 ROUNDS=3)
 	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench-gate: $(TEST_STAMP) ## has the join become dearer? ratio to a bare ceiling, alternating pairs
+bench-gate: $(TEST_STAMP) native ## has the join become dearer? ratio to a bare ceiling, alternating pairs
 	@$(BIN)/python -m benchmarks.gate
 
-bench-pipeline: $(TEST_STAMP) ## all rooms and the copy of everything, one worker and two
+bench-pipeline: $(TEST_STAMP) native ## all rooms and the copy of everything, one worker and two
 	@$(BIN)/python -m benchmarks.pipeline $(if $(EVENTS),--events $(EVENTS))
 
-bench-latency: $(TEST_STAMP) ## event to joined and to ClickHouse at 5,000 events a second
+bench-latency: $(TEST_STAMP) native ## event to joined and to ClickHouse at 5,000 events a second
 	@$(BIN)/python -m benchmarks.latency $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
 
-bench-growth: $(TEST_STAMP) ## CPU per event, bytes and recovery of state from 1,000 to 1,000,000 customers
+bench-growth: $(TEST_STAMP) native ## CPU per event, bytes and recovery of state from 1,000 to 1,000,000 customers
 	@$(BIN)/python -m benchmarks.growth
 
 faults: $(TEST_STAMP) ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)

@@ -101,9 +101,13 @@ def join_records(metrics: Samples) -> float:
     return total(metrics, name, room="join", outcome="accepted")
 
 
-def afresh(servers: Servers, prefix: str, raw: bool) -> Settings:
-    """Return settings of a run that finds the input topics of ``prefix`` filled and nothing else of its own."""
-    known = {"topic_prefix": prefix, "partitions": PARTITIONS, "clickhouse_database": DATABASE}
+def afresh(servers: Servers, prefix: str, raw: bool, native: bool = True) -> Settings:
+    """Return settings of a run that finds the input topics of ``prefix`` filled and nothing else of its own.
+
+    ``native`` says which join room runs; a worker without the accelerator it asks for does not start.
+    """
+    known: dict[str, Any] = {"topic_prefix": prefix, "partitions": PARTITIONS, "clickhouse_database": DATABASE}
+    known |= {"native": "on" if native else "off"}
     settings = servers.settings.model_copy(update={**known, **({} if raw else without_raw())})
     admin = KafkaAdminClient(bootstrap_servers=servers.bootstrap, client_id="cxwatch-bench")
     try:
@@ -122,7 +126,7 @@ def afresh(servers: Servers, prefix: str, raw: bool) -> Settings:
 
 def without_raw() -> dict[str, Any]:
     """The setting with which the store copies findings only."""
-    return {"store_topics": FINDINGS} if "store_topics" in Settings.model_fields else {}
+    return {"store_topics": FINDINGS}
 
 
 def _forget_groups(admin: KafkaAdminClient, prefix: str) -> None:
@@ -189,9 +193,9 @@ def await_stored(client: Client, events: EventSet, raw: bool, before: int = 0) -
         time.sleep(LOOK_S)
 
 
-def measure(servers: Servers, prefix: str, events: EventSet, raw: bool) -> Figure:
+def measure(servers: Servers, prefix: str, events: EventSet, raw: bool = False, native: bool = True) -> Figure:
     """Run join and store over one loaded set; returns when everything is stored and the worker has ended."""
-    settings = afresh(servers, prefix, raw)
+    settings = afresh(servers, prefix, raw, native)
     client = servers.client(DATABASE)
     with worker(servers, settings, ROOMS) as watched:
         watched.await_ready()

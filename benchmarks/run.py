@@ -31,10 +31,13 @@ from benchmarks.truth import truth_of
 
 RESULTS = Path(__file__).parent / "results"
 EVENTS = 7_200_000
+PYTHON_EVENTS = 1_200_000
+"""What the row without the accelerator gets: enough for a steady state."""
 ROUNDS = 3
 OWN = {
     "cxwatch": "our rooms join and store in one worker: findings in ClickHouse, dedup, dead letters, transactions",
     "cxwatch+raw": "the same, and every event copied to ClickHouse",
+    "cxwatch-python": "as cxwatch, without the native join room (CX_NATIVE=off)",
 }
 FLOOR = Peer(
     name="floor-aiokafka",
@@ -58,7 +61,7 @@ class Entry:
 def entries(only: Sequence[str], events: int, say: Callable[[str], None]) -> list[Entry]:
     """Return the rows to measure, those of ``only`` (beginnings of names; empty: all), prepared."""
     found = [
-        Entry(name, about, events, _own_round(name.endswith("+raw")))
+        Entry(name, about, min(events, PYTHON_EVENTS) if name.endswith("-python") else events, _own_round(name))
         for name, about in OWN.items() if _wanted(name, only)
     ]
     for peer in [FLOOR, *discover()]:
@@ -82,9 +85,11 @@ def _wanted(name: str, only: Sequence[str]) -> bool:
     return not only or any(name == part or name.startswith(f"{part}-") for part in only)
 
 
-def _own_round(raw: bool) -> Callable[[Servers, EventSet, int], Figure]:
+def _own_round(name: str) -> Callable[[Servers, EventSet, int], Figure]:
+    raw, native = name.endswith("+raw"), not name.endswith("-python")
+
     def do(where: Servers, events: EventSet, _number: int) -> Figure:
-        figure = cxwatch.measure(where, prefix_of(events), events, raw)
+        figure = cxwatch.measure(where, prefix_of(events), events, raw, native)
         _refuse(check_cxwatch(where.client(cxwatch.DATABASE), truth_of(events)))
         return figure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -24,8 +25,13 @@ _CHANNELS = ["phone", "email", "chat", "app", "web", "social", "shop", "letter",
 Check = Callable[[Any], bool]
 
 
+@lru_cache(maxsize=4_096)
+def _plain(value: str) -> bool:
+    return len(value) <= 128 and not _FORBIDDEN.search(value)
+
+
 def _label(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 128 and not _FORBIDDEN.search(value)
+    return isinstance(value, str) and _plain(value)
 
 
 def _token(value: Any) -> bool:
@@ -84,6 +90,7 @@ _OPTIONAL: Mapping[str, Mapping[str, Check]] = {
         "effort": _maybe(_whole(1, 7)),
     },
 }  # fmt: skip
+_CHECKS = {noun: {**_OPTIONAL[noun], **_REQUIRED[noun]} for noun in _REQUIRED}
 
 
 def event_of(noun: str, value: bytes | None, max_bytes: int) -> dict[str, Any] | None:
@@ -96,10 +103,14 @@ def event_of(noun: str, value: bytes | None, max_bytes: int) -> dict[str, Any] |
         return None
     if not isinstance(body, dict):
         return None
-    required, optional = _REQUIRED[noun], _OPTIONAL[noun]
-    if not all(name in body and check(body[name]) for name, check in required.items()):
+    checks = _CHECKS[noun]
+    if not body.keys() >= _REQUIRED[noun].keys():
         return None
-    return body if all(check(body[name]) for name, check in optional.items() if name in body) else None
+    for name, value_of in body.items():
+        check = checks.get(name)
+        if check is not None and not check(value_of):
+            return None
+    return body
 
 
 def heartbeat_of(value: bytes | None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -72,6 +73,7 @@ class LoadRules:
         return self.start_ms + self.span_ms + HEARTBEAT_AFTER_MS
 
 
+@lru_cache(maxsize=65_536)
 def partition_of(customer_id: str, partitions: int) -> int:
     """Where a customer lives: Java's murmur2, as aiokafka has it."""
     return int((murmur2(customer_id.encode()) & 0x7FFFFFFF) % partitions)

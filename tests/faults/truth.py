@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import xxhash
@@ -102,9 +103,16 @@ class Truth:
         self.foreign += other.foreign
 
 
+@lru_cache(maxsize=65_536)
 def hash_of(customer: str) -> int:
     """How a customer is named in counts."""
     return xxhash.xxh3_64_intdigest(customer.encode())
+
+
+@lru_cache(maxsize=65_536)
+def home_of(customer: bytes, partitions: int) -> int:
+    """The partition where a customer lives: Java's murmur2."""
+    return int((murmur2(customer) & 0x7FFFFFFF) % partitions)
 
 
 @dataclass
@@ -160,7 +168,7 @@ class _Partition:
             self.truth.dead[place] = (record.key, record.value)
             return
         customer = event["customer_id"].encode()
-        if record.key != customer or (murmur2(customer) & 0x7FFFFFFF) % self.partitions != self.number:
+        if record.key != customer or home_of(customer, self.partitions) != self.number:
             self.truth.foreign += 1
             return
         time_ms = event["event_time_ms"]
