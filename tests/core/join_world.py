@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from schemas.codec import decode, encode
+from schemas.codec import encode, reference_decode
 from schemas.events import Contact, Event, Heartbeat, Order, Telemetry
 from schemas.partition import partition_of
 from streams.canonical import canonical
@@ -77,7 +77,7 @@ def topic_of(event: Event) -> str:
 def decoded(drained: Drained) -> list[Message]:
     """Messages that a stage gave encoded, as records."""
     return [
-        Message(noun, key.decode(), decode(noun, [value]).records[0], partition)
+        Message(noun, key.decode(), reference_decode(noun, value)[0], partition)
         for noun, key, value, partition in drained.encoded
     ]
 
