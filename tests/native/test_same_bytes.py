@@ -22,7 +22,7 @@ from streams.runtime.batch import RawBatch
 from streams.runtime.room import Room
 from streams.runtime.state import Recovered
 from streams.runtime.task import Counts, PartitionTask, TaskRules, Write
-from tests.core.join_world import T0, TOPICS, arrive, with_stragglers, worlds
+from tests.core.join_world import T0, TOPICS, arrive, telemetry, with_stragglers, worlds
 
 pytestmark = pytest.mark.skipif(find() is None, reason="the accelerator is not installed: make native")
 
@@ -137,3 +137,25 @@ def test_both_rooms_write_the_same_bytes_also_when_one_takes_over_the_others_sta
 def counted(side: Side) -> list[Counts]:
     """What became of the messages; unknown fields are estimated by one room and exact in the other."""
     return [replace(counts, unknown_fields=0) for counts in side.task.counts.values()]
+
+
+@pytest.mark.parametrize(("leaves", "customers"), [(6_000, 6_000), (3, 60_000)], ids=["many leaves", "many failed"])
+def test_a_count_that_would_outgrow_its_record_is_cut_alike(leaves: int, customers: int) -> None:
+    wide = "\u00e4" * 120
+    events = [
+        telemetry(number % 900, f"c{number}", "failed", event_id=f"e{number}", app_version=f"{number % leaves}{wide}",
+                  region="" if number % 7 else wide, platform="__other__")
+        for number in range(customers)
+    ]
+    part = [(event.customer_id.encode(), encode(event), event.event_time_ms) for event in events]
+    keys, values, stamps = (list(column) for column in zip(*part, strict=True))
+    batch = RawBatch("telemetry", 0, 0, len(part), range(len(part)), keys, values, [()] * len(part), stamps)
+    one, two = Side(JoinStage(JoinRules())), Side(NativeJoinStage(JoinRules()))
+    for side in (one, two):
+        side.task.feed(batch)
+        side.task.tick(T0 + 60_000)
+    left, right = one.flush(), two.flush()
+    assert left == right
+    counts = [value for _, value, _ in left["cx.cohort_count.v1", 0] if value and b'"cohort_count"' in value]
+    assert counts
+    assert max(map(len, counts)) < 1_000_000
