@@ -48,6 +48,7 @@ async def dead_letters_of_ours(line: Deployment) -> int:
     return int(verdict["parts"]["topic.dead_letter"]["diff"])
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(14)
 @pytest.mark.slow
 async def test_clickhouse_is_down_and_comes_back(kafka: str, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ async def test_clickhouse_is_down_and_comes_back(kafka: str, tmp_path: Path) -> 
         assert worker.get("/livez")[0] == 200, "waiting for a sink is no reason to restart"
         assert worker.get("/readyz")[0] == 503
         await feeding
-        assert await line.committed("join"), "no other room waits"
+        await line.settled(["join"])  # no other room waits
         told.figures["memory growth MB"] = memory.growth_mb()
         servers.up()
         told.seconds = round(await line.settled(["store"], CAUGHT_UP_S), 1)
@@ -82,6 +83,7 @@ async def test_clickhouse_is_down_and_comes_back(kafka: str, tmp_path: Path) -> 
         assert told.figures["memory growth MB"] <= PAUSED_MB
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(15)
 @pytest.mark.slow
 async def test_a_slow_clickhouse_causes_no_rebalance(arena: Arena) -> None:
@@ -183,6 +185,7 @@ def every_other(thief: Any) -> Any:
     return steal
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(17)
 @pytest.mark.slow
 async def test_clickhouse_is_killed_during_inserts(kafka: str, tmp_path: Path) -> None:
@@ -233,6 +236,7 @@ async def test_the_disk_of_clickhouse_is_full(kafka: str, tmp_path: Path) -> Non
             down(settings, patience_s=5.0)  # or its disk cannot be unmounted
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(18)
 @pytest.mark.slow
 @pytest.mark.parametrize("refusal", ["every row", "too many parts"])

@@ -108,6 +108,7 @@ def stale_row_loses(line: Deployment) -> dict[str, int]:
     }  # fmt: skip
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(12)
 async def test_a_blocked_loop_and_a_stuck_assignment_end_the_process(arena: Arena) -> None:
     stall_s = size(8, 90)

@@ -139,7 +139,8 @@ async def test_a_partition_that_is_silent_for_an_hour(kafka_arena: Arena, by: st
             await producer.send(records)
 
         async def passed() -> bool:
-            return min((await closed_through(line)).get(number, 0) for number in range(4)) >= rules.end_ms - MINUTE_MS
+            through = await closed_through(line)
+            return min(through.get(number, 0) for number in range(4)) >= rules.end_ms - MINUTE_MS
 
         told.seconds = round(await until(passed, every_s=0.5), 1)
         await line.settled(["join"])
@@ -147,6 +148,7 @@ async def test_a_partition_that_is_silent_for_an_hour(kafka_arena: Arena, by: st
         assert verdict["clean"], verdict["examples"]
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(39)
 async def test_nine_events_of_ten_belong_to_one_customer(kafka_arena: Arena) -> None:
     rules = replace(PLAIN, events=size(6_000, 60_000), seed=39)
@@ -206,6 +208,7 @@ async def test_a_state_value_that_would_outgrow_a_record(kafka_arena: Arena) -> 
         assert 800_000 < told.figures["largest record bytes"] < 1_000_000
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(41)
 @pytest.mark.clickhouse
 async def test_a_flood_of_versions_that_nobody_sees_twice(arena: Arena) -> None:

