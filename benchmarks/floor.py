@@ -7,6 +7,7 @@ record batches and the structs of the contract, so the distance to ``cxwatch`` i
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import time
@@ -22,6 +23,7 @@ from schemas.events import HEARTBEAT_KEY
 from schemas.hot import struct_of
 from schemas.topics import BY_NOUN
 from streams.runtime.bulk import bulk_values, install
+from streams.runtime.serve import GC_THRESHOLDS
 from streams.settings import Settings
 
 SLICE = 300
@@ -30,6 +32,8 @@ SLICE = 300
 async def read(bootstrap: str, prefix: str, events: int) -> dict[str, Any]:
     """Read and decode ``events`` records; returns the RESULT object."""
     install()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)  # as the worker does: a ceiling must not be dearer by the collector
     settings = Settings()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
