@@ -14,9 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from clickhouse_driver import Client
+
 from benchmarks import cxwatch
 from benchmarks.check import check_cxwatch, compare
-from benchmarks.events import EventSet, Mix, event_set
+from benchmarks.events import PARTITIONS, EventSet, Mix, event_set
 from benchmarks.load import load
 from benchmarks.measure import Figure, row
 from benchmarks.report import table
@@ -34,6 +36,8 @@ compare with), then a rush, in whose last part one release fails in one product,
 ROOMS = "join,detect,match,impact,outreach,store"
 BAR_RATE, BAR_CPU = 100_000, 10.0
 LOOK_S = 0.5
+MARKS = {"cohort_count": PARTITIONS, "episode": PARTITIONS, "issue": 1, "affected": PARTITIONS, "outreach": PARTITIONS}
+"""Topics on which rooms announce how far they have come, and in how many partitions."""
 TOTALS = {
     "issues": "SELECT count(), sum(cityHash64(issue_id)) FROM issue_latest",
     "affected": "SELECT count(), sum(cityHash64(issue_id, customer_id)) FROM affected_latest",
@@ -55,7 +59,7 @@ def measure(where: Servers, prefix: str, events: EventSet, workers: int) -> tupl
         for one in running:
             one.await_ready()
         end = time.monotonic() + cxwatch.LIMIT_S
-        while not (cxwatch.stored(client, events, raw=True) and sum(map(_behind, running)) == 0):
+        while not (cxwatch.stored(client, events, raw=True) and _through(client) >= cxwatch.last_bin_ms(events)):
             if time.monotonic() > end:
                 raise PeerError(f"the line was not done within {cxwatch.LIMIT_S:.0f} s")
             time.sleep(LOOK_S)
@@ -72,9 +76,11 @@ def measure(where: Servers, prefix: str, events: EventSet, workers: int) -> tupl
     return figure, {name: client.execute(query)[0] for name, query in TOTALS.items()}
 
 
-def _behind(one: cxwatch.Watched) -> float:
-    """Records that some room of the worker has not read yet."""
-    return cxwatch.total(one.metrics(), "cx_runtime_lag_records")
+def _through(client: Client) -> int:
+    """Event time that the slowest room has announced in all its partitions, ms since 1970 UTC; 0 before the first."""
+    query = "SELECT topic, count(), min(toUnixTimestamp64Milli(through)) FROM watermark FINAL GROUP BY topic"
+    reached: dict[str, int] = {topic: ms for topic, count, ms in client.execute(query) if count == MARKS.get(topic)}
+    return min(reached.get(topic, 0) for topic in MARKS)
 
 
 def main() -> int:
