@@ -208,6 +208,7 @@ async def test_clickhouse_is_killed_during_inserts(kafka: str, tmp_path: Path) -
         assert worker.alive()
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(18)
 @pytest.mark.slow
 async def test_the_disk_of_clickhouse_is_full(kafka: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ ROOMS = ("join", "detect", "match", "impact", "outreach", "store")
 JUMPS_S = (3_600.0, -3_600.0, 0.0)
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(37)
 async def test_the_clock_jumps_an_hour_ahead_and_an_hour_back(arena: Arena) -> None:
     rules = LoadRules(events=size(8_000, 60_000), seed=37, incident_from=0.4, customers=800)

@@ -54,6 +54,7 @@ async def storm(workers: list[Process], moves: int) -> list[int]:
     return codes
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(7)
 async def test_a_worker_that_was_stopped_past_its_session_wakes_up(arena: Arena) -> None:
     stopped_s, rules = size(12, 90), LoadRules(events=size(8_000, 100_000), seed=8)

@@ -121,6 +121,7 @@ async def test_times_that_cannot_be(kafka_arena: Arena) -> None:
         assert min(through.values()) > rules.end_ms - MINUTE_MS
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(38)
 @pytest.mark.parametrize("by", ["tick", "heartbeat"])
 async def test_a_partition_that_is_silent_for_an_hour(kafka_arena: Arena, by: str) -> None:

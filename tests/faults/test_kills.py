@@ -63,6 +63,7 @@ class Killer:
             self.process.start()
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(1)
 async def test_kill_9_again_and_again_under_load(arena: Arena) -> None:
     kills, rules = size(10, 200), LoadRules(events=size(20_000, 200_000), incident_from=0.5)
@@ -139,6 +140,7 @@ def tasks(worker: Process) -> float:
     return worker.metric('cx_runtime_tasks{room="join"}')
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(4)
 async def test_a_handler_that_raises_ends_the_process_and_skips_nothing(arena: Arena) -> None:
     rules = LoadRules(events=size(5_000, 50_000), seed=4)
@@ -173,6 +175,7 @@ async def test_a_handler_that_raises_ends_the_process_and_skips_nothing(arena: A
     assert verdict["clean"], verdict["examples"]
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(5)
 async def test_sigterm_under_load(arena: Arena) -> None:
     times, rules = size(3, 20), LoadRules(events=size(10_000, 100_000), seed=5)
@@ -205,6 +208,7 @@ async def test_sigterm_under_load(arena: Arena) -> None:
     assert verdict["clean"], verdict["examples"]
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(1)
 @pytest.mark.parametrize("workers", [2])
 async def test_two_workers_share_the_partitions_and_give_the_same_totals(arena: Arena, workers: int) -> None:

@@ -54,6 +54,7 @@ def keep(file: Path) -> Callable[[Accepted], None]:
     return accept
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(8)
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc whether a process is stopped")
 @pytest.mark.parametrize("kind", ["pause-claim", "pause-post"])

@@ -86,6 +86,7 @@ async def put_meta(line: Deployment, partition: int, value: bytes) -> None:
     await producer.stop()
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(21)
 async def test_a_damaged_state_record_ends_recovery_with_the_reason(arena: Arena) -> None:
     rules = LoadRules(events=size(4_000, 50_000), seed=21)
@@ -121,6 +122,7 @@ async def test_a_damaged_state_record_ends_recovery_with_the_reason(arena: Arena
     assert verdict["clean"], verdict["examples"]
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(22)
 @pytest.mark.parametrize("kind", ["compacted", "emptied"])
 async def test_the_state_topic_changes_while_the_worker_is_down(arena: Arena, kind: str) -> None:

@@ -46,6 +46,7 @@ async def ended(process: Process, seconds: float = 90.0) -> int:
     return await asyncio.to_thread(process.wait, seconds)
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(23)
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 async def test_a_topic_is_deleted_and_made_anew(kafka_arena: Arena, running: bool) -> None:
@@ -73,6 +74,7 @@ async def test_a_topic_is_deleted_and_made_anew(kafka_arena: Arena, running: boo
         assert await ended(worker) == ExitCode.CONFIG, "a restart does not get over it"
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(23)
 async def test_more_partitions_are_refused(kafka_arena: Arena) -> None:
     told = Result(23, "partitions 4 -> 8", "telemetry, worker restarted", "refused with the way out", variant="more")
@@ -88,6 +90,7 @@ async def test_more_partitions_are_refused(kafka_arena: Arena) -> None:
         assert "CX_PARTITIONS" in worker.reason()
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(32)
 async def test_a_thousand_bad_messages_in_a_row_page_and_never_blind(kafka_arena: Arena) -> None:
     """A bad stretch never stops the stream (decision of the protocol): page, degrade, continue."""
@@ -121,6 +124,7 @@ async def test_a_thousand_bad_messages_in_a_row_page_and_never_blind(kafka_arena
         assert worker.alive()
 
 
+@pytest.mark.long_fault
 @pytest.mark.fault(33)
 async def test_a_dead_letter_topic_that_takes_nothing(kafka_arena: Arena) -> None:
     told = Result(33, "dead-letter topic unwritable", "its largest message set to 100 bytes, then back",
