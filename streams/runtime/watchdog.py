@@ -43,6 +43,7 @@ class Watchdog:
     def start(self) -> None:
         """Start looking."""
         self.beat()
+        self._arm()
         threading.Thread(target=self._run, name="cx-watchdog", daemon=True).start()
 
     def beat(self) -> None:
@@ -64,9 +65,13 @@ class Watchdog:
             return f"the event loop has been blocked for {self.clock() - self._beat_at:.0f} s"
         return next((found for status in self.statuses if (found := status.problem(self.stall_s))), None)
 
+    def _arm(self) -> None:
+        """Put the last resort off: from the start on, because the first thing that a room does may be what hangs."""
+        faulthandler.dump_traceback_later(self.stall_s + HARD_MARGIN_S, exit=True)
+
     def _run(self) -> None:
         while not self._stop.wait(self.every_s):
-            faulthandler.dump_traceback_later(self.stall_s + HARD_MARGIN_S, exit=True)
+            self._arm()
             reason = self.look()
             if reason is not None:
                 self.end(ExitCode.STALLED, reason)

@@ -232,10 +232,10 @@ class Proxy:
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
                 await self._flowing.wait()
+                if steal is not None:
+                    self.forwarded += len(chunk)  # before the client can see it
                 sink.write(chunk)
                 await sink.drain()
-                if steal is not None:
-                    self.forwarded += len(chunk)
             if sink.can_write_eof():
                 sink.write_eof()
         except OSError:
