@@ -146,6 +146,7 @@ def _do(peer: Peer, argv: list[str], environment: dict[str, str]) -> None:
 def run(peer: Peer, told: Mapping[str, str], log: Path) -> Figure:
     """Run the peer once. Raises PeerError if it fails, takes too long or reports nothing."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | dict(told)
+    environment["PYTHONPATH"] = str(PEERS)  # for what Python peers share: contract.py
     argv = _filled(peer, peer.run)
     with log.open("w") as output:
         process = subprocess.Popen(argv, cwd=peer.folder, env=environment, stdout=output, stderr=subprocess.STDOUT)

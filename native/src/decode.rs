@@ -156,16 +156,6 @@ impl Spec {
         self.fields.iter().position(|field| field.name == name)
     }
 
-    /// Number of fields, which is the length of a row.
-    pub fn len(&self) -> usize {
-        self.fields.len()
-    }
-
-    /// True for a record type that refuses every message.
-    pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
-    }
-
     /// Fill `row` with one value per field (absent ones are `Missing`, required ones never) and return the number of
     /// unknown fields. `row` and `scratch` are emptied first; after a doubt their content means nothing.
     pub fn decode(&mut self, message: &[u8], row: &mut Vec<Value>, scratch: &mut Vec<u8>) -> Result<u32, Doubt> {

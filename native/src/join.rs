@@ -330,9 +330,8 @@ impl Core {
         let mut slices: BTreeMap<&str, BTreeMap<i64, BTreeMap<usize, Vec<u64>>>> = BTreeMap::new();
         let mut ended: BTreeMap<i64, BTreeMap<usize, Vec<u64>>> = BTreeMap::new();
         // Clocks first: other kinds are read by them.
-        for (key, value) in pairs.iter().filter(|(key, _)| *key == b"\x91\xa1w") {
-            let _ = key;
-            self.load_clocks(value)?;
+        if let Some((_, clocks)) = pairs.iter().find(|(key, _)| *key == b"\x91\xa1w") {
+            self.load_clocks(clocks)?;
         }
         let order_ms = self.watermark_ms(self.rules.order);
         for (key, value) in pairs {

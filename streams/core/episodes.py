@@ -17,8 +17,8 @@ Everything is kept until nothing that can still be accepted could change it (``J
 slowest topic), then it goes; until then an episode can be sent again, absolute, under the same key.
 
 State: one value per customer with anything remembered, msgpack. In memory a customer is that value, too (*cold*), and
-becomes objects (*warm*) only from the first touch after a drain to the next drain, which packs it anyway: about 300
-bytes each instead of 2,000, nothing that the garbage collector has to look at, and nothing to build at recovery.
+becomes objects (*warm*) only from the first touch after a drain to the next drain, which packs it anyway: less memory,
+nothing that the garbage collector has to look at, and nothing to build at recovery.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from schemas.codec import HOT, decode
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.tables import BY_NAME
+from streams.core.stage import RawPart
 
 Headers = Sequence[tuple[str, bytes | None]]
 Row = tuple[Any, ...]
@@ -23,23 +24,13 @@ VERSION_HEADER = "cx.ver"
 DLQ_SUFFIX = ".dlq"
 
 
-class Messages(Protocol):
+class Messages(RawPart, Protocol):
     """A batch of one topic partition, parallel lists (``streams.runtime.batch.RawBatch`` is one)."""
 
     @property
-    def topic(self) -> str: ...
-    @property
     def partition(self) -> int: ...
     @property
-    def offsets(self) -> Sequence[int]: ...
-    @property
-    def keys(self) -> Sequence[bytes | None]: ...
-    @property
-    def values(self) -> Sequence[bytes | None]: ...
-    @property
     def headers(self) -> Sequence[Headers]: ...
-    @property
-    def timestamps(self) -> Sequence[int]: ...
 
 
 Columns = list[list[Any]]

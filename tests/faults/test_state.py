@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from schemas.errors import ConfigError, SinkUnavailable
 from streams.runtime.exits import ExitCode
 from streams.session import drop_topics
 from streams.topics import ensure_topics
@@ -162,7 +163,7 @@ def remade(line: Deployment) -> None:
     for _ in range(20):
         try:
             ensure_topics(line.straight.kafka_bootstrap, line.settings)
-        except Exception:  # noqa: BLE001 - still being deleted
+        except (SinkUnavailable, ConfigError):  # still being deleted
             time.sleep(0.5)
         else:
             return

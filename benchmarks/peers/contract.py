@@ -1,7 +1,7 @@
 """What a Python peer of job J shares with the harness: its environment, its two tables, its meter.
 
-Each peer runs in an environment of its own and imports nothing of the project, so that both peers hold this file; the
-copies are the same, byte for byte.
+Each peer runs in an environment of its own and imports nothing of the project but this file, which lies beside their
+folders: the harness puts it on their path.
 """
 
 from __future__ import annotations
