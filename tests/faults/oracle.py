@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ from clickhouse_driver import Client
 from tests.faults.truth import NOUNS, Read, Tick, Truth, truth_of
 
 EXAMPLES = 5
+UNDECIDED_S = 70.0
+"""Longest that a transaction may hold up readers: the broker ends one that its writer left after 60 s."""
 KEYED = {
     "issue": ("issue_id",), "affected": ("issue_id", "customer_id"), "affected_count": ("issue_id", "partition"),
     "impact": ("issue_id",), "outreach": ("outreach_id",), "delivery": ("outreach_id",),
@@ -93,17 +97,46 @@ class Verdict:
             self.examples[place] = shown
 
 
-async def read_topic(consumer: Any, name: str, take: Callable[[Any], None]) -> None:
-    """Hand every committed record of a topic to ``take``, up to its end now, in order per partition."""
-    numbers = await consumer._client._wait_on_metadata(name)
-    places = [TopicPartition(name, number) for number in sorted(numbers)]
-    consumer.assign(places)
-    await consumer.seek_to_beginning(*places)
-    ends = await consumer.end_offsets(places)
-    while any([await consumer.position(place) < ends[place] for place in places]):
-        for records in (await consumer.getmany(timeout_ms=500)).values():
-            for record in records:
-                take(record)
+ReadTopic = Callable[[str, Callable[[Any], None]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def reading(bootstrap: str) -> AsyncIterator[ReadTopic]:
+    """Gives a function that hands every committed record of a topic, up to its end now, to a taker, in partition order.
+
+    The end is that of all records: a transaction that is committed a moment ago may still lack its mark on some
+    partition, and what lies behind it is not there for a reader of committed records before. Raises TimeoutError if one
+    stays undecided.
+    """
+    committed, every = (
+        AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, isolation_level=level, auto_offset_reset="earliest", enable_auto_commit=False,
+            fetch_max_wait_ms=50, max_partition_fetch_bytes=8_388_608, check_crcs=False,
+        )
+        for level in ("read_committed", "read_uncommitted")
+    )  # fmt: skip
+
+    async def read(name: str, take: Callable[[Any], None]) -> None:
+        numbers = await committed._client._wait_on_metadata(name)
+        places = [TopicPartition(name, number) for number in sorted(numbers)]
+        committed.assign(places)
+        await committed.seek_to_beginning(*places)
+        ends, moved = await every.end_offsets(places), time.monotonic()
+        while any([await committed.position(place) < ends[place] for place in places]):
+            if time.monotonic() - moved > UNDECIDED_S:
+                raise TimeoutError(f"{name}: an undecided transaction holds up its readers")
+            for records in (await committed.getmany(timeout_ms=500)).values():
+                moved = time.monotonic()
+                for record in records:
+                    take(record)
+
+    try:
+        await committed.start()
+        await every.start()
+        yield read
+    finally:
+        await committed.stop()
+        await every.stop()
 
 
 @dataclass
@@ -120,22 +153,15 @@ class Topics:
 
 async def read_all(where: Where) -> Topics:
     """Read the raw, dead-letter and derived topics."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=where.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest",
-        enable_auto_commit=False, fetch_max_wait_ms=50, max_partition_fetch_bytes=8_388_608, check_crcs=False,
-    )  # fmt: skip
-    await consumer.start()
     found = Topics(raw={number: {noun: [] for noun in NOUNS} for number in range(where.partitions)})
-    try:
+    async with reading(where.bootstrap) as read:
         for noun in NOUNS:
-            await read_topic(consumer, f"{where.prefix}cx.{noun}.v1", _raw(found, noun))
-            await read_topic(consumer, f"{where.prefix}cx.{noun}.v1.dlq", _dead(found, noun))
-        await read_topic(consumer, f"{where.prefix}cx.tick.v1", _tick(found))
+            await read(f"{where.prefix}cx.{noun}.v1", _raw(found, noun))
+            await read(f"{where.prefix}cx.{noun}.v1.dlq", _dead(found, noun))
+        await read(f"{where.prefix}cx.tick.v1", _tick(found))
         for noun, key in KEYS.items():
             if noun not in KEYED or where.downstream:
-                await read_topic(consumer, f"{where.prefix}cx.{noun}.v1", _derived(found, noun, key))
-    finally:
-        await consumer.stop()
+                await read(f"{where.prefix}cx.{noun}.v1", _derived(found, noun, key))
     return found
 
 

@@ -7,10 +7,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
-
 from tests.faults.harness import Deployment, Process
-from tests.faults.oracle import read_topic
+from tests.faults.oracle import reading
 
 
 class Memory:
@@ -35,16 +33,9 @@ class Memory:
 
 async def each(line: Deployment, take: Callable[[Any], None], *topics: str) -> None:
     """Hand every committed record of some topics (names without prefix) to ``take``."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=line.straight.kafka_bootstrap, isolation_level="read_committed",
-        auto_offset_reset="earliest", enable_auto_commit=False, max_partition_fetch_bytes=8_388_608,
-    )  # fmt: skip
-    await consumer.start()
-    try:
+    async with reading(line.straight.kafka_bootstrap) as read:
         for topic in topics:
-            await read_topic(consumer, line.prefix + topic, take)
-    finally:
-        await consumer.stop()
+            await read(line.prefix + topic, take)
 
 
 async def closed_through(line: Deployment) -> dict[int, int]:
