@@ -89,7 +89,7 @@ def test_a_cut_resets_what_is_open_and_what_comes_until_it_is_healed(proxy: Prox
         proxy.cut()
         with pytest.raises(ConnectionResetError):
             one.recv(100)
-        with client(proxy) as two, pytest.raises(OSError, match=r"."):
+        with pytest.raises(OSError, match=r"."), client(proxy) as two:
             ask(two)
         proxy.heal()
     with client(proxy) as three:
@@ -151,7 +151,7 @@ def test_a_black_hole_takes_everything_and_says_nothing(proxy: Proxy) -> None:
 def test_a_server_that_is_away_is_a_reset(upper: Upper) -> None:
     with socket.create_server((LOOPBACK, 0)) as gone:
         port = gone.getsockname()[1]
-    with Proxy(LOOPBACK, port) as lonely, client(lonely) as one, pytest.raises(ConnectionResetError):
+    with Proxy(LOOPBACK, port) as lonely, pytest.raises(ConnectionResetError), client(lonely) as one:
         ask(one)
 
 
