@@ -12,7 +12,7 @@ import contextlib
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +57,8 @@ class Watched:
 
     pid: int
     url: str
+    ended: Callable[[], str]
+    """How the worker ended; empty while it runs."""
     began: tuple[float, float] = (0.0, 0.0)
     """Clock in s and CPU in s when the join room began to read."""
 
@@ -82,6 +84,12 @@ class Watched:
                 raise PeerError(f"the join room was not ready within {START_S:.0f} s")
             time.sleep(FIRST_LOOK_S)
         self.began = (time.monotonic(), cpu_s_of(self.pid))
+
+    def require_alive(self) -> None:
+        """Raises PeerError if the worker has ended: it would be waited for in vain."""
+        how = self.ended()
+        if how:
+            raise PeerError(f"the worker ended: {how}")
 
     def figure(self, events: int) -> Figure:
         """What lies between the beginning and now, when all ``events`` are read."""
@@ -159,7 +167,7 @@ def worker(servers: Servers, settings: Settings, rooms: str, instance: str = "be
                 raise PeerError(f"the worker did not start: {child.ended() or 'it says nothing'}")
             time.sleep(0.05)
         said = json.loads(file.read_text())
-        yield Watched(said["pid"], said["url"])
+        yield Watched(said["pid"], said["url"], child.ended)
     finally:
         run.stop()
 
@@ -184,10 +192,11 @@ def stored(client: Client, events: EventSet, raw: bool, before: int = 0) -> bool
     return not raw or sum(client.execute(RAW_COUNTS)[0]) >= before + events.events
 
 
-def await_stored(client: Client, events: EventSet, raw: bool, before: int = 0) -> None:
-    """Wait until everything is stored. Raises PeerError if it takes too long."""
+def await_stored(watched: Watched, client: Client, events: EventSet, raw: bool, before: int = 0) -> None:
+    """Wait until everything is stored. Raises PeerError if it takes too long, or the worker ends before."""
     end = time.monotonic() + LIMIT_S
     while not stored(client, events, raw, before):
+        watched.require_alive()
         if time.monotonic() > end:
             raise PeerError(f"not everything was stored within {LIMIT_S:.0f} s")
         time.sleep(LOOK_S)
@@ -199,5 +208,5 @@ def measure(servers: Servers, prefix: str, events: EventSet, raw: bool = False, 
     client = servers.client(DATABASE)
     with worker(servers, settings, ROOMS) as watched:
         watched.await_ready()
-        await_stored(client, events, raw)
+        await_stored(watched, client, events, raw)
         return watched.figure(events.events)

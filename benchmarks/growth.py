@@ -98,15 +98,15 @@ def one_size(where: Servers, customers: int, events: EventSet) -> dict[str, Any]
     load(where.bootstrap, prefix, first)
     settings = cxwatch.afresh(where, prefix, raw=False)
     client = where.client(cxwatch.DATABASE)
-    with cxwatch.worker(where, settings, cxwatch.ROOMS):
-        cxwatch.await_stored(client, first, raw=False)
+    with cxwatch.worker(where, settings, cxwatch.ROOMS) as filling:
+        cxwatch.await_stored(filling, client, first, raw=False)
     held, size = asyncio.run(live_state(where.bootstrap, prefix + state_topic("join")))
     load(where.bootstrap, prefix, events)
     with cxwatch.worker(where, settings, cxwatch.ROOMS) as watched:
         watched.await_ready()
         rss_mb = peak_rss_mb_of(watched.pid)
         recovery_s = cxwatch.total(watched.metrics(), "cx_runtime_recovery_seconds", room="join")
-        cxwatch.await_stored(client, events, raw=False, before=first.events)
+        cxwatch.await_stored(watched, client, events, raw=False, before=first.events)
         figure = watched.figure(events.events)
     return {
         "name": f"growth-{customers}",

@@ -10,6 +10,7 @@ mod leaves;
 mod pack;
 mod partition;
 mod promises;
+mod records;
 mod rules;
 mod sources;
 
@@ -18,10 +19,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::join::{Fed, Fetched, Room};
+use crate::records::{Column, Raw};
 use crate::rules::Rules;
 
 /// Raised with every change of what Python hands over or gets: `streams/core/accelerated.py` takes no other.
-const CONTRACT: u32 = 1;
+const CONTRACT: u32 = 2;
 
 /// One partition of the join room.
 #[pyclass(module = "cxwatch_native")]
@@ -88,6 +90,15 @@ impl JoinRoom {
         stop_key: &[u8],
     ) -> PyResult<Feeding> {
         let topic = self.topic(part.getattr("topic")?.extract()?)?;
+        let limits = Limits { start, max_bytes, future_ms, stop_key };
+        let python = part.py();
+        let (values, keys, times) = (part.getattr("values")?, part.getattr("keys")?, part.getattr("timestamps")?);
+        if let (Ok(values), Ok(keys), Ok(times)) = (values.cast(), keys.cast(), times.cast()) {
+            if let Some(stretch) = Column::stretch(values.get(), keys.get(), times.get()) {
+                let data = stretch.bytes(python);
+                return Ok(python.detach(|| self.fold(topic, stretch.len(), stretch.messages(data), &limits)));
+            }
+        }
         let slice: Slice<'_> = part.extract()?;
         let values: Vec<Option<&[u8]>> = slice.values.iter().map(bytes_of).collect();
         let keys: Vec<Option<&[u8]>> = slice.keys.iter().map(bytes_of).collect();
@@ -95,24 +106,13 @@ impl JoinRoom {
         if keys.len() != values.len() || timestamps.len() != values.len() {
             return Err(PyValueError::new_err("parallel lists of different lengths"));
         }
-        let room = &mut self.room;
-        let mut fed = Fed::default();
-        let stop = part.py().detach(|| {
-            let stop = (start..values.len()).find(|place| {
-                let from = Fetched {
-                    place: *place,
-                    offset: offsets.at(*place),
-                    key: keys[*place],
-                    latest_ms: timestamps[*place].saturating_add(future_ms),
-                };
-                !values[*place]
-                    .filter(|value| value.len() <= max_bytes && from.key != Some(stop_key))
-                    .is_some_and(|value| room.take(topic, value, from, false, &mut fed))
-            });
-            room.core.settle(Some(topic));
-            stop.unwrap_or(values.len())
+        let messages = values.iter().zip(&keys).zip(timestamps).enumerate().map(|(place, ((value, key), time_ms))| Raw {
+            offset: offsets.at(place),
+            time_ms: *time_ms,
+            key: *key,
+            value: *value,
         });
-        Ok((stop, fed.accepted, fed.unknown, fed.newest_ms, fed.future, fed.foreign))
+        Ok(python.detach(|| self.fold(topic, values.len(), messages, &limits)))
     }
 
     /// Folds in events that the reference has accepted and the caller has screened, in their canonical form, with the
@@ -169,7 +169,41 @@ impl JoinRoom {
     }
 }
 
+/// Where a feed begins, and what it leaves to the reference.
+struct Limits<'a> {
+    start: usize,
+    max_bytes: usize,
+    future_ms: i64,
+    stop_key: &'a [u8],
+}
+
 impl JoinRoom {
+    fn fold<'a>(
+        &mut self,
+        topic: usize,
+        size: usize,
+        messages: impl Iterator<Item = Raw<'a>>,
+        limits: &Limits<'_>,
+    ) -> Feeding {
+        let room = &mut self.room;
+        let mut fed = Fed::default();
+        let stop = messages.enumerate().skip(limits.start).find(|(place, message)| {
+            let from = Fetched {
+                place: *place,
+                offset: message.offset,
+                key: message.key,
+                latest_ms: message.time_ms.saturating_add(limits.future_ms),
+            };
+            !message
+                .value
+                .filter(|value| value.len() <= limits.max_bytes && from.key != Some(limits.stop_key))
+                .is_some_and(|value| room.take(topic, value, from, false, &mut fed))
+        });
+        room.core.settle(Some(topic));
+        let stop = stop.map_or(size, |(place, _)| place);
+        (stop, fed.accepted, fed.unknown, fed.newest_ms, fed.future, fed.foreign)
+    }
+
     fn topic(&self, name: &str) -> PyResult<usize> {
         self.room.core.topic(name).ok_or_else(|| PyValueError::new_err(format!("no topic {name}")))
     }
@@ -180,5 +214,6 @@ fn cxwatch_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CONTRACT", CONTRACT)?;
     module.add_class::<JoinRoom>()?;
     module.add_function(wrap_pyfunction!(decode::decode_rows, module)?)?;
+    records::register(module)?;
     Ok(())
 }

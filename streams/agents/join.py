@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.topics import ROOM_INPUTS
-from streams.core.accelerated import NativeJoinStage, find
+from streams.core.accelerated import NativeJoinStage, wanted
 from streams.core.friction import JoinRules
 from streams.core.join import JoinStage
 from streams.core.stage import Stage
@@ -19,6 +19,5 @@ def room(settings: Settings) -> Room[Any]:
     ``CX_NATIVE`` decides about speed only. Raises ConfigError if it asks for an accelerator that is not installed.
     """
     rules = JoinRules()
-    native = settings.native == "on" or (settings.native == "auto" and find() is not None)
-    stage: Stage[Any] = NativeJoinStage(rules) if native else JoinStage(rules)
+    stage: Stage[Any] = NativeJoinStage(rules) if wanted(settings.native) else JoinStage(rules)
     return Room(name="join", inputs=ROOM_INPUTS["join"], stage=stage, tasks="customer")

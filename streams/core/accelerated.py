@@ -20,8 +20,11 @@ from schemas.findings import Family
 from streams.core.friction import JoinRules, Test
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
-CONTRACT = 1
+CONTRACT = 2
 """What this build and the accelerator have to agree on."""
+
+
+_MISSING = "the accelerator is not installed: run `make native`, or set CX_NATIVE=off"
 
 
 def find() -> ModuleType | None:
@@ -33,6 +36,14 @@ def find() -> ModuleType | None:
     return found if getattr(found, "CONTRACT", None) == CONTRACT else None
 
 
+def wanted(setting: str) -> bool:
+    """True if ``CX_NATIVE`` (auto, on, off) asks for the accelerator. Raises ConfigError for on without it."""
+    there = find() is not None
+    if setting == "on" and not there:
+        raise ConfigError(_MISSING)
+    return there and setting != "off"
+
+
 class NativeJoinStage:
     """``core.stage.Stage`` and ``core.stage.RawStage`` over the accelerator; a state is opaque."""
 
@@ -40,7 +51,7 @@ class NativeJoinStage:
         """Translate the rules (defaults: ``JoinRules()``). Raises ConfigError without the accelerator."""
         native = find()
         if native is None:
-            raise ConfigError("the accelerator is not installed: run `make native`, or set CX_NATIVE=off")
+            raise ConfigError(_MISSING)
         self.rules = rules or JoinRules()
         self._room = native.JoinRoom
         self._table = table(self.rules)

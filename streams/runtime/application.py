@@ -151,7 +151,12 @@ class StageShell(Shell, Generic[S]):
         await asyncio.gather(*(writer.open() for writer in self._writers.values()))
         self.status.moved()
         reader = StateReader(
-            context.bootstrap, context.prefix + state_topic(self.name), context.stall_s, context.bulk, self.status.moved
+            context.bootstrap,
+            context.prefix + state_topic(self.name),
+            context.stall_s,
+            context.bulk,
+            context.native,
+            self.status.moved,
         )
         for partition, recovered in (await reader.read(sorted(held))).items():
             task = PartitionTask(self.room, partition, context.partitions, recovered, context.rules)

@@ -15,7 +15,10 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class RawBatch:
-    """Undecoded records of one topic partition, in offset order. All lists have the same length."""
+    """Undecoded records of one topic partition, in offset order. All lists have the same length.
+
+    They may be columns of the accelerator (``runtime.bulk``), which make their items only when they are asked for.
+    """
 
     topic: str
     """The noun."""
@@ -34,6 +37,18 @@ class RawBatch:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of all values."""
+        weight: int | None = getattr(self.values, "weight", None)
+        return sum(map(len, filter(None, self.values))) if weight is None else weight
+
+    @property
+    def has_headers(self) -> bool:
+        """True if any record has a header."""
+        weight: int | None = getattr(self.headers, "weight", None)
+        return any(self.headers) if weight is None else weight > 0
 
     def cut(self, low: int, high: int) -> RawBatch:
         """Records ``low`` to ``high`` (indexes) with the range that belongs to them.

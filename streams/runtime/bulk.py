@@ -5,19 +5,26 @@ expensive. Here a consumer that asks for it (``value_deserializer=bulk_values``)
 Control batches and aborted transactions are left out as in the original (same order of checks) but their offsets stay
 in the range of the batch, so that ranges lie end to end.
 
+With the accelerator (``native_values``) a whole fetch of a partition becomes one ``RawBatch`` of columns: sequences
+that make a Python object only where somebody asks for one. What the accelerator leaves alone (compressed batches, old
+formats, damage of any kind) takes the way above.
+
 Private parts used: ``aiokafka.consumer.fetcher.PartitionRecords`` is replaced by a factory that builds the original and
-swaps its iterator; every other consumer in the process gets the original behaviour.
+swaps its iterator, ``MemoryRecords`` by a proxy that keeps the fetched bytes at hand; every other consumer in the
+process gets the original behaviour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
 
+from streams.core.accelerated import find
 from streams.runtime.batch import RawBatch
 
 _ORIGINAL = fetcher.PartitionRecords
@@ -28,18 +35,66 @@ def bulk_values(value: Any) -> Any:
     return value
 
 
+def native_values(value: Any) -> Any:
+    """The same marker for a consumer that takes them from the accelerator where it can. Never called."""
+    return value
+
+
+def reader(bulk: bool, native: bool) -> Callable[[Any], Any] | None:
+    """The marker for a consumer; None for aiokafka's objects, one a record. Install first."""
+    return (native_values if native else bulk_values) if bulk else None
+
+
+class Kept:
+    """aiokafka's ``MemoryRecords``, with the fetched bytes still at hand."""
+
+    def __init__(self, data: bytes) -> None:
+        """Index the record batches in ``data``."""
+        self.data = data
+        records = MemoryRecords(data)
+        self.has_next, self.next_batch, self.size_in_bytes = records.has_next, records.next_batch, records.size_in_bytes
+
+
 def install() -> None:
     """Let consumers ask for whole batches. Idempotent."""
     fetcher.PartitionRecords = _partition_records
+    fetcher.MemoryRecords = Kept
 
 
 @wraps(_ORIGINAL)
 def _partition_records(*arguments: Any) -> Any:
     """Build aiokafka's ``PartitionRecords``; swap its iterator if the consumer asked for whole batches."""
     records = _ORIGINAL(*arguments)
-    if records._value_deserializer is bulk_values:
+    if records._value_deserializer is native_values:
+        records._records_iterator = _columns(records)
+    elif records._value_deserializer is bulk_values:
         records._records_iterator = _batches(records)
     return records
+
+
+def _columns(records: Any) -> Iterator[RawBatch]:
+    """One RawBatch for everything that was fetched, from the accelerator; as :func:`_batches` what it leaves alone."""
+    native, log, start = find(), records._records, records.next_fetch_offset
+    aborted = None
+    if records._isolation_level == fetcher.READ_COMMITTED:
+        aborted = [(first, producer) for producer, first in records._aborted_transactions]
+    unpacked = None
+    if native is not None and isinstance(log, Kept):
+        unpacked = native.unpack_records(log.data, start, aborted, records._check_crcs)
+    if unpacked is None:
+        yield from _batches(records)
+        return
+    records.next_fetch_offset, offsets, *columns = unpacked
+    size = len(offsets)
+    dense = size > 0 and offsets[-1] - offsets[0] + 1 == size
+    yield RawBatch(
+        records._tp.topic,
+        records._tp.partition,
+        start,
+        records.next_fetch_offset,
+        range(offsets[0], offsets[-1] + 1) if dense else list(offsets),
+        *columns,
+    )
 
 
 def _batches(records: Any) -> Iterator[RawBatch]:

@@ -207,7 +207,7 @@ OVERRIDES: tuple[Override, ...] = (
     ),
     Override(
         f"{_FETCHER}.Fetcher._proc_fetch_request",
-        "calls the replaced PartitionRecords",
+        "calls the replaced PartitionRecords and MemoryRecords",
         "its positional arguments",
         "high",
         "348beccf06b50e4b",

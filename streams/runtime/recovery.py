@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigError
-from streams.runtime.bulk import bulk_values, install
+from streams.runtime.bulk import install, reader
 from streams.runtime.exits import KafkaFailed, Stalled
 from streams.runtime.state import Recovered
 
@@ -29,6 +29,7 @@ class StateReader:
     """Wire name with prefix."""
     stall_s: float
     bulk: bool = True
+    native: bool = False
     moved: Callable[[], None] = lambda: None
     """Called whenever the position moved."""
 
@@ -45,7 +46,7 @@ class StateReader:
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=50,
-            value_deserializer=bulk_values if self.bulk else None,
+            value_deserializer=reader(self.bulk, self.native),
         )
         try:
             await consumer.start()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError
+from streams.core.accelerated import wanted
 from streams.metrics import Metrics
 from streams.runtime.application import StageShell
 from streams.runtime.exits import Die, ExitCode, Guard, die
@@ -66,6 +67,7 @@ def context_of(settings: Settings, build: str, end: Die = die) -> Context:
         fetch_min_bytes=settings.fetch_min_bytes,
         fetch_max_bytes=settings.fetch_max_bytes,
         bulk=settings.bulk_fetch,
+        native=wanted(settings.native),
     )
 
 

@@ -58,6 +58,7 @@ class Context:
     fetch_min_bytes: int = 16_384
     fetch_max_bytes: int = 6_291_456
     bulk: bool = True
+    native: bool = False
 
 
 class Shell(ABC):
@@ -80,6 +81,7 @@ class Shell(ABC):
             fetch_max_bytes=context.fetch_max_bytes,
             partition_bytes=min(1_048_576, context.fetch_max_bytes),
             bulk=context.bulk,
+            native=context.native,
         )
         self.app = self._build_app()
         self._accepting = False

@@ -168,7 +168,7 @@ class SinkShell(Shell):
         self._held[tp] = fresh.next
         if len(fresh):
             self._batches.append(fresh)
-            self._bytes += sum(map(len, filter(None, fresh.values)))
+            self._bytes += fresh.value_bytes
             self._call_for(batch.topic)
         if self._bytes > MAX_WAITING_BYTES:
             await self.flush()

@@ -263,12 +263,12 @@ class PartitionTask(Generic[S]):
 
     def _raw_slice(self, stage: RawStage, part: RawBatch) -> None:
         """Let the stage decode one slice; what it leaves to the reference takes the long way, one by one."""
-        if any(part.headers) and any(map(has_context, part.headers)):
+        if part.has_headers and any(map(has_context, part.headers)):
             self._slice(part)  # CloudEvents: part of the message lies in its headers
             return
         noun, counts, size = part.topic, self.counts[part.topic], len(part)
         self.dirty = True
-        self.pending_bytes += sum(map(len, filter(None, part.values)))
+        self.pending_bytes += part.value_bytes
         limit = min(self.rules.max_event_bytes, BY_NOUN[noun].max_bytes)
         start = 0
         while start < size:
@@ -292,7 +292,7 @@ class PartitionTask(Generic[S]):
         noun = part.topic
         counts = self.counts[noun]
         self.dirty = True
-        self.pending_bytes += sum(map(len, filter(None, part.values)))
+        self.pending_bytes += part.value_bytes
         limit = self.rules.max_event_bytes if noun in RIM else None
         decoded = decode(noun, part.values, part.keys, part.headers, limit)
         counts.unknown_fields += decoded.unknown_fields

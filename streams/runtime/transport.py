@@ -27,7 +27,7 @@ from faust.types import TP, ConsumerMessage
 
 from streams.runtime.assignor import CoPartitioned
 from streams.runtime.batch import RawBatch, join_batches
-from streams.runtime.bulk import bulk_values, install
+from streams.runtime.bulk import install, reader
 
 REBALANCE_TIMEOUT_MS = 60_000
 REQUEST_TIMEOUT_MS = 40_000
@@ -52,6 +52,8 @@ class Reading:
     partition_bytes: int = 1_048_576
     bulk: bool = True
     """False: aiokafka's per-record objects, 1.6 times the cost, without the private part of its fetcher."""
+    native: bool = False
+    """True: the accelerator unpacks what it can; needs ``bulk``."""
 
 
 class Hooks(Protocol):
@@ -107,7 +109,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            value_deserializer=bulk_values if reading.bulk else None,
+            value_deserializer=reader(reading.bulk, reading.native),
             fetch_max_wait_ms=reading.fetch_max_wait_ms,
             fetch_min_bytes=reading.fetch_min_bytes,
             fetch_max_bytes=reading.fetch_max_bytes,

@@ -11,16 +11,20 @@ from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core.accelerated import find
 from streams.runtime.batch import RawBatch, join_batches
-from streams.runtime.bulk import bulk_values, install
+from streams.runtime.bulk import Kept, bulk_values, install, native_values
 from streams.runtime.transport import batch_of_records
 
 CONTROL, TRANSACTIONAL, APPEND_TIME = 0x20, 0x10, 0x08
 ABORT, COMMIT = b"\x00\x00\x00\x00", b"\x00\x00\x00\x01"
+WITHOUT = pytest.mark.skipif(find() is None, reason="the accelerator is not installed")
+NATIVE = pytest.param(native_values, marks=WITHOUT)
+whole = pytest.mark.parametrize("reader", [bulk_values, NATIVE])
+"""The readers of whole record batches."""
 
 
 def record_batch(
@@ -43,47 +47,53 @@ def _crc(data: bytes) -> int:
     return int(crc(data))
 
 
-def unpack(data: bytes, start: int = 0, aborted: Any = (), bulk: bool = True, committed: bool = True) -> list[Any]:
+def unpack(
+    data: bytes, start: int = 0, aborted: Any = (), reader: Any = bulk_values, committed: bool = True
+) -> list[Any]:
+    """What aiokafka's fetcher gives for fetched bytes; ``reader`` None: one object a record."""
     install()
     level = fetcher.READ_COMMITTED if committed else fetcher.READ_UNCOMMITTED
-    reader = bulk_values if bulk else None
-    tp, log = TopicPartition("t", 3), MemoryRecords(data)
+    tp, log = TopicPartition("t", 3), Kept(data)
     return list(fetcher.PartitionRecords(tp, log, list(aborted), start, None, reader, True, level))
 
 
-def pairs(parts: list[Any], bulk: bool) -> list[tuple[int, bytes]]:
-    if bulk:
+def pairs(parts: list[Any], reader: Any) -> list[tuple[int, bytes]]:
+    if reader is not None:
         return [pair for part in parts for pair in zip(part.offsets, part.values, strict=True)]
     return [(record.offset, record.value) for record in parts]
 
 
-def test_a_record_batch_becomes_one_batch_with_its_range() -> None:
-    (found,) = unpack(record_batch(7, 3), start=7)
+@whole
+def test_a_record_batch_becomes_one_batch_with_its_range(reader: Any) -> None:
+    (found,) = unpack(record_batch(7, 3), start=7, reader=reader)
     assert (found.start, found.next, found.offsets) == (7, 10, range(7, 10))
-    assert found.values == [b"v7", b"v8", b"v9"]
-    assert found.keys == [b"k"] * 3
+    assert list(found.values) == [b"v7", b"v8", b"v9"]
+    assert list(found.keys) == [b"k"] * 3
     assert [list(headers) for headers in found.headers] == [[("h", b"x")]] * 3
-    assert found.timestamps == [1_000, 1_001, 1_002]
+    assert list(found.timestamps) == [1_000, 1_001, 1_002]
     assert found.partition == 3
 
 
-def test_append_time_is_the_timestamp_of_every_record() -> None:
-    (found,) = unpack(record_batch(0, 3, APPEND_TIME))
-    assert found.timestamps == [1_002] * 3
+@whole
+def test_append_time_is_the_timestamp_of_every_record(reader: Any) -> None:
+    (found,) = unpack(record_batch(0, 3, APPEND_TIME), reader=reader)
+    assert list(found.timestamps) == [1_002] * 3
 
 
-def test_records_before_the_fetch_position_are_left_out() -> None:
-    (found,) = unpack(record_batch(0, 5), start=3)
+@whole
+def test_records_before_the_fetch_position_are_left_out(reader: Any) -> None:
+    (found,) = unpack(record_batch(0, 5), start=3, reader=reader)
     assert (found.start, found.next, list(found.offsets)) == (3, 5, [3, 4])
 
 
-def test_compacted_offsets_are_holes_in_the_range() -> None:
-    (found,) = unpack(record_batch(0, 3, gaps=2))
+@whole
+def test_compacted_offsets_are_holes_in_the_range(reader: Any) -> None:
+    (found,) = unpack(record_batch(0, 3, gaps=2), reader=reader)
     assert (found.start, found.next, found.offsets) == (0, 5, [0, 2, 4])
 
 
-@pytest.mark.parametrize("bulk", [True, False])
-def test_control_batches_and_aborted_transactions_are_never_seen(bulk: bool) -> None:
+@pytest.mark.parametrize("reader", [None, bulk_values, NATIVE])
+def test_control_batches_and_aborted_transactions_are_never_seen(reader: Any) -> None:
     log = (
         record_batch(0, 2, TRANSACTIONAL, producer=9)
         + record_batch(2, 2, TRANSACTIONAL, producer=5)
@@ -92,39 +102,42 @@ def test_control_batches_and_aborted_transactions_are_never_seen(bulk: bool) -> 
         + record_batch(6, 2, TRANSACTIONAL, producer=9)
         + record_batch(8, 1, TRANSACTIONAL | CONTROL, producer=9, key=COMMIT)
     )
-    found = unpack(log, aborted=[(9, 0)], bulk=bulk)
-    assert pairs(found, bulk) == [(2, b"v2"), (3, b"v3"), (6, b"v6"), (7, b"v7")]
-    everything = unpack(log, aborted=[(9, 0)], bulk=bulk, committed=False)
-    assert [offset for offset, _ in pairs(everything, bulk)] == [0, 1, 2, 3, 6, 7]
+    found = unpack(log, aborted=[(9, 0)], reader=reader)
+    assert pairs(found, reader) == [(2, b"v2"), (3, b"v3"), (6, b"v6"), (7, b"v7")]
+    everything = unpack(log, aborted=[(9, 0)], reader=reader, committed=False)
+    assert [offset for offset, _ in pairs(everything, reader)] == [0, 1, 2, 3, 6, 7]
 
 
-def test_ranges_lie_end_to_end_over_everything_that_is_left_out() -> None:
+@whole
+def test_ranges_lie_end_to_end_over_everything_that_is_left_out(reader: Any) -> None:
     log = record_batch(0, 2, TRANSACTIONAL, producer=9) + record_batch(2, 1, TRANSACTIONAL | CONTROL, 9, ABORT)
     log += record_batch(3, 2)
-    joined = join_batches(unpack(log, aborted=[(9, 0)]))
+    joined = join_batches(unpack(log, aborted=[(9, 0)], reader=reader))
     assert (joined.start, joined.next, list(joined.offsets)) == (0, 5, [3, 4])
 
 
-def test_a_damaged_batch_is_an_error_not_a_hole() -> None:
+@whole
+def test_a_damaged_batch_is_an_error_not_a_hole(reader: Any) -> None:
     data = bytearray(record_batch(0, 2))
     data[-3] ^= 1
     with pytest.raises(CorruptRecordException):
-        unpack(bytes(data))
+        unpack(bytes(data), reader=reader)
 
 
 def test_other_consumers_of_the_process_get_aiokafkas_own_records() -> None:
-    assert type(unpack(record_batch(0, 1), bulk=False)[0]).__name__ == "ConsumerRecord"
+    assert type(unpack(record_batch(0, 1), reader=None)[0]).__name__ == "ConsumerRecord"
 
 
-def test_the_per_record_path_gives_the_same_batch() -> None:
+@whole
+def test_the_per_record_path_gives_the_same_batch(reader: Any) -> None:
     class Position:
         has_valid_position, position = True, 12
 
     log = record_batch(7, 3) + record_batch(10, 1, TRANSACTIONAL | CONTROL, 9, COMMIT)
-    bulk = join_batches(unpack(log, start=7))
-    single = batch_of_records("t", unpack(log, start=7, bulk=False), 7, Position())
-    assert (single.start, single.offsets, single.values) == (bulk.start, bulk.offsets, bulk.values)
-    assert (single.keys, single.timestamps) == (bulk.keys, bulk.timestamps)
+    bulk = join_batches(unpack(log, start=7, reader=reader))
+    single = batch_of_records("t", unpack(log, start=7, reader=None), 7, Position())
+    assert (single.start, single.offsets, single.values) == (bulk.start, bulk.offsets, list(bulk.values))
+    assert (single.keys, single.timestamps) == (list(bulk.keys), list(bulk.timestamps))
     assert single.next == 12, "the position after, so that the marker is not read again"
 
 
