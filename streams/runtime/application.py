@@ -154,7 +154,7 @@ class StageShell(Shell, Generic[S]):
             context.bootstrap, context.prefix + state_topic(self.name), context.stall_s, context.bulk, self.status.moved
         )
         for partition, recovered in (await reader.read(sorted(held))).items():
-            task = PartitionTask(self.room, partition, context.partitions, recovered, context.rules)
+            task = PartitionTask(self.room, partition, context.partitions, recovered, context.rules, time.time())
             self.tasks[partition] = task
             self._silences[partition] = Silence(context.idle_ms / 1_000)
             self.status.moved()

@@ -30,6 +30,10 @@ PART_BYTES = 900_000
 """Larger values are written in parts of this size."""
 _VERSION = 1
 _FLUSH_BITS = 40
+_MINUTES_FROM_S = 1_767_225_600
+"""2026-01-01 UTC."""
+_MOST_MINUTES = 1 << 23
+"""Half of what fits beside the flush number: a clock that is far ahead leaves room for counting on."""
 
 
 class StateDamaged(CxError):
@@ -40,7 +44,7 @@ class Meta(msgspec.Struct, frozen=True):
     """The meta record of one task's state."""
 
     incarnation: int
-    """Counted up at every assignment."""
+    """Grows with every assignment, see :func:`next_incarnation`."""
     flush: int
     """Number of the flush within the incarnation, from 1."""
     partitions: int
@@ -139,3 +143,16 @@ def _part_key(key: bytes, number: int) -> bytes:
 def version(incarnation: int, flush: int) -> int:
     """The ``cx.ver`` of everything one flush writes: grows with every flush and over every takeover."""
     return incarnation << _FLUSH_BITS | flush
+
+
+def next_incarnation(stored: Meta | None, wall_s: float) -> int:
+    """The incarnation of a new owner: one more than the last, at least the minutes from 2026 on.
+
+    The minutes are for a state that was lost, or left behind with an old topic prefix: what is worked out anew must win
+    over the rows that are still in the tables. ``wall_s`` is seconds since 1970 UTC.
+
+    >>> next_incarnation(None, 0.0), next_incarnation(None, 1_767_225_600 + 90_000)
+    (1, 1500)
+    """
+    minutes = min(int((wall_s - _MINUTES_FROM_S) // 60), _MOST_MINUTES)
+    return max(stored.incarnation + 1 if stored else 1, minutes)

@@ -21,7 +21,16 @@ from streams.runtime.deadletter import BadRun, emitter
 from streams.runtime.exits import LOG_S, ExitCode, Guard, KafkaFailed, Stalled, code_of, reason_of
 from streams.runtime.lead import ahead
 from streams.runtime.silence import Silence
-from streams.runtime.state import META_KEY, PART_BYTES, Meta, Recovered, StateDamaged, state_records, version
+from streams.runtime.state import (
+    META_KEY,
+    PART_BYTES,
+    Meta,
+    Recovered,
+    StateDamaged,
+    next_incarnation,
+    state_records,
+    version,
+)
 from streams.runtime.status import Status
 from streams.runtime.task import Counts
 from streams.runtime.watchdog import HARD_MARGIN_S, LOOK_S, Watchdog
@@ -111,6 +120,21 @@ def test_an_unreadable_state_record_raises_instead_of_hanging_recovery(record: t
 def test_versions_grow_with_flushes_and_over_takeovers() -> None:
     assert version(1, 1) < version(1, 2) < version(2, 1)
     assert version(3, 7) == 3 << 40 | 7
+
+
+NOV_2026_S = 1_795_600_000.0
+
+
+def test_what_is_worked_out_anew_after_a_loss_of_the_state_wins_over_the_rows_of_before() -> None:
+    before = next_incarnation(None, NOV_2026_S)
+    assert next_incarnation(None, NOV_2026_S + 60) > before
+
+
+@given(st.integers(0, 1 << 23), st.floats(-1e10, 1e11))
+def test_an_incarnation_counts_up_whatever_the_clock_says_and_fits_beside_the_flush(stored: int, wall_s: float) -> None:
+    found = next_incarnation(Meta(stored, 1, 4, {}), wall_s)
+    assert stored < found < 1 << 24
+    assert version(found, (1 << 40) - 1) < 1 << 64
 
 
 class Clock:

@@ -295,6 +295,11 @@ def test_stop_restore_continue_equals_never_stopped() -> None:
     assert totals(episodes(found)) == dict.fromkeys(HERE[:5], (10, 0))
 
 
+def test_a_task_that_starts_from_nothing_has_a_higher_version_than_one_that_did_so_before() -> None:
+    made = [PartitionTask(count_room(), 0, 4, wall_s=1_795_600_000.0 + seconds) for seconds in (0, 60)]
+    assert made[0].incarnation < made[1].incarnation
+
+
 def test_what_is_fed_while_a_flush_encodes_belongs_to_the_next_one() -> None:
     one = task(encode_messages=1)
     one.feed(batch([message(1), message(2)]))
