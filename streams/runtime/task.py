@@ -298,11 +298,11 @@ class PartitionTask(Generic[S]):
         decoded = decode(noun, part.values, part.keys, part.headers, limit)
         counts.unknown_fields += decoded.unknown_fields
         self._reject(part, decoded.rejects)
-        records, index = decoded.records, decoded.index
+        records, index, heartbeats = decoded.records, decoded.index, counts.heartbeats
         if noun in HOT and records:
             records, index = self._screen(part, records, index)
         if records:
-            counts.accepted += len(records)
+            counts.accepted += len(records) - (counts.heartbeats - heartbeats)
             offsets = part.offsets if len(records) == len(part) else [part.offsets[place] for place in index]
             self.room.stage.step(self.state, Batch(noun, self.partition, records, offsets))
 

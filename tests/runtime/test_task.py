@@ -198,6 +198,7 @@ def test_heartbeats_have_no_customer_and_are_never_rekeyed() -> None:
     beat = encode(Heartbeat(event_time_ms=START_MS + 99))
     one.feed(batch([beat, message(1), beat], keys=[HEARTBEAT_KEY, HERE[1].encode(), HEARTBEAT_KEY]))
     assert one.counts["telemetry"].heartbeats == 2
+    assert one.counts["telemetry"].accepted == 1
     assert one.newest["telemetry"] == START_MS + 1_000
     assert not [topic for topic, _ in flushed(one).writes if topic == "cx.telemetry.v1"]
 
