@@ -64,9 +64,17 @@ class Recovered:
     items: dict[bytes, bytes] = field(default_factory=dict)
     parts: dict[bytes, dict[int, bytes]] = field(default_factory=dict)
     """Key -> number -> part, of values written in parts."""
+    damage: StateDamaged | None = None
+    """What is wrong with the newest meta record."""
+
+    def check(self) -> None:
+        """Raise StateDamaged if the newest meta record cannot be read; one that was replaced does not matter."""
+        if self.damage is not None:
+            raise self.damage
 
     def whole(self) -> dict[bytes, bytes]:
-        """All values, those in parts put together. Raises StateDamaged if a part is missing."""
+        """All values, those in parts put together. Raises StateDamaged if a part is missing, or by :meth:`check`."""
+        self.check()
         joined = {}
         for key, found in self.parts.items():
             count = int.from_bytes(found.get(0, b"")[:2], "big")
@@ -76,9 +84,9 @@ class Recovered:
         return self.items | joined
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """Fold one record of the state topic; later records of a key replace earlier ones."""
+        """Fold one record of the state topic; later records of a key replace earlier ones, damaged ones too."""
         if key == META_KEY:
-            self.meta = None if value is None else decode_meta(value)
+            self._take_meta(value)
         elif key is not None and key.startswith(PART_PREFIX):
             self._part(key[3:], int.from_bytes(key[1:3], "big"), value)
         elif key is None or not key.startswith(STATE_PREFIX):
@@ -87,6 +95,13 @@ class Recovered:
             self.items.pop(key[1:], None)
         else:
             self.items[key[1:]] = value
+
+    def _take_meta(self, value: bytes | None) -> None:
+        self.meta = self.damage = None
+        try:
+            self.meta = None if value is None else decode_meta(value)
+        except StateDamaged as damage:
+            self.damage = damage
 
     def _part(self, key: bytes, number: int, value: bytes | None) -> None:
         found = self.parts.setdefault(key, {})

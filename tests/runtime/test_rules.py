@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from hypothesis import given
@@ -113,8 +114,27 @@ def test_a_missing_part_is_damage_and_not_a_shorter_value() -> None:
                (None, b"x"), (b"foreign", b"x")],
 )
 def test_an_unreadable_state_record_raises_instead_of_hanging_recovery(record: tuple[bytes | None, bytes]) -> None:
+    found = Recovered()
     with pytest.raises(StateDamaged):
-        Recovered().apply(*record)
+        read_to_the_end(found, record)
+
+
+def read_to_the_end(found: Recovered, *records: tuple[bytes | None, bytes]) -> None:
+    """What recovery does with records."""
+    for record in records:
+        found.apply(*record)
+    found.check()
+
+
+def test_a_damaged_meta_record_that_was_replaced_by_a_good_one_does_not_keep_the_room_down() -> None:
+    found, good = Recovered(), msgspec.json.encode(Meta(3, 1, 4, {"order": 7}))
+    read_to_the_end(found, (META_KEY, good), (META_KEY, good[:9]), (META_KEY, good))
+    assert found.meta == Meta(3, 1, 4, {"order": 7})
+    assert found.whole() == {}
+    with pytest.raises(StateDamaged):
+        read_to_the_end(found, (META_KEY, good[:9]))
+    with pytest.raises(StateDamaged):
+        found.whole()
 
 
 def test_versions_grow_with_flushes_and_over_takeovers() -> None:
