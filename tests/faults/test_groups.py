@@ -65,7 +65,8 @@ async def test_a_worker_that_was_stopped_past_its_session_wakes_up(arena: Arena)
     )  # fmt: skip
     with result.measured(), arena.deployment() as line:
         pieces = list(chunks(await asyncio.to_thread(make_load, rules), 3))
-        zombie = line.worker("a", "join,store", CX_FLUSH_MS="15000")
+        # Longer than it is stopped: its own watchdog must not be what ends it, the fencing is to be seen.
+        zombie = line.worker("a", "join,store", CX_FLUSH_MS="15000", CX_STALL_S="100")
         async with line.producer() as producer:
             await until(zombie.ready)
             await producer.send(pieces[0])
@@ -74,10 +75,11 @@ async def test_a_worker_that_was_stopped_past_its_session_wakes_up(arena: Arena)
             await producer.send(pieces[1])
             await until(lambda: zombie.metric(NEWEST) > before, every_s=0.02)
             zombie.pause()
+            wakes_at = time.monotonic() + stopped_s
             heir = line.worker("b", "join,store")
-            await asyncio.sleep(stopped_s)
             await until(lambda: heir.ready() and tasks(heir) == 4)
             await line.settled(ROOMS)
+            await asyncio.sleep(wakes_at - time.monotonic())
             zombie.resume()
             code = await asyncio.to_thread(zombie.wait, 60.0)
             await producer.send(pieces[2])
