@@ -77,8 +77,10 @@ class Metrics:
             self._told[room, noun, partition] = now
 
     def forget(self, room: str) -> None:
-        """A room's tasks start anew: their counts start at zero."""
+        """A room let go of its partitions: their counts start at zero, their gauges are somebody else's to tell."""
         self._told = {key: value for key, value in self._told.items() if key[0] != room}
+        for gauge in (self.lag, self.newest):
+            gauge.remove_by_labels({"room": room})
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""

@@ -21,6 +21,7 @@ from streams.runtime.room import Room, SinkRoom
 from streams.runtime.serve import context_of, serve
 from streams.settings import ROOMS, Settings, load_settings
 from streams.stack import endpoints
+from streams.stack.guard import full_disk_in_words
 
 QUIET = ("faust", "mode", "aiokafka", "asyncio", "kafka", "aiohttp", "streams.runtime.transport")
 """Loggers of libraries (the last: Faust's, named after our subclass): warnings and errors only."""
@@ -107,7 +108,7 @@ def prepare_logs(settings: Settings) -> None:
 
 def run(rooms: Sequence[Room[Any] | SinkRoom], settings: Settings) -> None:
     """Serve until told to stop, then end the process with the exit code."""
-    with Guard(die, "worker"):
+    with Guard(die, "worker"), full_disk_in_words(settings.state_dir):
         code = asyncio.run(serve(settings, rooms, context_of(settings, build())))
         end(code)
 

@@ -52,6 +52,8 @@ class StageShell(Shell, Generic[S]):
         self._ahead: set[TP] = set()
         self._durable: dict[TP, int] = {}
         self._shown: dict[TP, int] = {}
+        self._read_ids: dict[str, str] = {}
+        """Noun -> the broker's id of the topic that this process has read."""
         self._flushing = asyncio.Lock()
         self._degraded = False
         self._writing_bytes = 0
@@ -138,9 +140,11 @@ class StageShell(Shell, Generic[S]):
     async def _open(self, held: Mapping[int, set[str]]) -> None:
         """Fence, recover, position."""
         count = self.room.task_count(self.context.partitions)
+        self._refuse_deleted()
         self.check_topics({noun: self._partitions_of(noun) for noun in self.room.inputs})
         wrong = [partition for partition, nouns in held.items() if nouns != set(self.topics) or partition >= count]
         if wrong:
+            self._check_ids(self._read_ids, await self._ids())  # the group's leader may still miss a topic made anew
             raise ConfigError(f"room {self.name} was given parts of partitions {sorted(wrong)}: mixed versions?")
         if not held:
             return
@@ -159,7 +163,7 @@ class StageShell(Shell, Generic[S]):
             self.status.moved,
         )
         for partition, recovered in (await reader.read(sorted(held))).items():
-            task = PartitionTask(self.room, partition, context.partitions, recovered, context.rules)
+            task = PartitionTask(self.room, partition, context.partitions, recovered, context.rules, time.time())
             self.tasks[partition] = task
             self._silences[partition] = Silence(context.idle_ms / 1_000)
             self.status.moved()
@@ -177,23 +181,36 @@ class StageShell(Shell, Generic[S]):
             last = await self.consumer.highwaters(*tps)
         except KafkaError as error:
             raise KafkaFailed(f"room {self.name}: no offsets ({type(error).__name__})") from error
-        made = await asyncio.to_thread(topic_ids, self.context.bootstrap, self.topics.values())
-        ids = {noun: made[topic] for noun, topic in self.topics.items() if topic in made}
+        ids = self._read_ids = await self._ids()
         for partition, task in self.tasks.items():
-            self._check_ids(task, ids)
+            self._check_ids(task.topic_ids, ids)
+            task.topic_ids = {**task.topic_ids, **ids}
             for noun in self.room.inputs:
                 tp = self.tp(noun, partition)
                 task.start_at(noun, self._place_one(task, noun, first[tp], last[tp]))
 
-    def _check_ids(self, task: PartitionTask[Any], ids: Mapping[str, str]) -> None:
+    async def _ids(self) -> dict[str, str]:
+        """Noun -> id of its topic, as the broker says now."""
+        made = await asyncio.to_thread(topic_ids, self.context.bootstrap, self.topics.values())
+        return {noun: made[topic] for noun, topic in self.topics.items() if topic in made}
+
+    def _refuse_deleted(self) -> None:
+        """A topic that vanishes under a running room: creating it again, as a first start asks for, helps nobody."""
+        for noun in self._read_ids:
+            if not self.consumer.thread.partitions_of(self.topics[noun]):
+                raise ConfigError(
+                    f"{self.topics[noun]} was deleted while room {self.name} read it; made anew, its offsets start "
+                    "again: start with a new CX_TOPIC_PREFIX, or restore the topic"
+                )
+
+    def _check_ids(self, known: Mapping[str, str], ids: Mapping[str, str]) -> None:
         """Refuse topics that were made anew: their offsets start again, what lies below the vector would be skipped."""
-        for noun, known in task.topic_ids.items():
-            if ids.get(noun, known) != known:
+        for noun, before in known.items():
+            if ids.get(noun, before) != before:
                 raise ConfigError(
                     f"{self.topics[noun]} was made anew since room {self.name} read it (its id has changed): start "
                     "with a new CX_TOPIC_PREFIX, or restore the topic"
                 )
-        task.topic_ids = {**task.topic_ids, **ids}
 
     def _place_one(self, task: PartitionTask[Any], noun: str, first: int, last: int) -> int:
         stored = task.positions.get(noun, first)

@@ -3,7 +3,7 @@
 | code | name | when | what to do |
 |---|---|---|---|
 | 0 | CLEAN | SIGTERM or SIGINT: drained, flushed, left the group | nothing |
-| 70 | UNKNOWN | an exception nobody expected | restart; report it |
+| 70 | UNKNOWN | an exception nobody expected; a state topic that is damaged; a full disk | see the reason; report it |
 | 74 | KAFKA | Kafka refused or did not answer a transaction, or cannot be reached | restart; look at the broker |
 | 75 | STALLED | no progress in recovery, group, reading or committing | restart |
 | 76 | FENCED | a newer owner of a partition exists (takeover, or two workers of one instance name) | restart if alone |

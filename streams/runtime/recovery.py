@@ -77,6 +77,8 @@ class StateReader:
             elif time.monotonic() - moved_at > self.stall_s:
                 stuck = ", ".join(f"{tp.partition} at {positions[tp]} of {ends[tp]}" for tp in tps)
                 raise Stalled(f"recovery of {self.topic} does not move: partition {stuck}")
+        for recovered in found.values():
+            recovered.check()
         return found
 
     def _pairs(self, parts: Sequence[Any]) -> Iterable[tuple[bytes | None, bytes | None]]:

@@ -30,6 +30,10 @@ PART_BYTES = 900_000
 """Larger values are written in parts of this size."""
 _VERSION = 1
 _FLUSH_BITS = 40
+_MINUTES_FROM_S = 1_767_225_600
+"""2026-01-01 UTC."""
+_MOST_MINUTES = 1 << 23
+"""Half of what fits beside the flush number: a clock that is far ahead leaves room for counting on."""
 
 
 class StateDamaged(CxError):
@@ -40,7 +44,7 @@ class Meta(msgspec.Struct, frozen=True):
     """The meta record of one task's state."""
 
     incarnation: int
-    """Counted up at every assignment."""
+    """Grows with every assignment, see :func:`next_incarnation`."""
     flush: int
     """Number of the flush within the incarnation, from 1."""
     partitions: int
@@ -60,9 +64,17 @@ class Recovered:
     items: dict[bytes, bytes] = field(default_factory=dict)
     parts: dict[bytes, dict[int, bytes]] = field(default_factory=dict)
     """Key -> number -> part, of values written in parts."""
+    damage: StateDamaged | None = None
+    """What is wrong with the newest meta record."""
+
+    def check(self) -> None:
+        """Raise StateDamaged if the newest meta record cannot be read; one that was replaced does not matter."""
+        if self.damage is not None:
+            raise self.damage
 
     def whole(self) -> dict[bytes, bytes]:
-        """All values, those in parts put together. Raises StateDamaged if a part is missing."""
+        """All values, those in parts put together. Raises StateDamaged if a part is missing, or by :meth:`check`."""
+        self.check()
         joined = {}
         for key, found in self.parts.items():
             count = int.from_bytes(found.get(0, b"")[:2], "big")
@@ -72,9 +84,9 @@ class Recovered:
         return self.items | joined
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """Fold one record of the state topic; later records of a key replace earlier ones."""
+        """Fold one record of the state topic; later records of a key replace earlier ones, damaged ones too."""
         if key == META_KEY:
-            self.meta = None if value is None else decode_meta(value)
+            self._take_meta(value)
         elif key is not None and key.startswith(PART_PREFIX):
             self._part(key[3:], int.from_bytes(key[1:3], "big"), value)
         elif key is None or not key.startswith(STATE_PREFIX):
@@ -83,6 +95,13 @@ class Recovered:
             self.items.pop(key[1:], None)
         else:
             self.items[key[1:]] = value
+
+    def _take_meta(self, value: bytes | None) -> None:
+        self.meta = self.damage = None
+        try:
+            self.meta = None if value is None else decode_meta(value)
+        except StateDamaged as damage:
+            self.damage = damage
 
     def _part(self, key: bytes, number: int, value: bytes | None) -> None:
         found = self.parts.setdefault(key, {})
@@ -139,3 +158,16 @@ def _part_key(key: bytes, number: int) -> bytes:
 def version(incarnation: int, flush: int) -> int:
     """The ``cx.ver`` of everything one flush writes: grows with every flush and over every takeover."""
     return incarnation << _FLUSH_BITS | flush
+
+
+def next_incarnation(stored: Meta | None, wall_s: float) -> int:
+    """The incarnation of a new owner: one more than the last, at least the minutes from 2026 on.
+
+    The minutes are for a state that was lost, or left behind with an old topic prefix: what is worked out anew must win
+    over the rows that are still in the tables. ``wall_s`` is seconds since 1970 UTC.
+
+    >>> next_incarnation(None, 0.0), next_incarnation(None, 1_767_225_600 + 90_000)
+    (1, 1500)
+    """
+    minutes = min(int((wall_s - _MINUTES_FROM_S) // 60), _MOST_MINUTES)
+    return max(stored.incarnation + 1 if stored else 1, minutes)

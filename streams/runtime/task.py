@@ -27,7 +27,7 @@ from streams.runtime.batch import Headers, RawBatch
 from streams.runtime.deadletter import BadRun, DeadLetter, emitter
 from streams.runtime.keys import Keys
 from streams.runtime.room import Room
-from streams.runtime.state import Meta, Recovered, StateDamaged, state_records, version
+from streams.runtime.state import Meta, Recovered, StateDamaged, next_incarnation, state_records, version
 
 S = TypeVar("S")
 
@@ -119,8 +119,9 @@ class PartitionTask(Generic[S]):
         partitions: int,
         recovered: Recovered | None = None,
         rules: TaskRules | None = None,
+        wall_s: float = 0.0,
     ) -> None:
-        """Start from what recovery found (None or empty: from nothing).
+        """Start from what recovery found (None or empty: from nothing) at ``wall_s``, which only the version shows.
 
         Raises ConfigError if the state was built with another number of customer partitions, StateDamaged if it has
         no meta record.
@@ -150,7 +151,7 @@ class PartitionTask(Generic[S]):
                 f"the state of room {room.name} was built with {meta.partitions} partitions, CX_PARTITIONS is "
                 f"{partitions}: set it back, or start with a new CX_TOPIC_PREFIX"
             )
-        self.incarnation = meta.incarnation + 1
+        self.incarnation = next_incarnation(meta, wall_s)
         self.flushes = 0
         self.positions = dict(meta.offsets)
         """Noun -> offset of the next record that the task has not seen."""
@@ -297,11 +298,11 @@ class PartitionTask(Generic[S]):
         decoded = decode(noun, part.values, part.keys, part.headers, limit)
         counts.unknown_fields += decoded.unknown_fields
         self._reject(part, decoded.rejects)
-        records, index = decoded.records, decoded.index
+        records, index, heartbeats = decoded.records, decoded.index, counts.heartbeats
         if noun in HOT and records:
             records, index = self._screen(part, records, index)
         if records:
-            counts.accepted += len(records)
+            counts.accepted += len(records) - (counts.heartbeats - heartbeats)
             offsets = part.offsets if len(records) == len(part) else [part.offsets[place] for place in index]
             self.room.stage.step(self.state, Batch(noun, self.partition, records, offsets))
 

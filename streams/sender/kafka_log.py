@@ -8,6 +8,7 @@ restart goes on exactly there whatever the group's offsets say.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,7 +20,7 @@ from schemas.topics import BY_NOUN, state_topic
 from streams.core.stage import Drained
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.recovery import StateReader
-from streams.runtime.state import Meta, state_records, version
+from streams.runtime.state import Meta, next_incarnation, state_records, version
 from streams.runtime.task import VERSION_HEADER, Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from streams.sender.ports import Opened, Unreadable
@@ -55,7 +56,7 @@ class KafkaLog:
                 f"the send ledger was written with {found.meta.partitions} partitions, CX_PARTITIONS is "
                 f"{self.partitions}: customers would lie in other partitions than their ledger entries"
             )
-        self._incarnation = found.meta.incarnation + 1 if found.meta else 1
+        self._incarnation = next_incarnation(found.meta, time.time())
         next_offset = found.meta.offsets.get("outreach", 0) if found.meta else 0
         decisions = self._tp("outreach")
         self._decisions = await self._consumer([decisions])

@@ -4,12 +4,14 @@
 2. Profiles, orders and issues are read to their ends.
 3. What may be sent is claimed; the claim is committed.
 4. They are read to their ends again: whatever was appended before the claim was committed is known now.
-5. Right before every attempt the claim is checked with everything known; then the bytes leave.
+5. Right before every attempt the claim is checked with everything known; then the bytes leave. Nothing leaves if the
+   last proof that this process owns the partition is old: a commit proves it, for a newer owner would have fenced it.
 6. The outcome is recorded.
 
 A process that dies before 3 has sent nothing. One that dies after it leaves a claim without an outcome: its successor
 checks it again and sends it again under the same id, which the receiver has seen or has not. A process that is frozen
-after 5 and wakes up late sends under that id too; only the receiver's memory covers this last window.
+before 5 and wakes up late has no fresh proof, asks for one and is fenced. One that is frozen after 5 sends under that
+id too; only the receiver's memory covers this last window.
 """
 
 from __future__ import annotations
@@ -51,11 +53,15 @@ class PartitionSender:
         self._posting: set[str] = set()
         self._closing = False
         self._learnt_at = float("-inf")
+        self._owned_at = float("-inf")
+        self._proof_wanted = False
         self._ended: list[tuple[str, DeliveryOutcome, str]] = []
 
     async def open(self) -> None:
         """Steps 1 and 2, then take up the claims that the last owner left open."""
+        asked_at = self._out.pace.monotonic()
         opened = await self._out.log.open()
+        self._owned_at = asked_at
         self.ledger.load(opened.items, opened.next_offset)
         await self._learn()
         await self._commit()
@@ -110,9 +116,12 @@ class PartitionSender:
         self._learnt_at = asked_at
 
     async def _commit(self) -> None:
+        """Make the ledger's changes durable; also without any if an attempt waits for a proof of ownership."""
         drained = self.ledger.drain()
-        if drained.changes:
+        if drained.changes or self._proof_wanted:
+            asked_at = self._out.pace.monotonic()
             await self._out.log.commit(drained, self.ledger.next_offset)
+            self._owned_at, self._proof_wanted = asked_at, False
 
     def _record(self) -> None:
         """Step 6: outcomes into the ledger, and errors of tasks out into the open."""
@@ -161,11 +170,17 @@ class PartitionSender:
             await self._out.pace.sleep(self._out.pace.retry_s(attempts, sent.retry_after_s))
 
     def _verdict(self, notice: Notice, maybe: bool, tried_at: float) -> Wait | Close | None:
-        """May the bytes leave now? Never on knowledge that is old, or older than the last attempt."""
+        """May the bytes leave now? Never on knowledge that is old, or older than the last attempt, and only as owner.
+
+        Without an await between this and the attempt: a process that is frozen before it finds its proof old.
+        """
         if maybe and not self._out.channel.idempotent:
             return Close("unknown", "unconfirmed")
-        old = self._out.pace.monotonic() - self._learnt_at > self._out.pace.fresh_s
-        if old or self._learnt_at < tried_at:
+        oldest = self._out.pace.monotonic() - self._out.pace.fresh_s
+        if self._owned_at < oldest:
+            self._proof_wanted = True
+            return Wait("unproven", 0)
+        if self._learnt_at < max(oldest, tried_at):
             return Wait("stale", 0)
         return self.ledger.veto(notice.id, self._out.clock.now_ms(self.ledger), self._out.clock.simulated)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,7 +42,10 @@ class Log(Protocol):
         """Customer, Command, Issue and Unreadable: all that was appended up to now, in order, each returned once."""
 
     async def commit(self, drained: Drained, next_offset: int) -> None:
-        """Make changes, deliveries and the position durable together. Raises Fenced if there is a newer owner."""
+        """Make changes, deliveries and the position durable together. Raises Fenced if there is a newer owner.
+
+        Also with nothing to write: that it returns proves that this process owned the partition when it was called.
+        """
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -85,7 +89,8 @@ class Pace:
     """Notices of one partition that are being sent at a time."""
     poll_s: float = 0.2
     fresh_s: float = 2.0
-    """Orders and profiles older than this send nothing: the kill switch holds within it plus one attempt."""
+    """Orders and profiles older than this send nothing: the kill switch holds within it plus one attempt. Nor does a
+    proof of ownership that is older: far less than the group's session, so a successor finds its predecessor silent."""
     first_retry_s: float = 1.0
     longest_retry_s: float = 60.0
 
@@ -101,5 +106,7 @@ class Pace:
         await asyncio.sleep(seconds)
 
     def monotonic(self) -> float:
-        """Seconds of a clock that never goes back."""
+        """Seconds of a clock that never goes back and counts the time in which process or machine stood still."""
+        if sys.platform == "linux":
+            return time.clock_gettime(time.CLOCK_BOOTTIME)  # CLOCK_MONOTONIC leaves out a suspended machine
         return time.monotonic()

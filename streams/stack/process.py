@@ -59,7 +59,10 @@ def _started_at_linux(pid: int) -> str | None:
     except OSError:
         return None
     fields = text.rpartition(")")[2].split()  # the name before the last ")" may itself hold spaces
-    return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+    state, threads = fields[0], int(fields[17])
+    # The first thread of a killed server may be gone while others still hold its ports and its data.
+    gone = state == "X" or (state == "Z" and threads <= 1)
+    return None if gone else f"{boot}:{fields[19]}"
 
 
 class PidFile:

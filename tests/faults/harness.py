@@ -36,7 +36,7 @@ from streams.session import drop_database, drop_topics, environment_of
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints, UpOptions, down, endpoints, up
-from streams.stack.process import PidFile, log_tail, stop
+from streams.stack.process import PidFile, log_tail, started_at, stop
 from streams.topics import ensure_topics
 from tests.faults.load import LoadRules, Producer, Raw, make_load, profiles
 
@@ -101,8 +101,11 @@ class Servers:
         return pid
 
     def kill(self, name: str) -> None:
-        """kill -9; :meth:`up` starts it again."""
-        os.kill(self.pid(name), signal.SIGKILL)
+        """kill -9, and wait until nothing of it is left: it might answer once more; :meth:`up` starts it again."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        while started_at(pid):
+            time.sleep(0.01)
 
     def stop(self, name: str, patience_s: float = 30.0) -> None:
         """A clean stop; :meth:`up` starts it again."""

@@ -65,7 +65,8 @@ async def test_a_worker_that_was_stopped_past_its_session_wakes_up(arena: Arena)
     )  # fmt: skip
     with result.measured(), arena.deployment() as line:
         pieces = list(chunks(await asyncio.to_thread(make_load, rules), 3))
-        zombie = line.worker("a", "join,store", CX_FLUSH_MS="15000")
+        # Longer than it is stopped: its own watchdog must not be what ends it, the fencing is to be seen.
+        zombie = line.worker("a", "join,store", CX_FLUSH_MS="15000", CX_STALL_S="100")
         async with line.producer() as producer:
             await until(zombie.ready)
             await producer.send(pieces[0])
@@ -74,10 +75,11 @@ async def test_a_worker_that_was_stopped_past_its_session_wakes_up(arena: Arena)
             await producer.send(pieces[1])
             await until(lambda: zombie.metric(NEWEST) > before, every_s=0.02)
             zombie.pause()
+            wakes_at = time.monotonic() + stopped_s
             heir = line.worker("b", "join,store")
-            await asyncio.sleep(stopped_s)
             await until(lambda: heir.ready() and tasks(heir) == 4)
             await line.settled(ROOMS)
+            await asyncio.sleep(wakes_at - time.monotonic())
             zombie.resume()
             code = await asyncio.to_thread(zombie.wait, 60.0)
             await producer.send(pieces[2])
@@ -92,14 +94,15 @@ async def test_a_worker_that_was_stopped_past_its_session_wakes_up(arena: Arena)
 
 
 def stale_row_loses(line: Deployment) -> dict[str, int]:
-    """Write the zombie's row as it would have come late: the version of its incarnation, another count."""
-    key = "customer_id, line, family, window"
+    """Write the zombie's row as it would have come late: the version of an older incarnation, another count."""
+    key, incarnation = "customer_id, line, family, window", "bitShiftRight(ver, 40)"
     newest = f"SELECT {key}, max(ver) AS newest FROM episode GROUP BY {key}"
-    older = "SELECT count() FROM (SELECT customer_id FROM episode WHERE intDiv(ver, 1099511627776) = 1)"
-    ((kept,),) = line.execute(older, "reader")
+    first, last = (f"(SELECT {which}({incarnation}) FROM episode)" for which in ("min", "max"))
+    ((kept,),) = line.execute(f"SELECT count() FROM episode WHERE {incarnation} < {last}", "reader")
+    stale = f"bitOr(bitShiftLeft({incarnation} - 1, 40), 999999)"
     line.execute(
-        "INSERT INTO episode SELECT * REPLACE (999999 AS failures, bitOr(bitShiftLeft(toUInt64(1), 40), 999999) AS ver)"
-        f" FROM episode WHERE ({key}, ver) IN ({newest}) AND intDiv(ver, 1099511627776) > 1 LIMIT 50",
+        f"INSERT INTO episode SELECT * REPLACE (999999 AS failures, toUInt64({stale}) AS ver)"
+        f" FROM episode WHERE ({key}, ver) IN ({newest}) AND {incarnation} > {first} LIMIT 50",
     )
     ((written,),) = line.execute("SELECT count() FROM episode WHERE failures = 999999", "reader")
     ((winning,),) = line.execute("SELECT count() FROM episode FINAL WHERE failures = 999999", "reader")

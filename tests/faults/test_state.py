@@ -23,6 +23,9 @@ from tests.faults.test_kills import chunks
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 ROOMS = ("join", "store")
 STATE = "cx.join.state.v1"
+WRITTEN_BACK = "the last good one is written back"
+REBUILT = "all state of the room is deleted and worked out anew from the input topics"
+MINUTE_S = 60.0
 
 
 @pytest.mark.fault(20)
@@ -32,7 +35,7 @@ async def test_the_disk_of_the_state_folder_is_full(arena: Arena, tmp_path: Path
     result = Result(
         20, "the disk of the worker's folder is full",
         "filled while it works; then killed and started on the full disk; then relieved",
-        "a running worker keeps no state there and goes on; a start says that it cannot write, non-zero; lost 0",
+        "a running worker keeps no state there and goes on; a start works or says why it cannot, non-zero; lost 0",
     )  # fmt: skip
     with result.measured(), small_disk(tmp_path / "disk", 8) as disk, arena.deployment() as line:
         pieces = list(chunks(await asyncio.to_thread(make_load, rules), 3))
@@ -45,20 +48,26 @@ async def test_the_disk_of_the_state_folder_is_full(arena: Arena, tmp_path: Path
             await line.settled(ROOMS)
             running = worker.alive()
             worker.kill()
+            worker.file.unlink(missing_ok=True)
+            disk.fill()  # also the page of the old file
             worker.start()
-            code = await asyncio.to_thread(worker.wait, 60.0)
+            begun = time.monotonic()
+            await until(lambda: worker.ready() or not worker.alive(), 60.0)
+            result.figures["start on the full disk: decided after s"] = round(time.monotonic() - begun, 1)
+            code = None if worker.alive() else await asyncio.to_thread(worker.wait, 1.0)
+            reason = worker.reason()
             disk.relieve()
-            worker.start()
+            if code is not None:
+                worker.start()
             await producer.send(pieces[2])
         await line.settled(ROOMS)
         result.take(verdict := await line.clean(downstream=False))
-        result.figures = {
-            "running worker": "goes on" if running else "ended", "start on the full disk: exit code": code,
-            "reason": worker.reason(),
+        result.figures |= {
+            "running worker": "goes on" if running else "ended",
+            "start on the full disk": "works" if code is None else f"exit {code}", "reason": reason,
         }  # fmt: skip
     assert running
-    assert code != 0
-    assert result.figures["reason"]
+    assert code is None or (code != 0 and "is full" in reason), "works, or ends and says why; never hangs, never half"
     assert verdict["clean"], verdict["examples"]
 
 
@@ -89,12 +98,14 @@ async def put_meta(line: Deployment, partition: int, value: bytes) -> None:
 
 @pytest.mark.long_fault
 @pytest.mark.fault(21)
-async def test_a_damaged_state_record_ends_recovery_with_the_reason(arena: Arena) -> None:
+@pytest.mark.parametrize("way_out", [WRITTEN_BACK, REBUILT], ids=["repaired", "rebuilt"])
+async def test_a_damaged_state_record_ends_recovery_with_the_reason(arena: Arena, way_out: str) -> None:
     rules = LoadRules(events=size(4_000, 50_000), seed=21)
     result = Result(
         21, "a damaged record in the state topic",
-        "a partition's meta record is overwritten while the worker is down; then the last good one is written back",
-        "recovery ends non-zero with the reason instead of guessing; diff 0 after the repair",
+        f"a partition's meta record is overwritten while the worker is down; then {way_out}",
+        "recovery ends with exit 70 and the reason, again at a restart, instead of guessing; diff 0 after the repair",
+        variant="repaired" if way_out == WRITTEN_BACK else "rebuilt",
     )  # fmt: skip
     with result.measured(), arena.deployment() as line:
         pieces = list(chunks(await asyncio.to_thread(make_load, rules), 2))
@@ -106,19 +117,24 @@ async def test_a_damaged_state_record_ends_recovery_with_the_reason(arena: Arena
             worker.kill()
             good = await meta_of(line, 1)
             await put_meta(line, 1, good[: len(good) // 2])
+            codes = []
             begun = time.monotonic()
-            worker.start()
-            code = await asyncio.to_thread(worker.wait, 90.0)
+            for _ in range(2):
+                worker.start()
+                codes.append(await asyncio.to_thread(worker.wait, 90.0))
             result.figures = {
-                "exit code": code, "reason": worker.reason(), "ended after s": round(time.monotonic() - begun, 1)
+                "exit codes": codes, "reason": worker.reason(), "both ended after s": round(time.monotonic() - begun, 1)
             }
-            await put_meta(line, 1, good)
+            if way_out == WRITTEN_BACK:
+                await put_meta(line, 1, good)
+            else:
+                await made_anew(line)
             worker.start()
             await producer.send(pieces[1])
         await line.settled(ROOMS)
-        result.take(verdict := await line.clean(downstream=False))
+        result.take(verdict := await line.clean(downstream=False, again=way_out != WRITTEN_BACK))
     assert good
-    assert code == ExitCode.UNKNOWN
+    assert codes == [ExitCode.UNKNOWN, ExitCode.UNKNOWN]
     assert "the meta record of a state topic is damaged" in result.figures["reason"]
     assert verdict["clean"], verdict["examples"]
 
@@ -131,7 +147,7 @@ async def test_the_state_topic_changes_while_the_worker_is_down(arena: Arena, ki
     result = Result(
         22, f"the state topic is {kind} while the worker is down",
         "compaction is forced and awaited" if kind == "compacted" else "the topic is deleted and made anew, empty",
-        "recovery ends within 60 s", variant=kind,
+        "recovery ends within 60 s; diff 0, dead letters that were read again are written again", variant=kind,
     )  # fmt: skip
     with result.measured(), arena.deployment() as line:
         pieces = list(chunks(await asyncio.to_thread(make_load, rules), 2))
@@ -144,18 +160,23 @@ async def test_the_state_topic_changes_while_the_worker_is_down(arena: Arena, ki
             if kind == "compacted":
                 result.figures |= await compacted(line)
             else:
-                drop_topics(line.straight.kafka_bootstrap, line.prefix + STATE)
-                await asyncio.to_thread(remade, line)
+                await made_anew(line)
             worker.start()
             result.figures["start to ready s"] = round(await until(worker.ready, 60.0), 1)
             await producer.send(pieces[1])
         await line.settled(ROOMS)
-        result.take(verdict := await line.clean(downstream=False))
-    if kind == "compacted":
-        assert verdict["clean"], verdict["examples"]
-    else:
-        print(verdict["parts"], verdict["examples"])
-        assert verdict["lost"] == 0
+        result.take(verdict := await line.clean(downstream=False, again=kind == "emptied"))
+    assert verdict["clean"], verdict["examples"]
+
+
+async def made_anew(line: Deployment) -> None:
+    """The documented way out: delete the room's state topic and create it again, empty; at least a minute after.
+
+    The minute is what tells the versions of the rebuilt state from those of the lost one.
+    """
+    await asyncio.sleep(MINUTE_S - time.time() % MINUTE_S)
+    drop_topics(line.straight.kafka_bootstrap, line.prefix + STATE)
+    await asyncio.to_thread(remade, line)
 
 
 def remade(line: Deployment) -> None:

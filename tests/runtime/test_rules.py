@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from hypothesis import given
@@ -21,7 +22,16 @@ from streams.runtime.deadletter import BadRun, emitter
 from streams.runtime.exits import LOG_S, ExitCode, Guard, KafkaFailed, Stalled, code_of, reason_of
 from streams.runtime.lead import ahead
 from streams.runtime.silence import Silence
-from streams.runtime.state import META_KEY, PART_BYTES, Meta, Recovered, StateDamaged, state_records, version
+from streams.runtime.state import (
+    META_KEY,
+    PART_BYTES,
+    Meta,
+    Recovered,
+    StateDamaged,
+    next_incarnation,
+    state_records,
+    version,
+)
 from streams.runtime.status import Status
 from streams.runtime.task import Counts
 from streams.runtime.watchdog import HARD_MARGIN_S, LOOK_S, Watchdog
@@ -104,13 +114,47 @@ def test_a_missing_part_is_damage_and_not_a_shorter_value() -> None:
                (None, b"x"), (b"foreign", b"x")],
 )
 def test_an_unreadable_state_record_raises_instead_of_hanging_recovery(record: tuple[bytes | None, bytes]) -> None:
+    found = Recovered()
     with pytest.raises(StateDamaged):
-        Recovered().apply(*record)
+        read_to_the_end(found, record)
+
+
+def read_to_the_end(found: Recovered, *records: tuple[bytes | None, bytes]) -> None:
+    """What recovery does with records."""
+    for record in records:
+        found.apply(*record)
+    found.check()
+
+
+def test_a_damaged_meta_record_that_was_replaced_by_a_good_one_does_not_keep_the_room_down() -> None:
+    found, good = Recovered(), msgspec.json.encode(Meta(3, 1, 4, {"order": 7}))
+    read_to_the_end(found, (META_KEY, good), (META_KEY, good[:9]), (META_KEY, good))
+    assert found.meta == Meta(3, 1, 4, {"order": 7})
+    assert found.whole() == {}
+    with pytest.raises(StateDamaged):
+        read_to_the_end(found, (META_KEY, good[:9]))
+    with pytest.raises(StateDamaged):
+        found.whole()
 
 
 def test_versions_grow_with_flushes_and_over_takeovers() -> None:
     assert version(1, 1) < version(1, 2) < version(2, 1)
     assert version(3, 7) == 3 << 40 | 7
+
+
+NOV_2026_S = 1_795_600_000.0
+
+
+def test_what_is_worked_out_anew_after_a_loss_of_the_state_wins_over_the_rows_of_before() -> None:
+    before = next_incarnation(None, NOV_2026_S)
+    assert next_incarnation(None, NOV_2026_S + 60) > before
+
+
+@given(st.integers(0, 1 << 23), st.floats(-1e10, 1e11))
+def test_an_incarnation_counts_up_whatever_the_clock_says_and_fits_beside_the_flush(stored: int, wall_s: float) -> None:
+    found = next_incarnation(Meta(stored, 1, 4, {}), wall_s)
+    assert stored < found < 1 << 24
+    assert version(found, (1 << 40) - 1) < 1 << 64
 
 
 class Clock:
@@ -307,6 +351,17 @@ def test_the_guard_lets_cancellation_through_and_nothing_else() -> None:
     with pytest.raises(asyncio.CancelledError), Guard(lambda code, reason: said.append(code), "test"):
         raise asyncio.CancelledError
     assert len(said) == 1
+
+
+def test_lag_and_newest_time_of_partitions_that_went_elsewhere_are_not_told_any_more() -> None:
+    metrics = Metrics()
+    for room in ("join", "store"):
+        metrics.lag.labels(room, "telemetry", "3").set(7)
+        metrics.newest.labels(room, "telemetry", "3").set(7)
+    metrics.forget("join")
+    told = [row for row in metrics.render().decode().splitlines() if 'partition="3"' in row]
+    assert sorted(row.split("{")[0] for row in told) == ["cx_runtime_lag_records", "cx_runtime_newest_event_ms"]
+    assert all('room="store"' in row for row in told)
 
 
 def test_counters_grow_by_what_is_new_and_start_anew_with_the_tasks() -> None:

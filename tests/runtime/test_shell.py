@@ -8,13 +8,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 from faust.types import TP
 
-from schemas.errors import SinkUnavailable
+from schemas.errors import ConfigError, SinkUnavailable
 from streams.metrics import Metrics
 from streams.runtime.application import StageShell
 from streams.runtime.batch import RawBatch
@@ -93,6 +94,38 @@ async def test_batches_of_an_old_generation_are_dropped(tmp_path: Path) -> None:
     one = shell(tmp_path)
     await one._on_message(event_of(batch([message(1)]), generation=2))
     assert one.positions()[TELEMETRY] == 0
+
+
+def metadata(one: Shell, monkeypatch: pytest.MonkeyPatch, **partitions: int) -> None:
+    """Let the client's metadata name these topics (noun -> partitions), all others with four."""
+    nouns = {topic: noun for noun, topic in one.topics.items()}
+    thread = SimpleNamespace(partitions_of=lambda topic: partitions.get(nouns[topic], 4))
+    monkeypatch.setattr(Shell, "consumer", SimpleNamespace(thread=thread))
+
+
+async def test_a_topic_that_vanishes_under_a_running_room_is_not_asked_to_be_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = shell(tmp_path)
+    metadata(one, monkeypatch, telemetry=0)
+    with pytest.raises(ConfigError, match="topics create"):
+        await one._open({0: {"order"}})
+    one._read_ids = {"telemetry": "an-id"}
+    with pytest.raises(ConfigError, match=r"made anew.*CX_TOPIC_PREFIX"):
+        await one._open({0: {"order"}})
+
+
+async def test_a_topic_made_anew_is_named_also_if_the_groups_leader_has_not_seen_it_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = shell(tmp_path)
+    metadata(one, monkeypatch)
+    one._read_ids = {"telemetry": "an-id"}
+    monkeypatch.setattr(
+        "streams.runtime.application.topic_ids", lambda _bootstrap, names: dict.fromkeys(names, "another-id")
+    )
+    with pytest.raises(ConfigError, match="made anew"):
+        await one._open({0: {"order"}})
 
 
 async def test_the_room_flushes_before_faust_hears_of_a_revocation(

@@ -198,6 +198,7 @@ def test_heartbeats_have_no_customer_and_are_never_rekeyed() -> None:
     beat = encode(Heartbeat(event_time_ms=START_MS + 99))
     one.feed(batch([beat, message(1), beat], keys=[HEARTBEAT_KEY, HERE[1].encode(), HEARTBEAT_KEY]))
     assert one.counts["telemetry"].heartbeats == 2
+    assert one.counts["telemetry"].accepted == 1
     assert one.newest["telemetry"] == START_MS + 1_000
     assert not [topic for topic, _ in flushed(one).writes if topic == "cx.telemetry.v1"]
 
@@ -293,6 +294,11 @@ def test_stop_restore_continue_equals_never_stopped() -> None:
     assert second.state.counts == straight.state.counts
     assert second.incarnation == 2
     assert totals(episodes(found)) == dict.fromkeys(HERE[:5], (10, 0))
+
+
+def test_a_task_that_starts_from_nothing_has_a_higher_version_than_one_that_did_so_before() -> None:
+    made = [PartitionTask(count_room(), 0, 4, wall_s=1_795_600_000.0 + seconds) for seconds in (0, 60)]
+    assert made[0].incarnation < made[1].incarnation
 
 
 def test_what_is_fed_while_a_flush_encodes_belongs_to_the_next_one() -> None:

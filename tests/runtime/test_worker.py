@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 
 from schemas.errors import ConfigError
 from schemas.topics import TOPICS
+from streams.runtime.exits import ExitCode
 from streams.runtime.room import Room, SinkRoom, wire_name
 from streams.runtime.serve import context_of
 from streams.settings import ROOMS, Settings
-from streams.worker import Once, load_room, with_servers
+from streams.worker import Once, load_room, run, with_servers
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -53,6 +55,28 @@ def test_the_context_needs_a_broker_and_takes_over_every_knob() -> None:
     settings = Settings(kafka_bootstrap="k:1", bulk_fetch=False, idle_ms=7, future_events="quarantine", stall_s=33)
     context = context_of(settings, "1")
     assert (context.bulk, context.idle_ms, context.rules.quarantine_future, context.stall_s) == (False, 7, True, 33)
+
+
+def test_a_worker_that_cannot_write_to_its_folder_says_that_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(BaseException):
+        """Stands for the end of the process."""
+
+    def end(code: ExitCode, reason: str) -> None:
+        raise Ended(code, reason)
+
+    async def serve(*_: Any) -> ExitCode:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "worker-a.tmp"))
+
+    monkeypatch.setattr("streams.worker.die", end)
+    monkeypatch.setattr("streams.worker.serve", serve)
+    with pytest.raises(Ended) as ended:
+        run([], Settings(kafka_bootstrap="127.0.0.1:1", state_dir=tmp_path))
+    code, reason = ended.value.args
+    assert code == ExitCode.UNKNOWN
+    assert "is full" in reason
+    assert "CX_STATE_DIR" in reason
 
 
 def test_a_library_says_the_same_thing_once_and_we_say_everything() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from schemas.events import Address, Consent
 from streams.core.ledger import Ledger
+from streams.sender.partition import PartitionSender
 from streams.sender.ports import Pace, StreamClock, WallClock
 from tests.core.match_world import issue, resolved
 from tests.sender.world import (
@@ -110,6 +111,68 @@ async def test_an_older_owner_is_fenced_before_it_can_send() -> None:
     await new.turn()
     await new.finish()
     assert len(built.channel.posts) == 1
+
+
+class Watch(Hurried):
+    """A clock that the test moves on; knowledge and proofs are fresh for 2 s."""
+
+    def monotonic(self) -> float:
+        """What the test says."""
+        return seconds_of[0]
+
+
+seconds_of = [0.0]
+
+
+async def turns(process: PartitionSender, count: int) -> None:
+    """So many rounds, each followed by one of its deliveries."""
+    for _ in range(count):
+        await process.turn()
+        await asyncio.sleep(0)
+
+
+#  old: claim committed, frozen ------------------ 30 s ------------------ wakes up, asks for a proof, is fenced
+#  new:                          takes over, sends
+async def test_a_process_frozen_between_claim_and_last_check_sends_nothing_after_another_took_over() -> None:
+    rows = [send(f"c-{number}") for number in range(3)]
+    built = house(*rows, pace=Watch(fresh_s=2.0))
+    old = built.process()
+    await old.open()
+    await old.turn()
+    seconds_of[0] += 30.0
+    await built.work()
+    assert sorted(built.channel.posts) == sorted(row.outreach_id for row in rows)
+    with pytest.raises(Fenced):
+        await turns(old, 10)
+    assert len(built.channel.posts) == len(rows)
+
+
+async def test_a_retry_long_after_the_last_commit_proves_the_ownership_first_and_goes_out() -> None:
+    row = send()
+    built = house(row, pace=Watch(fresh_s=2.0))
+    commits = 0
+
+    def count() -> None:
+        nonlocal commits
+        commits += 1
+
+    built.on_commit = count
+    built.channel.script = [BUSY] * 3
+    process = built.process()
+    await process.open()
+    while row.outreach_id not in built.channel.accepted:
+        seconds_of[0] += 1.5
+        await process.turn()
+        await asyncio.sleep(0)
+    await process.turn()
+    await process.turn()
+    done = commits
+    for _ in range(10):
+        seconds_of[0] += 1.5
+        await process.turn()
+    assert commits == done, "nothing to send, nothing to prove"
+    await process.finish()
+    assert built.outcome(row) == ("delivered", "accepted")
 
 
 async def test_an_opt_out_appended_until_the_claim_is_committed_is_obeyed() -> None:

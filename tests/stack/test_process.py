@@ -18,6 +18,11 @@ from streams.stack.process import Launch, PidFile, find_by_argument, log_tail, r
 
 SLEEPER = "import sys, time; print('ready', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
+HEADLESS = (
+    "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(600,)).start(); "
+    "print('ready', flush=True); ctypes.CDLL(None).pthread_exit(None)"
+)
+"""Its first thread ends, another goes on: what a killed server is for a moment."""
 
 Starter = Callable[..., int]
 
@@ -74,6 +79,15 @@ def test_a_killed_server_is_dead_even_before_it_is_reaped(tmp_path: Path, starte
     pid_file.write(pid)
     os.kill(pid, signal.SIGKILL)
     _wait(lambda: pid_file.read() == ("dead", pid))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process whose first thread alone has ended")
+def test_a_dying_server_counts_as_alive_while_a_thread_of_it_may_hold_its_ports(starter: Starter) -> None:
+    pid = starter(HEADLESS)
+    _wait(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+    assert started_at(pid)
+    os.kill(pid, signal.SIGKILL)
+    _wait(lambda: started_at(pid) is None)
 
 
 def test_a_server_without_a_pid_file_is_found_by_its_configuration(tmp_path: Path, starter: Starter) -> None:
