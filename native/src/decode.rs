@@ -88,11 +88,13 @@ const TENS: [f64; 23] = [
 const EXACT: u64 = 1 << 53;
 
 /// A choice as its length, its first eight bytes and the whole.
+#[derive(Clone)]
 struct Choice {
     head: u64,
     text: String,
 }
 
+#[derive(Clone)]
 enum Kind {
     Text { min: u32, max: u32, plain: bool },
     Choice(Vec<Choice>),
@@ -101,6 +103,7 @@ enum Kind {
     Bool,
 }
 
+#[derive(Clone)]
 struct Field {
     /// `"name":` padded with zeros, and its length (0: too long for the quick comparison).
     quoted: [u8; QUOTED],
@@ -112,6 +115,7 @@ struct Field {
 }
 
 /// The fields of one record type, made ready for [`Spec::decode`].
+#[derive(Clone)]
 pub struct Spec {
     fields: Vec<Field>,
     required: u64,

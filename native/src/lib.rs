@@ -2,6 +2,7 @@
 //! same tests pass on both, and both write the same bytes. Python reaches it through `streams/core/accelerated.py`.
 
 mod cohorts;
+mod columns;
 mod decode;
 mod dedup;
 mod episodes;
@@ -179,6 +180,8 @@ impl JoinRoom {
 fn cxwatch_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CONTRACT", CONTRACT)?;
     module.add_class::<JoinRoom>()?;
+    module.add_class::<columns::CopyPlan>()?;
+    module.add_class::<columns::Copies>()?;
     module.add_function(wrap_pyfunction!(decode::decode_rows, module)?)?;
     Ok(())
 }
