@@ -26,27 +26,35 @@ enum Source {
 
 /// How a column is laid out.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Layout {
+pub enum Layout {
     Text,
     Word,
     /// An integer in so many bytes, little endian.
     Whole { width: usize, nullable: bool },
     Real { nullable: bool },
+    /// Lists of texts; `word`: of a dictionary.
+    Texts { word: bool },
+    /// Lists of lists of texts.
+    Lists,
 }
 
 impl Layout {
-    /// The layout of a ClickHouse type. ValueError for one that raw copies do not have.
-    fn of(kind: &str) -> PyResult<Layout> {
+    /// The layout of a ClickHouse type. ValueError for one that is not written here.
+    pub fn of(kind: &str) -> PyResult<Layout> {
         let inner = kind.strip_prefix("Nullable(").and_then(|rest| rest.strip_suffix(')'));
         let nullable = inner.is_some();
         match inner.unwrap_or(kind) {
             "String" if !nullable => Ok(Layout::Text),
             "LowCardinality(String)" if !nullable => Ok(Layout::Word),
+            "Array(String)" => Ok(Layout::Texts { word: false }),
+            "Array(LowCardinality(String))" => Ok(Layout::Texts { word: true }),
+            "Array(Array(String))" => Ok(Layout::Lists),
+            "Bool" if !nullable => Ok(Layout::Whole { width: 1, nullable }),
             "UInt8" => Ok(Layout::Whole { width: 1, nullable }),
             "UInt32" => Ok(Layout::Whole { width: 4, nullable }),
             "Int64" | "UInt64" | "DateTime64(3, 'UTC')" => Ok(Layout::Whole { width: 8, nullable }),
             "Float64" => Ok(Layout::Real { nullable }),
-            _ => Err(PyValueError::new_err(format!("raw copies have no columns of type {kind}"))),
+            _ => Err(PyValueError::new_err(format!("no columns of type {kind} are written here"))),
         }
     }
 }
@@ -78,14 +86,17 @@ impl Dictionary {
         keys.push(key);
     }
 
+    /// Everything behind the version, which in lists stands before their sizes; nothing if there is no value.
     fn write(&self, out: &mut Vec<u8>) {
+        if self.keys.is_empty() {
+            return;
+        }
         let width = match self.spans.len() {
             0..=0x100 => 0,
             0x101..=0x1_0000 => 1,
             _ => 2u64,
         };
-        out.reserve(self.texts.len() + (self.keys.len() << width) + 32);
-        out.extend(KEYS_VERSION.to_le_bytes());
+        out.reserve(self.texts.len() + (self.keys.len() << width) + 24);
         out.extend((OWN_KEYS | width).to_le_bytes());
         out.extend((self.spans.len() as u64).to_le_bytes());
         out.extend(&self.texts);
@@ -110,20 +121,48 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// The values of one column so far. A null is marked in `nulls` and has a zero among the values.
-struct Column {
-    source: Source,
+pub struct Column {
     layout: Layout,
     nulls: Vec<u8>,
+    /// Where each list ends among the values, and each inner list.
+    ends: Vec<u8>,
+    inner_ends: Vec<u8>,
+    lists: u64,
+    texts: u64,
     values: Vec<u8>,
     words: Dictionary,
 }
 
 impl Column {
-    fn text(&mut self, text: &[u8]) {
+    pub fn new(layout: Layout) -> Column {
+        let (nulls, ends, inner_ends, values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Column { layout, nulls, ends, inner_ends, lists: 0, texts: 0, values, words: Dictionary::default() }
+    }
+
+    pub fn text(&mut self, text: &[u8]) {
         match self.layout {
-            Layout::Word => self.words.push(text),
+            Layout::Word | Layout::Texts { word: true } => self.words.push(text),
             _ => put_text(&mut self.values, text),
         }
+    }
+
+    pub fn texts<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a [u8]>) {
+        self.texts += texts.len() as u64;
+        texts.for_each(|text| self.text(text));
+        self.ends.extend(self.texts.to_le_bytes());
+    }
+
+    /// One of the lists that make up a list of lists.
+    pub fn inner<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a [u8]>) {
+        self.texts += texts.len() as u64;
+        self.lists += 1;
+        texts.for_each(|text| self.text(text));
+        self.inner_ends.extend(self.texts.to_le_bytes());
+    }
+
+    /// The end of a list of lists.
+    pub fn outer(&mut self) {
+        self.ends.extend(self.lists.to_le_bytes());
     }
 
     fn bits(&mut self, bits: Option<[u8; 8]>, width: usize, nullable: bool) {
@@ -133,7 +172,7 @@ impl Column {
         self.values.extend(&bits.unwrap_or_default()[..width]);
     }
 
-    fn whole(&mut self, number: Option<i64>) {
+    pub fn whole(&mut self, number: Option<i64>) {
         if let Layout::Whole { width, nullable } = self.layout {
             self.bits(number.map(i64::to_le_bytes), width, nullable);
         }
@@ -145,16 +184,17 @@ impl Column {
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        match self.layout {
-            Layout::Word => self.words.write(&mut out),
-            _ => {
-                out.reserve_exact(self.nulls.len() + self.values.len());
-                out.extend(&self.nulls);
-                out.extend(&self.values);
-            }
+        if matches!(self.layout, Layout::Word | Layout::Texts { word: true }) {
+            out.extend(KEYS_VERSION.to_le_bytes());
+            out.extend(&self.ends);
+            self.words.write(&mut out);
+            return out;
         }
+        let parts = [&self.nulls, &self.ends, &self.inner_ends, &self.values];
+        out.reserve_exact(parts.iter().map(|part| part.len()).sum());
+        parts.iter().for_each(|part| out.extend(*part));
         out
     }
 }
@@ -184,7 +224,12 @@ impl CopyPlan {
                     spec.index_of(name).ok_or_else(|| PyValueError::new_err(format!("no field {name}")))?,
                 ),
             };
-            Ok((source, Layout::of(&kind)?))
+            match Layout::of(&kind)? {
+                Layout::Texts { .. } | Layout::Lists => {
+                    Err(PyValueError::new_err(format!("raw copies have no columns of type {kind}")))
+                }
+                layout => Ok((source, layout)),
+            }
         };
         let columns = columns.into_iter().map(read).collect::<PyResult<_>>()?;
         Ok(CopyPlan { spec, topic, columns })
@@ -192,13 +237,7 @@ impl CopyPlan {
 
     /// Columns without rows.
     fn start(&self) -> Copies {
-        let column = |&(source, layout): &(Source, Layout)| Column {
-            source,
-            layout,
-            nulls: Vec::new(),
-            values: Vec::new(),
-            words: Dictionary::default(),
-        };
+        let column = |&(source, layout): &(Source, Layout)| (source, Column::new(layout));
         Copies {
             spec: self.spec.clone(),
             topic: self.topic.clone(),
@@ -213,7 +252,7 @@ impl CopyPlan {
 pub struct Copies {
     spec: Spec,
     topic: String,
-    columns: Vec<Column>,
+    columns: Vec<(Source, Column)>,
     rows: usize,
 }
 
@@ -258,7 +297,7 @@ impl Copies {
 
     /// The bytes of every column.
     fn columns<'py>(&self, python: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let columns = python.detach(|| self.columns.iter().map(Column::bytes).collect::<Vec<_>>());
+        let columns = python.detach(|| self.columns.iter().map(|(_, column)| column.bytes()).collect::<Vec<_>>());
         PyList::new(python, columns.iter().map(|bytes| PyBytes::new(python, bytes)))
     }
 }
@@ -266,8 +305,8 @@ impl Copies {
 impl Copies {
     fn append(&mut self, message: &[u8], row: &[Value], scratch: &[u8], partition: i64, offset: i64) {
         let Copies { spec, topic, columns, rows } = self;
-        for column in columns {
-            match column.source {
+        for (source, column) in columns {
+            match *source {
                 Source::Topic => column.text(topic.as_bytes()),
                 Source::Partition => column.whole(Some(partition)),
                 Source::Offset => column.whole(Some(offset)),
@@ -278,7 +317,7 @@ impl Copies {
                     }
                     (Layout::Whole { .. }, value) => column.whole(spec.int(field, value)),
                     (Layout::Real { .. }, Value::Float(number)) => column.real(Some(number)),
-                    (Layout::Real { .. }, _) => column.real(None),
+                    (_, _) => column.real(None),
                 },
             }
         }

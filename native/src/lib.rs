@@ -6,6 +6,7 @@ mod columns;
 mod decode;
 mod dedup;
 mod episodes;
+mod findings;
 mod join;
 mod leaves;
 mod pack;
@@ -182,6 +183,8 @@ fn cxwatch_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<JoinRoom>()?;
     module.add_class::<columns::CopyPlan>()?;
     module.add_class::<columns::Copies>()?;
+    module.add_class::<findings::FindingPlan>()?;
+    module.add_class::<findings::Findings>()?;
     module.add_function(wrap_pyfunction!(decode::decode_rows, module)?)?;
     Ok(())
 }

@@ -12,7 +12,7 @@ from streams.runtime.batch import RawBatch
 from streams.runtime.room import DLQ_SUFFIX, Pace, SinkRoom
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, check_columns, login_of
-from streams.sinks.copies import NativeCopies, plans
+from streams.sinks.native import NativePlans, NativeRows
 from streams.sinks.rows import RowBuffer
 
 MAX_ROWS = 50_000
@@ -45,12 +45,12 @@ class Store:
     def __init__(self, sink: ClickHouse, max_rows: int = MAX_ROWS, native: bool = False) -> None:
         """Keep the writer's login and the bound on rows per round.
 
-        ``native``: raw copies in native code, the same rows. Raises ConfigError if that is not installed.
+        ``native``: what is most becomes rows in native code, the same ones. Raises ConfigError if it is not installed.
         """
         self.sink = sink
         self.max_rows = max_rows
         self.stored = 0
-        self._plans = plans() if native else None
+        self._plans = NativePlans() if native else None
 
     def write(self, batches: list[RawBatch]) -> None:
         """Store the batches; blocking. Raises SinkUnavailable: offer the same ones again."""
@@ -64,7 +64,7 @@ class Store:
         self._insert(buffer)
 
     def _buffer(self) -> RowBuffer:
-        return RowBuffer(NativeCopies(self._plans) if self._plans is not None else None)
+        return RowBuffer(NativeRows(self._plans) if self._plans is not None else None)
 
     def _insert(self, buffer: RowBuffer) -> None:
         for table, columns in buffer.columns():

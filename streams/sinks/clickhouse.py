@@ -29,7 +29,7 @@ from schemas.errors import ConfigError, SinkUnavailable
 from schemas.tables import BY_NAME
 from streams.settings import Settings
 from streams.sinks.blocks import insert_block
-from streams.sinks.copies import Ready
+from streams.sinks.native import Ready
 
 # The driver logs a traceback for every failed connection and raises it too; ours is the one that is told.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)

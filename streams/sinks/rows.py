@@ -17,12 +17,11 @@ from schemas.codec import HOT, decode
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.tables import BY_NAME
 from streams.core.stage import RawPart
-from streams.sinks.copies import FIELD_OF, NativeCopies, Ready
+from streams.sinks.native import FIELD_OF, VERSION_HEADER, NativeRows, Ready
 
 Headers = Sequence[tuple[str, bytes | None]]
 Row = tuple[Any, ...]
 MINUTE_MS = 60_000
-VERSION_HEADER = "cx.ver"
 DLQ_SUFFIX = ".dlq"
 
 
@@ -73,12 +72,12 @@ class _Picked:
 class RowBuffer:
     """Rows of one flush, grouped by table. ``pending`` counts what :meth:`columns` would hand out, at least."""
 
-    def __init__(self, copies: NativeCopies | None = None) -> None:
-        """Start empty. ``copies`` makes raw copies in native code, the same rows as without."""
+    def __init__(self, native: NativeRows | None = None) -> None:
+        """Start empty. ``native`` reads what is most in native code: the same rows as without."""
         self.pending = 0
         self.rejected = 0
         """Messages that break their contract; the room that reads the topic has dead-lettered them."""
-        self._copies = copies
+        self._native = native
         self._raw: dict[str, Columns] = {}
         self._newest: dict[Target, dict[Hashable, tuple[int, Any]]] = {}
 
@@ -88,8 +87,8 @@ class RowBuffer:
             letters = [_dead_letter(batch, index, headers) for index, headers in enumerate(batch.headers)]
             self._keep(DEAD_LETTER, letters, versions_of(batch.headers))
             return
-        if self._copies is not None and batch.topic in HOT:
-            left = self._copy(self._copies, batch)
+        if self._native is not None:
+            left = self._natively(self._native, batch)
             if left is None:
                 return
             batch = left
@@ -101,12 +100,12 @@ class RowBuffer:
             self._add_findings(batch, decoded.records, decoded.index)
 
     def columns(self) -> Iterator[tuple[str, Sequence[list[Any] | Ready]]]:
-        """(table, columns in the order of the catalogue) for every table that has rows; raw tables may come twice.
+        """(table, columns in the order of the catalogue) for every table that has rows; a table may come twice.
 
         Progress marks come last: who sees one in the database also sees the counts that it says are complete.
         """
-        if self._copies is not None:
-            yield from self._copies.tables()
+        if self._native is not None:
+            yield from self._native.tables()
         for table, columns in self._raw.items():
             if columns[0]:
                 yield table, columns
@@ -144,12 +143,14 @@ class RowBuffer:
         if target is _COHORTS:
             self.pending += sum([len(record.leaves) - 1 for record in records])
 
-    def _copy(self, copies: NativeCopies, batch: Messages) -> Messages | None:
-        """Let native code copy what it is sure about; returns what is left, None if nothing is."""
-        if any(batch.headers) and any(map(has_context, batch.headers)):
+    def _natively(self, native: NativeRows, batch: Messages) -> Messages | None:
+        """Let native code take what it is sure about; returns what is left, None if nothing is."""
+        if batch.topic in HOT and any(batch.headers) and any(map(has_context, batch.headers)):
             return batch  # CloudEvents: part of the message lies in its headers
-        left = copies.add(batch, batch.partition)
-        self.pending += len(batch.values) - len(left)
+        rows, left = native.add(batch, batch.partition)
+        self.pending += rows
+        if len(left) == len(batch.values):
+            return batch
         return _Picked.of(batch, left) if left else None
 
     def _add_raw(self, batch: Messages, records: list[Any], index: list[int]) -> None:
