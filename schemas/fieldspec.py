@@ -18,6 +18,9 @@ FieldRow = tuple[str, str, int | float, int | float, bool, list[str], bool, str,
 """Name; kind (text, choice, int, float, bool); lowest and highest value or length in code points, both inclusive; is it
 plain text; the choices; may it be null; kind of the default (required, none, text, int); the default."""
 
+NestedRow = tuple[str, str, FieldRow | None, list[tuple[str, str, FieldRow | None]]]
+"""Name; form (one, list, records); the value or an element of the list; for records their fields in the same way."""
+
 _LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern")
 _INT64 = 2**63
 _LENGTH = 2**31 - 1
@@ -29,12 +32,56 @@ def field_specs(model: type[Record]) -> list[FieldRow]:
 
     ``schema_version`` is limited to what this build understands; newer messages are for the reference to explain.
     """
+    _check(model)
+    return [_row(name, info) for name, info in model.model_fields.items()]
+
+
+def nested_specs(model: type[Record]) -> list[NestedRow]:
+    """Return one row per field but ``kind``, in the order of the model; a field may be a list of values or of records.
+
+    Raises TypeError if rows cannot say all that the model says.
+    """
+    _check(model)
+    found: list[NestedRow] = []
+    for name, info in model.model_fields.items():
+        inner = _element(name, info)
+        if name == "kind":
+            continue
+        if isinstance(inner, type) and issubclass(inner, Record):
+            _check(inner)
+            fields = [_leaf(inner_name, inner_info) for inner_name, inner_info in inner.model_fields.items()]
+            found.append((name, "records", None, fields))
+        else:
+            found.append((*_leaf(name, info), []))
+    return found
+
+
+def _check(model: type[Record]) -> None:
+    """Refuse what no table can say of a model as a whole."""
     checks = model.__pydantic_decorators__
     if checks.validators or checks.field_validators or checks.root_validators or checks.model_validators:
         raise TypeError(f"{model.__name__} has validators, which the native decoder cannot run")
     if model.model_config.get("extra") != "ignore" or any(info.alias for info in model.model_fields.values()):
         raise TypeError(f"{model.__name__} has aliases or does not ignore unknown fields")
-    return [_row(name, info) for name, info in model.model_fields.items()]
+
+
+def _leaf(name: str, info: FieldInfo) -> tuple[str, str, FieldRow | None]:
+    """A field that is a value or a list of values."""
+    element = _element(name, info)
+    if element is None:
+        return name, "one", _row(name, info)
+    return name, "list", _row(name, FieldInfo.from_annotation(element))
+
+
+def _element(name: str, info: FieldInfo) -> Any:
+    """Type of the elements of a list, None if the field is none."""
+    annotation, optional, rules = _unfold(info.annotation, list(info.metadata))
+    if get_origin(annotation) is not tuple:
+        return None
+    element, *rest = get_args(annotation)
+    if rest != [...] or optional or any(getattr(rule, "strict", None) is not False for rule in rules):
+        raise TypeError(f"{name}: a list of any length is needed, without further rules")
+    return element
 
 
 def _row(name: str, info: FieldInfo) -> FieldRow:

@@ -55,6 +55,15 @@ pub struct Span {
     scratch: bool,
 }
 
+impl Span {
+    /// The bytes of the span; both buffers must be those it was read with.
+    #[inline]
+    pub fn of<'a>(self, message: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
+        let from = if self.scratch { scratch } else { message };
+        &from[self.start as usize..self.start as usize + self.len as usize]
+    }
+}
+
 /// The value of one field; a choice is the index of its value in the field's list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
@@ -88,11 +97,13 @@ const TENS: [f64; 23] = [
 const EXACT: u64 = 1 << 53;
 
 /// A choice as its length, its first eight bytes and the whole.
+#[derive(Clone)]
 struct Choice {
     head: u64,
     text: String,
 }
 
+#[derive(Clone)]
 enum Kind {
     Text { min: u32, max: u32, plain: bool },
     Choice(Vec<Choice>),
@@ -101,6 +112,7 @@ enum Kind {
     Bool,
 }
 
+#[derive(Clone)]
 struct Field {
     /// `"name":` padded with zeros, and its length (0: too long for the quick comparison).
     quoted: [u8; QUOTED],
@@ -112,6 +124,7 @@ struct Field {
 }
 
 /// The fields of one record type, made ready for [`Spec::decode`].
+#[derive(Clone)]
 pub struct Spec {
     fields: Vec<Field>,
     required: u64,
@@ -166,7 +179,7 @@ impl Spec {
         if self.fields.is_empty() || message.len() > u32::MAX as usize / 2 {
             return Err(Doubt);
         }
-        let mut cursor = Cursor { message, at: 0, is_utf8: false };
+        let mut cursor = Cursor::new(message);
         cursor.skip_space();
         cursor.take(b'{')?;
         cursor.skip_space();
@@ -254,10 +267,7 @@ impl Spec {
     #[inline]
     pub fn bytes<'a>(&'a self, field: usize, value: Value, message: &'a [u8], scratch: &'a [u8]) -> Option<&'a [u8]> {
         match value {
-            Value::Text(Span { start, len, scratch: in_scratch }) => {
-                let from = if in_scratch { scratch } else { message };
-                Some(&from[start as usize..start as usize + len as usize])
-            }
+            Value::Text(span) => Some(span.of(message, scratch)),
             Value::Choice(index) => match &self.fields[field].kind {
                 Kind::Choice(values) => Some(values[index as usize].text.as_bytes()),
                 _ => None,
@@ -364,20 +374,29 @@ impl Field {
 }
 
 /// A place in a message. Beyond the end every byte reads as NUL, which no rule accepts.
-struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     message: &'a [u8],
-    at: usize,
+    pub(crate) at: usize,
     is_utf8: bool,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    /// At the beginning of a message of at most 2^31 bytes.
+    pub(crate) fn new(message: &'a [u8]) -> Cursor<'a> {
+        Cursor { message, at: 0, is_utf8: false }
+    }
+
+    pub(crate) fn message(&self) -> &'a [u8] {
+        self.message
+    }
+
     #[inline(always)]
-    fn peek(&self) -> u8 {
+    pub(crate) fn peek(&self) -> u8 {
         self.message.get(self.at).copied().unwrap_or(0)
     }
 
     #[inline(always)]
-    fn take(&mut self, byte: u8) -> Result<(), Doubt> {
+    pub(crate) fn take(&mut self, byte: u8) -> Result<(), Doubt> {
         if self.peek() != byte {
             return Err(Doubt);
         }
@@ -400,7 +419,7 @@ impl Cursor<'_> {
     }
 
     #[inline]
-    fn literal(&mut self, word: &[u8]) -> Result<(), Doubt> {
+    pub(crate) fn literal(&mut self, word: &[u8]) -> Result<(), Doubt> {
         if !self.message[self.at.min(self.message.len())..].starts_with(word) {
             return Err(Doubt);
         }
@@ -420,7 +439,7 @@ impl Cursor<'_> {
 
     /// A string with its quotes, within limits.
     #[inline(always)]
-    fn text(&mut self, min: u32, max: u32, plain: bool, scratch: &mut Vec<u8>) -> Result<Span, Doubt> {
+    pub(crate) fn text(&mut self, min: u32, max: u32, plain: bool, scratch: &mut Vec<u8>) -> Result<Span, Doubt> {
         self.take(b'"')?;
         let start = self.at;
         let end = plain_end(self.message, start);
@@ -499,7 +518,7 @@ impl Cursor<'_> {
 
     /// Decimal digits from here as a number, and how many there are; more than 18 make the number meaningless.
     #[inline(always)]
-    fn digits(&mut self, mut number: u64) -> (u64, usize) {
+    pub(crate) fn digits(&mut self, mut number: u64) -> (u64, usize) {
         let start = self.at;
         while let Some(eight) = self.message.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
             let Some(part) = eight_digits(u64::from_le_bytes(*eight)) else { break };
@@ -532,7 +551,7 @@ impl Cursor<'_> {
     }
 
     #[inline(always)]
-    fn int(&mut self) -> Result<i64, Doubt> {
+    pub(crate) fn int(&mut self) -> Result<i64, Doubt> {
         let (is_negative, number, count) = self.whole()?;
         if count > MAX_DIGITS {
             return Err(Doubt);
@@ -822,7 +841,7 @@ fn holds_refused(text: &[u8]) -> bool {
 
 /// One row of `schemas.fieldspec.field_specs`: name, kind, minimum, maximum, plain, choices, optional, kind of default,
 /// default.
-type Row<'py> =
+pub(crate) type Row<'py> =
     (String, String, Bound<'py, PyAny>, Bound<'py, PyAny>, bool, Vec<String>, bool, String, Bound<'py, PyAny>);
 
 /// Build a record type from the table that `schemas.fieldspec.field_specs` gives. Raises ValueError for an unknown kind.
@@ -831,7 +850,7 @@ pub fn spec_from_python(table: &Bound<'_, PyAny>) -> PyResult<Spec> {
     Ok(Spec::new(rows.into_iter().map(field_from_python).collect::<PyResult<_>>()?))
 }
 
-fn field_from_python(row: Row) -> PyResult<FieldSpec> {
+pub(crate) fn field_from_python(row: Row) -> PyResult<FieldSpec> {
     let (name, kind, min, max, plain, values, optional, default_kind, default) = row;
     let kind = match kind.as_str() {
         "text" => FieldKind::Text { min: min.extract()?, max: max.extract()?, plain },

@@ -2,9 +2,11 @@
 //! same tests pass on both, and both write the same bytes. Python reaches it through `streams/core/accelerated.py`.
 
 mod cohorts;
+mod columns;
 mod decode;
 mod dedup;
 mod episodes;
+mod findings;
 mod join;
 mod leaves;
 mod pack;
@@ -213,6 +215,10 @@ impl JoinRoom {
 fn cxwatch_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CONTRACT", CONTRACT)?;
     module.add_class::<JoinRoom>()?;
+    module.add_class::<columns::CopyPlan>()?;
+    module.add_class::<columns::Copies>()?;
+    module.add_class::<findings::FindingPlan>()?;
+    module.add_class::<findings::Findings>()?;
     module.add_function(wrap_pyfunction!(decode::decode_rows, module)?)?;
     records::register(module)?;
     Ok(())

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from schemas.topics import TOPICS
+from streams.core.accelerated import find
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import DLQ_SUFFIX, Pace, SinkRoom
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, check_columns, login_of
+from streams.sinks.native import NativePlans, NativeRows
 from streams.sinks.rows import RowBuffer
 
 MAX_ROWS = 50_000
@@ -40,22 +42,29 @@ def pace(settings: Settings) -> Pace:
 class Store:
     """Writes batches to ClickHouse: grouped by table, columnar, one insert per table and round."""
 
-    def __init__(self, sink: ClickHouse, max_rows: int = MAX_ROWS) -> None:
-        """Keep the writer's login and the bound on rows per round."""
+    def __init__(self, sink: ClickHouse, max_rows: int = MAX_ROWS, native: bool = False) -> None:
+        """Keep the writer's login and the bound on rows per round.
+
+        ``native``: what is most becomes rows in native code, the same ones. Raises ConfigError if it is not installed.
+        """
         self.sink = sink
         self.max_rows = max_rows
         self.stored = 0
+        self._plans = NativePlans() if native else None
 
     def write(self, batches: list[RawBatch]) -> None:
         """Store the batches; blocking. Raises SinkUnavailable: offer the same ones again."""
-        buffer = RowBuffer()
+        buffer = self._buffer()
         for batch in batches:
             for piece in batch.slices(min(SLICE, self.max_rows)):
                 buffer.add(piece)
                 if buffer.pending >= self.max_rows:
                     self._insert(buffer)
-                    buffer = RowBuffer()
+                    buffer = self._buffer()
         self._insert(buffer)
+
+    def _buffer(self) -> RowBuffer:
+        return RowBuffer(NativeRows(self._plans) if self._plans is not None else None)
 
     def _insert(self, buffer: RowBuffer) -> None:
         for table, columns in buffer.columns():
@@ -63,8 +72,12 @@ class Store:
 
 
 def room(settings: Settings) -> SinkRoom:
-    """The room for the runtime; inserts run in a thread, so that a slow server holds up no other room."""
-    store = Store(ClickHouse(login_of(settings)))
+    """The room for the runtime; inserts run in a thread, so that a slow server holds up no other room.
+
+    ``CX_NATIVE`` decides about speed only. Raises ConfigError if it asks for an accelerator that is not installed.
+    """
+    native = settings.native == "on" or (settings.native == "auto" and find() is not None)
+    store = Store(ClickHouse(login_of(settings)), native=native)
     thread = ThreadPoolExecutor(1, "cx-store")  # one thread, therefore one client
 
     async def write(batches: list[RawBatch]) -> None:

@@ -1,8 +1,8 @@
 """Every private part of Faust and aiokafka that the runtime overrides, replaces or reads: ``docs/overrides.md``.
 
-Both packages are pinned to exact versions. A test hashes the source of each part listed here (its tokens, so that
-comments and layout do not count) and fails when upstream changed it: then read the new source, decide whether our
-override still holds, and take over the new hash.
+And every part of clickhouse-driver that the sinks' own inserts call or follow. All are pinned to exact versions. A test
+hashes the source of each part listed here (its tokens, so that comments and layout do not count) and fails when
+upstream changed it: then read the new source, decide whether our override still holds, and take over the new hash.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tokenize
 from dataclasses import dataclass
 from typing import Any
 
-PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
+PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1", "clickhouse-driver": "0.2.11"}
 """Distribution -> version that the hashes below were taken from."""
 _LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
@@ -63,6 +63,7 @@ def _resolve(part: str) -> Any:
 _CONSUMER = "faust.transport.consumer.Consumer"
 _DRIVER = "faust.transport.drivers.aiokafka"
 _FETCHER = "aiokafka.consumer.fetcher"
+_CLICKHOUSE = "clickhouse_driver"
 
 OVERRIDES: tuple[Override, ...] = (
     Override(
@@ -268,6 +269,104 @@ OVERRIDES: tuple[Override, ...] = (
         "low",
         "ca2c98f88b10a74f",
     ),
+    Override(
+        f"{_CLICKHOUSE}.client.Client.process_insert_query",
+        "sinks.blocks.insert_block (follows it)",
+        "the steps of an insert",
+        "medium",
+        "f041de4a878bb8b7",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.client.Client.send_data",
+        "sinks.blocks.insert_block (follows it)",
+        "profile events behind every block, an empty block at the end",
+        "medium",
+        "7baa760f450ebc33",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.client.Client.disconnect_on_error",
+        "sinks.blocks.insert_block (called)",
+        "connects, sets the settings, closes after an error",
+        "low",
+        "0641a17153edb088",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.client.Client.receive_sample_block",
+        "sinks.blocks.insert_block (called)",
+        "names and types of the columns that the server wants",
+        "low",
+        "b27ec41220560cb2",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.client.Client.receive_profile_events",
+        "sinks.blocks.insert_block (called)",
+        "reads what the server says behind a block, an exception too",
+        "low",
+        "bf7e9544b758ca74",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.client.Client.receive_end_of_insert_query",
+        "sinks.blocks.insert_block (called)",
+        "waits until the server has stored the rows",
+        "low",
+        "7fd01eacaea068ee",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.connection.Connection.send_query",
+        "sinks.blocks.insert_block (called)",
+        "starts the insert",
+        "low",
+        "23f1bcb73c3aeb16",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.connection.Connection.send_external_tables",
+        "sinks.blocks.insert_block (called)",
+        "the empty block behind a query",
+        "low",
+        "dfbfae3a2c1ed1d6",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.connection.Connection.send_data",
+        "sinks.blocks._send_block (follows it, called for the empty block)",
+        "packet type and table name before a block",
+        "medium",
+        "2ae95e77ba39808b",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.block.BlockInfo",
+        "sinks.blocks._send_block (called)",
+        "head of a block",
+        "low",
+        "6d268f8fe412fc09",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.streams.native.BlockOutputStream.write",
+        "sinks.blocks._send_block (follows it)",
+        "a block: head, counts, then per column name, type, mark and bytes",
+        "medium",
+        "53f71164859f1227",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.streams.compressed.CompressedBlockOutputStream",
+        "sinks.blocks._send_block (called)",
+        "compresses what was written to fout when finalize is called",
+        "low",
+        "3c9adab41d103c33",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.columns.service.write_column",
+        "sinks.blocks._send_block (called)",
+        "encodes columns that are no ready bytes",
+        "low",
+        "2628c3dd42d343f5",
+    ),
+    Override(
+        f"{_CLICKHOUSE}.columns.lowcardinalitycolumn.LowCardinalityColumn",
+        "followed by native/src/columns.rs",
+        "keys and dictionary of a column",
+        "medium",
+        "69c6770637eae139",
+    ),
 )
 
 
@@ -275,13 +374,13 @@ def page() -> str:
     """Return ``docs/overrides.md``."""
     versions = ", ".join(f"{name} {version}" for name, version in PINNED.items())
     lines = [
-        "# Private parts of Faust and aiokafka",
+        "# Private parts of Faust, aiokafka and clickhouse-driver",
         "",
         "Made from `streams/runtime/overrides.py` by `python -m streams.runtime.overrides > docs/overrides.md`; do not",
         f"edit. Hashes are of {versions}.",
         "`tests/runtime/test_overrides.py` fails when a part changes, when a version is not the pinned one, and when",
         "this page is not current. `CX_BULK_FETCH=false` does without the parts of `aiokafka.consumer.fetcher` (risk:",
-        "high) for 1.6 times the CPU; the same tests pass.",
+        "high) for 1.6 times the CPU, `CX_NATIVE=off` without the parts of `clickhouse_driver`; the same tests pass.",
         "",
         "| part | ours | why | risk | source |",
         "|---|---|---|---|---|",

@@ -28,6 +28,8 @@ import schemas
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.tables import BY_NAME
 from streams.settings import Settings
+from streams.sinks.blocks import insert_block
+from streams.sinks.native import Ready
 
 # The driver logs a traceback for every failed connection and raises it too; ours is the one that is told.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
@@ -123,8 +125,8 @@ class ClickHouse:
         self._timeout_s = timeout_s
         self._local = threading.local()
 
-    def insert(self, table: str, columns: Sequence[Sequence[Any]]) -> int:
-        """Insert parallel columns in the order of the catalogue; returns the number of rows.
+    def insert(self, table: str, columns: Sequence[Sequence[Any] | Ready]) -> int:
+        """Insert parallel columns in the order of the catalogue, in Python or ready; returns the number of rows.
 
         Raises SinkUnavailable if they were not (or not certainly) stored: offer the same rows again.
         """
@@ -132,9 +134,13 @@ class ClickHouse:
         if rows == 0:
             return 0
         names = ", ".join(f"`{name}`" for name in BY_NAME[table].names)
-        data = [column if isinstance(column, list) else list(column) for column in columns]
+        statement = f"INSERT INTO `{table}` ({names}) VALUES"
+        data = [column if isinstance(column, list | Ready) else list(column) for column in columns]
         with self._client() as client:
-            client.execute(f"INSERT INTO `{table}` ({names}) VALUES", data, columnar=True, settings=INSERT_SETTINGS)
+            if any(isinstance(column, Ready) for column in data):
+                insert_block(client, statement, data, INSERT_SETTINGS)
+            else:
+                client.execute(statement, data, columnar=True, settings=INSERT_SETTINGS)
         return rows
 
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> Answer:

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, Protocol
 
+from schemas.cloudevents import has_context
 from schemas.codec import HOT, decode
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.tables import BY_NAME
 from streams.core.stage import RawPart
+from streams.sinks.native import FIELD_OF, VERSION_HEADER, NativeRows, Ready
 
 Headers = Sequence[tuple[str, bytes | None]]
 Row = tuple[Any, ...]
 MINUTE_MS = 60_000
-VERSION_HEADER = "cx.ver"
 DLQ_SUFFIX = ".dlq"
 
 
@@ -49,14 +50,34 @@ class Target:
     """What is kept of a record whose key or rows hold where it was read: record, batch, index."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """Some messages of a batch."""
+
+    topic: str
+    partition: int
+    offsets: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    headers: Sequence[Headers]
+    timestamps: Sequence[int]
+
+    @classmethod
+    def of(cls, batch: Messages, places: Sequence[int]) -> _Picked:
+        """Those at these places."""
+        lists: list[Sequence[Any]] = [batch.offsets, batch.keys, batch.values, batch.headers, batch.timestamps]
+        return cls(batch.topic, batch.partition, *([one[place] for place in places] for one in lists))
+
+
 class RowBuffer:
     """Rows of one flush, grouped by table. ``pending`` counts what :meth:`columns` would hand out, at least."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, native: NativeRows | None = None) -> None:
+        """Start empty. ``native`` reads what is most in native code: the same rows as without."""
         self.pending = 0
         self.rejected = 0
         """Messages that break their contract; the room that reads the topic has dead-lettered them."""
+        self._native = native
         self._raw: dict[str, Columns] = {}
         self._newest: dict[Target, dict[Hashable, tuple[int, Any]]] = {}
 
@@ -66,6 +87,11 @@ class RowBuffer:
             letters = [_dead_letter(batch, index, headers) for index, headers in enumerate(batch.headers)]
             self._keep(DEAD_LETTER, letters, versions_of(batch.headers))
             return
+        if self._native is not None:
+            left = self._natively(self._native, batch)
+            if left is None:
+                return
+            batch = left
         decoded = decode(batch.topic, batch.values, batch.keys, batch.headers)
         self.rejected += len(decoded.rejects)
         if batch.topic in HOT:
@@ -73,11 +99,13 @@ class RowBuffer:
         elif decoded.records:
             self._add_findings(batch, decoded.records, decoded.index)
 
-    def columns(self) -> Iterator[tuple[str, Columns]]:
-        """(table, columns in the order of the catalogue) for every table that has rows.
+    def columns(self) -> Iterator[tuple[str, Sequence[list[Any] | Ready]]]:
+        """(table, columns in the order of the catalogue) for every table that has rows; a table may come twice.
 
         Progress marks come last: who sees one in the database also sees the counts that it says are complete.
         """
+        if self._native is not None:
+            yield from self._native.tables()
         for table, columns in self._raw.items():
             if columns[0]:
                 yield table, columns
@@ -114,6 +142,16 @@ class RowBuffer:
         self.pending += len(records)
         if target is _COHORTS:
             self.pending += sum([len(record.leaves) - 1 for record in records])
+
+    def _natively(self, native: NativeRows, batch: Messages) -> Messages | None:
+        """Let native code take what it is sure about; returns what is left, None if nothing is."""
+        if batch.topic in HOT and any(batch.headers) and any(map(has_context, batch.headers)):
+            return batch  # CloudEvents: part of the message lies in its headers
+        rows, left = native.add(batch, batch.partition)
+        self.pending += rows
+        if len(left) == len(batch.values):
+            return batch
+        return _Picked.of(batch, left) if left else None
 
     def _add_raw(self, batch: Messages, records: list[Any], index: list[int]) -> None:
         """Append the declared columns, one pass of one C-level getter over the records."""
@@ -163,14 +201,11 @@ def versions_of(headers: Sequence[Headers]) -> list[int]:
 
 # ---- raw copies -------------------------------------------------------------------------------------------------
 
-_FIELD_OF = {"event_time": "event_time_ms", "promised_at": "promised_at_ms"}
-
-
 def _raw_getter(noun: str) -> tuple[Callable[[Any], Row], tuple[int, ...]]:
     """Getter of the declared columns, and the positions of text columns whose field may be None."""
     columns = BY_NAME[f"{noun}_raw"].columns[:-3]
     fields = HOT[noun].model_fields
-    names = [_FIELD_OF.get(column.name, column.name) for column in columns]
+    names = [FIELD_OF.get(column.name, column.name) for column in columns]
     texts = tuple(
         position
         for position, (name, column) in enumerate(zip(names, columns, strict=True))
