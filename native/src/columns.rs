@@ -8,7 +8,8 @@ use pyo3::types::{PyBytes, PyList};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::decode::{spec_from_python, Spec, Value};
-use crate::{bytes_of, Offsets};
+use crate::records::Parts;
+use crate::Offsets;
 
 /// Version of the serialisation of dictionaries that servers read.
 const KEYS_VERSION: u64 = 1;
@@ -272,14 +273,12 @@ impl Copies {
         max_bytes: usize,
         stop_key: &[u8],
     ) -> PyResult<Vec<usize>> {
-        let values: Vec<Bound<'_, PyAny>> = part.getattr("values")?.extract()?;
-        let keys: Vec<Bound<'_, PyAny>> = part.getattr("keys")?.extract()?;
+        let (values, keys) = (Parts::of(part, "values")?, Parts::of(part, "keys")?);
         let offsets = Offsets::read(&part.getattr("offsets")?)?;
+        let (values, keys) = (values.bytes(), keys.bytes());
         if keys.len() != values.len() {
             return Err(PyValueError::new_err("parallel lists of different lengths"));
         }
-        let keys: Vec<Option<&[u8]>> = keys.iter().map(bytes_of).collect();
-        let values: Vec<Option<&[u8]>> = values.iter().map(bytes_of).collect();
         Ok(part.py().detach(|| {
             let (mut row, mut scratch, mut left) = (Vec::new(), Vec::new(), Vec::new());
             for (place, value) in values.iter().enumerate() {

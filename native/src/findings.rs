@@ -6,11 +6,11 @@ use std::collections::HashMap;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::{PyBytes, PyList};
 
-use crate::bytes_of;
 use crate::columns::{Column, Layout};
 use crate::decode::{field_from_python, Cursor, Doubt, FieldKind, FieldSpec, Row, Span};
+use crate::records::Parts;
 
 /// Digits of a version and of a hash; longer ones are for Python.
 const VERSION_DIGITS: usize = 18;
@@ -315,13 +315,12 @@ impl Findings {
     /// Takes messages up to the first that is for Python to read. Gives (rows they would be, places of messages of other
     /// kinds, where it stopped); messages longer than `max_bytes`, or without a version under `name`, are for Python.
     fn add(&mut self, part: &Bound<'_, PyAny>, name: &str, max_bytes: usize) -> PyResult<(usize, Vec<usize>, usize)> {
-        let values: Vec<Bound<'_, PyAny>> = part.getattr("values")?.extract()?;
-        let headers: Vec<Bound<'_, PyAny>> = part.getattr("headers")?.extract()?;
-        if headers.len() != values.len() {
+        let values = Parts::of(part, "values")?;
+        let values = values.bytes();
+        let versions = Parts::of(part, "headers")?.only_header(name, version_of)?;
+        if versions.len() != values.len() {
             return Err(PyValueError::new_err("parallel lists of different lengths"));
         }
-        let versions = headers.iter().map(|one| version_of(one, name)).collect::<PyResult<Vec<_>>>()?;
-        let values: Vec<Option<&[u8]>> = values.iter().map(bytes_of).collect();
         Ok(part.py().detach(|| {
             let (mut rows, mut others) = (0, Vec::new());
             for (place, value) in values.iter().enumerate() {
@@ -349,17 +348,10 @@ impl Findings {
     }
 }
 
-/// The version in the headers of a message; None if they hold anything else.
-fn version_of(headers: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<i64>> {
-    if headers.len()? != 1 {
-        return Ok(None);
-    }
-    let header = headers.get_item(0)?;
-    let (found, value) = (header.get_item(0)?, header.get_item(1)?);
-    let is_ours = found.cast::<PyString>().is_ok_and(|found| found == name);
-    let is_number = |digits: &&[u8]| (1..=VERSION_DIGITS).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    let digits = bytes_of(&value).filter(|digits| is_ours && is_number(digits));
-    Ok(digits.map(|digits| digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))))
+/// The version that a header holds; None if it holds anything else.
+fn version_of(digits: &[u8]) -> Option<i64> {
+    let is_number = (1..=VERSION_DIGITS).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
 }
 
 impl Findings {

@@ -21,11 +21,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::join::{Fed, Fetched, Room};
-use crate::records::{Column, Raw};
+use crate::records::{bytes_of, Column, Raw};
 use crate::rules::Rules;
 
 /// Raised with every change of what Python hands over or gets: `streams/core/accelerated.py` takes no other.
-const CONTRACT: u32 = 2;
+const CONTRACT: u32 = 3;
 
 /// One partition of the join room.
 #[pyclass(module = "cxwatch_native")]
@@ -67,10 +67,6 @@ impl Offsets {
 /// What became of the messages from `start` to `stop`: (stop, accepted, unknown fields, newest event time, places of
 /// events from the future, places of events of other partitions).
 type Feeding = (usize, u64, u64, i64, Vec<usize>, Vec<usize>);
-
-fn bytes_of<'a>(found: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
-    found.cast::<PyBytes>().ok().map(|bytes| bytes.as_bytes())
-}
 
 #[pymethods]
 impl JoinRoom {

@@ -267,6 +267,77 @@ fn headers_of<'py>(python: Python<'py>, data: &[u8], record: &Record) -> PyResul
     PyTuple::new(python, pairs.collect::<PyResult<Vec<_>>>()?)
 }
 
+/// Keys, values or headers of a part: a column, or any sequence of Python's.
+pub enum Parts<'py> {
+    Fetched(Bound<'py, Column>),
+    Listed(Vec<Bound<'py, PyAny>>),
+}
+
+impl<'py> Parts<'py> {
+    /// Reads an attribute of a part.
+    pub fn of(part: &Bound<'py, PyAny>, name: &str) -> PyResult<Parts<'py>> {
+        let found = part.getattr(name)?;
+        match found.cast_into::<Column>() {
+            Ok(column) => Ok(Parts::Fetched(column)),
+            Err(other) => Ok(Parts::Listed(other.into_inner().extract()?)),
+        }
+    }
+
+    /// The bytes of every key or value; None for one that is not bytes.
+    pub fn bytes(&self) -> Vec<Option<&[u8]>> {
+        match self {
+            Parts::Listed(items) => items.iter().map(bytes_of).collect(),
+            Parts::Fetched(column) => {
+                let (data, column) = (column.get().block.data.as_bytes(column.py()), column.get());
+                let is_key = column.kind == Kind::Key;
+                let range = |record: &'_ Record| if is_key { record.key.clone() } else { record.value.clone() };
+                column.records().iter().map(|record| Block::part(data, &range(record))).collect()
+            }
+        }
+    }
+
+    /// What `read` makes of the value of every message's only header; None where it has another number of headers, or
+    /// another header.
+    pub fn only_header<T>(&self, name: &str, read: impl Fn(&[u8]) -> Option<T>) -> PyResult<Vec<Option<T>>> {
+        match self {
+            Parts::Listed(items) => items.iter().map(|headers| only_header(headers, name, &read)).collect(),
+            Parts::Fetched(column) => {
+                let (data, column) = (column.get().block.data.as_bytes(column.py()), column.get());
+                let records = column.records().iter();
+                Ok(records.map(|record| only_header_in(data, record, name).and_then(&read)).collect())
+            }
+        }
+    }
+}
+
+/// The bytes of an object that is bytes.
+pub fn bytes_of<'a>(found: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    found.cast::<PyBytes>().ok().map(|bytes| bytes.as_bytes())
+}
+
+fn only_header<T>(
+    headers: &Bound<'_, PyAny>,
+    name: &str,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> PyResult<Option<T>> {
+    if headers.len()? != 1 {
+        return Ok(None);
+    }
+    let header = headers.get_item(0)?;
+    let is_it = header.get_item(0)?.cast::<PyString>().is_ok_and(|found| found == name);
+    let value = header.get_item(1)?;
+    Ok(bytes_of(&value).filter(|_| is_it).and_then(read))
+}
+
+fn only_header_in<'a>(data: &'a [u8], record: &Record, name: &str) -> Option<&'a [u8]> {
+    let (count, at) = record.headers;
+    let mut bytes = Bytes { data, at: at as usize };
+    let found = bytes.field()?;
+    let value = bytes.field()?;
+    let is_it = count == 1 && Block::part(data, &found) == Some(name.as_bytes());
+    Block::part(data, &value).filter(|_| is_it)
+}
+
 /// Records in a row, for the join room.
 pub struct Stretch<'a> {
     block: &'a Block,

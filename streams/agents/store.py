@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from schemas.topics import TOPICS
-from streams.core.accelerated import find
+from streams.core.accelerated import wanted
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import DLQ_SUFFIX, Pace, SinkRoom
 from streams.settings import Settings
@@ -76,8 +76,7 @@ def room(settings: Settings) -> SinkRoom:
 
     ``CX_NATIVE`` decides about speed only. Raises ConfigError if it asks for an accelerator that is not installed.
     """
-    native = settings.native == "on" or (settings.native == "auto" and find() is not None)
-    store = Store(ClickHouse(login_of(settings)), native=native)
+    store = Store(ClickHouse(login_of(settings)), native=wanted(settings.native))
     thread = ThreadPoolExecutor(1, "cx-store")  # one thread, therefore one client
 
     async def write(batches: list[RawBatch]) -> None:

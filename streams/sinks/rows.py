@@ -32,6 +32,8 @@ class Messages(RawPart, Protocol):
     def partition(self) -> int: ...
     @property
     def headers(self) -> Sequence[Headers]: ...
+    @property
+    def has_headers(self) -> bool: ...
 
 
 Columns = list[list[Any]]
@@ -61,6 +63,11 @@ class _Picked:
     values: Sequence[bytes | None]
     headers: Sequence[Headers]
     timestamps: Sequence[int]
+
+    @property
+    def has_headers(self) -> bool:
+        """True if any message has a header."""
+        return any(self.headers)
 
     @classmethod
     def of(cls, batch: Messages, places: Sequence[int]) -> _Picked:
@@ -145,7 +152,7 @@ class RowBuffer:
 
     def _natively(self, native: NativeRows, batch: Messages) -> Messages | None:
         """Let native code take what it is sure about; returns what is left, None if nothing is."""
-        if batch.topic in HOT and any(batch.headers) and any(map(has_context, batch.headers)):
+        if batch.topic in HOT and batch.has_headers and any(map(has_context, batch.headers)):
             return batch  # CloudEvents: part of the message lies in its headers
         rows, left = native.add(batch, batch.partition)
         self.pending += rows

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from streams.runtime.room import Room
 from streams.runtime.state import Recovered
 from streams.runtime.task import Counts, PartitionTask, TaskRules, Write
 from tests.core.join_world import T0, TOPICS, arrive, telemetry, with_stragglers, worlds
+from tests.native.fetched import as_fetched
 
 pytestmark = pytest.mark.skipif(find() is None, reason="the accelerator is not installed: make native")
 
@@ -81,20 +81,6 @@ def batches(logs: dict[str, list[Part]], dice: random.Random) -> Iterator[RawBat
         at[topic] = stop = start + len(parts)
         keys, values, stamps = (list(column) for column in zip(*parts, strict=True))
         yield RawBatch(topic, 0, start, stop, range(start, stop), keys, values, [()] * len(parts), stamps)
-
-
-def as_fetched(batch: RawBatch) -> RawBatch:
-    """The same messages as columns of the accelerator, as a fetch brings them."""
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 30)
-    for place, (key, value, stamp) in enumerate(zip(batch.keys, batch.values, batch.timestamps, strict=True)):
-        builder.append(place, stamp, key, value, [])
-    data = bytearray(builder.build())
-    data[:8] = batch.start.to_bytes(8, "big")
-    native = find()
-    assert native is not None
-    _, offsets, keys, values, headers, stamps = native.unpack_records(bytes(data), batch.start, None, True)
-    assert list(offsets) == list(batch.offsets)
-    return replace(batch, keys=keys, values=values, headers=headers, timestamps=stamps)
 
 
 class Side:

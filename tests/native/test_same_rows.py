@@ -34,6 +34,7 @@ from streams.sinks.native import FINDINGS, NativePlans, NativeRows, Ready, colum
 from streams.sinks.rows import RowBuffer
 from streams.stack import Endpoints
 from tests.core.join_world import arrive, with_stragglers, worlds
+from tests.native.fetched import as_fetched
 from tests.schemas.bad import BAD_VALUES, VALID, with_field
 from tests.schemas.strategies import damaged, records
 from tests.sinks.examples import DAY, EXAMPLES, batch
@@ -83,9 +84,10 @@ def check(
     bound: int = 50_000,
 ) -> int:
     """Write the batches in both ways, compare what is read back, empty the tables; returns the number of rows."""
-    for store in stores:
+    fetched = [as_fetched(one) if place % 2 else one for place, one in enumerate(batches)]
+    for store, some in zip(stores, (list(batches), fetched), strict=True):
         store.max_rows = bound
-        store.write(list(batches))
+        store.write(some)
     rows = 0
     for table in {table for one in batches for table in TABLES[one.topic]}:
         python, native = (contents(reader, table) for reader in readers)
@@ -472,7 +474,7 @@ def test_a_plan_that_makes_no_sense_is_an_error(wrong: list[tuple[str, str]]) ->
 
 def test_the_setting_decides_who_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.sinks.native.find", lambda: None)
-    monkeypatch.setattr("streams.agents.store.find", lambda: None)
+    monkeypatch.setattr("streams.core.accelerated.find", lambda: None)
     url: Any = "clickhouse://localhost:1"
     room(Settings(clickhouse_url=url, native="off"))
     room(Settings(clickhouse_url=url, native="auto"))
