@@ -119,7 +119,7 @@ class Settings(BaseSettings):
 
     bulk_fetch: bool = Field(True, description="Whole record batches out of the fetcher; false: one object per record")
     native: Literal["auto", "on", "off"] = Field(
-        "auto", description="Native join room (`make native`): if installed, always, or never; no finding depends on it"
+        "auto", description="Native join and store (`make native`): if installed, always, or never; equal results"
     )
     idle_ms: int = Field(
         60_000,

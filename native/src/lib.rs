@@ -1,5 +1,6 @@
 //! Optional accelerator of cxwatch's join room. The pure Python room (`streams/core/join.py`) defines what it does; the
 //! same tests pass on both, and both write the same bytes. Python reaches it through `streams/core/accelerated.py`.
+//! And of the store's rows, defined by `streams/sinks/rows.py` and reached through `streams/sinks/native.py`.
 
 mod cohorts;
 mod columns;
