@@ -16,6 +16,7 @@ mod promises;
 mod records;
 mod rules;
 mod sources;
+mod writing;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -26,7 +27,7 @@ use crate::records::{bytes_of, Column, Raw};
 use crate::rules::Rules;
 
 /// Raised with every change of what Python hands over or gets: `streams/core/accelerated.py` takes no other.
-const CONTRACT: u32 = 3;
+const CONTRACT: u32 = 4;
 
 /// One partition of the join room.
 #[pyclass(module = "cxwatch_native")]
@@ -218,5 +219,7 @@ fn cxwatch_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<findings::Findings>()?;
     module.add_function(wrap_pyfunction!(decode::decode_rows, module)?)?;
     records::register(module)?;
+    module.add_class::<writing::ReadyBatch>()?;
+    module.add_function(wrap_pyfunction!(writing::ready_batches, module)?)?;
     Ok(())
 }

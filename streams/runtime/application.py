@@ -150,7 +150,8 @@ class StageShell(Shell, Generic[S]):
             return
         context = self.context
         self._writers = {
-            partition: TransactionWriter(context.bootstrap, context.prefix, self.name, partition) for partition in held
+            partition: TransactionWriter(context.bootstrap, context.prefix, self.name, partition, context.native)
+            for partition in held
         }
         await asyncio.gather(*(writer.open() for writer in self._writers.values()))
         self.status.moved()

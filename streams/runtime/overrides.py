@@ -263,6 +263,20 @@ OVERRIDES: tuple[Override, ...] = (
         "40c43b5a5fcf8b3c",
     ),
     Override(
+        "aiokafka.producer.message_accumulator.BatchBuilder",
+        "native/src/writing.rs ReadyBatch, sent by writer.TransactionWriter._send",
+        "takes the place of a closed builder: a whole batch made at a stretch",
+        "medium",
+        "143460480c47fc3c",
+    ),
+    Override(
+        "aiokafka.producer.message_accumulator.MessageBatch",
+        "calls ReadyBatch",
+        "the methods of a builder that are called once it is closed",
+        "medium",
+        "9d50d19e40472ae7",
+    ),
+    Override(
         "aiokafka.producer.sender.SendProduceReqHandler._can_retry",
         "writer.TransactionWriter.write",
         "which produce errors are final",

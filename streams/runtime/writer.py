@@ -8,13 +8,15 @@ records. The producer is never reused after an error, because the outcome of its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from schemas.errors import Fenced
+from streams.core.accelerated import find
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.task import Transaction, Write
 
@@ -32,11 +34,15 @@ busy with something else a flush of a large backlog was seen to take 20 s."""
 class TransactionWriter:
     """The transactional producer of one (room, partition)."""
 
-    def __init__(self, bootstrap: str, prefix: str, room: str, partition: int) -> None:
-        """``prefix`` is the deployment's topic prefix. Nothing is opened yet."""
+    def __init__(self, bootstrap: str, prefix: str, room: str, partition: int, native: bool = False) -> None:
+        """``prefix`` is the deployment's topic prefix; ``native``: the accelerator builds the record batches.
+
+        Nothing is opened yet.
+        """
         self._bootstrap = bootstrap
         self._prefix = prefix
         self.transactional_id = f"{prefix}cx.{room}.{partition}"
+        self._native = find() if native else None
         self._producer: Any = None
 
     async def open(self) -> None:
@@ -84,19 +90,26 @@ class TransactionWriter:
     async def _send(self, topic: str, partition: int, writes: Sequence[Write]) -> None:
         """Send all records of one topic partition in order; returns when all are acknowledged."""
         producer, name = self._producer, self._prefix + topic
-        futures = []
-        batch = producer.create_batch()
-        for key, value, headers in writes:
-            pairs = list(headers)
-            if batch.append(key=key, value=value, timestamp=None, headers=pairs) is None:
-                batch.close()
-                futures.append(await producer.send_batch(batch, name, partition=partition))
-                batch = producer.create_batch()
-                batch.append(key=key, value=value, timestamp=None, headers=pairs)
-        batch.close()
-        futures.append(await producer.send_batch(batch, name, partition=partition))
-        await asyncio.gather(*futures)
+        if self._native is not None:
+            batches = self._native.ready_batches(writes, BATCH_BYTES, time.time_ns() // 1_000_000)
+        else:
+            batches = _batches(producer, writes)
+        await asyncio.gather(*[await producer.send_batch(batch, name, partition=partition) for batch in batches])
 
     def _failed(self, what: str, error: BaseException) -> KafkaFailed:
         """Name the kind of error; its text may hold a record."""
         return KafkaFailed(f"{self.transactional_id}: {what} ({type(error).__name__})")
+
+
+def _batches(producer: Any, writes: Sequence[Write]) -> Iterator[Any]:
+    """The records as closed batches, in order."""
+    batch = producer.create_batch()
+    for key, value, headers in writes:
+        pairs = list(headers)
+        if batch.append(key=key, value=value, timestamp=None, headers=pairs) is None:
+            batch.close()
+            yield batch
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, timestamp=None, headers=pairs)
+    batch.close()
+    yield batch
