@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 REST = "detect,match,impact,outreach,store"
 ALL = ("join", "detect", "match", "impact", "outreach", "store")
 LAG = "cx_runtime_lag_records"
-KILLING_S = 600.0
+KILLING_S = 300.0
 """After this long no kill waits any more for its process to be ready: on a busy machine 200 kills have to end too."""
 READY_S = 30.0
 
