@@ -96,7 +96,7 @@ async def break_broker(
 @pytest.mark.fault(9)
 @pytest.mark.long_fault
 async def test_clean_restarts_of_the_broker(tmp_path: Path) -> None:
-    times, rules = size(2, 10), LoadRules(events=size(5_000, 100_000), seed=9)
+    times, rules = size(2, 10), LoadRules(events=size(5_000, 60_000), seed=9)
     result = Result(
         9, "clean restart of the broker under load",
         f"{times} times, a load all the while; a supervisor restarts what ends",
@@ -110,7 +110,7 @@ async def test_clean_restarts_of_the_broker(tmp_path: Path) -> None:
 
 @pytest.mark.fault(10)
 async def test_kill_9_of_the_broker_under_load(tmp_path: Path) -> None:
-    times, rules = size(1, 5), LoadRules(events=size(5_000, 100_000), seed=10)
+    times, rules = size(1, 4), LoadRules(events=size(5_000, 50_000), seed=10)
     result = Result(
         10, "kill -9 of the broker under load", f"{times} times, a load all the while; a supervisor restarts what ends",
         "unacknowledged batches are sent again, or the worker ends and recovers: lost 0, diff 0",
@@ -136,7 +136,7 @@ def proxied(folder: Path) -> Iterator[tuple[ProxiedKafka, Deployment]]:
 @pytest.mark.fault(11)
 @pytest.mark.long_fault
 async def test_an_unreachable_broker(tmp_path: Path) -> None:
-    away_s, rules = size(40, 60), LoadRules(events=size(10_000, 200_000), seed=11)
+    away_s, rules = size(40, 60), LoadRules(events=size(10_000, 100_000), seed=11)
     result = Result(
         11, "the broker cannot be reached", f"a proxy swallows everything for {away_s} s while the load goes on",
         f"buffers stay bounded (memory +{MEMORY_MB} MB at most), not ready but alive, lost 0 afterwards",
@@ -181,7 +181,7 @@ async def watch(worker: Process, seconds: float) -> tuple[float, list[str]]:
 
 @pytest.mark.fault(3)
 async def test_kill_9_while_what_is_produced_is_stalled(tmp_path: Path) -> None:
-    kills, delay_s, rules = size(2, 10), size(1.0, 5.0), LoadRules(events=size(4_000, 50_000), seed=3)
+    kills, delay_s, rules = size(2, 6), size(1.0, 5.0), LoadRules(events=size(4_000, 30_000), seed=3)
     result = Result(
         3, "kill -9 around the commit while everything produced is stalled",
         f"a proxy holds every chunk for {delay_s:g} s; {kills} kills at random moments, offsets looked at each time",
@@ -237,7 +237,7 @@ async def offsets_ahead_of_state(line: Deployment) -> int:
 @pytest.mark.fault(13)
 @pytest.mark.long_fault
 async def test_the_brokers_disk_is_full(tmp_path: Path) -> None:
-    rules = LoadRules(events=size(5_000, 50_000), seed=13)
+    rules = LoadRules(events=size(5_000, 30_000), seed=13)
     result = Result(
         13, "the broker's disk is full", "a small disk is filled to the last byte under load, then relieved",
         "writes fail, the worker ends with nothing committed past it; lost 0 once there is room again",

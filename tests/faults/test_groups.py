@@ -22,7 +22,7 @@ NEWEST = "cx_runtime_newest_event_ms"
 
 @pytest.mark.fault(6)
 async def test_a_storm_of_rebalances(arena: Arena) -> None:
-    moves, rules = size(4, 36), LoadRules(events=size(10_000, 100_000), seed=7)
+    moves, rules = size(4, 24), LoadRules(events=size(10_000, 60_000), seed=7)
     result = Result(
         6, "rebalance storm", f"3 workers; every 5 s one leaves (SIGTERM) or joins, {moves} times in a row, under load",
         "progress goes on, diff 0, the lag falls afterwards",
@@ -57,7 +57,7 @@ async def storm(workers: list[Process], moves: int) -> list[int]:
 @pytest.mark.long_fault
 @pytest.mark.fault(7)
 async def test_a_worker_that_was_stopped_past_its_session_wakes_up(arena: Arena) -> None:
-    stopped_s, rules = size(12, 90), LoadRules(events=size(8_000, 100_000), seed=8)
+    stopped_s, rules = size(12, 90), LoadRules(events=size(8_000, 50_000), seed=8)
     result = Result(
         7, "SIGSTOP of a worker past its session, then CONT (a zombie)",
         f"stopped for {stopped_s} s in the middle of unflushed work; another worker takes over; then it wakes up",
@@ -115,8 +115,8 @@ def stale_row_loses(line: Deployment) -> dict[str, int]:
 @pytest.mark.long_fault
 @pytest.mark.fault(12)
 async def test_a_blocked_loop_and_a_stuck_assignment_end_the_process(arena: Arena) -> None:
-    stall_s = size(8, 90)
-    rules = LoadRules(events=size(4_000, 50_000), seed=12)
+    stall_s = size(8, 60)
+    rules = LoadRules(events=size(4_000, 20_000), seed=12)
     result = Result(
         12, "the event loop is blocked, or the group is stuck after a rejoin",
         f"blocked for 40 s; blocked for good; an assignment that never opens (CX_STALL_S={stall_s})",
@@ -130,7 +130,7 @@ async def test_a_blocked_loop_and_a_stuck_assignment_end_the_process(arena: Aren
         async with line.producer() as producer:
             await until(worker.ready)
             await producer.send(pieces[0])
-            if stall_s > 60:
+            if stall_s > 40:
                 (state / "block").write_text("40")
                 await until(lambda: not (state / "block").exists())
                 await until(worker.ready)

@@ -59,7 +59,7 @@ def keep(file: Path) -> Callable[[Accepted], None]:
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc whether a process is stopped")
 @pytest.mark.parametrize("kind", ["pause-claim", "pause-post"])
 async def test_a_sender_wakes_up_after_another_took_over(kafka_arena: Arena, kind: str) -> None:
-    stopped_s = size(2, 30)
+    stopped_s = size(2, 12)
     where = "the claim and the last check" if kind == "pause-claim" else "the last check and the HTTP request"
     result = Result(
         8, f"SIGSTOP of a sender between {where}",

@@ -31,7 +31,7 @@ MINUTE_S = 60.0
 @pytest.mark.fault(20)
 @pytest.mark.long_fault
 async def test_the_disk_of_the_state_folder_is_full(arena: Arena, tmp_path: Path) -> None:
-    rules = LoadRules(events=size(4_000, 50_000), seed=20)
+    rules = LoadRules(events=size(4_000, 20_000), seed=20)
     result = Result(
         20, "the disk of the worker's folder is full",
         "filled while it works; then killed and started on the full disk; then relieved",
@@ -100,7 +100,7 @@ async def put_meta(line: Deployment, partition: int, value: bytes) -> None:
 @pytest.mark.fault(21)
 @pytest.mark.parametrize("way_out", [WRITTEN_BACK, REBUILT], ids=["repaired", "rebuilt"])
 async def test_a_damaged_state_record_ends_recovery_with_the_reason(arena: Arena, way_out: str) -> None:
-    rules = LoadRules(events=size(4_000, 50_000), seed=21)
+    rules = LoadRules(events=size(4_000, 20_000), seed=21)
     result = Result(
         21, "a damaged record in the state topic",
         f"a partition's meta record is overwritten while the worker is down; then {way_out}",
@@ -143,7 +143,7 @@ async def test_a_damaged_state_record_ends_recovery_with_the_reason(arena: Arena
 @pytest.mark.fault(22)
 @pytest.mark.parametrize("kind", ["compacted", "emptied"])
 async def test_the_state_topic_changes_while_the_worker_is_down(arena: Arena, kind: str) -> None:
-    rules = LoadRules(events=size(6_000, 50_000), seed=22)
+    rules = LoadRules(events=size(6_000, 20_000), seed=22)
     result = Result(
         22, f"the state topic is {kind} while the worker is down",
         "compaction is forced and awaited" if kind == "compacted" else "the topic is deleted and made anew, empty",
