@@ -20,6 +20,8 @@ from streams.runtime.bulk import Kept, bulk_values, install, native_values
 native = pytest.importorskip("cxwatch_native", reason="the accelerator is not installed")
 
 CONTROL, TRANSACTIONAL, APPEND_TIME = 0x20, 0x10, 0x08
+CODECS = [1, 2, 3, 4]
+"""gzip, snappy, lz4, zstd: aiokafka unpacks them."""
 PRODUCERS = (3, 5)
 small_bytes = st.none() | st.binary(max_size=200)
 headers = st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size=5)), max_size=3)
@@ -29,16 +31,16 @@ records = st.lists(
 """Step to the next offset, timestamp, key, value, headers."""
 
 
-def batch(base: int, found: list[Any], attributes: int, producer: int, gzip: bool = False) -> tuple[bytes, int]:
+def batch(base: int, found: list[Any], attributes: int, producer: int, codec: int = 0) -> tuple[bytes, int]:
     """A record batch as a broker sends it, and the offset after it."""
-    builder = DefaultRecordBatchBuilder(2, int(gzip), int(bool(attributes & TRANSACTIONAL)), producer, 0, 0, 1 << 20)
+    builder = DefaultRecordBatchBuilder(2, codec, int(bool(attributes & TRANSACTIONAL)), producer, 0, 0, 1 << 20)
     place = -1
     for step, time_ms, key, value, some in found:
         place += step if place >= 0 else 1
         builder.append(place, time_ms, key, value, some)
     data = bytearray(builder.build())
     struct.pack_into(">q", data, 0, base)
-    struct.pack_into(">h", data, 21, attributes | int(gzip))
+    struct.pack_into(">h", data, 21, attributes | codec)
     struct.pack_into(">I", data, 17, _crc(bytes(data[21:])))
     return bytes(data), base + place + 1
 
@@ -62,7 +64,7 @@ def logs(draw: st.DrawFn) -> tuple[bytes, list[tuple[int, int]], int]:
             piece, after = batch(end, [mark], TRANSACTIONAL | CONTROL, producer)
         else:
             flags = {"append": APPEND_TIME, "open": TRANSACTIONAL}.get(kind, 0)
-            piece, after = batch(end, draw(records), flags, producer, draw(st.integers(0, 30)) == 0)
+            piece, after = batch(end, draw(records), flags, producer, draw(st.sampled_from([0] * 28 + CODECS)))
             if kind == "open" and producer >= 0 and draw(st.booleans()):
                 aborted.append((producer, end))
         asked = asked if data else draw(st.integers(end, after - 1))

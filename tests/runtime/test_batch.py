@@ -28,15 +28,15 @@ whole = pytest.mark.parametrize("reader", [bulk_values, NATIVE])
 
 
 def record_batch(
-    base: int, count: int, attributes: int = 0, producer: int = -1, key: bytes = b"k", gaps: int = 1
+    base: int, count: int, attributes: int = 0, producer: int = -1, key: bytes = b"k", gaps: int = 1, codec: int = 0
 ) -> bytes:
     """A record batch as the broker would send it; ``gaps`` 2: every second offset was compacted away."""
-    builder = DefaultRecordBatchBuilder(2, 0, int(bool(attributes & TRANSACTIONAL)), producer, 0, 0, 1 << 20)
+    builder = DefaultRecordBatchBuilder(2, codec, int(bool(attributes & TRANSACTIONAL)), producer, 0, 0, 1 << 20)
     for number in range(count):
         builder.append(number * gaps, 1_000 + number, key, b"v%d" % (base + number * gaps), [("h", b"x")])
     data = bytearray(builder.build())
     struct.pack_into(">q", data, 0, base)
-    struct.pack_into(">h", data, 21, attributes)
+    struct.pack_into(">h", data, 21, attributes | codec)
     struct.pack_into(">I", data, 17, _crc(bytes(data[21:])))
     return bytes(data)
 
@@ -78,6 +78,16 @@ def test_a_record_batch_becomes_one_batch_with_its_range(reader: Any) -> None:
 def test_append_time_is_the_timestamp_of_every_record(reader: Any) -> None:
     (found,) = unpack(record_batch(0, 3, APPEND_TIME), reader=reader)
     assert list(found.timestamps) == [1_002] * 3
+
+
+@whole
+@pytest.mark.parametrize("codec", [1, 2, 3, 4], ids=["gzip", "snappy", "lz4", "zstd"])
+def test_producers_may_compress(reader: Any, codec: int) -> None:
+    """A producer's ``compression.type`` is its own business; ours do not compress."""
+    log = record_batch(0, 40, codec=codec) + record_batch(40, 2)
+    assert len(log) < len(record_batch(0, 40)), "it is compressed"
+    joined = join_batches(unpack(log, reader=reader))
+    assert pairs([joined], reader) == [(offset, b"v%d" % offset) for offset in range(42)]
 
 
 @whole
