@@ -28,7 +28,7 @@ test: $(TEST_STAMP) browser lint ## all tests, with real servers and a real brow
 	@$(BIN)/python deploy/native.py
 	@$(BIN)/python deploy/run_tests.py
 
-native: $(READY) ## build the optional accelerator of the join room (needs Rust; without it all works, slower)
+native: $(READY) ## build the optional accelerator of join and store (needs Rust; without it all works, slower)
 	@$(BIN)/python deploy/native.py
 
 long: $(TEST_STAMP) ## simulated months: false-alarm budget, slow ramps

@@ -47,7 +47,7 @@ def main() -> int:
     target = site_packages() / NAME
     if remove:
         target.unlink(missing_ok=True)
-        print("accelerator removed; the join room runs in Python")
+        print("accelerator removed; everything runs in Python")
         return 0
     try:
         built = cached(CRATE) or build(CRATE)

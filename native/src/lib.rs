@@ -1,6 +1,8 @@
-//! Optional accelerator of cxwatch's join room. The pure Python room (`streams/core/join.py`) defines what it does; the
-//! same tests pass on both, and both write the same bytes. Python reaches it through `streams/core/accelerated.py`.
-//! And of the store's rows, defined by `streams/sinks/rows.py` and reached through `streams/sinks/native.py`.
+//! Optional accelerator of cxwatch. The pure Python code defines what every part does; the same tests pass on both, and
+//! both write the same bytes:
+//! * the join room (`streams/core/join.py`), reached through `streams/core/accelerated.py`;
+//! * the store's rows (`streams/sinks/rows.py`), reached through `streams/sinks/native.py`;
+//! * record batches, read (`streams/runtime/bulk.py`) and written (`streams/runtime/writer.py`).
 
 mod cohorts;
 mod columns;
