@@ -51,8 +51,7 @@ bench-growth: $(TEST_STAMP) native ## CPU per event, bytes and recovery of state
 	@$(BIN)/python -m benchmarks.growth
 
 faults: $(TEST_STAMP) ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)
-	@CX_TEST_FAULTS=full CX_TEST_FAULT=$(N) CX_TEST_FAULT_RESULTS=$(if $(N),,tests/faults/results) \
-		$(BIN)/pytest -m fault tests/faults
+	@$(if $(N),CX_TEST_FAULTS=full CX_TEST_FAULT=$(N) $(BIN)/pytest -m fault tests/faults,$(BIN)/python deploy/run_faults.py)
 	@$(if $(N),,$(BIN)/python -m tests.faults.table)
 
 lint: $(TEST_STAMP) ## style, types, doors

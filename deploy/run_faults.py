@@ -1,0 +1,31 @@
+"""Run every fault in its full size, the one that waits for ten minutes beside all others; results in ``RESULTS``.
+
+Each lane has servers of its own. Exit status 0 only if both lanes passed and ran something.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from run_tests import run
+
+FOLDER = "tests/faults"
+RESULTS = f"{FOLDER}/results"
+WAITING = f"{FOLDER}/test_clickhouse_gone.py::test_clickhouse_is_down_and_comes_back"
+"""ClickHouse is down for ten minutes under a light load."""
+
+
+def main() -> int:
+    """Run both lanes and print the second when it is done."""
+    os.environ |= {"CX_TEST_FAULTS": "full", "CX_TEST_FAULT": "", "CX_TEST_FAULT_RESULTS": RESULTS}
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(run, "fault", [WAITING], False)
+        shown = run("fault", [FOLDER, "--deselect", WAITING, *sys.argv[1:]], True)
+        print("".join(waiting.result().lines))
+    return max(shown.code, waiting.result().code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
