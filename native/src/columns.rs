@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyList};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::decode::{spec_from_python, Spec, Value};
+use crate::pack::push_leb128;
 use crate::records::Parts;
 use crate::Offsets;
 
@@ -110,14 +111,9 @@ impl Dictionary {
     }
 }
 
-/// A text behind its length in the variable-length code of seven bits a byte.
+/// A text behind its length.
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    let mut length = text.len();
-    while length > 0x7f {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
+    push_leb128(out, text.len() as u64);
     out.extend(text);
 }
 

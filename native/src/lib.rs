@@ -25,7 +25,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::join::{Fed, Fetched, Room};
-use crate::records::{bytes_of, Column, Raw};
+use crate::records::Parts;
 use crate::rules::Rules;
 
 /// Raised with every change of what Python hands over or gets: `streams/core/accelerated.py` takes no other.
@@ -35,15 +35,6 @@ const CONTRACT: u32 = 4;
 #[pyclass(module = "cxwatch_native")]
 struct JoinRoom {
     room: Room,
-}
-
-/// Messages of one slice, parallel lists.
-#[derive(FromPyObject)]
-struct Slice<'py> {
-    values: Vec<Bound<'py, PyAny>>,
-    keys: Vec<Bound<'py, PyAny>>,
-    timestamps: Vec<i64>,
-    offsets: Bound<'py, PyAny>,
 }
 
 /// Offsets as they are: mostly a range.
@@ -92,29 +83,30 @@ impl JoinRoom {
         stop_key: &[u8],
     ) -> PyResult<Feeding> {
         let topic = self.topic(part.getattr("topic")?.extract()?)?;
-        let limits = Limits { start, max_bytes, future_ms, stop_key };
-        let python = part.py();
-        let (values, keys, times) = (part.getattr("values")?, part.getattr("keys")?, part.getattr("timestamps")?);
-        if let (Ok(values), Ok(keys), Ok(times)) = (values.cast(), keys.cast(), times.cast()) {
-            if let Some(stretch) = Column::stretch(values.get(), keys.get(), times.get()) {
-                let data = stretch.bytes(python);
-                return Ok(python.detach(|| self.fold(topic, stretch.len(), stretch.messages(data), &limits)));
-            }
-        }
-        let slice: Slice<'_> = part.extract()?;
-        let values: Vec<Option<&[u8]>> = slice.values.iter().map(bytes_of).collect();
-        let keys: Vec<Option<&[u8]>> = slice.keys.iter().map(bytes_of).collect();
-        let (timestamps, offsets) = (&slice.timestamps, Offsets::read(&slice.offsets)?);
-        if keys.len() != values.len() || timestamps.len() != values.len() {
+        let (values, keys) = (Parts::of(part, "values")?, Parts::of(part, "keys")?);
+        let (values, keys, times) = (values.bytes(), keys.bytes(), Parts::of(part, "timestamps")?.times()?);
+        let offsets = Offsets::read(&part.getattr("offsets")?)?;
+        if keys.len() != values.len() || times.len() != values.len() {
             return Err(PyValueError::new_err("parallel lists of different lengths"));
         }
-        let messages = values.iter().zip(&keys).zip(timestamps).enumerate().map(|(place, ((value, key), time_ms))| Raw {
-            offset: offsets.at(place),
-            time_ms: *time_ms,
-            key: *key,
-            value: *value,
+        let room = &mut self.room;
+        let mut fed = Fed::default();
+        let stop = part.py().detach(|| {
+            let stop = (start..values.len()).find(|place| {
+                let from = Fetched {
+                    place: *place,
+                    offset: offsets.at(*place),
+                    key: keys[*place],
+                    latest_ms: times[*place].saturating_add(future_ms),
+                };
+                !values[*place]
+                    .filter(|value| value.len() <= max_bytes && from.key != Some(stop_key))
+                    .is_some_and(|value| room.take(topic, value, from, false, &mut fed))
+            });
+            room.core.settle(Some(topic));
+            stop.unwrap_or(values.len())
         });
-        Ok(python.detach(|| self.fold(topic, values.len(), messages, &limits)))
+        Ok((stop, fed.accepted, fed.unknown, fed.newest_ms, fed.future, fed.foreign))
     }
 
     /// Folds in events that the reference has accepted and the caller has screened, in their canonical form, with the
@@ -171,41 +163,7 @@ impl JoinRoom {
     }
 }
 
-/// Where a feed begins, and what it leaves to the reference.
-struct Limits<'a> {
-    start: usize,
-    max_bytes: usize,
-    future_ms: i64,
-    stop_key: &'a [u8],
-}
-
 impl JoinRoom {
-    fn fold<'a>(
-        &mut self,
-        topic: usize,
-        size: usize,
-        messages: impl Iterator<Item = Raw<'a>>,
-        limits: &Limits<'_>,
-    ) -> Feeding {
-        let room = &mut self.room;
-        let mut fed = Fed::default();
-        let stop = messages.enumerate().skip(limits.start).find(|(place, message)| {
-            let from = Fetched {
-                place: *place,
-                offset: message.offset,
-                key: message.key,
-                latest_ms: message.time_ms.saturating_add(limits.future_ms),
-            };
-            !message
-                .value
-                .filter(|value| value.len() <= limits.max_bytes && from.key != Some(limits.stop_key))
-                .is_some_and(|value| room.take(topic, value, from, false, &mut fed))
-        });
-        room.core.settle(Some(topic));
-        let stop = stop.map_or(size, |(place, _)| place);
-        (stop, fed.accepted, fed.unknown, fed.newest_ms, fed.future, fed.foreign)
-    }
-
     fn topic(&self, name: &str) -> PyResult<usize> {
         self.room.core.topic(name).ok_or_else(|| PyValueError::new_err(format!("no topic {name}")))
     }

@@ -1,4 +1,4 @@
-//! The two wire forms that the room writes: MessagePack for its state (as msgspec writes it: shortest forms) and compact
+//! The wire forms that the room writes: MessagePack for its state (as msgspec writes it: shortest forms) and compact
 //! JSON for its messages (as pydantic writes it), and a reader for the state.
 
 /// Appends MessagePack values to a buffer.
@@ -77,6 +77,15 @@ impl Packer {
 fn push(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.push(tag);
     out.extend_from_slice(bytes);
+}
+
+/// Appends a number in seven bits a byte, the lowest first; the top bit says that more follow.
+pub fn push_leb128(out: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 /// The state is not what this build writes.

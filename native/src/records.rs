@@ -1,6 +1,6 @@
 //! What a fetch brought of one topic partition: record batches of format 2, uncompressed, unpacked without making a
 //! Python object a record. A [`Column`] is a sequence of keys, values, headers, timestamps or offsets that makes its
-//! items when somebody asks; the join room reads the bytes in place.
+//! items when somebody asks; the join room and the store read the bytes in place.
 //!
 //! Everything else (older formats, compression, damage of any kind) is left to aiokafka, which defines what is right.
 
@@ -12,14 +12,13 @@ use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PySequence, PySlice, PyString, PyTuple};
 
-/// Bytes of a batch before its length counts, and before its first record.
-const LENGTH_END: usize = 12;
-const HEADER: usize = 61;
-const CRC_AT: usize = 17;
-const CRC_FROM: usize = 21;
+/// Bytes of a batch before its length counts, before what the checksum covers, and before its first record.
+pub const LENGTH_END: usize = 12;
+pub const ATTRIBUTES_AT: usize = 21;
+pub const HEADER: usize = 61;
 const COMPRESSION: i16 = 0x07;
 const APPEND_TIME: i16 = 0x08;
-const TRANSACTIONAL: i16 = 0x10;
+pub const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 
 /// One record: where its parts lie in the fetched bytes.
@@ -33,7 +32,7 @@ struct Record {
 }
 
 /// The records of a fetch and the bytes that they lie in.
-pub struct Block {
+struct Block {
     data: Py<PyBytes>,
     records: Vec<Record>,
 }
@@ -111,10 +110,9 @@ fn head_of(batch: &[u8], check: bool) -> Option<Head> {
     bytes.take(8)?; // length, leader epoch
     let [magic] = bytes.fixed()?;
     let crc = u32::from_be_bytes(bytes.fixed()?);
-    if magic != 2 || batch.len() < HEADER || (check && crc32c::crc32c(&batch[CRC_FROM..]) != crc) {
+    if magic != 2 || batch.len() < HEADER || (check && crc32c::crc32c(&batch[ATTRIBUTES_AT..]) != crc) {
         return None;
     }
-    debug_assert_eq!(bytes.at, CRC_AT + 4);
     let attributes = i16::from_be_bytes(bytes.fixed()?);
     let last_delta = i32::from_be_bytes(bytes.fixed()?);
     let first_ms = i64::from_be_bytes(bytes.fixed()?);
@@ -247,11 +245,14 @@ impl Column {
         Column { block: self.block.clone(), kind, range: self.range.clone() }
     }
 
-    /// The records behind three columns of one stretch, as the join room takes them; None if they are not that.
-    pub fn stretch<'a>(values: &'a Column, keys: &'a Column, times: &'a Column) -> Option<Stretch<'a>> {
-        let same = |other: &Column| Arc::ptr_eq(&values.block, &other.block) && values.range == other.range;
-        let kinds = (values.kind, keys.kind, times.kind) == (Kind::Value, Kind::Key, Kind::Time);
-        (kinds && same(keys) && same(times)).then_some(Stretch { block: &values.block, records: values.records() })
+    /// The bytes of every key or value; None for a null, and for what is neither.
+    fn bytes<'a>(&'a self, python: Python<'a>) -> impl Iterator<Item = Option<&'a [u8]>> {
+        let data = self.block.data.as_bytes(python);
+        self.records().iter().map(move |record| match self.kind {
+            Kind::Key => Block::part(data, &record.key),
+            Kind::Value => Block::part(data, &record.value),
+            Kind::Offset | Kind::Time | Kind::Headers => None,
+        })
     }
 }
 
@@ -267,7 +268,7 @@ fn headers_of<'py>(python: Python<'py>, data: &[u8], record: &Record) -> PyResul
     PyTuple::new(python, pairs.collect::<PyResult<Vec<_>>>()?)
 }
 
-/// Keys, values or headers of a part: a column, or any sequence of Python's.
+/// One of the parallel lists of a part: a column, or any sequence of Python's.
 pub enum Parts<'py> {
     Fetched(Bound<'py, Column>),
     Listed(Vec<Bound<'py, PyAny>>),
@@ -287,12 +288,15 @@ impl<'py> Parts<'py> {
     pub fn bytes(&self) -> Vec<Option<&[u8]>> {
         match self {
             Parts::Listed(items) => items.iter().map(bytes_of).collect(),
-            Parts::Fetched(column) => {
-                let (data, column) = (column.get().block.data.as_bytes(column.py()), column.get());
-                let is_key = column.kind == Kind::Key;
-                let range = |record: &'_ Record| if is_key { record.key.clone() } else { record.value.clone() };
-                column.records().iter().map(|record| Block::part(data, &range(record))).collect()
-            }
+            Parts::Fetched(column) => column.get().bytes(column.py()).collect(),
+        }
+    }
+
+    /// The number of every message: timestamps.
+    pub fn times(&self) -> PyResult<Vec<i64>> {
+        match self {
+            Parts::Listed(items) => items.iter().map(|item| item.extract()).collect(),
+            Parts::Fetched(column) => Ok(column.get().records().iter().map(|record| record.time_ms).collect()),
         }
     }
 
@@ -310,8 +314,7 @@ impl<'py> Parts<'py> {
     }
 }
 
-/// The bytes of an object that is bytes.
-pub fn bytes_of<'a>(found: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+fn bytes_of<'a>(found: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
     found.cast::<PyBytes>().ok().map(|bytes| bytes.as_bytes())
 }
 
@@ -336,39 +339,6 @@ fn only_header_in<'a>(data: &'a [u8], record: &Record, name: &str) -> Option<&'a
     let value = bytes.field()?;
     let is_it = count == 1 && Block::part(data, &found) == Some(name.as_bytes());
     Block::part(data, &value).filter(|_| is_it)
-}
-
-/// Records in a row, for the join room.
-pub struct Stretch<'a> {
-    block: &'a Block,
-    records: &'a [Record],
-}
-
-/// One message of a stretch.
-pub struct Raw<'a> {
-    pub offset: i64,
-    pub time_ms: i64,
-    pub key: Option<&'a [u8]>,
-    pub value: Option<&'a [u8]>,
-}
-
-impl<'a> Stretch<'a> {
-    pub fn bytes(&self, python: Python<'a>) -> &'a [u8] {
-        self.block.data.as_bytes(python)
-    }
-
-    pub fn messages(&self, data: &'a [u8]) -> impl Iterator<Item = Raw<'a>> + use<'_, 'a> {
-        self.records.iter().map(move |record| Raw {
-            offset: record.offset,
-            time_ms: record.time_ms,
-            key: Block::part(data, &record.key),
-            value: Block::part(data, &record.value),
-        })
-    }
-
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
 }
 
 #[pymethods]
@@ -402,9 +372,8 @@ impl Column {
         let (Kind::Key | Kind::Value, Ok(bytes)) = (self.kind, wanted.cast::<PyBytes>()) else {
             return self.list(python)?.contains(wanted);
         };
-        let (data, wanted) = (self.block.data.as_bytes(python), Some(bytes.as_bytes()));
-        let range = |record: &Record| if self.kind == Kind::Key { record.key.clone() } else { record.value.clone() };
-        Ok(self.records().iter().any(|record| Block::part(data, &range(record)) == wanted))
+        let wanted = Some(bytes.as_bytes());
+        Ok(self.bytes(python).any(|found| found == wanted))
     }
 
     fn count(&self, python: Python<'_>, wanted: &Bound<'_, PyAny>) -> PyResult<usize> {

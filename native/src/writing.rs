@@ -4,17 +4,17 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
+use crate::pack::push_leb128;
+use crate::records::{ATTRIBUTES_AT, HEADER, LENGTH_END, TRANSACTIONAL};
+
 const LENGTH_AT: usize = 8;
 const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
-const ATTRIBUTES_AT: usize = 21;
 const LAST_AT: usize = 23;
 const FIRST_MS_AT: usize = 27;
 const NEWEST_MS_AT: usize = 35;
 const PRODUCER_AT: usize = 43;
 const COUNT_AT: usize = 57;
-const HEADER: usize = 61;
-const TRANSACTIONAL: i16 = 0x10;
 
 /// A whole record batch of a transactional producer, format 2, uncompressed. Its methods are those of aiokafka's
 /// `BatchBuilder` that are called once a batch is closed.
@@ -27,7 +27,7 @@ pub struct ReadyBatch {
 impl ReadyBatch {
     fn new(now_ms: i64) -> ReadyBatch {
         let mut data = vec![0; HEADER];
-        data[LENGTH_AT + 4..MAGIC_AT].fill(0xff); // no leader epoch
+        data[LENGTH_END..MAGIC_AT].fill(0xff); // no leader epoch
         data[MAGIC_AT] = 2;
         data[ATTRIBUTES_AT..LAST_AT].copy_from_slice(&TRANSACTIONAL.to_be_bytes());
         data[FIRST_MS_AT..NEWEST_MS_AT].copy_from_slice(&now_ms.to_be_bytes());
@@ -54,9 +54,9 @@ impl ReadyBatch {
     }
 
     fn close(mut self) -> PyResult<ReadyBatch> {
-        let length = i32::try_from(self.data.len() - LENGTH_AT - 4)
+        let length = i32::try_from(self.data.len() - LENGTH_END)
             .map_err(|_| PyValueError::new_err("a record is larger than a batch can be"))?;
-        self.data[LENGTH_AT..LENGTH_AT + 4].copy_from_slice(&length.to_be_bytes());
+        self.data[LENGTH_AT..LENGTH_END].copy_from_slice(&length.to_be_bytes());
         self.data[LAST_AT..FIRST_MS_AT].copy_from_slice(&(self.count - 1).to_be_bytes());
         self.data[COUNT_AT..HEADER].copy_from_slice(&self.count.to_be_bytes());
         Ok(self)
@@ -93,13 +93,8 @@ impl ReadyBatch {
 
 /// Zigzag varint, as the format wants all its lengths.
 fn varint(value: i64) -> Vec<u8> {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     let mut out = Vec::with_capacity(5);
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
+    push_leb128(&mut out, ((value << 1) ^ (value >> 63)) as u64);
     out
 }
 
