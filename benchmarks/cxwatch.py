@@ -12,7 +12,7 @@ import contextlib
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -194,9 +194,15 @@ def stored(client: Client, events: EventSet, raw: bool, before: int = 0) -> bool
 
 def await_stored(watched: Watched, client: Client, events: EventSet, raw: bool, before: int = 0) -> None:
     """Wait until everything is stored. Raises PeerError if it takes too long, or the worker ends before."""
+    await_done([watched], lambda: stored(client, events, raw, before))
+
+
+def await_done(running: Sequence[Watched], done: Callable[[], bool]) -> None:
+    """Wait until the work of some workers is done. Raises PeerError if it takes too long, or one ends before."""
     end = time.monotonic() + LIMIT_S
-    while not stored(client, events, raw, before):
-        watched.require_alive()
+    while not done():
+        for one in running:
+            one.require_alive()
         if time.monotonic() > end:
             raise PeerError(f"not everything was stored within {LIMIT_S:.0f} s")
         time.sleep(LOOK_S)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ REALISTIC = Mix(
 compare with), then a rush, in whose last part one release fails in one product, so that every room has work."""
 ROOMS = "join,detect,match,impact,outreach,store"
 BAR_RATE, BAR_CPU = 100_000, 10.0
-LOOK_S = 0.5
 MARKS = {"cohort_count": PARTITIONS, "episode": PARTITIONS, "issue": 1, "affected": PARTITIONS, "outreach": PARTITIONS}
 """Topics on which rooms announce how far they have come, and in how many partitions."""
 TOTALS = {
@@ -58,11 +56,8 @@ def measure(where: Servers, prefix: str, events: EventSet, workers: int) -> tupl
         ]
         for one in running:
             one.await_ready()
-        end = time.monotonic() + cxwatch.LIMIT_S
-        while not (cxwatch.stored(client, events, raw=True) and _through(client) >= cxwatch.last_bin_ms(events)):
-            if time.monotonic() > end:
-                raise PeerError(f"the line was not done within {cxwatch.LIMIT_S:.0f} s")
-            time.sleep(LOOK_S)
+        last_ms = cxwatch.last_bin_ms(events)
+        cxwatch.await_done(running, lambda: cxwatch.stored(client, events, True) and _through(client) >= last_ms)
         parts = [one.figure(events.events) for one in running]
     wrong = check_cxwatch(client, truth_of(events))
     if wrong:
