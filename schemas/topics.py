@@ -15,6 +15,10 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 DLQ_HEADROOM_BYTES = 64 * 1024
 MAX_EVENT_BYTES = 1024 * 1024
+DLQ_SUFFIX = ".dlq"
+"""What a dead-letter topic's name adds to that of its topic, on the wire and as a noun."""
+VERSION_HEADER = "cx.ver"
+"""Header of every derived record: the version of the flush that wrote it, in decimal digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Topic:
     @property
     def dlq(self) -> str:
         """Wire name of its dead-letter topic."""
-        return f"{self.name}.dlq"
+        return f"{self.name}{DLQ_SUFFIX}"
 
 
 TOPICS: tuple[Topic, ...] = (

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from schemas.topics import TOPICS
+from schemas.topics import DLQ_SUFFIX, TOPICS
 from streams.core.accelerated import wanted
 from streams.runtime.batch import RawBatch
-from streams.runtime.room import DLQ_SUFFIX, Pace, SinkRoom
+from streams.runtime.room import Pace, SinkRoom
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, check_columns, login_of
 from streams.sinks.native import NativePlans, NativeRows

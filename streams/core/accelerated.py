@@ -24,9 +24,6 @@ CONTRACT = 4
 """What this build and the accelerator have to agree on."""
 
 
-_MISSING = "the accelerator is not installed: run `make native`, or set CX_NATIVE=off"
-
-
 def find() -> ModuleType | None:
     """Return the accelerator, or None if it is not installed or belongs to another version of cxwatch."""
     try:
@@ -36,12 +33,19 @@ def find() -> ModuleType | None:
     return found if getattr(found, "CONTRACT", None) == CONTRACT else None
 
 
+def require() -> ModuleType:
+    """Return the accelerator. Raises ConfigError without it."""
+    found = find()
+    if found is None:
+        raise ConfigError("the accelerator is not installed: run `make native`, or set CX_NATIVE=off")
+    return found
+
+
 def wanted(setting: str) -> bool:
     """True if ``CX_NATIVE`` (auto, on, off) asks for the accelerator. Raises ConfigError for on without it."""
-    there = find() is not None
-    if setting == "on" and not there:
-        raise ConfigError(_MISSING)
-    return there and setting != "off"
+    if setting == "on":
+        require()
+    return setting != "off" and find() is not None
 
 
 class NativeJoinStage:
@@ -49,9 +53,7 @@ class NativeJoinStage:
 
     def __init__(self, rules: JoinRules | None = None) -> None:
         """Translate the rules (defaults: ``JoinRules()``). Raises ConfigError without the accelerator."""
-        native = find()
-        if native is None:
-            raise ConfigError(_MISSING)
+        native = require()
         self.rules = rules or JoinRules()
         self._room = native.JoinRoom
         self._table = table(self.rules)

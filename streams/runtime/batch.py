@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -67,6 +68,12 @@ class RawBatch:
             self.headers[low:high],
             self.timestamps[low:high],
         )
+
+    def pick(self, places: Sequence[int]) -> RawBatch:
+        """Records at some places (indexes), in order; the range stays."""
+        columns: list[Sequence[Any]] = [self.offsets, self.keys, self.values, self.headers, self.timestamps]
+        picked = ([column[place] for place in places] for column in columns)
+        return RawBatch(self.topic, self.partition, self.start, self.next, *picked)
 
     def slices(self, size: int) -> Iterator[RawBatch]:
         """The batch in pieces of at most ``size`` records; one empty piece if it has none."""

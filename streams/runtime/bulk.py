@@ -24,7 +24,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
-from streams.core.accelerated import find
+from streams.core.accelerated import require
 from streams.runtime.batch import RawBatch
 
 _ORIGINAL = fetcher.PartitionRecords
@@ -74,13 +74,10 @@ def _partition_records(*arguments: Any) -> Any:
 
 def _columns(records: Any) -> Iterator[RawBatch]:
     """One RawBatch for everything that was fetched, from the accelerator; as :func:`_batches` what it leaves alone."""
-    native, log, start = find(), records._records, records.next_fetch_offset
-    aborted = None
+    start, aborted = records.next_fetch_offset, None
     if records._isolation_level == fetcher.READ_COMMITTED:
         aborted = [(first, producer) for producer, first in records._aborted_transactions]
-    unpacked = None
-    if native is not None and isinstance(log, Kept):
-        unpacked = native.unpack_records(log.data, start, aborted, records._check_crcs)
+    unpacked = require().unpack_records(records._records.data, start, aborted, records._check_crcs)
     if unpacked is None:
         yield from _batches(records)
         return

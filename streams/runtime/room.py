@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from schemas.topics import BY_NOUN
+from schemas.topics import BY_NOUN, DLQ_SUFFIX
 from streams.core.stage import Stage
 from streams.runtime.batch import RawBatch
 
 S = TypeVar("S")
-DLQ_SUFFIX = ".dlq"
 
 
 async def _nothing() -> None:

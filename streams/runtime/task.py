@@ -21,7 +21,7 @@ from schemas.codec import HOT, Reject, decode, encode
 from schemas.errors import ConfigError, CxError, MalformedEvent
 from schemas.events import HEARTBEAT_KEY
 from schemas.findings import Tick
-from schemas.topics import BY_NOUN, state_topic
+from schemas.topics import BY_NOUN, VERSION_HEADER, state_topic
 from streams.core.stage import Batch, Idle, Message, RawStage
 from streams.runtime.batch import Headers, RawBatch
 from streams.runtime.deadletter import BadRun, DeadLetter, emitter
@@ -31,7 +31,6 @@ from streams.runtime.state import Meta, Recovered, StateDamaged, next_incarnatio
 
 S = TypeVar("S")
 
-VERSION_HEADER = "cx.ver"
 REKEYED_HEADER = "cx.rekeyed"
 """Where a re-keyed record was first read: ``partition/offset``."""
 RIM = ("telemetry", "order", "contact", "customer", "change", "command", "control")

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from schemas.errors import Fenced
-from streams.core.accelerated import find
+from streams.core.accelerated import require
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.task import Transaction, Write
 
@@ -42,7 +42,7 @@ class TransactionWriter:
         self._bootstrap = bootstrap
         self._prefix = prefix
         self.transactional_id = f"{prefix}cx.{room}.{partition}"
-        self._native = find() if native else None
+        self._native = require() if native else None
         self._producer: Any = None
 
     async def open(self) -> None:

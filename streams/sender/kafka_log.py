@@ -16,12 +16,12 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import decode, encode
 from schemas.errors import ConfigError
-from schemas.topics import BY_NOUN, state_topic
+from schemas.topics import BY_NOUN, VERSION_HEADER, state_topic
 from streams.core.stage import Drained
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, next_incarnation, state_records, version
-from streams.runtime.task import VERSION_HEADER, Transaction, Write
+from streams.runtime.task import Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from streams.sender.ports import Opened, Unreadable
 

@@ -14,20 +14,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.codec import HOT
-from schemas.errors import ConfigError
 from schemas.events import HEARTBEAT_KEY, Record
 from schemas.fieldspec import FieldRow, NestedRow, field_specs, nested_specs
 from schemas.findings import CohortCount, Episode
 from schemas.tables import BY_NAME, Table
-from schemas.topics import BY_NOUN
-from streams.core.accelerated import find
+from schemas.topics import BY_NOUN, VERSION_HEADER
+from streams.core.accelerated import require
 from streams.core.stage import RawPart
 
 FIELD_OF = {"event_time": "event_time_ms", "promised_at": "promised_at_ms"}
 """Column of a raw table -> field of the record, where their names differ."""
 ORIGIN = {"topic": "@topic", "partition": "@partition", "offset": "@offset"}
 """Columns that say where a message was read."""
-VERSION_HEADER = "cx.ver"
 _TEXTS = ("String", "LowCardinality(String)")
 _RANGES: Mapping[str, tuple[str, float, float]] = {
     "UInt8": ("int", 0, 2**8 - 1),
@@ -91,9 +89,7 @@ class NativePlans:
 
     def __init__(self) -> None:
         """Translate models and tables. Raises ConfigError without the accelerator."""
-        native = find()
-        if native is None:
-            raise ConfigError("the accelerator is not installed: run `make native`, or set CX_NATIVE=off")
+        native = require()
         self.copies = {noun: native.CopyPlan(*copy_plan(noun, model)) for noun, model in HOT.items()}
         self.findings = {noun: native.FindingPlan(*finding_plan(noun, one)) for noun, one in FINDINGS.items()}
 

@@ -16,13 +16,13 @@ from schemas.cloudevents import has_context
 from schemas.codec import HOT, decode
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.tables import BY_NAME
+from schemas.topics import DLQ_SUFFIX, VERSION_HEADER
 from streams.core.stage import RawPart
-from streams.sinks.native import FIELD_OF, VERSION_HEADER, NativeRows, Ready
+from streams.sinks.native import FIELD_OF, NativeRows, Ready
 
 Headers = Sequence[tuple[str, bytes | None]]
 Row = tuple[Any, ...]
 MINUTE_MS = 60_000
-DLQ_SUFFIX = ".dlq"
 
 
 class Messages(RawPart, Protocol):
@@ -34,6 +34,7 @@ class Messages(RawPart, Protocol):
     def headers(self) -> Sequence[Headers]: ...
     @property
     def has_headers(self) -> bool: ...
+    def pick(self, places: Sequence[int]) -> Messages: ...
 
 
 Columns = list[list[Any]]
@@ -50,30 +51,6 @@ class Target:
     """Of the records and their versions, parallel lists, at least one each."""
     placed: Callable[[Any, Messages, int], Any] | None = None
     """What is kept of a record whose key or rows hold where it was read: record, batch, index."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Picked:
-    """Some messages of a batch."""
-
-    topic: str
-    partition: int
-    offsets: Sequence[int]
-    keys: Sequence[bytes | None]
-    values: Sequence[bytes | None]
-    headers: Sequence[Headers]
-    timestamps: Sequence[int]
-
-    @property
-    def has_headers(self) -> bool:
-        """True if any message has a header."""
-        return any(self.headers)
-
-    @classmethod
-    def of(cls, batch: Messages, places: Sequence[int]) -> _Picked:
-        """Those at these places."""
-        lists: list[Sequence[Any]] = [batch.offsets, batch.keys, batch.values, batch.headers, batch.timestamps]
-        return cls(batch.topic, batch.partition, *([one[place] for place in places] for one in lists))
 
 
 class RowBuffer:
@@ -158,7 +135,7 @@ class RowBuffer:
         self.pending += rows
         if len(left) == len(batch.values):
             return batch
-        return _Picked.of(batch, left) if left else None
+        return batch.pick(left) if left else None
 
     def _add_raw(self, batch: Messages, records: list[Any], index: list[int]) -> None:
         """Append the declared columns, one pass of one C-level getter over the records."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from streams.core.accelerated import find
+from streams.core.accelerated import require
 from streams.runtime.batch import RawBatch
+from tests.runtime.record_batch import as_sent
 
 
 def as_fetched(batch: RawBatch) -> RawBatch:
@@ -18,10 +19,7 @@ def as_fetched(batch: RawBatch) -> RawBatch:
     parts = zip(batch.keys, batch.values, batch.timestamps, batch.headers, strict=True)
     for place, (key, value, stamp, headers) in enumerate(parts):
         builder.append(place, stamp, key, value, list(headers))
-    data = bytearray(builder.build())
-    data[:8] = batch.start.to_bytes(8, "big")
-    native = find()
-    assert native is not None
-    _, offsets, keys, values, headers, stamps = native.unpack_records(bytes(data), batch.start, None, True)
+    data = as_sent(builder, batch.start)
+    _, offsets, keys, values, headers, stamps = require().unpack_records(data, batch.start, None, True)
     assert list(offsets) == list(batch.offsets)
     return replace(batch, keys=keys, values=values, headers=headers, timestamps=stamps)

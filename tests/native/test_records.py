@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from streams.runtime.batch import RawBatch, join_batches
 from streams.runtime.bulk import Kept, bulk_values, install, native_values
+from tests.runtime.record_batch import APPEND_TIME, CONTROL, TRANSACTIONAL, as_sent
 
 native = pytest.importorskip("cxwatch_native", reason="the accelerator is not installed")
 
-CONTROL, TRANSACTIONAL, APPEND_TIME = 0x20, 0x10, 0x08
 CODECS = [1, 2, 3, 4]
 """gzip, snappy, lz4, zstd: aiokafka unpacks them."""
 PRODUCERS = (3, 5)
@@ -38,17 +38,7 @@ def batch(base: int, found: list[Any], attributes: int, producer: int, codec: in
     for step, time_ms, key, value, some in found:
         place += step if place >= 0 else 1
         builder.append(place, time_ms, key, value, some)
-    data = bytearray(builder.build())
-    struct.pack_into(">q", data, 0, base)
-    struct.pack_into(">h", data, 21, attributes | codec)
-    struct.pack_into(">I", data, 17, _crc(bytes(data[21:])))
-    return bytes(data), base + place + 1
-
-
-def _crc(data: bytes) -> int:
-    from aiokafka.record._crc32c import crc
-
-    return int(crc(data))
+    return as_sent(builder, base, attributes | codec), base + place + 1
 
 
 @st.composite

@@ -473,7 +473,6 @@ def test_a_plan_that_makes_no_sense_is_an_error(wrong: list[tuple[str, str]]) ->
 
 
 def test_the_setting_decides_who_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.sinks.native.find", lambda: None)
     monkeypatch.setattr("streams.core.accelerated.find", lambda: None)
     url: Any = "clickhouse://localhost:1"
     room(Settings(clickhouse_url=url, native="off"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import struct
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ from streams.core.accelerated import find
 from streams.runtime.batch import RawBatch, join_batches
 from streams.runtime.bulk import Kept, bulk_values, install, native_values
 from streams.runtime.transport import batch_of_records
+from tests.runtime.record_batch import APPEND_TIME, CONTROL, TRANSACTIONAL, as_sent
 
-CONTROL, TRANSACTIONAL, APPEND_TIME = 0x20, 0x10, 0x08
 ABORT, COMMIT = b"\x00\x00\x00\x00", b"\x00\x00\x00\x01"
 WITHOUT = pytest.mark.skipif(find() is None, reason="the accelerator is not installed")
 NATIVE = pytest.param(native_values, marks=WITHOUT)
@@ -34,17 +33,7 @@ def record_batch(
     builder = DefaultRecordBatchBuilder(2, codec, int(bool(attributes & TRANSACTIONAL)), producer, 0, 0, 1 << 20)
     for number in range(count):
         builder.append(number * gaps, 1_000 + number, key, b"v%d" % (base + number * gaps), [("h", b"x")])
-    data = bytearray(builder.build())
-    struct.pack_into(">q", data, 0, base)
-    struct.pack_into(">h", data, 21, attributes | codec)
-    struct.pack_into(">I", data, 17, _crc(bytes(data[21:])))
-    return bytes(data)
-
-
-def _crc(data: bytes) -> int:
-    from aiokafka.record._crc32c import crc
-
-    return int(crc(data))
+    return as_sent(builder, base, attributes | codec)
 
 
 def unpack(
@@ -167,6 +156,16 @@ def test_slices_joined_are_the_batch(batch: RawBatch, size: int) -> None:
     joined = join_batches(parts)
     assert (joined.start, joined.next, list(joined.offsets)) == (batch.start, batch.next, list(batch.offsets))
     assert list(joined.values) == list(batch.values)
+
+
+@given(batches(), st.data())
+def test_picked_records_keep_their_parts_together(batch: RawBatch, data: st.DataObject) -> None:
+    places = sorted(data.draw(st.sets(st.integers(0, len(batch) - 1)))) if len(batch) else []
+    picked = batch.pick(places)
+    assert list(picked.offsets) == [batch.offsets[place] for place in places]
+    assert list(picked.values) == list(picked.keys) == [b"%d" % offset for offset in picked.offsets]
+    assert list(picked.timestamps) == list(picked.offsets)
+    assert (picked.start, picked.next) == (batch.start, batch.next)
 
 
 @given(batches(), st.integers(0, 30))
