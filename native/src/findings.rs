@@ -1,6 +1,6 @@
 //! Findings that come in numbers as columns of their table: of several with the same key the newest is kept. What a row
 //! holds is defined by `streams/sinks/rows.py`. Only messages spelled as our rooms spell them are read here; at the first
-//! other one everything that follows is left to Python.
+//! other one everything is left to Python, what was kept is given back.
 
 use std::collections::HashMap;
 
@@ -339,6 +339,14 @@ impl Findings {
             }
             (rows, others, values.len())
         }))
+    }
+
+    /// Gives back the (message, version) pairs that were kept; afterwards there are none.
+    fn give_back<'py>(&mut self, python: Python<'py>) -> Vec<(Bound<'py, PyBytes>, i64)> {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.places.clear();
+        let kept = self.kept.drain(..);
+        kept.map(|held| (PyBytes::new(python, &bytes[held.from..held.to]), held.version)).collect()
     }
 
     /// (rows, bytes of every column).

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.codec import HOT
 from schemas.events import HEARTBEAT_KEY, Record
@@ -94,6 +94,16 @@ class NativePlans:
         self.findings = {noun: native.FindingPlan(*finding_plan(noun, one)) for noun, one in FINDINGS.items()}
 
 
+class Taken(NamedTuple):
+    """What became of the messages of a part."""
+
+    rows: int
+    left: Sequence[int]
+    """Places of messages that are for Python to read."""
+    given_back: Sequence[tuple[bytes, int]] = ()
+    """Findings of the topic that had been taken before, with their versions: Python reads them first after all."""
+
+
 class NativeRows:
     """Rows of one flush. A topic's methods may be called in any order; its messages have to come in theirs."""
 
@@ -104,8 +114,8 @@ class NativeRows:
         self._findings: dict[str, Any] = {}
         self._given_up: set[str] = set()
 
-    def add(self, part: RawPart, partition: int) -> tuple[int, Sequence[int]]:
-        """Take the messages of a part; returns the number of rows and the places of messages that are left to Python.
+    def add(self, part: RawPart, partition: int) -> Taken:
+        """Take the messages of a part.
 
         CloudEvents must not be among them: part of such a message lies in its headers.
         """
@@ -114,7 +124,7 @@ class NativeRows:
             return self._copy(noun, part, partition)
         if noun in self._plans.findings and noun not in self._given_up:
             return self._keep(noun, part)
-        return 0, range(len(part.values))
+        return Taken(0, range(len(part.values)))
 
     def tables(self) -> Sequence[tuple[str, list[Ready]]]:
         """(table, columns in the order of the catalogue) for every table that has rows."""
@@ -126,25 +136,27 @@ class NativeRows:
             if rows
         ]
 
-    def _copy(self, noun: str, part: RawPart, partition: int) -> tuple[int, Sequence[int]]:
+    def _copy(self, noun: str, part: RawPart, partition: int) -> Taken:
         held = self._copies.get(noun)
         if held is None:
             held = self._copies[noun] = self._plans.copies[noun].start()
         left: list[int] = held.add(part, partition, BY_NOUN[noun].max_bytes, HEARTBEAT_KEY)
-        return len(part.values) - len(left), left
+        return Taken(len(part.values) - len(left), left)
 
-    def _keep(self, noun: str, part: RawPart) -> tuple[int, Sequence[int]]:
-        """Keep the newest findings. From the first message in doubt on the topic is left to Python, whose rows are
-        stored later: of findings with equal versions the last one read has to win.
+    def _keep(self, noun: str, part: RawPart) -> Taken:
+        """Keep the newest findings. At the first in doubt the topic is left to Python until the flush ends, and what
+        was kept is given back: which finding of a key is the newest can only be said by one who knows all.
         """
         held = self._findings.get(noun)
         if held is None:
             held = self._findings[noun] = self._plans.findings[noun].start()
         rows, others, stop = held.add(part, VERSION_HEADER, BY_NOUN[noun].max_bytes)
         size = len(part.values)
-        if stop < size:
-            self._given_up.add(noun)
-        return rows, [*others, *range(stop, size)]
+        left = [*others, *range(stop, size)]
+        if stop == size:
+            return Taken(rows, left)
+        self._given_up.add(noun)
+        return Taken(rows, left, self._findings.pop(noun).give_back())
 
 
 def copy_plan(noun: str, model: type[Record]) -> tuple[str, list[FieldRow], list[tuple[str, str]]]:

@@ -131,11 +131,21 @@ class RowBuffer:
         """Let native code take what it is sure about; returns what is left, None if nothing is."""
         if batch.topic in HOT and batch.has_headers and any(map(has_context, batch.headers)):
             return batch  # CloudEvents: part of the message lies in its headers
-        rows, left = native.add(batch, batch.partition)
+        rows, left, given_back = native.add(batch, batch.partition)
         self.pending += rows
+        if given_back:
+            self._take_back(batch.topic, given_back)
         if len(left) == len(batch.values):
             return batch
         return batch.pick(left) if left else None
+
+    def _take_back(self, kind: str, messages: Sequence[tuple[bytes, int]]) -> None:
+        """Keep findings of one kind that native code had kept; they are counted already."""
+        counted = self.pending
+        decoded = decode(kind, [value for value, _ in messages])
+        for target in TARGETS[kind]:
+            self._keep(target, decoded.records, [messages[place][1] for place in decoded.index])
+        self.pending = counted
 
     def _add_raw(self, batch: Messages, records: list[Any], index: list[int]) -> None:
         """Append the declared columns, one pass of one C-level getter over the records."""
