@@ -213,7 +213,7 @@ async def test_a_state_value_that_would_outgrow_a_record(kafka_arena: Arena) -> 
 @pytest.mark.fault(41)
 @pytest.mark.clickhouse
 async def test_a_flood_of_versions_that_nobody_sees_twice(arena: Arena) -> None:
-    versions = size(15_000, 400_000)
+    versions = size(15_000, 1_000_000)
     rules = replace(PLAIN, events=size(15_000, 60_000), seed=41, incident_from=0.5, span_ms=2 * HOUR_MS, failing=0.01)
     told = Result(41, "a flood of cohorts", f"{versions} distinct app versions among {rules.events} events of an "
                   "incident", "memory <= +200 MB against as many events of few versions; keys capped; issue found")
