@@ -50,7 +50,7 @@ bench-latency: $(TEST_STAMP) native ## event to joined and to ClickHouse at 5,00
 bench-growth: $(TEST_STAMP) native ## CPU per event, bytes and recovery of state from 1,000 to 1,000,000 customers
 	@$(BIN)/python -m benchmarks.growth
 
-faults: $(TEST_STAMP) ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)
+faults: $(TEST_STAMP) native ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)
 	@$(if $(N),CX_TEST_FAULTS=full CX_TEST_FAULT=$(N) $(BIN)/pytest -m fault tests/faults,$(BIN)/python deploy/run_faults.py)
 	@$(if $(N),,$(BIN)/python -m tests.faults.table)
 

@@ -57,6 +57,8 @@ class StageShell(Shell, Generic[S]):
         self._flushing = asyncio.Lock()
         self._degraded = False
         self._writing_bytes = 0
+        self._at_a_stretch = 0
+        """Records taken since the other rooms of the process were let go on."""
         super().__init__(room.name, room.inputs, context)
 
     def positions(self) -> Mapping[TP, int]:
@@ -246,7 +248,10 @@ class StageShell(Shell, Generic[S]):
                 return task.positions[batch.topic]
             if task.dirty and self.status.dirty_since is None:
                 self.status.dirty_since = time.monotonic()
-            await asyncio.sleep(0)
+            self._at_a_stretch += len(part)
+            if self._at_a_stretch >= self.context.rules.slice_events:
+                self._at_a_stretch = 0
+                await asyncio.sleep(0)
         if task is None or not self._accepting:
             return None
         self.context.metrics.age.observe(self.name, batch.topic, batch.timestamps, time.time() * 1_000)
@@ -260,6 +265,8 @@ class StageShell(Shell, Generic[S]):
         """Pause topics of a partition that run ahead, resume those that no longer do."""
         task = self.tasks[partition]
         if len(task.newest) < 2 or self.context.max_lead_ms <= 0:
+            return
+        if not self._ahead and max(task.newest.values()) - min(task.newest.values()) <= self.context.max_lead_ms:
             return
         ends = self._ends_of(partition)
         unread = [noun for noun, (position, end) in ends.items() if position < end]

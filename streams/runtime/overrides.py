@@ -69,7 +69,7 @@ OVERRIDES: tuple[Override, ...] = (
     Override(
         f"{_CONSUMER}.getmany",
         "transport.BatchConsumer.getmany",
-        "one message per fetched topic partition instead of one per record",
+        "one message per fetch instead of one per record",
         "medium",
         "56a65ac66e07fc38",
     ),

@@ -26,7 +26,15 @@ from streams.runtime.exits import Die, Guard
 from streams.runtime.room import wire_name
 from streams.runtime.status import Status
 from streams.runtime.task import TaskRules
-from streams.runtime.transport import QUEUE_BATCHES, BatchConsumer, BatchSchema, BatchTransport, Reading, RoomApp
+from streams.runtime.transport import (
+    QUEUE_FETCHES,
+    BatchConsumer,
+    BatchSchema,
+    BatchTransport,
+    Fetched,
+    Reading,
+    RoomApp,
+)
 
 log = logging.getLogger("cx.room")
 
@@ -188,7 +196,7 @@ class Shell(ABC):
             topic_disable_leader=True,
             topic_partitions=self.context.partitions,
             topic_replication_factor=1,
-            stream_buffer_maxsize=QUEUE_BATCHES,
+            stream_buffer_maxsize=QUEUE_FETCHES,
             stream_wait_empty=False,
             stream_recovery_delay=0.0,
             broker_commit_interval=3_600.0,
@@ -244,17 +252,18 @@ class Shell(ABC):
         self.context.metrics.forget(self.name)
 
     async def _on_message(self, message: Any) -> None:
-        """Everything a batch can cause happens in here; nothing escapes."""
+        """Everything a fetch can cause happens in here; nothing escapes."""
         with Guard(self.context.end, f"room {self.name}"):
-            if not self._accepting or message.generation_id != self.app.consumer_generation_id:
-                return
-            batch: RawBatch = message.value
-            back = await self._take(batch)
-            if back is None:
-                self.status.saw_batch()
-            else:  # no sign of life: refused again and again it is a stall
-                self.context.metrics.lost_ranges.labels(self.name).inc()
-                await self.consumer.seek_wait({self.tp(batch.topic, batch.partition): back})
+            fetched: Fetched = message.value
+            for batch in fetched:
+                if not self._accepting or message.generation_id != self.app.consumer_generation_id:
+                    return
+                back = await self._take(batch)
+                if back is None:
+                    self.status.saw_batch()
+                else:  # no sign of life: refused again and again it is a stall
+                    self.context.metrics.lost_ranges.labels(self.name).inc()
+                    await self.consumer.seek_wait({self.tp(batch.topic, batch.partition): back})
 
     async def _look(self) -> None:
         """Once a second: where we stand, for the watchdog, the metrics, ticks and leads."""

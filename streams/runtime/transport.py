@@ -1,9 +1,9 @@
-"""Faust agents on whole fetched batches: one Faust message = everything one fetch brought of one topic partition.
+"""Faust agents on whole fetches: one Faust message = everything one fetch brought, a batch per topic partition.
 
-Faust's per-event path costs about 75 us an event, so it is paid once per batch. What Faust gives stays stock: group
+Faust's path costs about 75 us a message, so it is paid once per fetch. What Faust gives stays stock: group
 membership and rebalancing, the agent, flow control, start and stop. What changes:
 
-- a message's value is a ``RawBatch``; the schema hands it through undecoded;
+- a message's value is a ``Fetched``; the schema hands it through undecoded;
 - no acknowledgements (``acks=False``): Faust's ack list, its gap rule and its offset commits never run. Positions
   belong to the tasks (``Hooks.positions``), progress to their transactions;
 - before a revocation the room flushes (``Hooks.before_revoke``), and every seek goes to the tasks' positions;
@@ -33,8 +33,11 @@ REBALANCE_TIMEOUT_MS = 60_000
 REQUEST_TIMEOUT_MS = 40_000
 POLL_INTERVAL_MS = 86_400_000
 """A room that waits for its sink keeps its partitions; our own watchdog judges whether it is stuck."""
-QUEUE_BATCHES = 8
-"""Batches between fetch and agent."""
+QUEUE_FETCHES = 1
+"""Fetches between fetcher and agent; more would only hold more bytes, the fetcher asks for the next one meanwhile."""
+
+Fetched = tuple[RawBatch, ...]
+"""At most one batch of each topic partition."""
 
 
 @dataclass(frozen=True)
@@ -225,15 +228,18 @@ class BatchConsumer(driver.Consumer):
         return cast(BatchThread, self._thread)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        """One message per fetched topic partition; nothing is yielded across a rebalance or while the flow stands."""
+        """At most one message: all that was fetched; nothing while the flow stands.
+
+        It goes by the name of its first topic partition. Faust drops a message below the offset it has seen there: a
+        task that misses the batches that went with it asks for them again.
+        """
         records, _active = await self._wait_next_records(timeout)
         generation = cast(faust.App, self.app).consumer_generation_id
-        if records is None or self.should_stop or not self.flow_active:
+        if not records or self.should_stop or not self.flow_active:
             return
-        for tp, batch in cast("Mapping[TP, RawBatch]", records).items():
-            if not self.flow_active or cast(faust.App, self.app).consumer_generation_id != generation:
-                return
-            yield tp, _message(tp, batch, generation)
+        fetched = cast("Mapping[TP, RawBatch]", records)
+        first = next(iter(fetched))
+        yield first, _message(first, tuple(fetched.values()), generation)
 
     async def perform_seek(self) -> None:
         """Seek to the tasks' positions; group offsets decide nothing."""
@@ -253,16 +259,16 @@ class BatchConsumer(driver.Consumer):
         """See :meth:`on_buffer_full`."""
 
 
-def _message(tp: TP, batch: RawBatch, generation: int) -> ConsumerMessage:
+def _message(tp: TP, fetched: Fetched, generation: int) -> ConsumerMessage:
     return ConsumerMessage(
         tp.topic,
         tp.partition,
-        batch.start,
+        fetched[0].start,
         0.0,
         0,
         None,
         None,
-        cast(Any, batch),
+        cast(Any, fetched),
         None,
         0,
         0,

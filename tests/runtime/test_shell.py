@@ -78,8 +78,8 @@ def shell(tmp_path: Path, fails: Exception | None = None) -> Shell:
     return made
 
 
-def event_of(one: RawBatch, generation: int = 3) -> Any:
-    return _message(TELEMETRY, one, generation)
+def event_of(*fetched: RawBatch, generation: int = 3) -> Any:
+    return _message(TELEMETRY, fetched, generation)
 
 
 async def test_a_batch_reaches_the_task_and_a_flush_commits_before_group_offsets(tmp_path: Path) -> None:
@@ -161,9 +161,26 @@ async def test_a_batch_that_does_not_follow_is_fetched_again(tmp_path: Path, mon
         sought.append(positions)
 
     monkeypatch.setattr(one.consumer, "seek_wait", seek)
-    await one._on_message(event_of(batch([message(1)], start=7)))
+    order = replace(batch([message(1)]), topic="order")
+    await one._on_message(event_of(batch([message(1)], start=7), order))
     assert sought == [{TELEMETRY: 0}]
+    assert one.positions()[one.tp("order", 0)] == 1, "what came with it is taken"
     assert one.said == []
+
+
+async def test_the_rest_of_a_fetch_is_dropped_when_its_generation_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = shell(tmp_path)
+    taken = []
+
+    async def take(_self: Any, found: RawBatch) -> None:
+        taken.append(found.topic)
+        one.app.consumer_generation_id += 1
+
+    monkeypatch.setattr(Shell, "_take", take)
+    await one._on_message(event_of(batch([message(1)]), replace(batch([message(1)]), topic="order")))
+    assert taken == ["telemetry"]
 
 
 def test_fausts_gap_rule_never_runs(tmp_path: Path) -> None:
@@ -189,7 +206,8 @@ async def test_faust_never_decodes(tmp_path: Path) -> None:
     decode = BatchSchema().compile(one.app)
     poison = batch([b"\xff", None])
     event = await decode(event_of(poison))
-    assert event.value is poison
+    assert event.value == (poison,)
+    assert event.value[0] is poison
 
 
 def test_a_full_queue_takes_no_partition_out_of_the_fetch(tmp_path: Path) -> None:
