@@ -173,23 +173,24 @@ impl Episodes {
         if place.is_some_and(|place| person.contacts[place] <= contacted) {
             return;
         }
-        let known = place.map(|place| person.contacts.swap_remove(place));
-        person.contacts.push(contacted.clone());
+        let mut changed = vec![contacted.clone()];
+        changed.extend(place.map(|place| person.contacts.swap_remove(place)));
+        let opened_ms = contacted.time_ms;
+        person.contacts.push(contacted);
         if person.contacts.len() > rules.limits.contacts {
             let rank = |contact: &Contacted| xxh3_64(contact.contact_id.as_bytes());
             let highest = (0..person.contacts.len()).max_by(|one, two| {
                 let (one, two) = (&person.contacts[*one], &person.contacts[*two]);
                 rank(one).cmp(&rank(two)).then_with(|| one.contact_id.cmp(&two.contact_id))
             });
-            person.contacts.swap_remove(highest.expect("there is a contact"));
+            changed.push(person.contacts.swap_remove(highest.expect("there is a contact")));
         }
         for evidence in &mut person.episodes {
-            let about = |contact: &Contacted| evidence.is_about(&rules.contact, contact);
-            if about(&contacted) || known.as_ref().is_some_and(about) {
+            if changed.iter().any(|contact| evidence.is_about(&rules.contact, contact)) {
                 mark_dirty(&mut self.dirty, slot, evidence);
             }
         }
-        self.expire_after(contacted.time_ms, ticket);
+        self.expire_after(opened_ms, ticket);
     }
 
     fn person(&mut self, customer: &str, hash: u64) -> u32 {

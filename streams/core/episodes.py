@@ -143,10 +143,11 @@ class Episodes:
         if known is not None and known <= contacted:
             return
         person.contacts[contacted.contact_id] = contacted
+        changed = [contacted] if known is None else [contacted, known]
         if len(person.contacts) > self._rules.limits.contacts:
-            del person.contacts[max(person.contacts, key=_contact_rank)]
+            changed.append(person.contacts.pop(max(person.contacts, key=_contact_rank)))
         for key, evidence in person.episodes.items():
-            if any(_is_about(self._rules.contact, found, key, evidence) for found in (contacted, known) if found):
+            if any(_is_about(self._rules.contact, found, key, evidence) for found in changed):
                 self._dirty.add((customer_id, key))
         self._expire_after(contacted.time_ms, customer_id)
 

@@ -83,6 +83,7 @@ class StageShell(Shell, Generic[S]):
                 transaction = await self._collect(task)
                 if transaction is not None:
                     transactions.append(transaction)
+                    await asyncio.sleep(0)
             if transactions:
                 self.status.dirty_since = self.status.dirty_since or started
                 await asyncio.gather(*(self._writers[one.partition].write(one) for one in transactions))
@@ -101,7 +102,7 @@ class StageShell(Shell, Generic[S]):
         return sum(task.pending_bytes for task in self.tasks.values())
 
     async def _collect(self, task: PartitionTask[S]) -> Transaction | None:
-        """A task's flush, letting the other rooms of the process go on between its steps."""
+        """A task's flush; the other rooms of the process, and the batches of this one, go on between its steps."""
         steps = task.flush_steps(time.time_ns() // 1_000_000)
         while True:
             try:

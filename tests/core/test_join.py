@@ -305,6 +305,17 @@ def test_a_customer_with_absurdly_many_leaves_or_contacts_stays_small() -> None:
     assert (shown.failures, len(shown.leaves), shown.contacts) == (200, 8, 256)
 
 
+def test_an_episode_is_told_anew_when_a_contact_about_it_loses_its_place_to_one_that_is_not() -> None:
+    player = Player()
+    player.events(telemetry(0, outcome="failed"), *(contact(n, contact_id=f"s{n}") for n in range(256)))
+    assert episodes(player)["app", 0].contacts == 256
+    player.events(*(contact(n, product="tv", event_id=f"t{n}", contact_id=f"t{n}") for n in range(256)))
+    _, contacts = player.stored("c")["c1",]
+    kept = sum(1 for row in contacts if row[2] == "shop")
+    assert 0 < kept < 256
+    assert episodes(player)["app", 0].contacts == kept
+
+
 def test_the_leaves_that_are_remembered_do_not_depend_on_order() -> None:
     events = [telemetry(n % 500, outcome="failed", app_version=str(n % 90), event_id=str(n)) for n in range(900)]
     shuffled = random.Random(2).sample(events, len(events))

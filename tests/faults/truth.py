@@ -38,6 +38,8 @@ ATTRIBUTES = {
 PROMISE_HORIZON_MS = 60 * DAY_MS
 SHOWN_LEAVES = 8
 SHOWN_EVIDENCE = 5
+KEPT_CONTACTS = 256
+"""Of one customer: those with the smallest hashes."""
 
 
 class Read(NamedTuple):
@@ -264,7 +266,7 @@ class _Partition:
         customer, line, family, window = key
         first = min(failure.time_ms for failure in failures)
         about = [
-            at for at, _, product, reason in self.contacts.get(customer, {}).values()
+            at for at, _, product, reason in self._kept_contacts(customer)
             if product in ("", line) and (reason in ANY_FAMILY or family in (FAMILY_OF.get(reason), "contact"))
             and at - DAY_MS <= first <= at + 15 * MINUTE_MS
         ]  # fmt: skip
@@ -286,6 +288,11 @@ class _Partition:
             "amount_cents": max(0, *(failure.amount for failure in failures)),
             "contacted_at_ms": min(about, default=None), "contacts": len(about),
         }  # fmt: skip
+
+
+    def _kept_contacts(self, customer: str) -> list[tuple[int, str, str, str]]:
+        found = sorted(self.contacts.get(customer, {}).values(), key=lambda contact: hash_of(contact[1]))
+        return found[:KEPT_CONTACTS]
 
 
 class _Orders:
