@@ -9,7 +9,9 @@ with a, c distinct failed customers and n1, n0 exposed ones inside and outside (
 candidate is kept when the lower end is at least 2, both for RR and for RR divided by the ratio that was usual before (a
 cohort that is always worse is not news), and when at least 5 % of the excess lies inside. A kept candidate is dropped
 when another one explains it: when it is no longer bad among the customers outside the other, while the other stays bad
-outside of it (an airport looks bad only because two sick carriers fly there: Simpson's case). Of two names for the same
+outside of it (an airport looks bad only because two sick carriers fly there: Simpson's case). Who was counted under
+``__other__`` for want of a place is outside of nothing: nobody knows their values, and a flood of made-up ones would
+make everybody else look bad. Of two names for the same
 customers one stays, the simpler; a pair is preferred to its single only if "the pair is bad, the rest of its single is
 like everybody else" is e^3 times as likely as "all of it is bad". Values that everybody shares are never candidates. If
 nothing is left, the cause is the whole line.
@@ -33,6 +35,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from streams.core.detect.lattice import OTHER_VALUE
 from streams.core.detect.rules import ExplainRules
 
 MOST = 0.5
@@ -105,13 +108,15 @@ class _Table:
         self.row = np.array([row for row, _ in rows], dtype=np.int64)
         self.who = np.unique(np.array([who for _, who in rows], dtype=np.uint64), return_inverse=True)[1]
         self.everyone = np.ones(len(leaves), dtype=bool)
+        self.known = np.array([OTHER_VALUE not in leaf.values for leaf in leaves], dtype=bool)
 
     def customers(self, mask: Mask) -> npt.NDArray[np.int64]:
         """Distinct failed customers inside, as numbers."""
         return np.unique(self.who[mask[self.row]]) if self.row.size else np.zeros(0, dtype=np.int64)
 
     def ratio(self, inside: Mask, outside: Mask) -> Ratio:
-        """Risk ratio of the leaves inside against those outside."""
+        """Risk ratio of the leaves inside against those outside whose values are known."""
+        outside = outside & self.known
         a, c = self.customers(inside).size, self.customers(outside).size
         n1, n0 = float(self.exposed[inside].sum()), float(self.exposed[outside].sum())
         value, low, high = risk_ratio(a, n1, c, n0)
@@ -230,7 +235,8 @@ def _pair_gain(table: _Table, pair: Mask, single: Mask) -> float:
     """
     inside = table.customers(pair).size, float(table.exposed[pair].sum())
     rest = table.customers(single & ~pair).size, float(table.exposed[single & ~pair].sum())
-    out = table.customers(~single).size, float(table.exposed[~single].sum())
+    outside = ~single & table.known
+    out = table.customers(outside).size, float(table.exposed[outside].sum())
     together, others = _add(inside, rest), _add(rest, out)
     return _fit(*inside) + _fit(*others) - _fit(*together) - _fit(*out)
 
