@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from streams.cli import main
+from streams.core.accelerated import NativeJoinStage
 from streams.core.join import JoinStage
 from streams.core.ledger import Notice
-from streams.core.stage import Batch
+from streams.core.stage import Batch, Fed, RawPart
 from streams.runtime.application import StageShell
 from streams.runtime.shell import Shell
 from streams.sender.partition import PartitionSender
@@ -44,7 +45,15 @@ def _raise(file: Path) -> None:
                 raise ValueError("a defect on one event")
         plain(self, state, batch)
 
-    JoinStage.step = step
+    def feed(self: NativeJoinStage, state: Any, part: RawPart, start: int, max_bytes: int, future_ms: int) -> Fed:
+        if file.exists():
+            wanted = f'"{file.read_text()}"'.encode()
+            if any(wanted in (value or b"") for value in part.values):
+                raise ValueError("a defect on one event")
+        return native(self, state, part, start, max_bytes, future_ms)
+
+    native = NativeJoinStage.feed
+    JoinStage.step, NativeJoinStage.feed = step, feed
 
 
 def _block(file: Path) -> None:

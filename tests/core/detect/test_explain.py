@@ -84,6 +84,18 @@ def test_unknown_values_are_no_cause() -> None:
     assert explain(("channel", "provider"), table).pairs == (("provider", "paynow"),)
 
 
+def test_who_has_no_place_is_outside_of_nothing() -> None:
+    #  the flood never fails: next to it even the healthy part of DE looks bad, and the pair like its single
+    table = [
+        leaf(("5.2", "DE"), 800, 46, 0.01),
+        leaf(("5.1", "DE"), 840, 14, 0.01),
+        leaf(("5.2", "FR"), 800, 9, 0.01),
+        leaf(("5.1", "FR"), 900, 9, 0.01),
+        leaf(("__other__", "__other__"), 18_000, 0, 0.0),
+    ]
+    assert explain(("version", "region"), table).pairs == (("version", "5.2"), ("region", "DE"))
+
+
 def test_an_airport_is_not_blamed_for_two_sick_carriers_that_fly_there() -> None:
     """16 April 2013 in small: LGA looks six times as bad as the others, yet its other carriers are fine."""
     table = [
