@@ -123,6 +123,7 @@ def afresh(servers: Servers, prefix: str, raw: bool, native: bool = True) -> Set
         old = [name for name in admin.list_topics() if name.startswith(prefix) and name not in inputs]
         if old:
             admin.delete_topics(old)
+        _await_gone(admin, set(old))
         _forget_groups(admin, prefix)
     finally:
         admin.close()
@@ -135,6 +136,15 @@ def afresh(servers: Servers, prefix: str, raw: bool, native: bool = True) -> Set
 def without_raw() -> dict[str, Any]:
     """The setting with which the store copies findings only."""
     return {"store_topics": FINDINGS}
+
+
+def _await_gone(admin: KafkaAdminClient, names: set[str]) -> None:
+    """A topic that is being deleted is listed for a moment more, and would be taken for one that is there."""
+    end = time.monotonic() + 60
+    while names & set(admin.list_topics()):
+        if time.monotonic() > end:
+            raise PeerError(f"these topics are still there a minute after they were deleted: {sorted(names)}")
+        time.sleep(FIRST_LOOK_S)
 
 
 def _forget_groups(admin: KafkaAdminClient, prefix: str) -> None:

@@ -105,10 +105,10 @@ class Settings(BaseSettings):
     instance: str = Field(
         "a", pattern=r"^[a-zA-Z0-9._-]{1,40}$", description="Name of this worker: its static membership in each group"
     )
-    flush_ms: int = Field(500, ge=10, le=60_000, description="Time between two flushes (one Kafka transaction each)")
+    flush_ms: int = Field(400, ge=10, le=60_000, description="Time between two flushes (one Kafka transaction each)")
     fetch_max_wait_ms: int = Field(50, ge=1, le=30_000, description="Longest wait of a fetch for fetch_min_bytes")
     fetch_min_bytes: int = Field(
-        16_384, ge=1, le=52_428_800, description="Linger: a fetch returns once this much is there"
+        1_048_576, ge=1, le=52_428_800, description="Linger: a fetch returns once this much is there"
     )
     fetch_max_bytes: int = Field(6_291_456, ge=1024, le=1_073_741_824, description="Most that one fetch returns")
     slice_events: int = Field(300, ge=1, le=100_000, description="Events handled at a stretch (fits the CPU cache)")

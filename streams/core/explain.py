@@ -11,10 +11,9 @@ cohort that is always worse is not news), and when at least 5 % of the excess li
 when another one explains it: when it is no longer bad among the customers outside the other, while the other stays bad
 outside of it (an airport looks bad only because two sick carriers fly there: Simpson's case). Who was counted under
 ``__other__`` for want of a place is outside of nothing: nobody knows their values, and a flood of made-up ones would
-make everybody else look bad. Of two names for the same
-customers one stays, the simpler; a pair is preferred to its single only if "the pair is bad, the rest of its single is
-like everybody else" is e^3 times as likely as "all of it is bad". Values that everybody shares are never candidates. If
-nothing is left, the cause is the whole line.
+make everybody else look bad. Of two names for the same customers one stays, the simpler; a pair is preferred to its
+single only if "the pair is bad, the rest of its single is like everybody else" is e^3 times as likely as "all of it is
+bad". Values that everybody shares are never candidates. If nothing is left, the cause is the whole line.
 
 Trade-off: greedy and at most pairs, so a cause that needs three attributes is told by the best two; in exchange every
 answer can be recomputed by hand from one table. Sources: MacroBase (Bailis et al. 2017) for risk ratio and support,

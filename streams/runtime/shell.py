@@ -57,13 +57,13 @@ class Context:
     metrics: Metrics
     end: Die
     rules: TaskRules = field(default_factory=TaskRules)
-    flush_ms: int = 500
+    flush_ms: int = 400
     idle_ms: int = 0
     max_lead_ms: int = 3_600_000
     stall_s: float = 90.0
     session_timeout_ms: int = 10_000
     fetch_max_wait_ms: int = 50
-    fetch_min_bytes: int = 16_384
+    fetch_min_bytes: int = 1_048_576
     fetch_max_bytes: int = 6_291_456
     bulk: bool = True
     native: bool = False

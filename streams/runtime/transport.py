@@ -1,7 +1,7 @@
 """Faust agents on whole fetches: one Faust message = everything one fetch brought, a batch per topic partition.
 
-Faust's path costs about 75 us a message, so it is paid once per fetch. What Faust gives stays stock: group
-membership and rebalancing, the agent, flow control, start and stop. What changes:
+Faust's path costs about 75 us a message, so it is paid once per fetch. What Faust gives stays stock: group membership
+and rebalancing, the agent, flow control, start and stop. What changes:
 
 - a message's value is a ``Fetched``; the schema hands it through undecoded;
 - no acknowledgements (``acks=False``): Faust's ack list, its gap rule and its offset commits never run. Positions
@@ -50,7 +50,7 @@ class Reading:
     """Wire name with prefix -> noun."""
     session_timeout_ms: int = 10_000
     fetch_max_wait_ms: int = 50
-    fetch_min_bytes: int = 16_384
+    fetch_min_bytes: int = 1_048_576
     fetch_max_bytes: int = 6_291_456
     partition_bytes: int = 1_048_576
     bulk: bool = True
@@ -230,8 +230,8 @@ class BatchConsumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """At most one message: all that was fetched; nothing while the flow stands.
 
-        It goes by the name of its first topic partition. Faust drops a message below the offset it has seen there: a
-        task that misses the batches that went with it asks for them again.
+        It goes by the name of its first topic partition. Faust drops it if it starts below a seek there: then it was
+        fetched before the seek of an assignment, which is one of all partitions, and everything in it comes again.
         """
         records, _active = await self._wait_next_records(timeout)
         generation = cast(faust.App, self.app).consumer_generation_id
