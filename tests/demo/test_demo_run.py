@@ -16,6 +16,9 @@ from streams.settings import Settings
 from streams.stack import Endpoints
 
 COMMAND = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())", "demo"]
+EARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+HEARING = [COMMAND[0], "-c", EARS + COMMAND[2], *COMMAND[3:]]
+"""What a shell starts in the background without job control is deaf to SIGINT, and so are its children."""
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -76,7 +79,7 @@ def test_the_demo_finds_the_three_incidents_tells_the_customers_and_loses_nothin
 def test_an_interrupted_demo_leaves_no_process_behind(
     kafka: str, clickhouse: Endpoints, stack_settings: Settings, number: signal.Signals
 ) -> None:
-    demo = subprocess.Popen(COMMAND, env=environment(stack_settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    demo = subprocess.Popen(HEARING, env=environment(stack_settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         end = time.monotonic() + 60
         while len(children_of("CX_TOPIC_PREFIX=demo-")) < 3 and time.monotonic() < end:
