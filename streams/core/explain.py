@@ -113,11 +113,14 @@ class _Table:
         """Distinct failed customers inside, as numbers."""
         return np.unique(self.who[mask[self.row]]) if self.row.size else np.zeros(0, dtype=np.int64)
 
+    def counts(self, mask: Mask) -> tuple[int, float]:
+        """Distinct failed customers and exposures inside."""
+        return self.customers(mask).size, float(self.exposed[mask].sum())
+
     def ratio(self, inside: Mask, outside: Mask) -> Ratio:
         """Risk ratio of the leaves inside against those outside whose values are known."""
         outside = outside & self.known
-        a, c = self.customers(inside).size, self.customers(outside).size
-        n1, n0 = float(self.exposed[inside].sum()), float(self.exposed[outside].sum())
+        (a, n1), (c, n0) = self.counts(inside), self.counts(outside)
         value, low, high = risk_ratio(a, n1, c, n0)
         m1, m0 = float(self.expected[inside].sum()), float(self.expected[outside].sum())
         usual = (m1 / n1) / (m0 / n0) if min(m1, m0, n1, n0) > 0 else 1.0
@@ -232,10 +235,7 @@ def _pair_gain(table: _Table, pair: Mask, single: Mask) -> float:
 
     Both have two rates (Bernoulli), so no penalty is due.
     """
-    inside = table.customers(pair).size, float(table.exposed[pair].sum())
-    rest = table.customers(single & ~pair).size, float(table.exposed[single & ~pair].sum())
-    outside = ~single & table.known
-    out = table.customers(outside).size, float(table.exposed[outside].sum())
+    inside, rest, out = table.counts(pair), table.counts(single & ~pair), table.counts(~single & table.known)
     together, others = _add(inside, rest), _add(rest, out)
     return _fit(*inside) + _fit(*others) - _fit(*together) - _fit(*out)
 

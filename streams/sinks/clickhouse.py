@@ -39,6 +39,9 @@ DDL = Path(schemas.__file__).parent / "ddl"
 
 INSERT_SETTINGS = {"async_insert": 0}
 """Said explicitly, because newer servers default to 1: we batch ourselves and commit only what is stored."""
+PROTOCOL = defines.DBMS_MIN_PROTOCOL_VERSION_WITH_PROFILE_EVENTS_IN_INSERT - 1
+"""The newest revision without profile events: a block of counters for every insert, which nobody reads, cost as much as
+a small insert itself."""
 _OWN_FAULTS = (driver.TypeMismatchError, driver.UnknownTypeError, driver.TooLargeStringSize, struct.error)
 """Raised by the driver before anything is sent: a defect of ours that no retry mends."""
 _NOT_MIGRATED = {16: "a column is missing", 47: "a column is missing", 60: "a table is missing", 81: "no database"}
@@ -114,11 +117,6 @@ def login_of(settings: Settings) -> Login:
     given = settings.clickhouse_writer_password if parts.username is None else None
     password = given or SecretStr(unquote(parts.password or ""))
     return Login(parts.hostname, parts.port or 9000, user, password, settings.clickhouse_database)
-
-
-PROTOCOL = defines.DBMS_MIN_PROTOCOL_VERSION_WITH_PROFILE_EVENTS_IN_INSERT - 1
-"""The newest revision without profile events: a block of counters for every insert, which nobody reads, cost as much as
-a small insert itself."""
 
 
 class ClickHouse:

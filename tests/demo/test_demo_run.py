@@ -15,10 +15,9 @@ import pytest
 from streams.settings import Settings
 from streams.stack import Endpoints
 
-COMMAND = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())", "demo"]
-EARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-HEARING = [COMMAND[0], "-c", EARS + COMMAND[2], *COMMAND[3:]]
+MAIN = "import signal, sys; from streams.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); "
 """What a shell starts in the background without job control is deaf to SIGINT, and so are its children."""
+COMMAND = [sys.executable, "-c", MAIN + "sys.exit(main())", "demo"]
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -79,7 +78,7 @@ def test_the_demo_finds_the_three_incidents_tells_the_customers_and_loses_nothin
 def test_an_interrupted_demo_leaves_no_process_behind(
     kafka: str, clickhouse: Endpoints, stack_settings: Settings, number: signal.Signals
 ) -> None:
-    demo = subprocess.Popen(HEARING, env=environment(stack_settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    demo = subprocess.Popen(COMMAND, env=environment(stack_settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         end = time.monotonic() + 60
         while len(children_of("CX_TOPIC_PREFIX=demo-")) < 3 and time.monotonic() < end:

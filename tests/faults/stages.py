@@ -19,7 +19,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +36,21 @@ from streams.sinks.channels import Letter, Sent, WebhookChannel
 
 
 def _raise(file: Path) -> None:
-    plain = JoinStage.step
+    plain, native = JoinStage.step, NativeJoinStage.feed
+
+    def refuse(holds: Callable[[str], bool]) -> None:
+        if file.exists() and holds(file.read_text()):
+            raise ValueError("a defect on one event")
 
     def step(self: JoinStage, state: Any, batch: Any) -> None:
-        if isinstance(batch, Batch) and file.exists():
-            wanted = file.read_text()
-            if any(getattr(record, "event_id", "") == wanted for record in batch.records):
-                raise ValueError("a defect on one event")
+        if isinstance(batch, Batch):
+            refuse(lambda wanted: any(getattr(record, "event_id", "") == wanted for record in batch.records))
         plain(self, state, batch)
 
     def feed(self: NativeJoinStage, state: Any, part: RawPart, start: int, max_bytes: int, future_ms: int) -> Fed:
-        if file.exists():
-            wanted = f'"{file.read_text()}"'.encode()
-            if any(wanted in (value or b"") for value in part.values):
-                raise ValueError("a defect on one event")
+        refuse(lambda wanted: any(f'"{wanted}"'.encode() in (value or b"") for value in part.values))
         return native(self, state, part, start, max_bytes, future_ms)
 
-    native = NativeJoinStage.feed
     JoinStage.step, NativeJoinStage.feed = step, feed
 
 

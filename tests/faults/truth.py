@@ -289,7 +289,6 @@ class _Partition:
             "contacted_at_ms": min(about, default=None), "contacts": len(about),
         }  # fmt: skip
 
-
     def _kept_contacts(self, customer: str) -> list[tuple[int, str, str, str]]:
         found = sorted(self.contacts.get(customer, {}).values(), key=lambda contact: hash_of(contact[1]))
         return found[:KEPT_CONTACTS]

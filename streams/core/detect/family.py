@@ -382,11 +382,7 @@ class Family:
         return float(np.max(log_ratio(y, m, np.array(self.rules.kappas), self.baseline.norm.at([cohort]).shape(m))))
 
     def table(self, since_ms: int, rates: Floats) -> list[Leaf]:
-        """Leaves since ``since_ms``, with what was usual: the line's rate times its singles' ratios.
-
-        The line is here who has a place. With those counted under ``__other__`` in it (a flood of made-up values that
-        never fail) every attribute of everybody else would have a ratio of its own to a rate near 0, and the product
-        of these would be many times what anybody ever had.
+        """Leaves since ``since_ms``, with what was usual.
 
         Exposures are kept by block: of the first one the share after ``since_ms`` is taken.
         """
@@ -398,21 +394,31 @@ class Family:
             for failure in block.failures:
                 if not failure.explained and failure.bin_ms >= since_ms:
                     failed.setdefault(failure.leaf, set()).add(failure.who)
-        singles = self.lattice.rows[: len(self.lattice.leaves), 1 : 1 + len(self.lattice.attributes)]
-        other = np.flatnonzero([OTHER_VALUE in values for values in self.lattice.leaves])
-        line, placeless = float(rates[LINE]), float(exposed[other].sum())
-        if placeless and placeless < exposed.sum():
-            failing = float((exposed[other] * rates[singles[other, 0]]).sum())
-            line = max((line * float(exposed.sum()) - failing) / (float(exposed.sum()) - placeless), line)
-        relative = rates / line
-        relative[[OTHER, TRASH]] = 1.0
-        usual = np.minimum(line * np.prod(relative[singles], axis=1), 0.95)
-        usual[other] = rates[singles[other, 0]]
+        usual = self._usual(exposed, rates)
         return [
             Leaf(self.lattice.leaves[leaf], n, n * float(usual[leaf]), failed.get(leaf, ()))
             for leaf, n in enumerate(exposed.astype(np.int64).tolist())
             if n
         ]
+
+    def _usual(self, exposed: Floats, rates: Floats) -> Floats:
+        """Usual failures per exposure of every leaf: the line's rate times its singles' ratios.
+
+        The line is here who has a place. With those counted under ``__other__`` in it (a flood of made-up values that
+        never fail) every attribute of everybody else would have a ratio of its own to a rate near 0, and the product
+        of these would be many times what anybody ever had.
+        """
+        singles = self.lattice.rows[: len(self.lattice.leaves), 1 : 1 + len(self.lattice.attributes)]
+        other = np.flatnonzero([OTHER_VALUE in values for values in self.lattice.leaves])
+        line, everybody, placeless = float(rates[LINE]), float(exposed.sum()), float(exposed[other].sum())
+        if 0 < placeless < everybody:
+            failing = float((exposed[other] * rates[singles[other, 0]]).sum())
+            line = max((line * everybody - failing) / (everybody - placeless), line)
+        relative = rates / line
+        relative[[OTHER, TRASH]] = 1.0
+        usual = np.minimum(line * np.prod(relative[singles], axis=1), 0.95)
+        usual[other] = rates[singles[other, 0]]
+        return np.asarray(usual)
 
 
 def _unite(leaves: Ints, exposed: Ints) -> tuple[Ints, Ints]:
