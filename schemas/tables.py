@@ -90,7 +90,7 @@ _RAW_HEAD = (
 
 
 def _raw(noun: str, columns: tuple[Column, ...], meaning: str) -> Table:
-    key = ("product", "event_time", "topic", "partition", "offset")
+    key = ("product", "toStartOfHour(event_time)", "topic", "partition", "offset")
     return Table(f"{noun}_raw", noun, (*_RAW_HEAD, *columns, *_RAW_TAIL), key, "", 30, meaning, kind="raw")
 
 

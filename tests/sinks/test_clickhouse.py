@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -16,8 +18,9 @@ from schemas.topics import TOPICS
 from streams.agents.store import Store, room
 from streams.runtime.batch import RawBatch
 from streams.settings import Settings
-from streams.sinks.clickhouse import ClickHouse, check_columns, login, login_of, migrate, migrations
+from streams.sinks.clickhouse import DDL, ClickHouse, check_columns, login, login_of, migrate, migrations
 from streams.stack import Endpoints
+from tests.sinks.conftest import migrated
 from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, issue, outreach
 
 pytestmark = pytest.mark.clickhouse
@@ -56,6 +59,26 @@ def test_keys_versions_and_retention_are_those_of_the_catalogue(reader: ClickHou
 def test_migrating_again_applies_nothing(clickhouse: Endpoints, database: str) -> None:
     assert migrate(clickhouse, database) == []
     assert {migration.state for migration in migrations(clickhouse, database)} == {"applied"}
+
+
+def test_raw_copies_outlive_the_change_of_their_order(
+    clickhouse: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def contents(reader: ClickHouse) -> list[list[tuple[str]]]:
+        rows = "SELECT toString(tuple(*)) AS row FROM {}_raw FINAL ORDER BY row"
+        return [reader.query(rows.format(noun)).rows for noun in ("telemetry", "order", "contact")]
+
+    for file in sorted(DDL.glob("*.sql"))[:4]:
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr("streams.sinks.clickhouse.DDL", tmp_path)
+    with migrated(clickhouse) as database:
+        Store(ClickHouse(login(clickhouse, "writer", database))).write(everything())
+        reader = ClickHouse(login(clickhouse, "reader", database))
+        before = contents(reader)
+        monkeypatch.undo()
+        assert migrate(clickhouse, database) == ["005_raw_by_hour.sql"]
+        assert all(before)
+        assert contents(reader) == before
 
 
 def test_one_record_of_every_kind_is_stored_and_storing_it_again_changes_nothing(
