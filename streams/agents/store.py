@@ -15,8 +15,8 @@ from streams.sinks.clickhouse import ClickHouse, check_columns, login_of
 from streams.sinks.native import NativePlans, NativeRows
 from streams.sinks.rows import RowBuffer
 
-MAX_ROWS = 50_000
-"""Rows per insert round: what ClickHouse likes, and a bound on memory."""
+MAX_ROWS = 100_000
+"""Rows per insert round: what ClickHouse likes, and above what the runtime offers at once unless rows are tiny."""
 SLICE = 300
 """Messages turned into columns at a stretch: they fit the processor's cache."""
 PATIENT = frozenset({"telemetry", "order", "contact", "customer"})
