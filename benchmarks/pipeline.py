@@ -26,7 +26,7 @@ from benchmarks.run import RESULTS, write
 from benchmarks.stack import Servers, servers
 from benchmarks.truth import truth_of
 
-EVENTS = 2_400_000
+EVENTS = 4_800_000
 REALISTIC = Mix(
     "realistic", telemetry=0.94, order=0.05, failed=0.01, history_share=0.05, history_s=2_700, incident_from=0.7
 )

@@ -14,6 +14,7 @@ Every private part used here is listed in ``overrides`` and held by a test.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -149,7 +150,11 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     async def committed_group(self, tps: list[TP]) -> dict[TP, int]:
         """Committed group offsets of those topic partitions that have one."""
         consumer = self._ensure_consumer()
-        found = {tp: await self.call_thread(consumer.committed, TopicPartition(*tp)) for tp in tps}
+
+        async def ask() -> list[Any]:
+            return await asyncio.gather(*[consumer.committed(TopicPartition(*tp)) for tp in tps])
+
+        found = dict(zip(tps, await self.call_thread(ask), strict=True))
         return {tp: offset for tp, offset in found.items() if offset is not None}
 
     def end_of(self, tp: TP) -> int | None:
