@@ -20,7 +20,7 @@ from schemas.errors import StackError
 from streams.stack.guard import full_disk_in_words
 from streams.stack.places import Machine, deploy_file
 
-KAFKA_VERSION = "4.3.0"
+KAFKA_VERSION = "4.2.2"
 INPUTS = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
 """What the lock is resolved from. slf4j-simple, because log4j's binding makes the resolver pick older clients."""
 

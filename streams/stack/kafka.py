@@ -32,6 +32,12 @@ _CHATTY = (
     "org.apache.kafka.coordinator",
 )
 _CLIENT = b"cxwatch-status"
+_MADE_BY = "made-by"
+"""File with the version of Kafka that formatted the data."""
+_UNRECORDED = "4.3.0"
+"""What formatted data without that file: the only version that was locked before there was one."""
+_FORGETFUL = (4, 3)
+"""Releases from here on forget to end a transaction on partitions that have no leader (docs/decisions/0010)."""
 
 
 def class_path(machine: Machine, maven_url: str | None, progress: jars.Progress) -> tuple[str, str]:
@@ -46,6 +52,11 @@ def class_path(machine: Machine, maven_url: str | None, progress: jars.Progress)
         shown = f"Kafka {versions[-1]}" if versions else "no Kafka"
         raise StackError(f"KAFKA_HOME={machine.kafka_home} holds {shown}; Apache Kafka 4.0 or newer is needed there")
     return f"{libs}/*", versions[-1]
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Major and minor number."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 class Kafka:
@@ -86,11 +97,27 @@ class Kafka:
         values = {"port": port, "controller_port": controller, "data_dir": data, "partitions": self.settings.partitions}
         write_private(self.config, fill("server.properties", values))
         command = self._java(runtime.binary, libraries)
-        if not (data / "meta.properties").exists():
+        if (data / "meta.properties").exists():
+            self._refuse_newer_data(data)
+        else:
             quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it runs for a second only
             self._format([command[0], *quick, *command[1:], "kafka.tools.StorageTool", "format", "--standalone"])
+            (self.folder / _MADE_BY).write_text(self.version, encoding="ascii")
+        if _release(self.version) >= _FORGETFUL:
+            say(f"Apache Kafka {self.version} may forget to end a transaction when it restarts (docs/reliability.md); "
+                f"{jars.KAFKA_VERSION} does not")  # fmt: skip
         rotate(self.log)
         return Launch([*command, "kafka.Kafka", str(self.config)], self.folder, self.log, _environment())
+
+    def _refuse_newer_data(self, data: Path) -> None:
+        """A broker cannot read what a newer one has formatted, and says so in a way that helps nobody."""
+        record = self.folder / _MADE_BY
+        made_by = record.read_text(encoding="ascii") if record.exists() else _UNRECORDED
+        if _release(made_by) > _release(self.version):
+            raise StackError(
+                f"the local Kafka's data were made by Kafka {made_by}, this is {self.version}: run `cxwatch down`, and "
+                f"remove {data} (topics and what they hold are lost), or name a newer Kafka in KAFKA_HOME"
+            )
 
     def _java(self, binary: Path, libraries: str) -> list[str]:
         heap = self.settings.local_kafka_heap_mb

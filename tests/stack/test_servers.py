@@ -102,7 +102,7 @@ def _pids(settings: Settings) -> dict[str, int]:
 
 def test_up_starts_both_real_servers_and_prints_their_versions(settings: Settings, start: Start) -> None:
     where, heard = start()
-    assert "kafka 4.3.0 serves on 127.0.0.1:" in heard
+    assert "kafka 4.2.2 serves on 127.0.0.1:" in heard
     assert "clickhouse 2" in heard
     admin = KafkaAdminClient(bootstrap_servers=where.kafka_bootstrap)
     admin.create_topics([NewTopic("kept", num_partitions=2, replication_factor=1)])
@@ -123,9 +123,9 @@ def test_status_shows_kind_version_address_and_health(settings: Settings, start:
     where, _ = start()
     by_name = {server.name: server for server in status(settings)}
     kafka = by_name["kafka"]
-    assert kafka == ServerStatus("kafka", "local", "4.3.0", where.kafka_bootstrap, "healthy", kafka.pid)
+    assert kafka == ServerStatus("kafka", "local", "4.2.2", where.kafka_bootstrap, "healthy", kafka.pid)
     assert by_name["clickhouse"].health == "healthy"
-    assert json.loads(kafka.as_json())["version"] == "4.3.0"
+    assert json.loads(kafka.as_json())["version"] == "4.2.2"
 
 
 def test_a_second_up_changes_nothing(settings: Settings, start: Start) -> None:
@@ -313,6 +313,22 @@ def test_a_server_that_cannot_start_is_reported_with_its_last_lines(settings: Se
     finally:
         identity.write_text(good)
     assert PidFile(settings.state_dir / "kafka" / "pid").read() == ("none", 0)
+
+
+@pytest.mark.parametrize("made_by", ["4.10.0", None])
+def test_data_of_a_newer_kafka_are_refused_with_the_way_out(settings: Settings, made_by: str | None) -> None:
+    down(settings)
+    record = settings.state_dir / "kafka" / "made-by"
+    good = record.read_text()
+    if made_by is None:
+        record.unlink()  # as before there was such a file: Kafka 4.3.0 was locked then
+    else:
+        record.write_text(made_by)
+    try:
+        with pytest.raises(StackError, match=rf"made by Kafka {made_by or '4.3.0'}.*remove .*data "):
+            up(settings, options=UpOptions(only=("kafka",), die_with_parent=True))
+    finally:
+        record.write_text(good)
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_a_sentence(settings: Settings) -> None:
