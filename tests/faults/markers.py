@@ -31,13 +31,11 @@ PRODUCERS = 12
 BETWEEN_S = 1.5
 
 
-async def commit_on(servers: Servers, name: str, stop: asyncio.Event, committed: list[str]) -> None:
+async def commit_on(bootstrap: str, name: str, stop: asyncio.Event, committed: list[str]) -> None:
     """Transactions on random partitions, one after the other; a new producer after every error."""
     chance = random.Random(name)
     while not stop.is_set():
-        producer = AIOKafkaProducer(
-            bootstrap_servers=servers.places.kafka_bootstrap, transactional_id=name, linger_ms=0
-        )
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=name, linger_ms=0)
         with suppress(KafkaError, OSError):
             await producer.start()
             while not stop.is_set():
@@ -69,13 +67,14 @@ def forgotten(log: bytes) -> Iterator[int]:
 async def try_broker(restarts: int, kill: bool) -> int:
     """How many marks were forgotten."""
     with Servers.own(("kafka",)) as servers:
-        admin = KafkaAdminClient(bootstrap_servers=servers.places.kafka_bootstrap)
+        bootstrap = servers.places.kafka_bootstrap  # it keeps its port
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
         admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
         admin.close()
         stop, committed = asyncio.Event(), list[str]()
         async with asyncio.TaskGroup() as group:
             for number in range(PRODUCERS):
-                group.create_task(commit_on(servers, f"p{number}", stop, committed))
+                group.create_task(commit_on(bootstrap, f"p{number}", stop, committed))
             for number in range(1, restarts + 1):
                 await asyncio.sleep(BETWEEN_S)
                 await asyncio.to_thread(servers.kill if kill else servers.stop, "kafka")

@@ -1,73 +1,87 @@
 """Who gets one of the last places: values that come again. A flood of values seen once must not blind detection.
 
     places free    100 % ............ 50 % ........ 25 % ...... 5 %
-    exposures          1                5             10          50      before a new value is given a place
+    exposures          1                5             10          50      before somebody new is given a place
 
-While more than half of the places (cohorts, or leaves of a family) are free, whatever is new gets one at once. After
-that a new leaf has to wait until each of its attribute values is known or was exposed often enough; until then it
-counts under ``__other__``, as everything beyond the cap does. Exposures decide, never failures, so a failure rate is
-not biased. The memory of values that wait is bounded (lossy counting: when it is full, those seen once go first), and
-what it holds depends on the bins alone, not on how the stream was cut.
+While more than half of the places (lines, cohorts, or leaves of a family) are free, whatever is new gets one at once.
+After that it has to wait until it was exposed often enough: a service line as such, a new leaf with each of its
+attribute values that is not known. Until then it counts under ``__other__``, as everything beyond the cap does.
+Exposures decide, never failures, so a failure rate is not biased. The memory of who waits is bounded (lossy counting:
+when it is full, those seen once go first), and what it holds depends on the bins alone, not on how the stream was cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import ceil
+from collections.abc import Iterable, Sequence
+from math import ceil, inf
+from typing import Any, Generic, TypeVar, cast
 
 from streams.core.detect.lattice import Lattice
 
 ENOUGH = 5
-"""Exposures that a new value needs when half of the places are taken."""
+"""Exposures that it takes when half of the places are taken."""
 WAITING = 4_096
-"""Values that may wait at a time, per line and family."""
+"""How many may wait at a time: values per line and family, and lines."""
 
 Value = tuple[int, str]
 """(number of the attribute, its value)."""
+K = TypeVar("K", bound=Sequence[object])
 
 
-class Admission:
-    """Values of one family that wait for a place."""
+def needed(free: float) -> float:
+    """Exposures before somebody new is given a place, when the share ``free`` of the places is left."""
+    if free >= 0.5:
+        return 0.0
+    return ceil(ENOUGH * 0.5 / free) if free > 0 else inf
+
+
+class Waiting(Generic[K]):
+    """Who waits for a place, with the exposures so far."""
 
     def __init__(self) -> None:
         """Nobody waits."""
-        self.waiting: dict[Value, int] = {}
+        self.exposed: dict[K, int] = {}
+
+    def enough(self, new: Sequence[K], exposed: int, free: float) -> bool:
+        """Count the exposures of everybody new; True if all have had enough for a place, and wait no more."""
+        need = needed(free)
+        if not need:
+            return True
+        for one in new:
+            self.exposed[one] = self.exposed.get(one, 0) + exposed
+        if any(self.exposed[one] < need for one in new):
+            return False
+        for one in new:
+            del self.exposed[one]
+        return True
+
+    def end_bin(self) -> None:
+        """Keep the memory bounded; call after every bin."""
+        if len(self.exposed) <= WAITING:
+            return
+        often = {one: count for one, count in self.exposed.items() if count > 1}
+        if len(often) > WAITING // 2:
+            first = sorted(often.items(), key=lambda item: (-item[1], item[0]))
+            often = dict(first[: WAITING // 2])
+        self.exposed = often
+
+    def saved(self) -> list[tuple[object, ...]]:
+        """Everybody who waits, sorted."""
+        return [(*one, count) for one, count in sorted(self.exposed.items())]
+
+    def load(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Take back what :meth:`saved` gave."""
+        self.exposed = {cast(K, tuple(one)): int(count) for *one, count in rows}
+
+
+class Admission(Waiting[Value]):
+    """Values of one family that wait for a place."""
 
     def admits(self, lattice: Lattice, values: tuple[str, ...], exposed: int, free: float) -> bool:
         """Count a new leaf's values and tell whether it may have a place; ``free`` is the share of places left."""
-        if free >= 0.5:
-            return True
         unknown = [
             (number, value)
             for number, value in enumerate(values)
             if value and ((lattice.attributes[number], value),) not in lattice.cohort_index
         ]
-        for value in unknown:
-            self.waiting[value] = self.waiting.get(value, 0) + exposed
-        need = ceil(ENOUGH * 0.5 / free) if free > 0 else float("inf")
-        if any(self.waiting[value] < need for value in unknown):
-            return False
-        for value in unknown:
-            del self.waiting[value]
-        return True
-
-    def end_bin(self) -> None:
-        """Keep the memory bounded; call after every bin."""
-        if len(self.waiting) <= WAITING:
-            return
-        often = {value: count for value, count in self.waiting.items() if count > 1}
-        if len(often) > WAITING // 2:
-            first = sorted(often.items(), key=lambda item: (-item[1], item[0]))
-            often = dict(first[: WAITING // 2])
-        self.waiting = often
-
-    def saved(self) -> list[tuple[int, str, int]]:
-        """Everything that waits, sorted."""
-        return [(*value, count) for value, count in sorted(self.waiting.items())]
-
-    def load(self, rows: Iterable[Iterable[object]]) -> None:
-        """Take back what :meth:`saved` gave."""
-        for number, value, count in rows:
-            assert isinstance(number, int)
-            assert isinstance(count, int)
-            self.waiting[number, str(value)] = count
+        return self.enough(unknown, exposed, free)

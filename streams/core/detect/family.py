@@ -145,11 +145,12 @@ class Family:
     def _new_leaf(self, values: tuple[str, ...], exposed: int, room: int) -> tuple[int, int]:
         """Number a leaf that is not known, or count it under ``__other__`` while places are scarce."""
         free = min(room / self.rules.cohorts, 1.0 - len(self.lattice.leaves) / self.rules.leaves)
-        if free < 0.5:
+        others = (OTHER_VALUE,) * len(values)
+        if free < 0.5 and values != others:
             self.changed.add(("wait", 0))
             if not self.admission.admits(self.lattice, values, exposed, free):
-                values = (OTHER_VALUE,) * len(values)
-        return self.lattice.leaf(values, room)
+                values = others
+        return self.lattice.leaf(values, room if values != others else 0)
 
     def _fail(self, block: Block, failed: list[tuple[int, Sequence[int]]], seen: Seen, bin_ms: int) -> Floats:
         """Note who failed; return counted failures per cohort."""

@@ -32,7 +32,7 @@ class Lattice:
         self.leaf_index: dict[tuple[str, ...], int] = {}
         self.cohorts: list[Pairs] = [(), ((OTHER_VALUE, OTHER_VALUE),), ()]
         self.cohort_index: dict[Pairs, int] = {(): LINE}
-        self.set_of: list[int] = [-1, -2, -2]
+        self.set_of: list[int] = [-1, len(self.sets), -2]
         self.parents: list[tuple[int, int]] = [(LINE, LINE), (LINE, LINE), (LINE, LINE)]
         self.minted: list[int] = []
         self.row_lists: list[list[int]] = []
@@ -50,7 +50,7 @@ class Lattice:
         if found is not None:
             return found, 0
         if len(self.leaves) >= self.cap:
-            values = (OTHER_VALUE,) * len(self.attributes)
+            values, room = (OTHER_VALUE,) * len(self.attributes), 0
             if values in self.leaf_index:
                 return self.leaf_index[values], 0
         before = len(self.cohorts)
@@ -89,7 +89,7 @@ class Lattice:
         return index
 
     def shapes(self) -> tuple[Ints, Ints, Ints]:
-        """Arrays over cohorts: attribute set (-1 line, -2 reserved), first and second parent."""
+        """Arrays over cohorts: attribute set (-1 line, -2 reserved, the last one ``__other__``), both parents."""
         if self._shape is None or self._shape[0] != self.size:
             parents = np.array(self.parents, dtype=np.int64)
             self._shape = (self.size, np.array(self.set_of, dtype=np.int64), parents[:, 0], parents[:, 1])

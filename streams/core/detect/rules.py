@@ -51,6 +51,8 @@ class DetectRules:
     """Second scale, and the step in which baselines move."""
     cohorts: int = 1_000
     """K: most cohorts that are watched, over all lines and families; the rest is counted in ``__other__``."""
+    lines: int = 500
+    """Most service lines, each with a family of failure, that are watched by name; the rest is one, ``__other__``."""
     leaves: int = 20_000
     """Most leaf tuples that are remembered per line and family; the rest shares one."""
     false_alarms_per_day: float = 1.0
@@ -103,8 +105,8 @@ class DetectRules:
         """Refuse values under which the formulas lose their meaning."""
         if self.bin_ms <= 0 or self.block_ms % self.bin_ms or HOUR_MS % self.block_ms:
             raise ConfigError("DetectRules: bin_ms must divide block_ms, and block_ms an hour")
-        if self.cohorts < 10 or self.leaves < 10:
-            raise ConfigError("DetectRules: cohorts and leaves must be at least 10")
+        if min(self.cohorts, self.lines, self.leaves) < 10:
+            raise ConfigError("DetectRules: cohorts, lines and leaves must be at least 10")
         if not 0 < self.false_alarms_per_day <= self.cohorts:
             raise ConfigError("DetectRules: false_alarms_per_day must lie in (0, cohorts]")
         if not self.kappas or min(self.kappas) <= 1:

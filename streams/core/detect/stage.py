@@ -7,15 +7,17 @@ are passed block by block only as long as something is still going on, and in on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 from schemas.events import Change, Command
 from schemas.findings import BinClosed, CohortCount, Watermark
 from schemas.findings import Family as FamilyName
 from streams.core.detect import store
+from streams.core.detect.admission import Waiting
 from streams.core.detect.family import Count, Family, Seen
 from streams.core.detect.issues import Book
+from streams.core.detect.lattice import OTHER_VALUE
 from streams.core.detect.rules import DetectRules
 from streams.core.stage import Batch, Drained, Idle, Message
 
@@ -32,6 +34,8 @@ class DetectState:
         self.through: dict[int, int] = {}
         self.pending: dict[int, dict[Line, dict[int, CohortCount]]] = {}
         self.families: dict[Line, Family] = {}
+        self.waiting: Waiting[Line] = Waiting()
+        """Lines that wait for a place."""
         self.book = Book(rules)
         self.clock_ms = 0
         self.minted = 0
@@ -122,20 +126,42 @@ class DetectStage:
             self._pass(state, bin_ms)
             counts = state.pending.pop(bin_ms)
             state.kept.pending |= {(bin_ms, *key, p) for key, by in counts.items() for p in by}
-            for key in sorted(counts):
-                self._bin(state, key, bin_ms, counts[key])
+            for key, attributes, merged in self._seated(state, counts):
+                self._bin(state, key, bin_ms, attributes, merged)
         if to_ms > state.clock_ms:
             self._pass(state, to_ms)
 
-    def _bin(self, state: DetectState, key: Line, bin_ms: int, by_partition: dict[int, CohortCount]) -> None:
-        first = next(iter(by_partition.values()))
+    def _seated(
+        self, state: DetectState, counts: dict[Line, dict[int, CohortCount]]
+    ) -> Iterable[tuple[Line, tuple[str, ...], list[Count]]]:
+        """Yield the counts of every line that has a place or gets one, sorted; then those of all others as one line."""
+        others: dict[Line, list[CohortCount]] = {}
+        for key in sorted(counts):
+            records = list(counts[key].values())
+            if key[0] != OTHER_VALUE and (key in state.families or self._seat(state, key, records)):
+                yield key, records[0].attributes, _merge(records)
+            else:
+                others.setdefault((OTHER_VALUE, key[1]), []).extend(records)
+        state.waiting.end_bin()
+        for key, records in sorted(others.items()):
+            yield key, records[0].attributes, _merge(records)
+
+    def _seat(self, state: DetectState, key: Line, records: list[CohortCount]) -> bool:
+        """True if a line that is not known may have a place."""
+        free = 1.0 - len(state.families) / self.rules.lines
+        state.kept.lines |= free < 0.5
+        return state.waiting.enough([key], sum(leaf.exposed for record in records for leaf in record.leaves), free)
+
+    def _bin(
+        self, state: DetectState, key: Line, bin_ms: int, attributes: tuple[str, ...], counts: list[Count]
+    ) -> None:
         family = state.families.get(key)
         if family is None:
-            family = state.families[key] = Family(*key, first.attributes, self.rules)
+            family = state.families[key] = Family(*key, attributes, self.rules)
         block_ms = bin_ms - bin_ms % self.rules.block_ms
         if family.as_of_ms != block_ms:
             family.pass_time(block_ms)
-        seen, minted = family.step(bin_ms, _merge(by_partition), self.rules.cohorts - state.minted)
+        seen, minted = family.step(bin_ms, counts, self.rules.cohorts - state.minted)
         state.minted += minted
         state.kept.families.add(key)
         self._review(state, family, seen, bin_ms + self.rules.bin_ms)
@@ -161,16 +187,15 @@ class DetectStage:
         state.kept.meta = True
 
 
-def _merge(by_partition: dict[int, CohortCount]) -> list[Count]:
-    """Counts of all partitions by leaf, sorted: exposures add (customers are partitioned), hashes unite."""
-    if len(by_partition) == 1:
-        (only,) = by_partition.values()
-        counts: list[Count] = [(leaf.values, leaf.exposed, leaf.failed) for leaf in only.leaves]
+def _merge(records: Sequence[CohortCount]) -> list[Count]:
+    """Counts of several partitions or lines by leaf, sorted: exposures add, hashes unite."""
+    if len(records) == 1:
+        counts: list[Count] = [(leaf.values, leaf.exposed, leaf.failed) for leaf in records[0].leaves]
         counts.sort(key=itemgetter(0))
         return counts
     exposed: dict[tuple[str, ...], int] = {}
     failed: dict[tuple[str, ...], set[int]] = {}
-    for record in by_partition.values():
+    for record in records:
         for leaf in record.leaves:
             exposed[leaf.values] = exposed.get(leaf.values, 0) + leaf.exposed
             failed.setdefault(leaf.values, set()).update(leaf.failed)

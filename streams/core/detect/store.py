@@ -2,8 +2,8 @@
 
 Keys are msgpack tuples ``(kind, ...)``: ``meta``; ``pending`` counts not yet stepped; per line and family ``fam``
 (clock, running excursions), ``norm`` (dispersion, daily rates), ``leaves`` (numbered tuples, 256 a key), ``row`` (one
-hour), ``block`` (5 minutes of evidence), ``wait`` (values without a place); ``issue``; ``change``. Everything else is
-computed from them.
+hour), ``block`` (5 minutes of evidence), ``wait`` (values without a place); ``lines`` without a place; ``issue``;
+``change``. Everything else is computed from them.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Kept:
     meta: bool = False
     pending: set[tuple[int, str, FamilyName, int]] = field(default_factory=set)
     families: set[Line] = field(default_factory=set)
+    lines: bool = False
     changes: set[str] = field(default_factory=set)
 
 
@@ -59,6 +60,8 @@ def save(state: DetectState) -> list[tuple[bytes, bytes | None]]:
         out[_encode(("pending", bin_ms, line, family, partition))] = packed
     for key in kept.families:
         _save_family(state.families[key], out)
+    if kept.lines:
+        out[_encode(("lines",))] = _encode(state.waiting.saved())
     for issue_id in state.book.dirty:
         live = state.book.issues.get(issue_id)
         out[_encode(("issue", issue_id))] = None if live is None else _encode(_pack_live(live))
@@ -137,6 +140,8 @@ def load(state: DetectState, items: Iterable[tuple[bytes, bytes]]) -> None:
         state.partitions, through, state.clock_ms = _decode(value)
         state.through = dict(through)
         state.announced_ms = state.clock_ms
+    for _, value in kinds.get("lines", []):
+        state.waiting.load(_decode(value))
     for (bin_ms, line, family, partition), value in kinds.get("pending", []):
         (record,) = decode("cohort_count", (value,)).records
         state.pending.setdefault(bin_ms, {}).setdefault((line, family), {})[partition] = record

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import cache
 
+from schemas.findings import BinClosed, CohortCount
 from streams.core.detect.admission import ENOUGH, WAITING, Admission
 from streams.core.detect.lattice import Lattice
 from streams.core.detect.rules import DetectRules
@@ -79,9 +81,67 @@ def test_the_memory_of_who_waits_is_bounded_and_those_seen_once_go_first() -> No
     for number in range(WAITING + 10):
         door.admits(lattice, (str(number),), 1, free=0.2)
     door.end_bin()
-    assert door.waiting == {(0, "regular"): 3}
+    assert door.exposed == {(0, "regular"): 3}
     for number in range(WAITING + 10):
         door.admits(lattice, (str(number),), 2, free=0.2)
     door.end_bin()
-    assert len(door.waiting) == WAITING // 2
-    assert (0, "regular") in door.waiting
+    assert len(door.exposed) == WAITING // 2
+    assert (0, "regular") in door.exposed
+
+
+@cache
+def of_many_lines() -> tuple[CohortCount | BinClosed, ...]:
+    """Four hours of a shop; from hour two a market beside it, which fails in IT from hour three.
+
+    All the while two service lines a bin that nobody sees twice.
+    """
+    dice = random.Random(5)
+    shop: list[Outcome] = []
+    market: list[Outcome] = []
+    for second in range(0, 4 * 3600, 2):
+        at, region = T0 + second * 1000, dice.choice(("IT", "DE", "FR", "ES"))
+        shop.append((at, "app", f"c-{dice.randrange(600)}", ("1", "", "", region, ""), dice.random() < 0.03))
+        if second > 2 * 3600:
+            failed = dice.random() < (0.7 if region == "IT" and second > 3 * 3600 else 0.03)
+            market.append((at, "app", f"m-{dice.randrange(600)}", ("1", "", "", region, ""), failed))
+    lines = [records(shop, line="shop"), records(market, line="market")]
+    for number in range(2 * 4 * 360):
+        once = [(T0 + number // 2 * 10_000, "app", f"n-{number}", ("1", "", "", "IT", ""), False)]
+        lines.append(records(once, line=f"made up {number}"))
+    counts = [one for line in lines for one in line if isinstance(one, CohortCount)]
+    closed = [one for one in lines[0] if isinstance(one, BinClosed)]
+    return tuple(sorted([*counts, *closed], key=_in_order))
+
+
+def _in_order(record: CohortCount | BinClosed) -> tuple[int, bool]:
+    """Counts of a bin, then its closing."""
+    closing = isinstance(record, BinClosed)
+    return (record.through_ms - 10_000, True) if isinstance(record, BinClosed) else (record.bin_ms, closing)
+
+
+FEW_LINES = replace(RULES, lines=40)
+
+
+def test_a_flood_of_service_lines_takes_half_of_the_places_and_one_that_stays_is_still_watched_by_name() -> None:
+    line = Line(FEW_LINES).feed(of_many_lines())
+    assert ("market", "App failing: region=IT") in {(issue.line, issue.title) for issue in line.latest.values()}
+    assert len(line.state.families) <= FEW_LINES.lines // 2 + 3, "the shop, the market, and all others as one"
+
+
+def test_lines_without_a_place_are_counted_as_one_line() -> None:
+    line = Line(FEW_LINES).feed(of_many_lines())
+    exposed = sum(
+        record.leaves[0].exposed
+        for record in of_many_lines()
+        if isinstance(record, CohortCount) and record.line not in {name for name, _ in line.state.families}
+    )
+    other = line.state.families["__other__", "app"]
+    assert exposed > 2_000
+    assert other.now_e[0] + sum(block.exposed.sum() for block in other.window.blocks.values()) >= exposed
+
+
+def test_lines_that_wait_survive_restarts() -> None:
+    plain = Line(FEW_LINES).feed(of_many_lines())
+    stopped = Line(FEW_LINES, restart_every=3).feed(of_many_lines(), batch=700)
+    assert {i.issue_id: i for i in stopped.versions} == {i.issue_id: i for i in plain.versions}
+    assert stopped.state.waiting.exposed == plain.state.waiting.exposed
