@@ -59,6 +59,16 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
+def forgets(version: str) -> str:
+    """A warning about a release that forgets marks of transactions; empty for any other, and for an unknown one."""
+    if _release(version) < _FORGETFUL:
+        return ""
+    return (
+        f"Apache Kafka {version} may forget to end a transaction when it restarts, {jars.KAFKA_VERSION} does not: see "
+        "docs/reliability.md, Defects of the broker"
+    )
+
+
 class Kafka:
     """The local broker of one state folder."""
 
@@ -103,9 +113,8 @@ class Kafka:
             quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it runs for a second only
             self._format([command[0], *quick, *command[1:], "kafka.tools.StorageTool", "format", "--standalone"])
             (self.folder / _MADE_BY).write_text(self.version, encoding="ascii")
-        if _release(self.version) >= _FORGETFUL:
-            say(f"Apache Kafka {self.version} may forget to end a transaction when it restarts (docs/reliability.md); "
-                f"{jars.KAFKA_VERSION} does not")  # fmt: skip
+        if warning := forgets(self.version):
+            say(warning)
         rotate(self.log)
         return Launch([*command, "kafka.Kafka", str(self.config)], self.folder, self.log, _environment())
 

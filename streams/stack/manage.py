@@ -17,7 +17,7 @@ from streams.stack import named
 from streams.stack.clickhouse import ROLES, ClickHouse, secret_passwords
 from streams.stack.guard import full_disk_in_words, need_room, only_one
 from streams.stack.jars import Progress
-from streams.stack.kafka import Kafka
+from streams.stack.kafka import Kafka, forgets
 from streams.stack.places import Machine, Places
 from streams.stack.ports import LOOPBACK, Ports
 from streams.stack.process import Launch, PidFile, find_by_argument, log_tail, start, stop
@@ -289,7 +289,8 @@ def status(settings: Settings) -> list[ServerStatus]:
     if settings.kafka_bootstrap is not None:
         version, wrong = named.probe_kafka(settings.kafka_bootstrap)
         health: Health = "unreachable" if wrong else "healthy"
-        shown.insert(0, ServerStatus("kafka", "named", version, settings.kafka_bootstrap, health, detail=wrong))
+        detail = wrong or forgets(version)
+        shown.insert(0, ServerStatus("kafka", "named", version, settings.kafka_bootstrap, health, detail=detail))
     given = named.clickhouse_of(settings)
     if given:
         version, wrong = named.probe_clickhouse(given)

@@ -27,6 +27,7 @@ from pydantic import SecretStr
 from schemas.errors import StackError
 from streams.settings import Settings
 from streams.stack import Endpoints, Reporter, ServerStatus, UpOptions, down, endpoints, status, up
+from streams.stack.kafka import forgets
 from streams.stack.process import PidFile, started_at, stop
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
@@ -315,8 +316,18 @@ def test_a_server_that_cannot_start_is_reported_with_its_last_lines(settings: Se
     assert PidFile(settings.state_dir / "kafka" / "pid").read() == ("none", 0)
 
 
+@pytest.mark.parametrize(
+    ("version", "warned"), [("4.2.2", False), ("4.3.0", True), ("4.10.1", True), ("unknown", False)]
+)
+def test_a_kafka_that_forgets_marks_is_warned_of(version: str, warned: bool) -> None:
+    assert ("docs/reliability.md" in forgets(version)) == warned
+
+
 @pytest.mark.parametrize("made_by", ["4.10.0", None])
-def test_data_of_a_newer_kafka_are_refused_with_the_way_out(settings: Settings, made_by: str | None) -> None:
+def test_data_of_a_newer_kafka_are_refused_with_the_way_out(
+    settings: Settings, start: Start, made_by: str | None
+) -> None:
+    start()
     down(settings)
     record = settings.state_dir / "kafka" / "made-by"
     good = record.read_text()
