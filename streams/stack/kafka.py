@@ -110,9 +110,9 @@ class Kafka:
         if (data / "meta.properties").exists():
             self._refuse_newer_data(data)
         else:
+            (self.folder / _MADE_BY).write_text(self.version, encoding="ascii")
             quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it runs for a second only
             self._format([command[0], *quick, *command[1:], "kafka.tools.StorageTool", "format", "--standalone"])
-            (self.folder / _MADE_BY).write_text(self.version, encoding="ascii")
         if warning := forgets(self.version):
             say(warning)
         rotate(self.log)

@@ -7,7 +7,7 @@ are passed block by block only as long as something is still going on, and in on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
 from schemas.events import Change, Command
@@ -133,7 +133,7 @@ class DetectStage:
 
     def _seated(
         self, state: DetectState, counts: dict[Line, dict[int, CohortCount]]
-    ) -> Iterable[tuple[Line, tuple[str, ...], list[Count]]]:
+    ) -> Iterator[tuple[Line, tuple[str, ...], list[Count]]]:
         """Yield the counts of every line that has a place or gets one, sorted; then those of all others as one line."""
         others: dict[Line, list[CohortCount]] = {}
         for key in sorted(counts):
