@@ -50,6 +50,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("cx_runtime_written_total", "counter", ("room",), "records", "Records written by flushes"),
     Metric("cx_runtime_unflushed_bytes", "gauge", ("room",), "bytes", "Bytes of records read and not durable yet"),
     Metric("cx_runtime_lag_records", "gauge", _PER_PARTITION, "records", "Offsets between position and end"),
+    Metric("cx_runtime_undecided_records", "gauge", _PER_PARTITION, "records",
+           "Records that nobody may read yet: they lie behind a transaction without an end"),
     Metric("cx_runtime_newest_event_ms", "gauge", _PER_PARTITION, "ms since 1970 UTC",
            "Newest event time seen, ms since 1970 UTC"),
     Metric("cx_runtime_ready", "gauge", ("room",), "0 or 1", "1 if assigned, recovered and committing"),

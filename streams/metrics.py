@@ -38,6 +38,12 @@ class Metrics:
             "cx_runtime_unflushed_bytes", "Bytes of records read and not durable yet", ["room"], **make
         )
         self.lag = Gauge("cx_runtime_lag_records", "Offsets between position and end", per_partition, **make)
+        self.undecided = Gauge(
+            "cx_runtime_undecided_records",
+            "Records that nobody may read yet: they lie behind a transaction without an end",
+            per_partition,
+            **make,
+        )
         self.newest = Gauge(
             "cx_runtime_newest_event_ms", "Newest event time seen, ms since 1970 UTC", per_partition, **make
         )
@@ -79,7 +85,7 @@ class Metrics:
     def forget(self, room: str) -> None:
         """A room let go of its partitions: their counts start at zero, their gauges are somebody else's to tell."""
         self._told = {key: value for key, value in self._told.items() if key[0] != room}
-        for gauge in (self.lag, self.newest):
+        for gauge in (self.lag, self.undecided, self.newest):
             gauge.remove_by_labels({"room": room})
 
     def render(self) -> bytes:

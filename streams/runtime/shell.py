@@ -40,6 +40,8 @@ log = logging.getLogger("cx.room")
 
 OFFSETS_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
+UNDECIDED_S = 120.0
+"""The broker itself ends a transaction that is left alone after 60 s and a few; one that stays longer is forgotten."""
 SHRUNK_LOOKS = 3
 """A topic that ends before our position at this many looks in a row was made anew, or has lost its end."""
 
@@ -67,6 +69,17 @@ class Context:
     fetch_max_bytes: int = 6_291_456
     bulk: bool = True
     native: bool = False
+
+
+@dataclass
+class HeldUp:
+    """A topic partition whose newest records lie behind an open transaction."""
+
+    end: int
+    """Where its readers stand."""
+    since: float
+    """Monotonic time, s."""
+    told: bool = False
 
 
 class Shell(ABC):
@@ -98,6 +111,7 @@ class Shell(ABC):
         self._offsets: dict[TP, int] = {}
         self._offsets_at = 0.0
         self._shrunk: dict[TP, int] = {}
+        self._held_up: dict[TP, HeldUp] = {}
 
     async def start(self) -> None:
         """Join the group and start working; returns after the first assignment is open."""
@@ -273,6 +287,7 @@ class Shell(ABC):
         for tp, (position, end) in ends.items():
             metrics.lag.labels(self.name, self.nouns[tp.topic], str(tp.partition)).set(max(0, end - position))
         self._refuse_shrunk(ends)
+        self._tell_undecided(ends)
         metrics.ready.labels(self.name).set(int(self.status.ready))
         metrics.unflushed.labels(self.name).set(self.unflushed_bytes())
         self.status.moved(self.consumer.thread.fetched_ago_s() or 0.0)
@@ -293,6 +308,28 @@ class Shell(ABC):
                     f"{tp.topic} partition {tp.partition} ends at {end}, room {self.name} has read to {position}: was "
                     "the topic made anew? Start with a new CX_TOPIC_PREFIX, or restore the topic"
                 )
+
+    def _tell_undecided(self, ends: Mapping[TP, tuple[int, int]]) -> None:
+        """What waits behind a transaction is no lag: readers are at the end as they see it, and nobody else tells."""
+        before, self._held_up = self._held_up, {}
+        for tp, (_, end) in ends.items():
+            records = self.consumer.thread.undecided(tp)
+            noun, partition = self.nouns[tp.topic], str(tp.partition)
+            self.context.metrics.undecided.labels(self.name, noun, partition).set(records)
+            if not records:
+                continue
+            held = before.get(tp)
+            if held is None or held.end != end:
+                held = HeldUp(end, time.monotonic())
+            self._held_up[tp] = held
+            held_s = time.monotonic() - held.since
+            if held_s >= UNDECIDED_S and not held.told:
+                held.told = True
+                log.error(
+                    "room %s: %d records of %s partition %d cannot be read: the broker has not ended the transaction "
+                    "at offset %d for %.0f s (see docs/reliability.md, Defects of the broker)",
+                    self.name, records, tp.topic, tp.partition, end, held_s,
+                )  # fmt: skip
 
     def waiting(self) -> set[TP]:
         """Topic partitions that are paused on purpose."""

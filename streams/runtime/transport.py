@@ -164,6 +164,14 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             return None
         return cast("int | None", assignment.state_value(TopicPartition(*tp)).lso)
 
+    def undecided(self, tp: TP) -> int:
+        """Records behind the last stable offset, as of the newest fetch."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        if assignment is None or TopicPartition(*tp) not in assignment.tps:
+            return 0
+        state = assignment.state_value(TopicPartition(*tp))
+        return max(0, (state.highwater or 0) - state.lso) if state.lso is not None else 0
+
     def fetched_ago_s(self) -> float | None:
         """Seconds since the last answer to a fetch; None if nothing is assigned."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment

@@ -353,14 +353,16 @@ def test_the_guard_lets_cancellation_through_and_nothing_else() -> None:
     assert len(said) == 1
 
 
-def test_lag_and_newest_time_of_partitions_that_went_elsewhere_are_not_told_any_more() -> None:
+def test_lag_and_the_like_of_partitions_that_went_elsewhere_are_not_told_any_more() -> None:
     metrics = Metrics()
     for room in ("join", "store"):
         metrics.lag.labels(room, "telemetry", "3").set(7)
         metrics.newest.labels(room, "telemetry", "3").set(7)
+        metrics.undecided.labels(room, "telemetry", "3").set(7)
     metrics.forget("join")
     told = [row for row in metrics.render().decode().splitlines() if 'partition="3"' in row]
-    assert sorted(row.split("{")[0] for row in told) == ["cx_runtime_lag_records", "cx_runtime_newest_event_ms"]
+    gauges = ["cx_runtime_lag_records", "cx_runtime_newest_event_ms", "cx_runtime_undecided_records"]
+    assert sorted(row.split("{")[0] for row in told) == gauges
     assert all('room="store"' in row for row in told)
 
 

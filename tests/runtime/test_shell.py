@@ -115,6 +115,27 @@ async def test_a_topic_that_vanishes_under_a_running_room_is_not_asked_to_be_cre
         await one._open({0: {"order"}})
 
 
+async def test_records_behind_a_transaction_without_an_end_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, now, end = shell(tmp_path), [0.0], [5]
+    thread = SimpleNamespace(undecided=lambda tp: 3 if tp == TELEMETRY else 0)
+    monkeypatch.setattr(Shell, "consumer", SimpleNamespace(thread=thread))
+    monkeypatch.setattr("streams.runtime.shell.time.monotonic", lambda: now[0])
+
+    def look_at(at_s: float) -> int:
+        now[0] = at_s
+        one._tell_undecided({TELEMETRY: (5, end[0]), one.tp("order", 0): (9, 9)})
+        return sum("cannot be read" in record.getMessage() for record in caplog.records)
+
+    assert [look_at(at_s) for at_s in (0.0, 60.0, 121.0, 240.0)] == [0, 0, 1, 1]
+    end[0] = 7  # it moved, and stands again
+    assert [look_at(at_s) for at_s in (241.0, 350.0, 362.0)] == [1, 1, 2]
+    told = one.context.metrics.render().decode()
+    assert 'cx_runtime_undecided_records{partition="0",room="join",topic="telemetry"} 3.0' in told
+    assert 'cx_runtime_undecided_records{partition="0",room="join",topic="order"} 0.0' in told
+
+
 async def test_a_topic_made_anew_is_named_also_if_the_groups_leader_has_not_seen_it_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
