@@ -187,6 +187,22 @@ async def test_a_crash_before_the_commit_leaves_messages_and_state_unseen(line: 
     await writer.close()
 
 
+async def test_records_behind_an_open_transaction_are_told_until_it_ends(line: Line) -> None:
+    def undecided() -> float:
+        return worker.metric('cx_runtime_undecided_records{partition="0",room="join",topic="order"}')
+
+    worker, writer = line.start(), TransactionWriter(line.bootstrap, line.prefix, "another", 0)
+    await until(worker.ready)
+    await writer.open()
+    await writer._producer.begin_transaction()
+    for _ in range(2):
+        await writer._producer.send_and_wait(line.prefix + "cx.order.v1", b"{}", b"k", 0)
+    await until(lambda: undecided() == 2)
+    await writer._producer.commit_transaction()
+    await until(lambda: undecided() == 0)
+    await writer.close()
+
+
 async def test_health_says_ready_only_when_recovered_and_serves_nothing_else(line: Line) -> None:
     worker = line.start()
     await until(worker.ready)
