@@ -1,6 +1,6 @@
 -- Raw copies sorted by the hour, then by offset. Sorted by the millisecond, as they were, the rows of several partitions
--- lie between each other at every merge, and merging took five times as much CPU (docs/decisions/0006). What is there is
--- taken over, and what a worker writes meanwhile is copied after the exchange: a row written twice is one row.
+-- lie between each other at every merge, and each is merged by itself (docs/decisions/0006). What is there is taken
+-- over, and what a worker writes meanwhile is copied after the exchange: a row written twice is one row.
 
 DROP TABLE IF EXISTS telemetry_raw_by_hour SETTINGS max_table_size_to_drop = 0;
 CREATE TABLE telemetry_raw_by_hour AS telemetry_raw
