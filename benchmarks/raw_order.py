@@ -17,7 +17,7 @@ from benchmarks.load import load
 from benchmarks.measure import cpu_s_of
 from benchmarks.pipeline import EVENTS, REALISTIC
 from benchmarks.stack import Servers, servers
-from streams.stack.process import PidFile
+from streams.stack import status
 
 TABLE = "telemetry_raw"
 ORDERS = {
@@ -38,7 +38,7 @@ def measure(where: Servers, prefix: str, events: EventSet, order: str) -> tuple[
     client.execute(f"CREATE TABLE other AS {TABLE} ENGINE = ReplacingMergeTree ORDER BY ({order})")
     client.execute(f"EXCHANGE TABLES other AND {TABLE}")
     client.execute("DROP TABLE other")
-    pid = PidFile(where.settings.state_dir / "clickhouse" / "pid").alive()
+    (pid,) = (server.pid for server in status(where.settings) if server.name == "clickhouse")
     assert pid is not None
     before = cpu_s_of(pid)
     with cxwatch.worker(where, settings, "store") as watched:

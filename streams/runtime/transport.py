@@ -159,18 +159,19 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     def end_of(self, tp: TP) -> int | None:
         """Last stable offset as of the newest fetch; None before the first."""
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
-        if assignment is None or TopicPartition(*tp) not in assignment.tps:
-            return None
-        return cast("int | None", assignment.state_value(TopicPartition(*tp)).lso)
+        state = self._state_of(tp)
+        return None if state is None else cast("int | None", state.lso)
 
     def undecided(self, tp: TP) -> int:
         """Records behind the last stable offset, as of the newest fetch."""
+        state = self._state_of(tp)
+        return 0 if state is None or state.lso is None else max(0, (state.highwater or 0) - state.lso)
+
+    def _state_of(self, tp: TP) -> Any:
+        """What aiokafka keeps about a topic partition; None if it is not assigned."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
-        if assignment is None or TopicPartition(*tp) not in assignment.tps:
-            return 0
-        state = assignment.state_value(TopicPartition(*tp))
-        return max(0, (state.highwater or 0) - state.lso) if state.lso is not None else 0
+        place = TopicPartition(*tp)
+        return assignment.state_value(place) if assignment is not None and place in assignment.tps else None
 
     def fetched_ago_s(self) -> float | None:
         """Seconds since the last answer to a fetch; None if nothing is assigned."""

@@ -40,6 +40,11 @@ _FORGETFUL = (4, 3)
 """Releases from here on forget to end a transaction on partitions that have no leader (docs/decisions/0010)."""
 
 
+def _release(version: str) -> tuple[int, ...]:
+    """Major and minor number."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
 def class_path(machine: Machine, maven_url: str | None, progress: jars.Progress) -> tuple[str, str]:
     """Class path and Kafka version: from KAFKA_HOME if that is set, else the locked jars."""
     if machine.kafka_home is None:
@@ -48,15 +53,10 @@ def class_path(machine: Machine, maven_url: str | None, progress: jars.Progress)
     libs = machine.kafka_home / "libs"
     found = [re.fullmatch(r"kafka-clients-(.+)\.jar", path.name) for path in libs.glob("kafka-clients-*.jar")]
     versions = sorted(match[1] for match in found if match)
-    if not versions or int(versions[-1].split(".")[0]) < 4:
+    if not versions or _release(versions[-1]) < (4,):
         shown = f"Kafka {versions[-1]}" if versions else "no Kafka"
         raise StackError(f"KAFKA_HOME={machine.kafka_home} holds {shown}; Apache Kafka 4.0 or newer is needed there")
     return f"{libs}/*", versions[-1]
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """Major and minor number."""
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def forgets(version: str) -> str:

@@ -15,7 +15,6 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -85,7 +84,7 @@ async def try_broker(restarts: int, kill: bool) -> int:
         await asyncio.sleep(BETWEEN_S)
         await asyncio.to_thread(servers.stop, "kafka")
         logs = sorted((servers.settings.state_dir / "kafka" / "data").glob(f"{TOPIC}-*/*.log"))
-        found = [(log.parent.name, offset) for log in logs for offset in forgotten(Path(log).read_bytes())]
+        found = [(log.parent.name, offset) for log in logs for offset in forgotten(log.read_bytes())]
     for name, offset in found:
         print(f"forgotten: {name} offset {offset}")
     print(f"{restarts} restarts, {len(committed):,} transactions on {PER_TRANSACTION} partitions each: "

@@ -21,7 +21,7 @@ from schemas.fieldspec import field_specs, nested_specs
 from schemas.findings import BinClosed, CohortCount, Episode, Issue, LeafCount, Watermark
 from schemas.tables import BY_NAME, Column, Table
 from schemas.topics import BY_NOUN, ROOM_INPUTS
-from streams.agents.store import Store, room
+from streams.agents.store import MAX_ROWS, Store, room
 from streams.core.accelerated import find
 from streams.core.friction import JoinRules
 from streams.core.join import JoinStage
@@ -195,7 +195,7 @@ def test_events_and_findings_of_one_round_reach_every_table(
     stores: tuple[Store, Store], readers: tuple[ClickHouse, ClickHouse]
 ) -> None:
     for store in stores:
-        store.max_rows = 50_000
+        store.max_rows = MAX_ROWS
         store.write(everything())
     for table in BY_NAME:
         python, native = (contents(reader, table) for reader in readers)

@@ -18,8 +18,10 @@ from typing import Any, Generic, TypeVar, cast
 
 from streams.core.detect.lattice import Lattice
 
+SCARCE = 0.5
+"""Share of free places below which somebody new has to wait."""
 ENOUGH = 5
-"""Exposures that it takes when half of the places are taken."""
+"""Exposures that it takes when places begin to be scarce."""
 WAITING = 4_096
 """How many may wait at a time: values per line and family, and lines."""
 
@@ -30,9 +32,9 @@ K = TypeVar("K", bound=Sequence[object])
 
 def needed(free: float) -> float:
     """Exposures before somebody new is given a place, when the share ``free`` of the places is left."""
-    if free >= 0.5:
+    if free >= SCARCE:
         return 0.0
-    return ceil(ENOUGH * 0.5 / free) if free > 0 else inf
+    return ceil(ENOUGH * SCARCE / free) if free > 0 else inf
 
 
 class Waiting(Generic[K]):

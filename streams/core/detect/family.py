@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.findings import Family as FamilyName
-from streams.core.detect.admission import Admission
+from streams.core.detect.admission import SCARCE, Admission
 from streams.core.detect.baseline import Baseline, fit
 from streams.core.detect.cusum import Cusum, Floats, Ints, effective, log_ratio, threshold
 from streams.core.detect.daily import Daily
@@ -146,7 +146,7 @@ class Family:
         """Number a leaf that is not known, or count it under ``__other__`` while places are scarce."""
         free = min(room / self.rules.cohorts, 1.0 - len(self.lattice.leaves) / self.rules.leaves)
         others = (OTHER_VALUE,) * len(values)
-        if free < 0.5 and values != others:
+        if free < SCARCE and values != others:
             self.changed.add(("wait", 0))
             if not self.admission.admits(self.lattice, values, exposed, free):
                 values = others

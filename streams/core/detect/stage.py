@@ -14,7 +14,7 @@ from schemas.events import Change, Command
 from schemas.findings import BinClosed, CohortCount, Watermark
 from schemas.findings import Family as FamilyName
 from streams.core.detect import store
-from streams.core.detect.admission import Waiting
+from streams.core.detect.admission import SCARCE, Waiting
 from streams.core.detect.family import Count, Family, Seen
 from streams.core.detect.issues import Book
 from streams.core.detect.lattice import OTHER_VALUE
@@ -149,7 +149,7 @@ class DetectStage:
     def _seat(self, state: DetectState, key: Line, records: list[CohortCount]) -> bool:
         """True if a line that is not known may have a place."""
         free = 1.0 - len(state.families) / self.rules.lines
-        state.kept.lines |= free < 0.5
+        state.kept.lines |= free < SCARCE
         return state.waiting.enough([key], sum(leaf.exposed for record in records for leaf in record.leaves), free)
 
     def _bin(

@@ -115,8 +115,7 @@ def of_many_lines() -> tuple[CohortCount | BinClosed, ...]:
 
 def _in_order(record: CohortCount | BinClosed) -> tuple[int, bool]:
     """Counts of a bin, then its closing."""
-    closing = isinstance(record, BinClosed)
-    return (record.through_ms - 10_000, True) if isinstance(record, BinClosed) else (record.bin_ms, closing)
+    return (record.through_ms - 10_000, True) if isinstance(record, BinClosed) else (record.bin_ms, False)
 
 
 FEW_LINES = replace(RULES, lines=40)
