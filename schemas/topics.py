@@ -84,6 +84,9 @@ TOPICS: tuple[Topic, ...] = (
 
 BY_NOUN: dict[str, Topic] = {topic.noun: topic for topic in TOPICS}
 
+STEADY = frozenset({"telemetry", "order", "contact", "customer"})
+"""Topics from outside that grow record by record, all the time; the others come in bursts, a transaction at a time."""
+
 ROOM_INPUTS: dict[str, tuple[str, ...]] = {
     "join": ("telemetry", "order", "contact"),
     "detect": ("cohort_count", "change", "control"),

@@ -106,7 +106,9 @@ class Settings(BaseSettings):
         "a", pattern=r"^[a-zA-Z0-9._-]{1,40}$", description="Name of this worker: its static membership in each group"
     )
     flush_ms: int = Field(400, ge=10, le=60_000, description="Time between two flushes (one Kafka transaction each)")
-    fetch_max_wait_ms: int = Field(50, ge=1, le=30_000, description="Longest wait of a fetch for fetch_min_bytes")
+    fetch_max_wait_ms: int = Field(
+        50, ge=1, le=30_000, description="Longest wait of a fetch for fetch_min_bytes, in rooms that read events"
+    )
     fetch_min_bytes: int = Field(
         1_048_576, ge=1, le=52_428_800, description="Linger: a fetch returns once this much is there"
     )

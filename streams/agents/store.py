@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from schemas.topics import DLQ_SUFFIX, TOPICS
+from schemas.topics import DLQ_SUFFIX, STEADY, TOPICS
 from streams.core.accelerated import wanted
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import Pace, SinkRoom
@@ -19,8 +19,6 @@ MAX_ROWS = 100_000
 """Rows per insert round: what ClickHouse likes, and above what the runtime offers at once unless rows are tiny."""
 SLICE = 300
 """Messages turned into columns at a stretch: they fit the processor's cache."""
-PATIENT = frozenset({"telemetry", "order", "contact", "customer"})
-"""Topics from outside: they come all the time, and their copies go with the findings of the next flush."""
 
 
 def inputs(chosen: Sequence[str] = ()) -> tuple[str, ...]:
@@ -35,8 +33,8 @@ def pace(settings: Settings) -> Pace:
     every_s = settings.flush_ms / 1_000
     least_s = settings.store_pace_ms / 1_000
     nouns = {noun for noun in inputs(settings.store_topics) if not noun.endswith(DLQ_SUFFIX)}
-    patience_s = least_s if nouns <= PATIENT else max(least_s, every_s + 2 * settings.store_linger_ms / 1_000)
-    return Pace(settings.store_linger_ms / 1_000, least_s, PATIENT, patience_s)
+    patience_s = least_s if nouns <= STEADY else max(least_s, every_s + 2 * settings.store_linger_ms / 1_000)
+    return Pace(settings.store_linger_ms / 1_000, least_s, STEADY, patience_s)
 
 
 class Store:

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.errors import ConfigError
+from schemas.topics import STEADY
 from streams.metrics import Metrics
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import Die, Guard
@@ -40,6 +41,8 @@ log = logging.getLogger("cx.room")
 
 OFFSETS_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
+BURST_WAIT_MS = 250
+"""A room whose inputs come in bursts is answered at the end of each, and asks for nothing in between."""
 UNDECIDED_S = 120.0
 """The broker itself ends a transaction that is left alone after 60 s and a few; one that stays longer is forgotten."""
 SHRUNK_LOOKS = 3
@@ -92,13 +95,14 @@ class Shell(ABC):
         self.status = Status(name)
         self.nouns = {context.prefix + wire_name(noun): noun for noun in inputs}
         self.topics = {noun: topic for topic, noun in self.nouns.items()}
+        lingers = not STEADY.isdisjoint(inputs)
         self.reading = Reading(
             group=f"{context.prefix}cx.{name}",
             instance=context.instance,
             nouns=self.nouns,
             session_timeout_ms=context.session_timeout_ms,
-            fetch_max_wait_ms=context.fetch_max_wait_ms,
-            fetch_min_bytes=context.fetch_min_bytes,
+            fetch_max_wait_ms=context.fetch_max_wait_ms if lingers else BURST_WAIT_MS,
+            fetch_min_bytes=context.fetch_min_bytes if lingers else 1,
             fetch_max_bytes=context.fetch_max_bytes,
             partition_bytes=min(1_048_576, context.fetch_max_bytes),
             bulk=context.bulk,

@@ -37,8 +37,9 @@ logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 DDL = Path(schemas.__file__).parent / "ddl"
 """Folder of the numbered migrations."""
 
-INSERT_SETTINGS = {"async_insert": 0}
-"""Said explicitly, because newer servers default to 1: we batch ourselves and commit only what is stored."""
+INSERT_SETTINGS = {"async_insert": 0, "optimize_on_insert": 0}
+"""Newer servers default to asynchronous inserts: we batch ourselves and commit only what is stored. Rows that replace
+each other are left to merges and to FINAL, within one insert as between two: looking for them is work for nothing."""
 PROTOCOL = defines.DBMS_MIN_PROTOCOL_VERSION_WITH_PROFILE_EVENTS_IN_INSERT - 1
 """The newest revision without profile events: a block of counters for every insert, which nobody reads, cost as much as
 a small insert itself."""

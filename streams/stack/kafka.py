@@ -39,6 +39,9 @@ _UNRECORDED = "4.3.0"
 _FORGETFUL = (4, 3)
 """Releases from here on forget to end a transaction on partitions that have no leader (docs/decisions/0010)."""
 
+_SMALL_MACHINE = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""The optimising compiler, and a collector with threads of its own, take more from two cores than they give back."""
+
 
 def _release(version: str) -> tuple[int, ...]:
     """Major and minor number."""
@@ -111,8 +114,7 @@ class Kafka:
             self._refuse_newer_data(data)
         else:
             (self.folder / _MADE_BY).write_text(self.version, encoding="ascii")
-            quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it runs for a second only
-            self._format([command[0], *quick, *command[1:], "kafka.tools.StorageTool", "format", "--standalone"])
+            self._format([*command, "kafka.tools.StorageTool", "format", "--standalone"])
         if warning := forgets(self.version):
             say(warning)
         rotate(self.log)
@@ -133,6 +135,7 @@ class Kafka:
         simple = "-Dorg.slf4j.simpleLogger"
         return [
             str(binary),
+            *_SMALL_MACHINE,
             f"-Xms{min(256, heap)}m",
             f"-Xmx{heap}m",
             "-XX:+ExitOnOutOfMemoryError",

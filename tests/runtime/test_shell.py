@@ -23,7 +23,7 @@ from streams.runtime.exits import ExitCode
 from streams.runtime.health import Health
 from streams.runtime.room import Pace, SinkRoom
 from streams.runtime.serve import shell_of
-from streams.runtime.shell import Context
+from streams.runtime.shell import BURST_WAIT_MS, Context
 from streams.runtime.sink import SinkShell
 from streams.runtime.status import Status
 from streams.runtime.task import PartitionTask
@@ -236,6 +236,24 @@ def test_a_full_queue_takes_no_partition_out_of_the_fetch(tmp_path: Path) -> Non
     consumer._set_active_tps({TELEMETRY})
     consumer.on_buffer_full(TELEMETRY)
     assert consumer._get_active_partitions() == {TELEMETRY}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "wait_ms", "least_bytes"),
+    [
+        (("cohort_count", "source_count", "episode.dlq"), BURST_WAIT_MS, 1),
+        (("episode", "customer"), 50, 1_048_576),
+    ],
+)
+def test_only_inputs_that_come_all_the_time_are_lingered_for(
+    tmp_path: Path, inputs: tuple[str, ...], wait_ms: int, least_bytes: int
+) -> None:
+    async def write(_batches: list[RawBatch]) -> None:
+        """Nothing is stored here."""
+
+    context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: None)
+    reading = shell_of(SinkRoom("store", inputs, write), context).reading
+    assert (reading.fetch_max_wait_ms, reading.fetch_min_bytes) == (wait_ms, least_bytes)
 
 
 def test_the_app_makes_no_topics_and_serves_no_web(tmp_path: Path) -> None:
