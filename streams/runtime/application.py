@@ -142,13 +142,13 @@ class StageShell(Shell, Generic[S]):
 
     async def _open(self, held: Mapping[int, set[str]]) -> None:
         """Fence, recover, position."""
-        count = self.room.task_count(self.context.partitions)
         self._refuse_deleted()
-        self.check_topics({noun: self._partitions_of(noun) for noun in self.room.inputs})
-        wrong = [partition for partition, nouns in held.items() if nouns != set(self.topics) or partition >= count]
-        if wrong:
-            self._check_ids(self._read_ids, await self._ids())  # the group's leader may still miss a topic made anew
-            raise ConfigError(f"room {self.name} was given parts of partitions {sorted(wrong)}: mixed versions?")
+        try:
+            await self.await_topics(lambda: self._require_topics(held))
+        except ConfigError:
+            if self._read_ids:  # the group's leader may still miss a topic made anew
+                self._check_ids(self._read_ids, await self._ids())
+            raise
         if not held:
             return
         context = self.context
@@ -173,6 +173,14 @@ class StageShell(Shell, Generic[S]):
             self.status.moved()
             await asyncio.sleep(0)
         await self._place()
+
+    def _require_topics(self, held: Mapping[int, set[str]]) -> None:
+        """Raise ConfigError unless the topics are there and whole partitions of them were given to us."""
+        self.check_topics({noun: self._partitions_of(noun) for noun in self.room.inputs})
+        count = self.room.task_count(self.context.partitions)
+        wrong = [partition for partition, nouns in held.items() if nouns != set(self.topics) or partition >= count]
+        if wrong:
+            raise ConfigError(f"room {self.name} was given parts of partitions {sorted(wrong)}: mixed versions?")
 
     def _partitions_of(self, noun: str) -> int:
         return self.context.partitions if BY_NOUN[noun].partitioning == "customer" else 1

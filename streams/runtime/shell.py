@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ log = logging.getLogger("cx.room")
 
 OFFSETS_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
+TOPICS_S = 5.0
+"""Topics that were just made are not known to every member of a group at once; after that they are missing."""
 BURST_WAIT_MS = 250
 """A room whose inputs come in bursts is answered at the end of each, and asks for nothing in between."""
 UNDECIDED_S = 120.0
@@ -338,6 +340,23 @@ class Shell(ABC):
     def waiting(self) -> set[TP]:
         """Topic partitions that are paused on purpose."""
         return set()
+
+    async def await_topics(self, require: Callable[[], None]) -> None:
+        """Repeat a check for a while, with fresh metadata; a change of them brings a rebalance, which cancels this.
+
+        ``require`` raises ConfigError, and so does this once the time is over.
+        """
+        end = time.monotonic() + TOPICS_S
+        while True:
+            try:
+                require()
+            except ConfigError:
+                if time.monotonic() >= end:
+                    raise
+            else:
+                return
+            await self.consumer.thread.refresh_topics()
+            await asyncio.sleep(TOPICS_S / 10)
 
     def check_topics(self, expected: Mapping[str, int]) -> None:
         """Raise ConfigError if a topic (noun -> partitions) is missing or has another number of partitions."""

@@ -133,9 +133,7 @@ class SinkShell(Shell):
 
     async def _open(self, held: Mapping[int, set[str]]) -> None:
         """Start at the group offsets."""
-        for noun in self.room.inputs:
-            if not self.consumer.thread.partitions_of(self.topics[noun]):
-                raise ConfigError(f"topic {self.topics[noun]} does not exist: run `cxwatch topics create`")
+        await self.await_topics(self._require_topics)
         with contextlib.suppress(SinkUnavailable):  # then before the first write
             await self._check()
         tps = [self.tp(noun, partition) for partition, nouns in held.items() for noun in nouns]
@@ -145,6 +143,12 @@ class SinkShell(Shell):
         committed = await self.consumer.thread.committed_group(tps)
         first = await self.consumer.earliest_offsets(*tps)
         self._held = {tp: max(committed.get(tp, 0), first[tp]) for tp in tps}
+
+    def _require_topics(self) -> None:
+        """Raise ConfigError if a topic is missing."""
+        for noun in self.room.inputs:
+            if not self.consumer.thread.partitions_of(self.topics[noun]):
+                raise ConfigError(f"topic {self.topics[noun]} does not exist: run `cxwatch topics create`")
 
     async def _close(self) -> None:
         """Write what was taken if the sink is up; otherwise leave it to the next owner."""

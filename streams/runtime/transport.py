@@ -183,6 +183,10 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         """How many partitions a topic has, as of the client's metadata; 0 if it is unknown."""
         return len(self._ensure_consumer()._client.cluster.partitions_for_topic(topic) or ())
 
+    async def refresh_topics(self) -> None:
+        """Ask for the topics' metadata now; a leader of the group that sees a change shares out anew."""
+        await self.call_thread(self._ensure_consumer()._client.force_metadata_update)
+
     def leave_on_stop(self) -> None:
         """Let the stop leave the group although the member is static: others must not wait for its session to end."""
         self._ensure_consumer()._coordinator._group_instance_id = None

@@ -7,6 +7,7 @@ import json
 import random
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -160,6 +161,17 @@ async def test_missing_topics_are_refused_with_the_way_out(line: Line) -> None:
     worker = line.start(CX_TOPIC_PREFIX=line.prefix + "none.")
     assert worker.process.wait(60) == ExitCode.CONFIG
     assert "run `cxwatch topics create`" in worker.log.read_text()
+
+
+async def test_topics_that_come_a_moment_after_the_worker_are_taken(line: Line) -> None:
+    later = replace(line, prefix=line.prefix + "later.", workers=line.workers)
+    worker = later.start()
+    await until(lambda: worker.file.exists() and "recovering" in worker.get("/readyz")[1])
+    later.create_topics()
+    await until(worker.ready)
+    async with later.producer() as producer:
+        await later.produce(producer, 30)
+        assert await later.wait_until_counted() == await later.truth()
 
 
 async def test_an_undecodable_state_record_ends_recovery_with_a_reason(line: Line) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import aiohttp
 import pytest
@@ -99,8 +100,11 @@ async def test_batches_of_an_old_generation_are_dropped(tmp_path: Path) -> None:
 def metadata(one: Shell, monkeypatch: pytest.MonkeyPatch, **partitions: int) -> None:
     """Let the client's metadata name these topics (noun -> partitions), all others with four."""
     nouns = {topic: noun for noun, topic in one.topics.items()}
-    thread = SimpleNamespace(partitions_of=lambda topic: partitions.get(nouns[topic], 4))
+    thread = SimpleNamespace(
+        partitions_of=lambda topic: partitions.get(nouns[topic], 4), refresh_topics=AsyncMock(return_value=None)
+    )
     monkeypatch.setattr(Shell, "consumer", SimpleNamespace(thread=thread))
+    monkeypatch.setattr("streams.runtime.shell.TOPICS_S", 0.1)
 
 
 async def test_a_topic_that_vanishes_under_a_running_room_is_not_asked_to_be_created(
