@@ -256,6 +256,20 @@ OVERRIDES: tuple[Override, ...] = (
         "91320529fcda4e3b",
     ),
     Override(
+        "aiokafka.client.AIOKafkaClient.force_metadata_update",
+        "called by transport.BatchThread.refresh_topics",
+        "topics that were just made",
+        "low",
+        "1731a41ffa498b58",
+    ),
+    Override(
+        "aiokafka.consumer.group_coordinator.BaseCoordinator._handle_metadata_update",
+        "shell.Shell.await_topics relies on it",
+        "a leader that sees other partitions shares out anew",
+        "low",
+        "32e80f887d66324e",
+    ),
+    Override(
         "aiokafka.producer.producer.AIOKafkaProducer.send_batch",
         "writer.TransactionWriter._send",
         "public, but waits for the batch before it: one batch of a partition at a time",
