@@ -85,7 +85,7 @@ TOPICS: tuple[Topic, ...] = (
 BY_NOUN: dict[str, Topic] = {topic.noun: topic for topic in TOPICS}
 
 STEADY = frozenset({"telemetry", "order", "contact", "customer"})
-"""Topics from outside that grow record by record, all the time; the others come in bursts, a transaction at a time."""
+"""Topics from outside that grow record by record, all the time; others come a transaction at a time, or seldom."""
 
 ROOM_INPUTS: dict[str, tuple[str, ...]] = {
     "join": ("telemetry", "order", "contact"),

@@ -107,7 +107,8 @@ class Settings(BaseSettings):
     )
     flush_ms: int = Field(400, ge=10, le=60_000, description="Time between two flushes (one Kafka transaction each)")
     fetch_max_wait_ms: int = Field(
-        50, ge=1, le=30_000, description="Longest wait of a fetch for fetch_min_bytes, in rooms that read events"
+        50, ge=1, le=30_000,
+        description="Longest wait of a fetch for fetch_min_bytes, in rooms that read events or customers",
     )
     fetch_min_bytes: int = Field(
         1_048_576, ge=1, le=52_428_800, description="Linger: a fetch returns once this much is there"
