@@ -33,6 +33,8 @@ Token = Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN_TEXT)]
 Label = Annotated[str, Field(max_length=128, pattern=PLAIN_TEXT)]
 DurationMs = Annotated[float, Field(ge=0, le=1e9)]
 Cents = Annotated[int, Field(ge=-1_000_000_000_000, le=1_000_000_000_000)]
+Origin = Literal["live", "replay", "drill"]
+"""Where events come from: live = as they happen, replay = a file of what has happened, drill = made up."""
 
 
 class Record(BaseModel):

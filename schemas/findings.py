@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.events import Cents, Channel, Label, Record, TimeMs, Token
+from schemas.events import Cents, Channel, Label, Origin, Record, TimeMs, Token
 
 _T0 = 1_767_225_600_000
 _HASHES = [1_311_768_467_463_790_320, 12_379_813_738_877_118_345]
@@ -167,6 +167,9 @@ class Cause(Record):
 
 
 IssueState = Literal["suspected", "open", "escalating", "recovering", "resolved", "regressed"]
+EndReason = Literal["recovered", "accepted", "resolved", "withdrawn"]
+"""Why an issue ended: recovered = normal again, accepted = taken as the new normal, resolved = an operator said so,
+withdrawn = a suspicion that came to nothing and was never shown."""
 
 
 class Issue(Record):
@@ -189,6 +192,13 @@ class Issue(Record):
     detected_at_ms: TimeMs = Field(description="End of the alarming bin, event time", examples=[_T0 + 90_000])
     updated_at_ms: TimeMs = Field(description="End of the bin of this revision, event time", examples=[_T0 + 90_000])
     resolved_at_ms: TimeMs | None = Field(default=None, description="Resolved, event time", examples=[_T0 + 7_200_000])
+    shown_at_ms: TimeMs | None = Field(
+        default=None, description="First revision past suspected, event time; none = never shown",
+        examples=[_T0 + 120_000],
+    )  # fmt: skip
+    end_reason: EndReason | None = Field(
+        default=None, description="Why it ended; none while it goes on", examples=["recovered"]
+    )
     scale_ms: Count = Field(description="Scale of the detector that alarmed, ms", examples=[10_000])
     expected: float = Field(description="Expected failures since onset", examples=[21.5])
     observed: float = Field(description="Observed failures since onset", examples=[130.0])
@@ -215,6 +225,11 @@ class Affected(Record):
     value_cents: Cents | None = Field(
         default=None, description="Margin over 12 months, cents; none = no profile", examples=[12_000]
     )
+    put_right_ms: TimeMs | None = Field(
+        default=None, description="When the last of it was put right for this customer; none while any part is not",
+        examples=[_T0 + 3_600_000],
+    )  # fmt: skip
+    origin: Origin = Field(default="live", description="Where the events behind it come from", examples=["live"])
 
 
 class AffectedCount(Record):

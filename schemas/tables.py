@@ -146,6 +146,8 @@ TABLES: tuple[Table, ...] = (
         Column("detected_at", TIME, "End of the alarming bin", "ms UTC"),
         Column("updated_at", TIME, "End of the bin of this revision", "ms UTC"),
         Column("resolved_at", TIME_OR_NULL, "When it was over", "ms UTC"),
+        Column("shown_at", TIME_OR_NULL, "First revision past suspected", "ms UTC"),
+        Column("end_reason", WORD, "recovered, accepted, resolved or withdrawn; empty while it goes on"),
         Column("scale_ms", BIG, "Scale of the detector that alarmed", "ms"),
         Column("expected", REAL, "Expected failures since onset", "customers"),
         Column("observed", REAL, "Observed failures since onset", "customers"),
@@ -170,6 +172,8 @@ TABLES: tuple[Table, ...] = (
         Column("contacted_at", TIME_OR_NULL, "First contact about it", "ms UTC"),
         Column("amount_cents", CENTS, "Largest order amount at stake", "cents"),
         Column("value_cents", "Nullable(Int64)", "Margin over 12 months, if the profile is known", "cents"),
+        Column("put_right_at", TIME_OR_NULL, "When the last of it was put right; NULL while any part is not", "ms UTC"),
+        Column("origin", WORD, "live, replay or drill"),
         VER,
     ), ("issue_id", "customer_id"), "ver", 400, "One customer hit by one issue"),
     Table("affected_count", "affected_count", (

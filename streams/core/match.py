@@ -334,5 +334,5 @@ class Match:
 def _affected(case: Case, customer: str, hit: Hit, value: int | None) -> Affected:
     return affected(
         case.issue, case.root, customer, case.line, case.family, max(case.detected_ms, hit.first_ms), hit.first_ms,
-        hit.last_ms, hit.contacted_ms, hit.amount_cents, value,
+        hit.last_ms, hit.contacted_ms, hit.amount_cents, value, None, "live",
     )  # fmt: skip

@@ -292,21 +292,13 @@ _ISSUE_HEAD = attrgetter("issue_id", "root_id", "onset", "line", "family", "stat
 _CAUSE = attrgetter(
     "attributes", "risk_ratio", "risk_ratio_low", "risk_ratio_high", "support", "exposed", "failed", "changes"
 )
-_ISSUE_TAIL = attrgetter(
-    "opened_at_ms",
-    "detected_at_ms",
-    "updated_at_ms",
-    "resolved_at_ms",
-    "scale_ms",
-    "expected",
-    "observed",
-    "ratio_low",
-    "provisional",
-)
+_ISSUE_TIMES = attrgetter("opened_at_ms", "detected_at_ms", "updated_at_ms", "resolved_at_ms", "shown_at_ms")
+_ISSUE_TAIL = attrgetter("scale_ms", "expected", "observed", "ratio_low", "provisional")
 
 
 def _issue_row(record: Any) -> Row:
-    return (*_ISSUE_HEAD(record), *_CAUSE(record.cause), *_ISSUE_TAIL(record))
+    ended = record.end_reason or ""
+    return (*_ISSUE_HEAD(record), *_CAUSE(record.cause), *_ISSUE_TIMES(record), ended, *_ISSUE_TAIL(record))
 
 
 def _issue_minute_row(record: Any) -> Row:
@@ -410,6 +402,8 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
                 "contacted_at_ms",
                 "amount_cents",
                 "value_cents",
+                "put_right_ms",
+                "origin",
             ),
         ),
     ),
