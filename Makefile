@@ -12,7 +12,7 @@ STAMP := .venv/.locked-requirements-$(call hash,$(LOCK))
 READY := $(if $(wildcard $(TEST_STAMP)),$(TEST_STAMP),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test native long faults lint up down status doctor lock clean browser \
+.PHONY: help setup demo example test busy native long faults lint up down status doctor lock clean browser \
 	bench bench-gate bench-pipeline bench-latency bench-growth
 
 help: ## list these commands
@@ -27,6 +27,9 @@ example: $(READY) ## real data: a month of flights through real Kafka, prints th
 test: $(TEST_STAMP) browser lint ## all tests, with real servers and a real browser where marked
 	@$(BIN)/python deploy/native.py
 	@$(BIN)/python deploy/run_tests.py
+
+busy: $(TEST_STAMP) native ## the tests that wait most, beside 14 busy loops (a whole slow machine: `nice -n 19 make test`)
+	@$(BIN)/python deploy/run_busy.py
 
 native: $(READY) ## build the optional accelerator of join and store (needs Rust; without it all works, slower)
 	@$(BIN)/python deploy/native.py

@@ -17,6 +17,7 @@ from streams.board import FILES, BoardServer, start
 from streams.sinks.clickhouse import Answer, ClickHouse
 from tests.dashboards.seed import BIN, NOW, batches
 from tests.dashboards.test_panels import source_rows
+from tests.patience import patience
 from tests.sinks.examples import EXAMPLES, batch, impact, issue
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -114,6 +115,8 @@ async def page() -> AsyncIterator[Page]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         made = await browser.new_page(viewport={"width": 1600, "height": 1000})
+        made.set_default_timeout(patience(30_000))
+        expect.set_options(timeout=patience(5_000))
         made.on("pageerror", lambda error: errors.append(str(error)))
         made.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         yield made
@@ -145,7 +148,7 @@ async def test_an_injected_issue_appears_without_reloading(
         assert await page.evaluate("performance.getEntriesByType('navigation').length") == 1
     finally:
         await server.close()
-    await expect(page.locator("#banner")).to_contain_text("does not answer", timeout=15_000)
+    await expect(page.locator("#banner")).to_contain_text("does not answer", timeout=patience(15_000))
     await expect(page.locator("#issues tbody tr")).to_have_count(1)
 
 

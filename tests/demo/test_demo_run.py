@@ -14,6 +14,7 @@ import pytest
 
 from streams.settings import Settings
 from streams.stack import Endpoints
+from tests.patience import Deadline, patience
 
 MAIN = "import signal, sys; from streams.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); "
 """What a shell starts in the background without job control is deaf to SIGINT, and so are its children."""
@@ -52,8 +53,8 @@ def test_the_demo_finds_the_three_incidents_tells_the_customers_and_loses_nothin
     kafka: str, clickhouse: Endpoints, stack_settings: Settings
 ) -> None:
     done = subprocess.run(
-        [*COMMAND, "--speed", "1200"], env=environment(stack_settings), capture_output=True, text=True, timeout=240,
-        check=False,
+        [*COMMAND, "--speed", "1200"], env=environment(stack_settings), capture_output=True, text=True,
+        timeout=patience(240), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-2_000:]
     told = json.loads((stack_settings.state_dir / "demo.json").read_text())
@@ -80,12 +81,12 @@ def test_an_interrupted_demo_leaves_no_process_behind(
 ) -> None:
     demo = subprocess.Popen(COMMAND, env=environment(stack_settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        end = time.monotonic() + 60
-        while len(seen := children_of("CX_TOPIC_PREFIX=demo-")) < 3 and time.monotonic() < end:
+        deadline = Deadline(60)
+        while len(seen := children_of("CX_TOPIC_PREFIX=demo-")) < 3 and not deadline.over:
             time.sleep(0.2)
         assert len(seen) == 3  # not looked at twice: a process has no environment in the moment of its exec
         demo.send_signal(number)
-        assert demo.wait(45) != 0
+        assert demo.wait(patience(45)) != 0
     finally:
         demo.kill()
         demo.communicate()

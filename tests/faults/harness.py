@@ -39,6 +39,7 @@ from streams.stack import Endpoints, UpOptions, down, endpoints, up
 from streams.stack.process import PidFile, log_tail, started_at, stop
 from streams.topics import ensure_topics
 from tests.faults.load import LoadRules, Producer, Raw, make_load, profiles
+from tests.patience import Deadline, patience
 
 RESULTS = "CX_TEST_FAULT_RESULTS"
 """Environment: the folder that results are written to; unset: nothing is written."""
@@ -48,6 +49,7 @@ SERVERS = ("kafka", "clickhouse")
 TIED = Path(__file__).parents[2] / "streams" / "stack" / "tied.py"
 COMMAND = "import sys; from streams.cli import main; sys.exit(main())"
 PATIENCE_S = 180.0
+REAP_S = 10.0
 SECRET = "whsec_" + "Y3h3YXRjaC10ZXN0LXNlY3JldC0zMi1ieXRlcyEhISE="
 
 
@@ -160,7 +162,7 @@ class Process:
     def kill(self) -> None:
         """kill -9 and reap."""
         self.signal(signal.SIGKILL)
-        self.wait(10.0)
+        self.wait(REAP_S)
 
     def pause(self) -> None:
         """SIGSTOP."""
@@ -178,7 +180,7 @@ class Process:
     def wait(self, seconds: float) -> int:
         """Wait for its end; the exit code. Raises TimeoutExpired."""
         assert self.handle is not None
-        code = self.handle.wait(seconds)
+        code = self.handle.wait(patience(seconds))
         self.codes.append(code)
         return code
 
@@ -186,7 +188,7 @@ class Process:
         """Status and body of a path of a worker's own web server; (0, "") if it does not answer."""
         try:
             url = json.loads(self.file.read_text())["url"]
-            with urllib.request.urlopen(url + path, timeout=5) as answer:
+            with urllib.request.urlopen(url + path, timeout=patience(5)) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -316,11 +318,11 @@ class Deployment:
 
         ``keep``: processes that ended are started again, as a supervisor would. Raises TimeoutError.
         """
-        begun, quiet = time.monotonic(), 0
+        deadline, quiet = Deadline(seconds), 0
         while quiet < 2:
-            if time.monotonic() - begun > seconds:
+            if deadline.over:
                 tails = "\n".join(f"--- {process.name}\n{process.tail()}" for process in self.processes)
-                raise TimeoutError(f"{rooms} not at the end within {seconds:.0f} s\n{tails}")
+                raise TimeoutError(f"{rooms} not at the end within {deadline.waited_s:.0f} s\n{tails}")
             if keep:
                 self.supervise()
             try:
@@ -329,7 +331,7 @@ class Deployment:
                 done = [False]
             quiet = quiet + 1 if all(done) else 0
             await asyncio.sleep(0.7)
-        return time.monotonic() - begun
+        return deadline.waited_s
 
     def supervise(self) -> list[Process]:
         """Start again what has ended; returns what was started."""
@@ -373,7 +375,7 @@ class Deployment:
             stderr=subprocess.PIPE, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         try:
-            out, err = await asyncio.wait_for(asked.communicate(json.dumps(where | more).encode()), 300)
+            out, err = await asyncio.wait_for(asked.communicate(json.dumps(where | more).encode()), patience(300))
         finally:
             if asked.returncode is None:
                 asked.kill()
@@ -382,8 +384,8 @@ class Deployment:
 
     async def clean(self, seconds: float = 20.0, **more: Any) -> dict[str, Any]:
         """The oracle's verdict; asked again for ``seconds`` while rows may still be on their way."""
-        end = time.monotonic() + seconds
-        while not (verdict := await self.judge(**more))["clean"] and time.monotonic() < end:
+        deadline = Deadline(seconds)
+        while not (verdict := await self.judge(**more))["clean"] and not deadline.over:
             await asyncio.sleep(2.0)
         return verdict
 
@@ -450,13 +452,13 @@ async def _ends(bootstrap: str, places: list[TopicPartition]) -> dict[TopicParti
 
 async def until(check: Callable[[], Any], seconds: float = PATIENCE_S, every_s: float = 0.1) -> float:
     """Wait for something to become true; the seconds it took. Raises TimeoutError."""
-    begun = time.monotonic()
+    deadline = Deadline(seconds)
     while True:
         found = check() if asyncio.iscoroutinefunction(check) else await asyncio.to_thread(check)
         if await found if isinstance(found, Awaitable) else found:
-            return time.monotonic() - begun
-        if time.monotonic() - begun > seconds:
-            raise TimeoutError(f"not true within {seconds:.0f} s")
+            return deadline.waited_s
+        if deadline.over:
+            raise TimeoutError(f"not true within {deadline.waited_s:.0f} s")
         await asyncio.sleep(every_s)
 
 

@@ -21,6 +21,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
+from tests.patience import Deadline, patience
+
 START_MS = 1_740_988_800_000
 """2025-03-03T08:00:00Z, a Monday morning."""
 SECOND_MS = 1_000
@@ -290,7 +292,7 @@ class Producer:
         await asyncio.gather(*(self._group(noun, number, found) for (noun, number), found in groups.items()))
 
     async def _group(self, noun: str, partition: int, records: list[Raw]) -> None:
-        end = time.monotonic() + RESEND_S
+        deadline = Deadline(RESEND_S)
         while True:
             client = self._client
             try:
@@ -299,7 +301,7 @@ class Producer:
                     for batch in _batches(client, records)
                 ])
             except KafkaError:
-                if time.monotonic() > end:
+                if deadline.over:
                     raise
                 self.resent += 1
                 await asyncio.sleep(1.0)
@@ -310,7 +312,7 @@ class Producer:
                 return
 
     async def _connect(self) -> None:
-        end = time.monotonic() + RESEND_S
+        deadline = Deadline(RESEND_S)
         while True:
             client = AIOKafkaProducer(
                 bootstrap_servers=self.bootstrap, enable_idempotence=True, request_timeout_ms=120_000,
@@ -320,7 +322,7 @@ class Producer:
                 await client.start()
             except KafkaError:
                 await client.stop()
-                if time.monotonic() > end:
+                if deadline.over:
                     raise
                 await asyncio.sleep(1.0)
             else:
@@ -329,7 +331,7 @@ class Producer:
 
     async def _disconnect(self) -> None:
         with suppress(KafkaError, TimeoutError):
-            await asyncio.wait_for(self._client.stop(), 10.0)
+            await asyncio.wait_for(self._client.stop(), patience(10.0))
 
 
 def _batches(client: Any, records: list[Raw]) -> Iterator[Any]:

@@ -22,6 +22,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from tests.faults.harness import Servers
+from tests.patience import patience
 
 TOPIC = "marked"
 PARTITIONS = 64
@@ -44,7 +45,7 @@ async def commit_on(bootstrap: str, name: str, stop: asyncio.Event, committed: l
                 await producer.commit_transaction()
                 committed.append(name)
         with suppress(KafkaError, OSError, TimeoutError):
-            await asyncio.wait_for(producer.stop(), 5.0)
+            await asyncio.wait_for(producer.stop(), patience(5.0))
         await asyncio.sleep(0.2)
 
 

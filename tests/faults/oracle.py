@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from clickhouse_driver import Client
 
 from tests.faults.truth import NOUNS, Read, Tick, Truth, truth_of
+from tests.patience import Deadline
 
 EXAMPLES = 5
 UNDECIDED_S = 90.0
@@ -123,12 +123,12 @@ async def reading(bootstrap: str) -> AsyncIterator[ReadTopic]:
         places = [TopicPartition(name, number) for number in sorted(numbers)]
         committed.assign(places)
         await committed.seek_to_beginning(*places)
-        ends, moved = await every.end_offsets(places), time.monotonic()
+        ends, deadline = await every.end_offsets(places), Deadline(UNDECIDED_S)
         while any([await committed.position(place) < ends[place] for place in places]):
-            if time.monotonic() - moved > UNDECIDED_S:
+            if deadline.over:
                 raise TimeoutError(f"{name}: an undecided transaction holds up its readers")
             for records in (await committed.getmany(timeout_ms=500)).values():
-                moved = time.monotonic()
+                deadline = Deadline(UNDECIDED_S)
                 for record in records:
                     take(record)
 

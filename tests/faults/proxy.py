@@ -32,6 +32,7 @@ from streams.stack.manage import Stack
 from streams.stack.places import Machine
 from streams.stack.ports import LOOPBACK, any_free
 from streams.stack.process import PidFile, start
+from tests.patience import patience
 
 Mode = Literal["flow", "refuse", "black hole"]
 Thief = Callable[[bytes], bool]
@@ -102,7 +103,7 @@ class Proxy:
     def start(self) -> Proxy:
         """Listen; returns once clients can connect."""
         self._thread.start()
-        if not self._listening.wait(10):
+        if not self._listening.wait(patience(10)):
             raise TimeoutError("the proxy does not listen")
         return self
 
@@ -172,7 +173,7 @@ class Proxy:
                 done.set()
 
         self._loop.call_soon_threadsafe(run)
-        done.wait(10)
+        done.wait(patience(10))
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

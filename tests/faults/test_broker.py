@@ -22,6 +22,7 @@ from tests.faults.load import LoadRules, make_load
 from tests.faults.proxy import ProxiedKafka, proxied_kafka
 from tests.faults.small_disk import small_disk
 from tests.faults.test_kills import chunks
+from tests.patience import Deadline
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 ROOMS = ("join",)
@@ -51,11 +52,11 @@ async def offsets_of(line: Deployment, room: str = "join") -> dict[TopicPartitio
 
 async def advanced(line: Deployment, since: int) -> float:
     """Seconds until the join has committed more than ``since`` (the sum of its group offsets)."""
-    begun = time.monotonic()
-    while time.monotonic() - begun < 120.0:
+    deadline = Deadline(120.0)
+    while not deadline.over:
         try:
             if sum((await offsets_of(line)).values()) > since:
-                return time.monotonic() - begun
+                return deadline.waited_s
         except (KafkaError, OSError, TimeoutError):
             pass  # it is just coming back
         await asyncio.sleep(0.2)

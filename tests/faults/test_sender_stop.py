@@ -19,6 +19,7 @@ from tests.core.match_world import MINUTE, customer, mark
 from tests.faults.conftest import Arena
 from tests.faults.harness import SECRET, Deployment, Process, Result, size, until
 from tests.faults.oracle import count_accepts
+from tests.patience import patience
 from tests.sender.world import NOON, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -83,7 +84,7 @@ async def test_a_sender_wakes_up_after_another_took_over(kafka_arena: Arena, kin
             await until(lambda: stopped(old))
             before = len(receiver.accepted)
             line.sender("new", receiver.url, **mine)
-            await receiver.wait_for(NOTICES, 90)
+            await receiver.wait_for(NOTICES, patience(90))
             await asyncio.sleep(stopped_s)
             old.resume()
             code = await asyncio.to_thread(old.wait, 60.0)

@@ -17,6 +17,7 @@ import pytest
 from tests.faults.clock import Clock
 from tests.faults.proxy import Proxy, insert_applied
 from tests.faults.small_disk import small_disk
+from tests.patience import patience
 
 pytestmark = pytest.mark.loopback
 LOOPBACK = "127.0.0.1"
@@ -68,7 +69,7 @@ def proxy(upper: Upper) -> Iterator[Proxy]:
 @contextmanager
 def client(proxy: Proxy) -> Iterator[socket.socket]:
     """A client of the proxy."""
-    with socket.create_connection((LOOPBACK, proxy.port), timeout=5) as made:
+    with socket.create_connection((LOOPBACK, proxy.port), timeout=patience(5)) as made:
         yield made
 
 
@@ -144,7 +145,7 @@ def test_a_black_hole_takes_everything_and_says_nothing(proxy: Proxy) -> None:
                 with pytest.raises(TimeoutError):
                     ask(held, b"lost\n")
             proxy.heal()
-            one.settimeout(5)
+            one.settimeout(patience(5))
             assert one.recv(100) == b"LOST\n", "what was held back is delivered"
 
 
@@ -196,5 +197,5 @@ def test_a_childs_wall_clock_jumps_and_its_steady_clock_does_not(tmp_path: Path)
             assert abs(steady - time.monotonic()) < 60
     finally:
         child.stdin.close()
-        child.wait(10)
+        child.wait(patience(10))
         child.stdout.close()

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -26,6 +25,7 @@ from schemas.codec import encode
 from schemas.partition import partition_of
 from streams.settings import Settings
 from streams.topics import ensure_topics
+from tests.patience import Deadline, patience
 from tests.runtime.example import INPUTS, event
 
 WAIT_S = 60.0
@@ -35,7 +35,7 @@ def ask(file: Path, path: str) -> tuple[int, str]:
     """Status and body that the worker which wrote ``file`` answers."""
     url = json.loads(file.read_text())["url"]
     try:
-        with urllib.request.urlopen(url + path, timeout=5) as answer:
+        with urllib.request.urlopen(url + path, timeout=patience(5)) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -60,12 +60,12 @@ class Worker:
     def kill(self) -> None:
         """kill -9."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(patience(10))
 
     def terminate(self) -> int:
         """SIGTERM; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(patience(30))
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask the worker's own web server."""
@@ -201,16 +201,16 @@ class Line:
     async def wait_until_counted(self, seconds: float = WAIT_S) -> dict[str, tuple[int, int]]:
         """Wait until the line has counted what the raw topics hold; returns the last counts seen."""
         want = await self.truth()
-        end = time.monotonic() + seconds
-        while (found := await self.counted()) != want and time.monotonic() < end:
+        deadline = Deadline(seconds)
+        while (found := await self.counted()) != want and not deadline.over:
             await asyncio.sleep(0.3)
         return found
 
 
 async def until(check: Callable[[], bool], seconds: float = WAIT_S) -> None:
     """Wait for something to become true; TimeoutError otherwise."""
-    end = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while not await asyncio.to_thread(check):
-        if time.monotonic() > end:
-            raise TimeoutError(f"not true within {seconds} s")
+        if deadline.over:
+            raise TimeoutError(f"not true within {deadline.waited_s:.0f} s")
         await asyncio.sleep(0.1)

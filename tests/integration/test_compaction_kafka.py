@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -13,6 +12,7 @@ from streams.runtime.state import Meta, state_records
 from streams.runtime.task import Transaction
 from streams.runtime.writer import TransactionWriter
 from tests.integration.harness import Line
+from tests.patience import Deadline
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -47,8 +47,8 @@ async def test_recovery_does_not_depend_on_how_often_the_same_keys_were_written(
     for number in range(1, FLUSHES + 1):
         await flush(number)
     written = FLUSHES * KEYS
-    deadline, number, read = time.monotonic() + 120, FLUSHES, written
-    while read > MOST_RECORDS and time.monotonic() < deadline:
+    deadline, number, read = Deadline(120), FLUSHES, written
+    while read > MOST_RECORDS and not deadline.over:
         await asyncio.sleep(2.0)  # the cleaner looks every 15 s; a flush rolls the segment that is older than a second
         number += 1
         await flush(number)

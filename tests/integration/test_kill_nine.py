@@ -29,6 +29,7 @@ from streams.stack.process import start
 from streams.topics import ensure_topics
 from tests.integration.harness import is_ready, until
 from tests.integration.test_same_findings import short_day
+from tests.patience import patience
 
 KILLS = 5
 SECRET = "whsec_" + "Y3h3YXRjaC10ZXN0LXNlY3JldC0zMi1ieXRlcyEhISE="
@@ -106,7 +107,9 @@ def hashes(run: Session) -> dict[str, Any]:
         "password": password.get_secret_value(), "database": run.settings.clickhouse_database,
     }
     command = [sys.executable, "-m", "tests.integration.hash_findings"]
-    asked = subprocess.run(command, input=json.dumps(where), capture_output=True, text=True, timeout=120, check=False)
+    asked = subprocess.run(
+        command, input=json.dumps(where), capture_output=True, text=True, timeout=patience(120), check=False
+    )
     assert asked.returncode == 0, asked.stderr[-2000:]
     return dict(json.loads(asked.stdout))
 

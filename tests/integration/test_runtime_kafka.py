@@ -20,6 +20,7 @@ from streams.runtime.state import Meta, Recovered, next_incarnation, state_recor
 from streams.runtime.task import Transaction
 from streams.runtime.writer import TransactionWriter
 from tests.integration.harness import Line, until
+from tests.patience import patience
 from tests.runtime.example import event
 
 pytestmark = pytest.mark.kafka
@@ -153,13 +154,13 @@ async def test_dead_letters_and_rekeyed_records_are_in_the_transaction_of_their_
 
 async def test_topics_that_do_not_fit_the_settings_are_refused_with_the_way_out(line: Line) -> None:
     worker = line.start(CX_PARTITIONS="8")
-    assert worker.process.wait(30) == ExitCode.CONFIG
+    assert worker.process.wait(patience(30)) == ExitCode.CONFIG
     assert "has 4 partitions, room join needs 8" in worker.log.read_text()
 
 
 async def test_missing_topics_are_refused_with_the_way_out(line: Line) -> None:
     worker = line.start(CX_TOPIC_PREFIX=line.prefix + "none.")
-    assert worker.process.wait(60) == ExitCode.CONFIG
+    assert worker.process.wait(patience(60)) == ExitCode.CONFIG
     assert "run `cxwatch topics create`" in worker.log.read_text()
 
 
@@ -180,7 +181,7 @@ async def test_an_undecodable_state_record_ends_recovery_with_a_reason(line: Lin
     await producer.send_and_wait(f"{line.prefix}cx.join.state.v1", b"not json", b"!", 1)
     await producer.stop()
     worker = line.start()
-    assert worker.process.wait(30) == ExitCode.UNKNOWN
+    assert worker.process.wait(patience(30)) == ExitCode.UNKNOWN
     assert "the meta record of a state topic is damaged" in worker.log.read_text()
 
 
@@ -252,7 +253,7 @@ async def test_a_broken_stage_ends_the_process_with_nothing_committed(line: Line
     async with line.producer() as producer:
         await until(worker.ready)
         await line.produce(producer, 60)
-        assert worker.process.wait(30) == ExitCode.UNKNOWN
+        assert worker.process.wait(patience(30)) == ExitCode.UNKNOWN
     assert await line.counted() == {}
     assert (await read_state(line)).meta is None
     log = worker.log.read_text()

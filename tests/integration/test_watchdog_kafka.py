@@ -22,10 +22,12 @@ from streams.settings import Settings
 from streams.stack import UpOptions, down, status, up
 from streams.stack.process import PidFile
 from tests.integration.harness import Line, Worker, until
+from tests.patience import patience, slowness
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-STALL_S = 20
+STALL_S = min(90, round(20 * slowness()))
+"""Long enough for a start on this machine, within what the setting allows."""
 LIMIT_S = 120.0
 KAFKA = UpOptions(only=("kafka",), die_with_parent=True)
 
@@ -71,7 +73,7 @@ def continued(process: int) -> Iterator[None]:
 
 async def end_of(worker: Worker) -> tuple[int, str]:
     """Exit code and log of a worker that ends by itself within the limit."""
-    code = await asyncio.to_thread(worker.process.wait, LIMIT_S)
+    code = await asyncio.to_thread(worker.process.wait, patience(LIMIT_S))
     return code, worker.log.read_text()
 
 

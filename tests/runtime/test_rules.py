@@ -37,6 +37,7 @@ from streams.runtime.task import Counts
 from streams.runtime.watchdog import HARD_MARGIN_S, LOOK_S, Watchdog
 from streams.runtime.writer import TRANSACTION_TIMEOUT_MS
 from streams.settings import Settings
+from tests.patience import patience
 from tests.runtime.test_task import batch
 
 TIMES = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 100))
@@ -304,7 +305,7 @@ handler.acquire()
 threading.Thread(target=exits.die, args=(exits.ExitCode.STALLED, "stuck")).start()
 threading.Event().wait()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=patience(60), check=False)
     assert done.returncode == ExitCode.STALLED
 
 

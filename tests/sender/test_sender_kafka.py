@@ -24,6 +24,7 @@ from streams.settings import Settings
 from streams.sinks.receiver import Receiver
 from streams.topics import ensure_topics
 from tests.core.match_world import DAY, MINUTE, customer, mark
+from tests.patience import patience
 from tests.sender.world import NOON, send
 
 pytestmark = pytest.mark.kafka
@@ -121,13 +122,13 @@ async def test_kill_9_again_and_again_loses_no_notice_and_repeats_none(office: O
     await office.tick(NOON + MINUTE)
     for wanted in (10, 25, 40, 60):
         process = office.start()
-        await office.receiver.wait_for(wanted)
+        await office.receiver.wait_for(wanted, patience(30))
         process.kill()
         process.wait()
     process = office.start()
-    await office.receiver.wait_for(len(names), 60)
+    await office.receiver.wait_for(len(names), patience(60))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(patience(30)) == 0
     assert len({accepted.id for accepted in office.receiver.accepted}) == len(office.receiver.accepted) == 90
     latest = {row.outreach_id: row for row in await office.deliveries()}
     assert {row.outcome for row in latest.values()} == {"delivered"}
@@ -147,8 +148,8 @@ async def test_the_kill_switch_and_an_opt_out_hold_on_a_real_log(office: Office)
     await office.put("customer", customer("c-3", opted_out=True, updated_at_ms=NOON))
     await order(office.settings, office.bootstrap, "resume")
     await office.tick(NOON + 2 * MINUTE)
-    await office.receiver.wait_for(11)
-    async with asyncio.timeout(20):
+    await office.receiver.wait_for(11, patience(30))
+    async with asyncio.timeout(patience(20)):
         while len({row.outreach_id for row in await office.deliveries() if row.done_at_ms}) < 12:
             await asyncio.sleep(0.2)
     told = {accepted.payload["data"]["customer_id"] for accepted in office.receiver.accepted}
@@ -165,10 +166,10 @@ async def test_two_processes_share_the_partitions_and_one_takes_over_from_the_ot
     first = office.start(CX_SENDER_PARTITIONS="")
     office.start(CX_SENDER_PARTITIONS="")
     await office.put("outreach", *(send(name) for name in names[:15]))
-    await office.receiver.wait_for(15, 60)
+    await office.receiver.wait_for(15, patience(60))
     first.kill()
     await office.put("outreach", *(send(name) for name in names[15:]))
-    await office.receiver.wait_for(30, 60)
+    await office.receiver.wait_for(30, patience(60))
     assert len(office.receiver.accepted) == 30
 
 
@@ -200,10 +201,10 @@ async def test_a_ledger_written_with_another_number_of_partitions_is_refused(off
     await office.put("outreach", send())
     await office.tick(NOON + MINUTE)
     office.start()
-    await office.receiver.wait_for(1)
+    await office.receiver.wait_for(1, patience(30))
     office.processes[-1].send_signal(signal.SIGTERM)
-    office.processes[-1].wait(30)
+    office.processes[-1].wait(patience(30))
     number = str(partition_of(b"c-1", PARTITIONS))
     wrong = office.start(CX_PARTITIONS="4", CX_SENDER_PARTITIONS=number)
-    assert wrong.wait(40) == 78
+    assert wrong.wait(patience(40)) == 78
     assert "partitions" in office.log.read_text()

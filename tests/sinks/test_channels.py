@@ -15,6 +15,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from schemas.errors import ConfigError
 from streams.sinks.channels import Letter, Sent, WebhookChannel, judge, seconds_of
 from streams.sinks.receiver import Accepted, Receiver
+from tests.patience import patience
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -170,7 +171,7 @@ async def test_whatever_a_receiver_does_there_is_an_answer_in_time(kind: str, ex
 
     async with Receiver(SECRET, misbehave=misbehave) as receiver:
         out = channel(receiver.url, total_s=2.0)
-        sent = await asyncio.wait_for(out.send(LETTER), 10)
+        sent = await asyncio.wait_for(out.send(LETTER), patience(10))
         if kind == "gone":
             assert out.gone
             await out.send(LETTER)

@@ -23,6 +23,7 @@ from streams.play import Pace, Target, play
 from streams.settings import Settings
 from streams.sources import Tally, parse_mapping, read
 from streams.topics import ensure_topics
+from tests.patience import patience
 
 PARTITIONS = 4
 MAPPING = """
@@ -144,7 +145,7 @@ async def following(what: Followed, target: Target, tally: Tally) -> AsyncIterat
 
 
 async def seen(tally: Tally, count: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patience(30)):
         while tally.rows < count:
             await asyncio.sleep(0.05)
 

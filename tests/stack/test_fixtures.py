@@ -10,6 +10,7 @@ import pytest
 
 from streams.stack import Endpoints
 from streams.stack.kafka import probe_brokers
+from tests.patience import patience
 
 
 @pytest.mark.kafka
@@ -20,7 +21,7 @@ def test_the_kafka_fixture_is_a_broker_that_serves(kafka: str) -> None:
 @pytest.mark.clickhouse
 def test_the_clickhouse_fixture_answers_over_http(clickhouse: Endpoints) -> None:
     address = f"http://{clickhouse.clickhouse_host}:{clickhouse.clickhouse_http_port}/ping"
-    with urllib.request.urlopen(address, timeout=5) as answer:
+    with urllib.request.urlopen(address, timeout=patience(5)) as answer:
         assert answer.read() == b"Ok.\n"
 
 

@@ -20,6 +20,7 @@ from streams.stack.clickhouse import passwords, statements
 from streams.stack.guard import full_disk_in_words, need_room, only_one
 from streams.stack.places import Machine, Places, write_private
 from streams.stack.ports import Ports, any_free, is_free
+from tests.patience import patience
 
 HOLDER = """
 import pathlib, sys, time
@@ -44,7 +45,7 @@ def test_a_second_up_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
     with only_one(lock, hear):
         waiting = threading.Thread(target=second)
         waiting.start()
-        assert told.wait(20)
+        assert told.wait(patience(20))
         assert not done.is_set()
     waiting.join()
     assert done.is_set()

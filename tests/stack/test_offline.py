@@ -14,6 +14,7 @@ import pytest
 from streams.stack.doctor import lock_file
 from streams.stack.jars import folder_for, missing, read_lock
 from streams.stack.places import Machine
+from tests.patience import patience
 
 LOOPBACK_UP = """
 import fcntl, os, socket, struct, sys
@@ -26,7 +27,9 @@ NAMESPACE = ["unshare", "--map-root-user", "--net"]
 
 def _run(folder: Path, *command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     inside = [*NAMESPACE, sys.executable, "-c", LOOPBACK_UP, *command]
-    return subprocess.run(inside, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=600)
+    return subprocess.run(
+        inside, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=patience(600)
+    )
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def test_the_namespace_of_these_tests_reaches_nothing(checkout: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.clickhouse
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(patience(900))
 def test_a_second_checkout_sets_up_and_starts_both_servers_without_a_network(checkout: Path) -> None:
     made = _run(checkout, "make", "setup", f"PYTHON={sys.executable}")
     assert made.returncode == 0, made.stdout + made.stderr

@@ -15,6 +15,7 @@ import pytest
 
 from streams.stack import process
 from streams.stack.process import Launch, PidFile, find_by_argument, log_tail, rotate, start, started_at, stop
+from tests.patience import Deadline
 
 SLEEPER = "import sys, time; print('ready', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
@@ -28,9 +29,9 @@ Starter = Callable[..., int]
 
 
 def _wait(what: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
+    deadline = Deadline(20)
     while not what():
-        assert time.monotonic() < end, "waited in vain"
+        assert not deadline.over, "waited in vain"
         time.sleep(0.02)
 
 

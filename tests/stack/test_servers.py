@@ -29,6 +29,7 @@ from streams.settings import Settings
 from streams.stack import Endpoints, Reporter, ServerStatus, UpOptions, down, endpoints, status, up
 from streams.stack.kafka import forgets
 from streams.stack.process import PidFile, started_at, stop
+from tests.patience import patience
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
@@ -110,7 +111,7 @@ def test_up_starts_both_real_servers_and_prints_their_versions(settings: Setting
     admin.close()
     producer = KafkaProducer(bootstrap_servers=where.kafka_bootstrap, acks="all")
     for number in range(3):
-        producer.send("kept", str(number).encode()).get(timeout=20)
+        producer.send("kept", str(number).encode()).get(timeout=patience(20))
     producer.close()
     migrator = _client(where, "migrator")
     migrator.execute("CREATE DATABASE cx_kept")
@@ -152,7 +153,7 @@ def test_no_topic_comes_into_being_by_asking_for_it(start: Start) -> None:
     where, _ = start()
     producer = KafkaProducer(bootstrap_servers=where.kafka_bootstrap, max_block_ms=1500)
     with pytest.raises(Exception, match=r"(?i)timeout|unknown|metadata"):
-        producer.send("misspelt", b"x").get(timeout=5)
+        producer.send("misspelt", b"x").get(timeout=patience(5))
     producer.close()
     admin = KafkaAdminClient(bootstrap_servers=where.kafka_bootstrap)
     assert "misspelt" not in admin.list_topics()
@@ -165,7 +166,7 @@ def test_a_message_of_five_megabytes_is_taken(start: Start) -> None:
     admin.create_topics([NewTopic("large", num_partitions=1, replication_factor=1)])
     admin.close()
     producer = KafkaProducer(bootstrap_servers=where.kafka_bootstrap, max_request_size=6_000_000)
-    assert producer.send("large", b"x" * 5_000_000).get(timeout=20).offset == 0
+    assert producer.send("large", b"x" * 5_000_000).get(timeout=patience(20)).offset == 0
     producer.close()
 
 
@@ -295,7 +296,7 @@ def test_two_ups_at_once_start_one_server_each(settings: Settings, start: Start)
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=120) for process in both]
+    said = [process.communicate(timeout=patience(120)) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert sum("is already running" in errors for _, errors in said) == 1
     assert sum("waiting for it" in errors for _, errors in said) == 1
