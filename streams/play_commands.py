@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import update_wrapper
+from inspect import getdoc
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from schemas.errors import ConfigError
-from streams.arrivals import Arrival, Beats, with_heartbeats
+from streams.arrivals import Arrival, Beats, with_heartbeats, with_origin
 from streams.follow import Followed, until_signal
 from streams.play import Pace, Played, Target, play
 from streams.settings import Settings, load_settings
@@ -24,38 +27,51 @@ from streams.sources.times import duration_ms
 from streams.stack import endpoints
 from streams.topics import ensure_topics
 
+T = TypeVar("T")
 Speed = Annotated[str, typer.Option(help="Times faster than event time, e.g. 600, or flat (as fast as possible).")]
 Heartbeat = Annotated[str, typer.Option(help="Event time between heartbeats, e.g. 60s or 5m.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("play")(play_file)
+    app.command("play", help=getdoc(play_file))(with_options(PlayOptions, play_file))
     app.command("simulate")(play_simulation)
     app.command("follow")(follow_topic)
 
 
-def play_file(
-    mapping: Annotated[str, typer.Argument(help="Mapping file, or the name of one that comes along: flights, shop.")],
-    file: Annotated[Path, typer.Argument(help="CSV or NDJSON, plain or packed (gz, bz2, xz, one file in a zip).")],
-    speed: Speed = "flat",
-    start: Annotated[str | None, typer.Option("--from", help="Only rows from this time on (ISO 8601, UTC).")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Only rows before this time.")] = None,
-    heartbeat: Heartbeat = "60s",
-    check: Annotated[bool, typer.Option("--check", help="Map and check only; write nothing.")] = False,
-) -> None:
-    """Play a company's own file into Kafka in arrival order, through a declarative mapping."""
+@dataclass(frozen=True, slots=True)
+class PlayOptions:
+    """The command line of ``play``."""
+
+    mapping: Annotated[str, typer.Argument(help="Mapping file, or the name of one that comes along: flights, shop.")]
+    file: Annotated[Path, typer.Argument(help="CSV or NDJSON, plain or packed (gz, bz2, xz, one file in a zip).")]
+    speed: Speed = "flat"
+    start: Annotated[str | None, typer.Option("--from", help="Only rows from this time on (ISO 8601, UTC).")] = None
+    end: Annotated[str | None, typer.Option("--to", help="Only rows before this time.")] = None
+    heartbeat: Heartbeat = "60s"
+    check: Annotated[bool, typer.Option("--check", help="Map and check only; write nothing.")] = False
+    live: Annotated[
+        bool, typer.Option("--live", help="The file is your live path: customers may be told of what is in it.")
+    ] = False
+
+
+def play_file(asked: PlayOptions) -> None:
+    """Play a company's own file into Kafka in arrival order, through a declarative mapping.
+
+    Events out of a file are marked as a replay: issues are found in them, but nobody is told of them, unless the
+    channel leads to this machine. With --live they count as if they came through a topic that is followed.
+    """
     settings = load_settings()
     key = settings.pseudonym_key
-    rules = load_mapping(mapping, key.get_secret_value().encode() if key else None)
-    reading = read(rules, file, Span(_moment(start, 0), _moment(end, Span().end_ms)))
-    pace, beats = Pace(parse_speed(speed)), Beats(parse_duration(heartbeat))
-    if check:
+    rules = load_mapping(asked.mapping, key.get_secret_value().encode() if key else None)
+    reading = read(rules, asked.file, Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms)))
+    pace, beats = Pace(parse_speed(asked.speed)), Beats(parse_duration(asked.heartbeat))
+    if asked.check:
         for _ in reading.arrivals():
             pass
     else:
-        arrivals = with_heartbeats(reading.arrivals(), settings.partitions, beats)
-        _show(run(arrivals, settings, pace))
+        events = reading.arrivals() if asked.live else with_origin(reading.arrivals(), "replay")
+        _show(run(with_heartbeats(events, settings.partitions, beats), settings, pace))
     show_tally(reading.tally)
 
 
@@ -66,13 +82,17 @@ def play_simulation(
     heartbeat: Heartbeat = "60s",
     truth: Annotated[Path | None, typer.Option(help="Write what is true to this file (for a judge).")] = None,
 ) -> None:
-    """Play the made-up company: 24 hours of history flat out, then 6 hours with three incidents."""
+    """Play the made-up company: 24 hours of history flat out, then 6 hours with three incidents.
+
+    Its events are marked as a drill: nobody is told of them, unless the channel leads to this machine.
+    """
     settings = load_settings()
     made = simulate(SimulateRules(seed=seed))
     if truth is not None:
         made.truth.write(truth)
     arrivals: Iterable[Arrival] = made.arrivals(settings.partitions, parse_duration(heartbeat))
-    _show(run(arrivals, settings, Pace(parse_speed(speed), made.truth.live_ms if history else 0)))
+    pace = Pace(parse_speed(speed), made.truth.live_ms if history else 0)
+    _show(run(with_origin(arrivals, "drill"), settings, pace))
 
 
 def follow_topic(
@@ -91,6 +111,17 @@ def follow_topic(
     target, tally = Target(bootstrap, settings.topic_prefix, settings.partitions), Tally()
     asyncio.run(until_signal(Followed(rules, topic, parse_duration(delay)), target, tally))
     show_tally(tally)
+
+
+def with_options(options: type[T], command: Callable[[T], None]) -> Callable[..., None]:
+    """A command whose options are the fields of a dataclass: more of them than a function should have parameters."""
+
+    def run_with(**given: Any) -> None:
+        command(options(**given))
+
+    update_wrapper(run_with, options, assigned=())  # whose signature is shown
+    run_with.__annotations__ = get_type_hints(options, include_extras=True)
+    return run_with
 
 
 def parse_speed(text: str) -> float | None:

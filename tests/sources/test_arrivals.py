@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import HEARTBEAT_KEY
-from streams.arrivals import EVENT_NOUNS, Arrival, Beats, before, with_heartbeats
+from streams.arrivals import EVENT_NOUNS, Arrival, Beats, before, heartbeats, with_heartbeats, with_origin
 
 MINUTE = 60_000
 START = 1_773_216_000_000
@@ -63,3 +63,18 @@ def test_a_split_stream_is_the_same_stream(times: list[int], cut: int) -> None:
     early = list(first)
     assert early + list(rest) == given_
     assert all(a.at_ms < START + cut for a in early)
+
+
+def test_events_out_of_a_file_say_so_whatever_the_file_says() -> None:
+    event = Arrival(START, "order", b"c-1", None, b'{"event_id":"e-1","origin":"live"}')
+    bare = Arrival(START, "contact", b"c-1", None, b"{}")
+    found = list(with_origin([event, bare], "replay"))
+    assert [json.loads(one.value) for one in found] == [{"event_id": "e-1", "origin": "replay"}, {"origin": "replay"}]
+
+
+def test_what_is_no_event_is_handed_through_byte_for_byte() -> None:
+    letter = Arrival(0, "order", None, None, b"{}", (("dlq.topic", b"cx.order.v1"),))
+    profile = Arrival(START, "customer", b"c-1", None, b"{}")
+    broken = Arrival(START, "order", b"c-1", None, b"[1]")
+    given_ = [letter, profile, broken, *heartbeats(START, START, 2, "player", EVENT_NOUNS)]
+    assert list(with_origin(given_, "drill")) == given_
