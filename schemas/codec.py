@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -84,10 +83,10 @@ def decode(
         slice_.find_heartbeats(keys)
         if headers and any(headers):
             slice_.splice(headers)
-        return _decode_hot(slice_, _hot(noun))
+        return _decode_hot(slice_, _HOT[noun])
     if noun in NOUNS:
-        return _decode_hot(slice_, _findings(noun))
-    return _complete(slice_, _models(noun))
+        return _decode_hot(slice_, _FINDINGS[noun])
+    return _complete(slice_, _MODELS[noun])
 
 
 def encode(record: Record | msgspec.Struct) -> bytes:
@@ -105,7 +104,7 @@ def canonical(record: Record | msgspec.Struct) -> bytes:
 
 def hot_type(noun: str) -> type[msgspec.Struct]:
     """Return the struct type of telemetry, order or contact records (keyword arguments, no validation)."""
-    return _hot(noun).struct
+    return _HOT[noun].struct
 
 
 class _Slice:
@@ -154,19 +153,11 @@ class _Slice:
         return decode_with(models_of(self.noun), value, len(value))
 
 
-@lru_cache(maxsize=8)
-def _hot(noun: str) -> HotDecoder:
-    return HotDecoder(HOT[noun])
-
-
-@lru_cache(maxsize=32)
-def _models(noun: str) -> ModelDecoder:
-    return ModelDecoder(noun)
-
-
-@lru_cache(maxsize=32)
-def _findings(noun: str) -> FindingsDecoder:
-    return FindingsDecoder(noun)
+# Built when the module is imported, which one thread does for all: msgspec fills in what it knows of a struct bit by
+# bit when a first decoder asks for it, and a second thread that asks meanwhile reads the half and crashes the process.
+_HOT = {noun: HotDecoder(model) for noun, model in HOT.items()}
+_FINDINGS = {noun: FindingsDecoder(noun) for noun in sorted(NOUNS)}
+_MODELS = {noun: ModelDecoder(noun) for noun in BY_NOUN if noun not in HOT and noun not in NOUNS}
 
 
 def _decode_hot(slice_: _Slice, decoder: HotDecoder | FindingsDecoder) -> Decoded:

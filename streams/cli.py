@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from schemas.errors import ConfigError, CxError
+from streams.runtime.ready import tell_crashes, warm
 from streams.settings import EXIT_CONFIG
 
 COMMANDS: dict[str, str] = {
@@ -66,10 +67,13 @@ def build_app(wanted: str | None = None) -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (2: wrong usage, 78: a wrong setting, 1: refused otherwise)."""
+    tell_crashes()
     args = list(sys.argv[1:] if arguments is None else arguments)
     wanted = next((arg for arg in args if not arg.startswith("-")), None)
     try:
-        build_app(wanted)(args, prog_name="cxwatch")
+        app = build_app(wanted)
+        warm()
+        app(args, prog_name="cxwatch")
     except ConfigError as error:
         return _refuse(error, EXIT_CONFIG)
     except CxError as error:

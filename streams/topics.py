@@ -7,6 +7,7 @@ deletes. Every difference is named, with the way out.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ DLQ_RETENTION_MS = 30 * DAY_MS
 """Dead letters are kept at least this long."""
 _STATE_SEGMENT_BYTES = 32 * 1024 * 1024
 _TIMEOUT_S = 10.0
+_ONE_AT_A_TIME = threading.Lock()
+"""kafka-python writes the code that reads an answer when the first one comes, and shares it between threads."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +138,9 @@ def ensure_topics(bootstrap: str, settings: Settings, alter: bool = False) -> li
 def topic_ids(bootstrap: str, names: Iterable[str]) -> dict[str, str]:
     """Full name -> the id that the broker gave the topic when it was made. Raises SinkUnavailable.
 
-    Brokers older than 2.8 have no ids: their topics are left out.
+    Brokers older than 2.8 have no ids: their topics are left out. Safe to call from several threads.
     """
-    with _admin(bootstrap) as admin:
+    with _ONE_AT_A_TIME, _admin(bootstrap) as admin:
         found = {topic["name"]: str(topic.get("topic_id") or "") for topic in admin.describe_topics(sorted(names))}
     return {name: topic_id for name, topic_id in found.items() if topic_id.strip("0-")}
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from schemas.errors import ConfigError
 from streams.runtime.exits import ExitCode, Guard, die
+from streams.runtime.ready import warm
 from streams.runtime.room import Room, SinkRoom
 from streams.runtime.serve import context_of, serve
 from streams.settings import ROOMS, Settings, load_settings
@@ -46,7 +47,9 @@ def worker(
         chosen["instance"] = instance
     settings = with_servers(load_settings(**chosen))
     prepare_logs(settings)
-    run([load_room(name, settings) for name in settings.rooms], settings)
+    loaded = [load_room(name, settings) for name in settings.rooms]
+    warm()  # what the rooms' modules brought
+    run(loaded, settings)
 
 
 def with_servers(settings: Settings) -> Settings:
