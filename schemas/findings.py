@@ -320,7 +320,8 @@ class Outreach(Record):
     deadline_ms: TimeMs = Field(description="Useless after this time", examples=[_T0 + 14_400_000])
 
 
-DeliveryOutcome = Literal["claimed", "delivered", "failed", "expired", "suppressed", "unknown"]
+DeliveryOutcome = Literal["claimed", "waiting", "delivered", "failed", "expired", "suppressed", "unknown"]
+"""waiting: was offered and surely not accepted; a later claim offers it again."""
 
 
 class Delivery(Record):

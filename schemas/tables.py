@@ -227,7 +227,7 @@ TABLES: tuple[Table, ...] = (
         ISSUE_ID, CUSTOMER,
         Column("stage", WORD, "notice or all_clear"),
         Column("channel", WORD, "Channel"),
-        Column("outcome", WORD, "claimed, delivered, failed, expired, suppressed or unknown"),
+        Column("outcome", WORD, "claimed, waiting, delivered, failed, expired, suppressed or unknown"),
         Column("reason", WORD, "Why, if it was not delivered"),
         Column("attempts", COUNT, "Attempts to send", "attempts"),
         Column("claimed_at", TIME, "When the sender claimed it", "ms UTC"),

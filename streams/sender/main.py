@@ -9,13 +9,14 @@ import signal
 import typer
 
 from schemas.errors import ConfigError
+from streams.core.breaker import Breaker
 from streams.core.cases import OutreachRules
 from streams.core.ledger import Ledger
 from streams.rules import outreach_rules
 from streams.runtime.exits import Guard, die
 from streams.sender.kafka_log import KafkaLog
 from streams.sender.partition import Outside, PartitionSender
-from streams.sender.ports import Clock, StreamClock, WallClock
+from streams.sender.ports import Clock, Pace, StreamClock, WallClock
 from streams.sender.service import SenderService
 from streams.settings import Settings, load_settings
 from streams.sinks.channels import WebhookChannel
@@ -50,9 +51,7 @@ def channel_of(settings: Settings) -> WebhookChannel:
     """The webhook of the settings. Raises ConfigError naming what is missing or forbidden."""
     if settings.webhook_url is None or settings.webhook_secret is None:
         raise ConfigError("CX_WEBHOOK_URL and CX_WEBHOOK_SECRET must be set: without them nothing can be sent")
-    given = (settings.webhook_secret, settings.webhook_secret_previous)
-    secrets = tuple(secret.get_secret_value() for secret in given if secret is not None)
-    return WebhookChannel(settings.webhook_url, secrets, settings.webhook_allow_loopback)
+    return WebhookChannel(settings.webhook_url, settings.webhook_secrets(), settings.webhook_allow_loopback)
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -69,10 +68,12 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
+    pace, gate = Pace(), Breaker()
+
     def build(partition: int) -> PartitionSender:
         ledger = Ledger(rules, partition, settings.partitions)
         kafka = KafkaLog(bootstrap, settings.topic_prefix, partition, settings.partitions)
-        return PartitionSender(ledger, Outside(kafka, channel, clock, library))
+        return PartitionSender(ledger, Outside(kafka, channel, clock, library, pace, gate))
 
     service = SenderService(build)
     log.info("sender: %s clock, %d templates", settings.sender_clock, len(library.names))

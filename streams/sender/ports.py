@@ -95,11 +95,9 @@ class Pace:
     longest_retry_s: float = 60.0
 
     def retry_s(self, attempts: int, asked_s: float | None) -> float:
-        """Wait before the next attempt: what the receiver asked for, else doubling with jitter."""
-        if asked_s is not None:
-            return asked_s
+        """Wait before the next attempt: doubling with jitter, and never shorter than what the receiver asked for."""
         doubled = min(self.longest_retry_s, self.first_retry_s * 2.0 ** min(attempts - 1, 16))
-        return doubled * (0.5 + secrets.randbelow(1000) / 2000)
+        return max(asked_s or 0.0, doubled * (0.5 + secrets.randbelow(1000) / 2000))
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""

@@ -10,6 +10,7 @@ from typing import Any
 from schemas.errors import Fenced
 from schemas.events import Command, Customer
 from schemas.findings import Delivery, Issue, Outreach, Watermark
+from streams.core.breaker import Breaker
 from streams.core.cases import OutreachRules, outreach_id
 from streams.core.ledger import Ledger
 from streams.core.stage import Drained
@@ -125,7 +126,6 @@ class MemoryChannel:
     posts: list[str] = field(default_factory=list)
     loopback: bool = True
     idempotent: bool = True
-    gone: bool = False
     before: Callable[[Letter], None] = lambda _: None
 
     async def send(self, letter: Letter) -> Sent:
@@ -140,7 +140,6 @@ class MemoryChannel:
         self.fate.moment()
         await asyncio.sleep(0)
         if isinstance(answer, Sent):
-            self.gone = self.gone or answer.outcome == "gone"
             return answer
         return Sent("accepted", "accepted") if answer == "ok" else Sent("retry", "connection_lost", maybe=True)
 
@@ -150,11 +149,12 @@ class MemoryChannel:
 
 @dataclass(frozen=True, slots=True)
 class Hurried(Pace):
-    """No waiting: sleeping is one turn of the loop, and knowledge is never stale."""
+    """No waiting: sleeping is one turn of the loop, retries follow at once, and knowledge is never stale."""
 
     in_flight: int = 3
     poll_s: float = 0.0
     fresh_s: float = float("inf")
+    first_retry_s: float = 0.0
 
     async def sleep(self, seconds: float) -> None:
         """One turn."""
@@ -186,15 +186,15 @@ class House:
     rules: OutreachRules = RULES
     pace: Pace = field(default_factory=Hurried)
     on_commit: Callable[[], None] = lambda: None
+    pause_s: tuple[float, float] = (0.0, 0.0)
 
     def process(self, fate: Fate | None = None) -> PartitionSender:
         """A new process."""
         fate = fate or Fate()
         self.channel.fate = fate
         log = MemoryLog(self.broker, fate, self.on_commit)
-        return PartitionSender(
-            Ledger(self.rules, 0, 1), Outside(log, self.channel, self.clock, LIBRARY, self.pace)
-        )
+        outside = Outside(log, self.channel, self.clock, LIBRARY, self.pace, Breaker(*self.pause_s))
+        return PartitionSender(Ledger(self.rules, 0, 1), outside)
 
     async def work(self, fate: Fate | None = None, rounds: int = 30) -> PartitionSender:
         """One process for some rounds, then a clean end; a struck one just vanishes."""
