@@ -20,7 +20,7 @@ from schemas.findings import Family
 from streams.core.friction import JoinRules, Test
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
-CONTRACT = 5
+CONTRACT = 6
 """What this build and the accelerator have to agree on."""
 
 
