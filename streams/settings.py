@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     fetch_max_bytes: int = Field(6_291_456, ge=1024, le=1_073_741_824, description="Most that one fetch returns")
     slice_events: int = Field(300, ge=1, le=100_000, description="Events handled at a stretch (fits the CPU cache)")
     session_timeout_ms: int = Field(
-        10_000, ge=6_000, le=1_800_000, description="A silent worker loses its partitions after"
+        10_000, ge=6_000, le=1_800_000, description="A silent worker or sender loses its partitions after"
     )
     max_event_bytes: int = Field(65_536, ge=256, le=5_242_880, description="Larger messages go to the dead letters")
 

@@ -9,6 +9,7 @@ import signal
 import typer
 
 from schemas.errors import ConfigError
+from schemas.topics import BY_NOUN
 from streams.core.breaker import Breaker
 from streams.core.cases import OutreachRules
 from streams.core.ledger import Ledger
@@ -22,6 +23,7 @@ from streams.settings import Settings, load_settings
 from streams.sinks.channels import WebhookChannel
 from streams.sinks.messages import Library
 from streams.stack import endpoints
+from streams.topics import partition_counts
 
 log = logging.getLogger("cx.sender")
 
@@ -62,7 +64,8 @@ def clock_of(settings: Settings) -> Clock:
 async def serve(
     settings: Settings, bootstrap: str, channel: WebhookChannel, clock: Clock, library: Library, rules: OutreachRules
 ) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT. Raises ConfigError if the topics have another number of partitions than is set."""
+    await asyncio.to_thread(_same_partitions, settings, bootstrap)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,12 +78,20 @@ async def serve(
         kafka = KafkaLog(bootstrap, settings.topic_prefix, partition, settings.partitions)
         return PartitionSender(ledger, Outside(kafka, channel, clock, library, pace, gate))
 
-    service = SenderService(build)
+    service = SenderService(build, settings.session_timeout_ms)
     log.info("sender: %s clock, %d templates", settings.sender_clock, len(library.names))
     try:
         if settings.sender_partitions:
-            await service.run_fixed(settings.sender_partitions, stopping)
+            await service.run_fixed(bootstrap, settings.topic_prefix, settings.sender_partitions, stopping)
         else:
             await service.run_group(bootstrap, settings.topic_prefix, stopping)
     finally:
         await channel.close()
+
+
+def _same_partitions(settings: Settings, bootstrap: str) -> None:
+    """The ledger shares unapproved notices out over the partitions; topics that are still to be made are waited for."""
+    topic = settings.named(BY_NOUN["outreach"].name)
+    count = partition_counts(bootstrap, [topic]).get(topic, settings.partitions)
+    if count != settings.partitions:
+        raise ConfigError(f"{topic} has {count} partitions, CX_PARTITIONS is {settings.partitions}: set it to {count}")

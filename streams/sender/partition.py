@@ -180,9 +180,10 @@ class PartitionSender:
         self._learnt_at = asked_at
 
     async def _commit(self) -> None:
-        """Make the ledger's changes durable; also without any if an attempt waits for a proof of ownership."""
+        """Make the ledger's changes durable; also without any if an attempt waits for a proof of ownership, or whoever
+        gave an order for the word that it is obeyed."""
         drained = self.ledger.drain()
-        if drained.changes or self._proof_wanted:
+        if drained.changes or self._proof_wanted or self._out.log.owes_word:
             asked_at = self._out.pace.monotonic()
             await self._out.log.commit(drained, self.ledger.next_offset)
             self._owned_at, self._proof_wanted = asked_at, False

@@ -41,10 +41,15 @@ class Log(Protocol):
     async def news(self) -> list[Any]:
         """Customer, Command, Issue and Unreadable: all that was appended up to now, in order, each returned once."""
 
+    @property
+    def owes_word(self) -> bool:
+        """True if the next commit says for the first time that orders were heard; nobody knows it before."""
+
     async def commit(self, drained: Drained, next_offset: int) -> None:
         """Make changes, deliveries and the position durable together. Raises Fenced if there is a newer owner.
 
-        Also with nothing to write: that it returns proves that this process owned the partition when it was called.
+        It also says how far :meth:`news` has handed out the orders: the ledger must know them by then. Also with
+        nothing to write: that it returns proves that this process owned the partition when it was called.
         """
 
     async def close(self) -> None:

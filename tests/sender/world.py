@@ -54,6 +54,8 @@ class Broker:
     reference: list[Any] = field(default_factory=list)
     state: dict[bytes, bytes] = field(default_factory=dict)
     position: int = 0
+    heard: int = 0
+    """How many reference records the owner has said to know."""
     deliveries: list[Delivery] = field(default_factory=list)
     epoch: int = 0
 
@@ -72,6 +74,7 @@ class MemoryLog:
     _epoch: int = 0
     _read: int = 0
     _learnt: int = 0
+    _said: int | None = None
 
     async def open(self) -> Opened:
         """Take the ledger over."""
@@ -96,6 +99,11 @@ class MemoryLog:
         self._learnt += len(found)
         return found
 
+    @property
+    def owes_word(self) -> bool:
+        """Something was handed out that the broker was not told of."""
+        return self._said != self._learnt
+
     async def commit(self, drained: Drained, next_offset: int) -> None:
         """Atomic, and only for the newest owner."""
         self.fate.moment()
@@ -109,6 +117,7 @@ class MemoryLog:
                 self.broker.state[key] = value
         self.broker.deliveries += [m.record for m in drained.messages if isinstance(m.record, Delivery)]
         self.broker.position = next_offset
+        self.broker.heard = self._said = self._learnt
         self.on_commit()
         self.fate.moment()
 
