@@ -19,10 +19,11 @@ from tests.core.match_world import MINUTE, customer, issue, mark
 from tests.faults.conftest import Arena
 from tests.faults.harness import COMMAND, SECRET, Deployment, Result, size, until
 from tests.faults.test_sender_stop import put
+from tests.patience import patience
 from tests.sender.world import NOON, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
-WAIT_S = "120"
+WAIT_S = "600"
 """How long a test lets an order be heard on a slow machine; the command itself waits 5 s."""
 
 
@@ -30,7 +31,7 @@ def give(line: Deployment, *words: str, **env: str) -> tuple[int, str]:
     """Run ``cxwatch WORDS`` against the deployment; exit code and everything it said."""
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *words], env=os.environ | line.environment() | env,
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, timeout=300,
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, timeout=patience(60),
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
