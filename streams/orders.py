@@ -18,8 +18,8 @@ from schemas.codec import decode, encode
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.events import Command
 from schemas.topics import BY_NOUN
-from streams.core.plain import LABEL_CHARACTERS, plain
 from streams.known import find_id, issue_ids
+from streams.plain import LABEL_CHARACTERS, plain
 from streams.runtime.task import Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from streams.settings import Settings
