@@ -1,7 +1,8 @@
-"""How long the join room takes per event: ``python benchmarks/join_step.py [events]``. Prints one line per case.
+"""How long the join room takes per event: ``python benchmarks/join_step.py [events [customers]]``. One line per case.
 
 Telemetry of a made-up shop, decoded beforehand by the hot decoder's structs, in slices of 300, drained every 15,000
-events (half a second at 30,000 events a second); orders and contacts are passed as idle. CPU time, best of three runs.
+events (half a second at 30,000 events a second); orders and contacts are passed as idle. The native room gets the same
+events undecoded. ``customers`` move a topic's clock together. CPU time, best of three runs.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import sys
 import time
 from typing import Any
 
+from schemas.codec import encode
 from schemas.events import Order, Telemetry
 from schemas.hot import struct_of
+from streams.core.accelerated import NativeJoinStage, find
+from streams.core.friction import JoinRules
 from streams.core.join import JoinStage
 from streams.core.stage import Batch, Idle
+from streams.runtime.batch import RawBatch
 
 SLICE = 300
 DRAIN_EVERY = 15_000
@@ -51,40 +56,57 @@ def orders(count: int) -> list[Any]:
     ]
 
 
-def run(topic: str, events: list[Any]) -> tuple[float, float]:
+def raw(batch: Batch) -> RawBatch:
+    """The undecoded messages of a batch of partition 0 of 1."""
+    values, size = [encode(record) for record in batch.records], len(batch.records)
+    keys = [record.customer_id.encode() for record in batch.records]
+    first = batch.offsets[0]
+    return RawBatch(
+        batch.topic, 0, first, first + size, batch.offsets, keys, values, [()] * size, batch.timestamps
+    )
+
+
+def run(stage: JoinStage | NativeJoinStage, topic: str, events: list[Any]) -> tuple[float, float]:
     """Return seconds of CPU in step and in drain."""
-    stage = JoinStage()
-    state = stage.start(0, 4)
+    state: Any = stage.start(0, 1)
     others = tuple(noun for noun in ("telemetry", "order", "contact") if noun != topic)
-    batches = [
-        Batch(topic, 0, events[at : at + SLICE], range(at, min(at + SLICE, len(events))))
-        for at in range(0, len(events), SLICE)
-    ]
     stepping = draining = 0.0
-    for number, batch in enumerate(batches):
+    for number, at in enumerate(range(0, len(events), SLICE)):
+        records = events[at : at + SLICE]
+        stamps = [record.event_time_ms + 100 for record in records]
+        batch = Batch(topic, 0, records, range(at, at + len(records)), stamps)
+        part = raw(batch) if isinstance(stage, NativeJoinStage) else None
         start = time.process_time()
-        stage.step(state, batch)
+        if isinstance(stage, NativeJoinStage) and part is not None:
+            stage.feed(state, part, 0, 65_536, 300_000)
+        else:
+            stage.step(state, batch)
         stepped = time.process_time()
         stepping += stepped - start
         if number % (DRAIN_EVERY // SLICE) == DRAIN_EVERY // SLICE - 1:
-            stage.step(state, Idle(batch.records[-1].event_time_ms - 10_000, others))
+            stage.step(state, Idle(records[-1].event_time_ms - 10_000, others))
             stage.drain(state)
             draining += time.process_time() - stepped
     return stepping, draining
 
 
-def main(count: int) -> None:
+def main(count: int, customers: int) -> None:
     """Measure every case and print microseconds per event."""
     cases = (
         ("telemetry, all ok", "telemetry", telemetry(count, None)),
         ("telemetry, 1 % failed", "telemetry", telemetry(count, 100)),
         ("orders with promises", "order", orders(count // 4)),
     )
+    rules = JoinRules(clock_customers=customers)
+    rooms: list[JoinStage | NativeJoinStage] = [JoinStage(rules), *([NativeJoinStage(rules)] if find() else [])]
     for name, topic, events in cases:
-        stepping, draining = min(run(topic, events) for _ in range(3))
-        each = 1e6 / len(events)
-        print(f"{name:24} step {stepping * each:5.2f} us/event   drain {draining * each:5.2f} us/event")
+        for stage in rooms:
+            stepping, draining = min(run(stage, topic, events) for _ in range(3))
+            each = 1e6 / len(events)
+            room = "native" if isinstance(stage, NativeJoinStage) else "Python"
+            print(f"{name:24} {room}  step {stepping * each:5.2f} us/event   drain {draining * each:5.2f} us/event")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300_000)
+    given = [int(text) for text in sys.argv[1:]]
+    main(*(given + [300_000, 3][len(given) :]))

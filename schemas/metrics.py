@@ -53,7 +53,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("cx_runtime_undecided_records", "gauge", _PER_PARTITION, "records",
            "Records that nobody may read yet: they lie behind a transaction without an end"),
     Metric("cx_runtime_newest_event_ms", "gauge", _PER_PARTITION, "ms since 1970 UTC",
-           "Newest event time seen, ms since 1970 UTC"),
+           "How far the topic has come (its clock), ms since 1970 UTC"),
     Metric("cx_runtime_ready", "gauge", ("room",), "0 or 1", "1 if assigned, recovered and committing"),
     Metric("cx_runtime_degraded", "gauge", ("room",), "0 or 1",
            "1 during a run of dead letters from several emitters: page"),

@@ -45,7 +45,10 @@ class Metrics:
             **make,
         )
         self.newest = Gauge(
-            "cx_runtime_newest_event_ms", "Newest event time seen, ms since 1970 UTC", per_partition, **make
+            "cx_runtime_newest_event_ms",
+            "How far the topic has come (its clock), ms since 1970 UTC",
+            per_partition,
+            **make,
         )
         self.ready = Gauge("cx_runtime_ready", "1 if assigned, recovered and committing", ["room"], **make)
         self.degraded = Gauge(

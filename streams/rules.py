@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streams.core.cases import OutreachRules
 from streams.core.detect.rules import DetectRules
+from streams.core.friction import JoinRules
 from streams.core.impact import ImpactRules
 from streams.core.money import Parameters, configured
 from streams.core.policy import QuietHours
@@ -26,6 +27,11 @@ def detect_rules(settings: Settings) -> DetectRules:
         false_alarms_per_day=settings.detect_false_alarms_per_day,
         customers=settings.detect_customers,
     )
+
+
+def join_rules(settings: Settings) -> JoinRules:
+    """How events become counts and episodes. Raises ConfigError for rules that cannot hold."""
+    return JoinRules(clock_customers=settings.clock_customers)
 
 
 def impact_rules(settings: Settings) -> ImpactRules:

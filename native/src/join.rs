@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::clock::Clock;
 use crate::cohorts::OpenBins;
 use crate::decode::{Spec, Value};
 use crate::dedup::{Change, Memory};
@@ -33,7 +34,6 @@ pub type Written = (Vec<u8>, Option<Vec<u8>>);
 pub struct Fed {
     pub accepted: u64,
     pub unknown: u64,
-    pub newest_ms: i64,
     /// Places of events from the future, and of events that belong to another partition.
     pub future: Vec<usize>,
     pub foreign: Vec<usize>,
@@ -45,12 +45,11 @@ pub struct Fetched<'a> {
     pub place: usize,
     pub offset: i64,
     pub key: Option<&'a [u8]>,
-    /// Events later than this come from the future.
-    pub latest_ms: i64,
+    pub appended_ms: i64,
 }
 
 struct Topic {
-    newest_ms: i64,
+    clock: Clock,
     seen: Memory,
     sources: Sources,
 }
@@ -91,22 +90,30 @@ impl Room {
 
     /// Folds one message in; false if it is for the reference to decide, and then nothing was done.
     ///
-    /// With `screened` the caller vouches for its time and its partition.
-    pub fn take(&mut self, topic: usize, message: &[u8], from: Fetched<'_>, screened: bool, fed: &mut Fed) -> bool {
+    /// Events more than `future_ms` ahead of their arrival are from the future; with None the caller vouches for its time
+    /// and its partition.
+    pub fn take(
+        &mut self,
+        topic: usize,
+        message: &[u8],
+        from: Fetched<'_>,
+        future_ms: Option<i64>,
+        fed: &mut Fed,
+    ) -> bool {
         let Ok(unknown) = self.specs[topic].decode(message, &mut self.row, &mut self.scratch) else { return false };
         fed.unknown += u64::from(unknown);
         let row = Row { spec: &self.specs[topic], message, scratch: &self.scratch, values: &self.row };
         let core = &mut self.core;
         let rules = &core.rules.topics[topic];
         let time_ms = row.int(rules.event_time).unwrap_or(0);
-        if !screened && time_ms > from.latest_ms {
+        let arrived_ms = row.int(rules.arrived_at).map_or(from.appended_ms, |own_ms| own_ms.min(from.appended_ms));
+        if future_ms.is_some_and(|future_ms| time_ms > arrived_ms.saturating_add(future_ms)) {
             fed.future.push(from.place);
-        } else if !screened && core.is_foreign(row.text(rules.customer).as_bytes(), from.key) {
+        } else if future_ms.is_some() && core.is_foreign(row.text(rules.customer).as_bytes(), from.key) {
             fed.foreign.push(from.place);
         } else {
             fed.accepted += 1;
-            fed.newest_ms = fed.newest_ms.max(time_ms);
-            admit(core, topic, row, from.offset);
+            admit(core, topic, row, from.offset, arrived_ms);
         }
         true
     }
@@ -118,7 +125,7 @@ impl Core {
             .topics
             .iter()
             .map(|topic| Topic {
-                newest_ms: 0,
+                clock: Clock::new(rules.clock_customers),
                 seen: Memory::new(MINUTE_MS),
                 sources: Sources::new(&topic.name, partition, rules.bin_ms),
             })
@@ -151,8 +158,12 @@ impl Core {
 
     /// A heartbeat of a source.
     pub fn hear(&mut self, topic: usize, time_ms: i64) {
-        let topic = &mut self.topics[topic];
-        topic.newest_ms = topic.newest_ms.max(time_ms);
+        self.topics[topic].clock.hear(time_ms);
+    }
+
+    /// How far a topic has come; 0 if nothing was heard.
+    pub fn clock_ms(&self, topic: usize) -> i64 {
+        self.topics[topic].clock.newest_ms
     }
 
     /// Treats the watermarks of topics as at least `time_ms`.
@@ -173,11 +184,11 @@ impl Core {
     }
 
     fn watermark_ms(&self, topic: usize) -> i64 {
-        (self.topics[topic].newest_ms - self.rules.topics[topic].disorder_ms).max(0)
+        (self.clock_ms(topic) - self.rules.topics[topic].disorder_ms).max(0)
     }
 
     fn oldest_ms(&self, topic: usize) -> i64 {
-        (self.topics[topic].newest_ms - self.rules.topics[topic].lateness_ms).max(0)
+        (self.clock_ms(topic) - self.rules.topics[topic].lateness_ms).max(0)
     }
 
     fn slowest_ms(&self) -> i64 {
@@ -249,7 +260,7 @@ impl Core {
 
     /// Closed cohort counts, source counts of closed bins, then open cohort counts.
     fn send_counts(&mut self, through_ms: i64, messages: &mut Vec<Message>) {
-        let newest_ms = self.topics.iter().map(|topic| topic.newest_ms).max().unwrap_or(0);
+        let newest_ms = self.topics.iter().map(|topic| topic.clock.newest_ms).max().unwrap_or(0);
         let (rules, leaves, partitions) = (&self.rules, &self.leaves, self.partitions);
         self.bins.close(rules, leaves, through_ms, &mut |line, value| {
             messages.push(("cohort_count", line.as_bytes().to_vec(), value, 0));
@@ -297,7 +308,7 @@ impl Core {
         }
         let mut write = |key, value| out.push((key, value));
         self.bins.drain(&self.rules, &self.leaves, &mut write);
-        let order_ms = (self.topics[self.rules.order].newest_ms - self.rules.promise.disorder_ms).max(0);
+        let order_ms = self.watermark_ms(self.rules.order);
         self.promises.drain(order_ms, &mut write);
         self.episodes.drain(&self.rules, &self.leaves, &mut write);
         out.extend(self.promises.ended.drain(order_ms - DAY_MS).into_iter().map(|change| slice(&["e"], change)));
@@ -306,14 +317,25 @@ impl Core {
 
     fn clocks(&self) -> Vec<u8> {
         let mut packer = Packer::default();
-        packer.array(3);
+        packer.array(4);
         packer.map(self.topics.len());
         for (rules, topic) in self.rules.topics.iter().zip(&self.topics) {
             packer.text(&rules.name);
-            packer.int(topic.newest_ms);
+            packer.int(topic.clock.newest_ms);
         }
         packer.int(self.closed_ms);
         packer.int(self.through_ms);
+        packer.map(self.topics.len());
+        for (rules, topic) in self.rules.topics.iter().zip(&self.topics) {
+            packer.text(&rules.name);
+            let ahead = topic.clock.ahead();
+            packer.array(ahead.len());
+            for (time_ms, customer) in ahead {
+                packer.array(2);
+                packer.int(time_ms);
+                packer.hashes(&[customer]);
+            }
+        }
         packer.out
     }
 
@@ -375,14 +397,30 @@ impl Core {
 
     fn load_clocks(&mut self, value: &[u8]) -> Read<()> {
         let mut reader = Reader::new(value);
-        reader.array()?;
+        let parts = reader.array()?;
         for _ in 0..reader.map()? {
             let topic = self.topic(reader.text()?).ok_or(Damaged("a topic is not known"))?;
             let newest_ms = reader.int()?;
             self.hear(topic, newest_ms);
         }
         (self.closed_ms, self.through_ms) = (reader.int()?, reader.int()?);
+        if parts > 3 {
+            self.load_ahead(&mut reader)?;
+        }
         self.clocks_written = self.clocks();
+        Ok(())
+    }
+
+    fn load_ahead(&mut self, reader: &mut Reader<'_>) -> Read<()> {
+        for _ in 0..reader.map()? {
+            let topic = self.topic(reader.text()?).ok_or(Damaged("a topic is not known"))?;
+            for _ in 0..reader.array()? {
+                reader.array()?;
+                let time_ms = reader.int()?;
+                let customer = *reader.hashes()?.first().ok_or(Damaged("a customer was expected"))?;
+                self.topics[topic].clock.follow(customer, time_ms);
+            }
+        }
         Ok(())
     }
 }
@@ -403,11 +441,11 @@ fn slice(prefix: &[&str], ((start_ms, first), hashes): Change) -> Written {
 }
 
 /// Sorts out what is too old or was seen before, moves the topic's clock, and folds the rest in.
-fn admit(room: &mut Core, place: usize, row: Row<'_>, offset: i64) {
+fn admit(room: &mut Core, place: usize, row: Row<'_>, offset: i64, arrived_ms: i64) {
     let rules = &room.rules.topics[place];
     let topic = &mut room.topics[place];
     let time_ms = row.int(rules.event_time).unwrap_or(0);
-    let newest_ms = topic.newest_ms;
+    let newest_ms = topic.clock.newest_ms;
     let source = row.text(rules.source);
     if time_ms < newest_ms - rules.lateness_ms {
         let watermark_ms = MIN_TIME_MS.max(newest_ms - rules.disorder_ms);
@@ -427,7 +465,7 @@ fn admit(room: &mut Core, place: usize, row: Row<'_>, offset: i64) {
     if is_late {
         topic.sources.count(Kind::Late, bin_ms, source);
     }
-    topic.newest_ms = newest_ms.max(time_ms);
+    topic.clock.follow(customer, time_ms.min(arrived_ms));
     count(room, place, row, customer, is_late);
     if place == room.rules.order {
         follow_promise(room, row, is_late, newest_ms);

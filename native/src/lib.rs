@@ -4,6 +4,7 @@
 //! * the store's rows (`streams/sinks/rows.py`), reached through `streams/sinks/native.py`;
 //! * record batches, read (`streams/runtime/bulk.py`) and written (`streams/runtime/writer.py`).
 
+mod clock;
 mod cohorts;
 mod columns;
 mod decode;
@@ -59,9 +60,9 @@ impl Offsets {
     }
 }
 
-/// What became of the messages from `start` to `stop`: (stop, accepted, unknown fields, newest event time, places of
-/// events from the future, places of events of other partitions).
-type Feeding = (usize, u64, u64, i64, Vec<usize>, Vec<usize>);
+/// What became of the messages from `start` to `stop`: (stop, accepted, unknown fields, places of events from the future,
+/// places of events of other partitions).
+type Feeding = (usize, u64, u64, Vec<usize>, Vec<usize>);
 
 #[pymethods]
 impl JoinRoom {
@@ -97,25 +98,25 @@ impl JoinRoom {
                     place: *place,
                     offset: offsets.at(*place),
                     key: keys[*place],
-                    latest_ms: times[*place].saturating_add(future_ms),
+                    appended_ms: times[*place],
                 };
                 !values[*place]
                     .filter(|value| value.len() <= max_bytes && from.key != Some(stop_key))
-                    .is_some_and(|value| room.take(topic, value, from, false, &mut fed))
+                    .is_some_and(|value| room.take(topic, value, from, Some(future_ms), &mut fed))
             });
             room.core.settle(Some(topic));
             stop.unwrap_or(values.len())
         });
-        Ok((stop, fed.accepted, fed.unknown, fed.newest_ms, fed.future, fed.foreign))
+        Ok((stop, fed.accepted, fed.unknown, fed.future, fed.foreign))
     }
 
     /// Folds in events that the reference has accepted and the caller has screened, in their canonical form, with the
-    /// offsets they were read at.
-    fn take(&mut self, topic: &str, events: Vec<(Vec<u8>, i64)>) -> PyResult<()> {
+    /// offsets they were read at and their append times.
+    fn take(&mut self, topic: &str, events: Vec<(Vec<u8>, i64, i64)>) -> PyResult<()> {
         let topic = self.topic(topic)?;
-        for (value, offset) in events {
-            let from = Fetched { place: 0, offset, key: None, latest_ms: i64::MAX };
-            if !self.room.take(topic, &value, from, true, &mut Fed::default()) {
+        for (value, offset, appended_ms) in events {
+            let from = Fetched { place: 0, offset, key: None, appended_ms };
+            if !self.room.take(topic, &value, from, None, &mut Fed::default()) {
                 return Err(PyValueError::new_err("a canonical event was refused: the field table is not the model's"));
             }
         }
@@ -128,6 +129,11 @@ impl JoinRoom {
         let topic = self.topic(topic)?;
         self.room.core.hear(topic, time_ms);
         Ok(())
+    }
+
+    /// How far a topic has come; 0 if nothing was heard.
+    fn clock_ms(&self, topic: &str) -> PyResult<i64> {
+        Ok(self.room.core.clock_ms(self.topic(topic)?))
     }
 
     /// An idle passage.

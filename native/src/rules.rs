@@ -58,6 +58,7 @@ pub struct TopicRules {
     pub customer: usize,
     pub source: usize,
     pub product: usize,
+    pub arrived_at: usize,
 }
 
 /// Fields of an order, and what its statuses mean.
@@ -118,6 +119,8 @@ pub struct Rules {
     pub promise: PromiseRule,
     pub contact: ContactRule,
     pub limits: Limits,
+    /// How many distinct customers move a topic's clock together.
+    pub clock_customers: usize,
     pub bin_ms: i64,
     pub window_ms: i64,
     pub retention_ms: i64,
@@ -182,6 +185,7 @@ fn topic_rules(names: &[String], from: &Bound<'_, PyAny>) -> PyResult<(TopicRule
         customer: field(&spec, "customer_id")?,
         source: field(&spec, "source")?,
         product: field(&spec, "product")?,
+        arrived_at: field(&spec, "arrived_at_ms")?,
     };
     Ok((rules, spec))
 }
@@ -252,6 +256,7 @@ impl Rules {
                 evidence: item(&limits, "evidence")?,
                 contacts: item(&limits, "contacts")?,
             },
+            clock_customers: item(from, "clock_customers")?,
             bin_ms: item(from, "bin_ms")?,
             window_ms: item(from, "window_ms")?,
             retention_ms: item(from, "retention_ms")?,

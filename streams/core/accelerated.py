@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 from types import ModuleType
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from schemas.errors import ConfigError
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.fieldspec import field_specs
 from schemas.findings import Family
+from streams.core.eventtime import MAX_ARRIVAL_MS
 from streams.core.friction import JoinRules, Test
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
@@ -77,12 +79,17 @@ class NativeJoinStage:
         if isinstance(batch, Idle):
             state.pass_idle(list(batch.topics), batch.event_time_ms)
             return
-        for record, offset in zip(batch.records, batch.offsets, strict=True):
+        stamps = batch.timestamps or repeat(MAX_ARRIVAL_MS, len(batch.records))
+        for record, offset, appended_ms in zip(batch.records, batch.offsets, stamps, strict=True):
             if isinstance(record, Heartbeat):
-                state.hear(batch.topic, record.event_time_ms)
+                state.hear(batch.topic, min(record.event_time_ms, appended_ms))
             else:
-                state.take(batch.topic, [(encode(record), offset)])
+                state.take(batch.topic, [(encode(record), offset, appended_ms)])
         state.take(batch.topic, [])
+
+    def clock_ms(self, state: Any, topic: str) -> int:
+        """How far a topic has come; 0 if nothing was heard."""
+        return int(state.clock_ms(topic))
 
     def drain(self, state: Any) -> Drained:
         """Return what changed since the last drain; its messages are encoded already."""
@@ -119,6 +126,7 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
             "after_ms": contact.after_ms,
         },
         "limits": {name: getattr(limits, name) for name in limits.__slots__},
+        "clock_customers": rules.clock_customers,
         "bin_ms": rules.bin_ms,
         "window_ms": rules.window_ms,
         "retention_ms": rules.retention_ms,

@@ -227,6 +227,8 @@ class JoinRules:
     contact: ContactRule = field(default_factory=ContactRule)
     limits: Limits = field(default_factory=Limits)
     bounds: Mapping[str, Bounds] = field(default_factory=_catalogue_bounds)
+    clock_customers: int = 3
+    """How many distinct customers move a topic's clock together (``core.eventtime``)."""
     bin_ms: int = 10_000
     window_ms: int = HOUR_MS
 
@@ -235,6 +237,7 @@ class JoinRules:
         names = [rule.family for rule in self.families] + [self.promise.family]
         _require(len(set(names)) == len(names), "a family is declared twice")
         _require(set(self.bounds) == set(MODELS), f"bounds must name exactly {', '.join(MODELS)}")
+        _require(self.clock_customers >= 1, "clock_customers must be at least 1")
         _require(self.bin_ms > 0 and self.window_ms % self.bin_ms == 0, "window_ms must be a multiple of bin_ms")
         _require(MINUTE_MS % self.bin_ms == 0, "a minute must be a multiple of bin_ms")
 

@@ -21,9 +21,11 @@ State topic: keys and values are msgpack. A key starts with its kind:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -35,7 +37,7 @@ from schemas.topics import DAY_MS, MINUTE_MS
 from streams.core.cohorts import OpenBins
 from streams.core.dedup import Memory, customer_hash
 from streams.core.episodes import Contacted, Episodes, Failure
-from streams.core.eventtime import PartitionClock, floor_ms
+from streams.core.eventtime import MAX_ARRIVAL_MS, PartitionClock, arrival_ms, floor_ms
 from streams.core.friction import FamilyRule, JoinRules
 from streams.core.promises import Fact, Outcome, Promises
 from streams.core.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey, TopicSources
@@ -119,7 +121,7 @@ class JoinStage:
         return JoinState(
             partition=partition,
             partitions=partitions,
-            clock=PartitionClock(rules.bounds),
+            clock=PartitionClock(rules.bounds, rules.clock_customers),
             seen={topic: Memory(MINUTE_MS) for topic in rules.bounds},
             bins=OpenBins(rules, partition),
             sources={topic: TopicSources(topic, partition, rules.bin_ms) for topic in rules.bounds},
@@ -137,11 +139,8 @@ class JoinStage:
                 state.episodes.load(key[0], raw_value)
                 continue
             by_kind.setdefault(kind, []).append((key, _unpack(raw_value)))
-        for _, (newest, closed_ms, through_ms) in by_kind.get("w", ()):
-            for topic, newest_ms in newest.items():
-                state.clock.topics[topic].hear(newest_ms)
-            state.closed_ms, state.through_ms = closed_ms, through_ms
-            state.clocks_written = _pack((newest, closed_ms, through_ms))
+        for _, clocks in by_kind.get("w", ()):
+            _load_clocks(state, *clocks)
         self._load_events(state, by_kind)
         self._load_promises(state, by_kind)
         return state
@@ -167,6 +166,10 @@ class JoinStage:
             facts = [(*row[:6], tuple(row[6]), *row[7:]) for row in rows]
             state.promises.load_waiting(chunk, facts, watermark_ms)
         state.promises.ended.load({(start_ms, first): value for (start_ms, first), value in by_kind.get("e", ())})
+
+    def clock_ms(self, state: JoinState, topic: str) -> int:
+        """How far a topic has come; 0 if nothing was heard."""
+        return state.clock.topics[topic].newest_ms
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -251,15 +254,17 @@ def _admit(state: JoinState, batch: Batch, width_ms: int) -> list[Admitted]:
     clock = state.clock.topics[batch.topic]
     disorder_ms, lateness_ms = clock.bounds.disorder_ms, clock.bounds.lateness_ms
     newest_ms = clock.newest_ms
+    stamps = batch.timestamps or repeat(MAX_ARRIVAL_MS, len(batch.records))
     seen, digest = state.seen[batch.topic], xxhash.xxh3_64_intdigest
     admitted: list[Admitted] = []
     accepted: list[CellKey] = []
     repeated: list[CellKey] = []
     minute_ms = -1
-    for index, event in enumerate(batch.records):
+    for index, (event, appended_ms) in enumerate(zip(batch.records, stamps, strict=True)):
         time_ms = event.event_time_ms
         if type(event) is Heartbeat:
-            newest_ms = max(newest_ms, time_ms)
+            clock.hear(min(time_ms, appended_ms))
+            newest_ms = clock.newest_ms
             continue
         if time_ms < newest_ms - lateness_ms:
             state.late.append(_late(batch, index, max(MIN_TIME_MS, newest_ms - disorder_ms)))
@@ -278,8 +283,9 @@ def _admit(state: JoinState, batch: Batch, width_ms: int) -> list[Admitted]:
         log(identity)
         accepted.append(cell)
         admitted.append((event, time_ms, customer, time_ms < newest_ms - disorder_ms, newest_ms))
-        newest_ms = max(newest_ms, time_ms)
-    clock.hear(newest_ms)
+        if time_ms > newest_ms:
+            clock.follow(customer, min(time_ms, arrival_ms(event, appended_ms)))
+            newest_ms = clock.newest_ms
     sources = state.sources[batch.topic]
     sources.count(ACCEPTED, Counter(accepted))
     sources.count(DUPLICATE, Counter(repeated))
@@ -370,8 +376,7 @@ def _forget(state: JoinState) -> None:
 
 def _changes(state: JoinState) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield every changed key of the state topic."""
-    newest = {topic: clock.newest_ms for topic, clock in state.clock.topics.items()}
-    clocks = _pack((newest, state.closed_ms, state.through_ms))
+    clocks = _packed_clocks(state)
     if clocks != state.clocks_written:
         state.clocks_written = clocks
         yield _pack(("w",)), clocks
@@ -386,6 +391,34 @@ def _changes(state: JoinState) -> Iterator[tuple[bytes, bytes | None]]:
     yield from (_change(("q", key), value) for key, value in state.promises.drain_waiting(order_ms))
     yield from (_change(("e", *key), value) for key, value in state.promises.drain_ended(order_ms - DAY_MS))
     yield from ((_pack(("c", key)), packed) for key, packed in state.episodes.drain())
+
+
+def _packed_clocks(state: JoinState) -> bytes:
+    """Topic -> newest time, the two marks of progress, topic -> [(time, customer's hash)] of who is ahead."""
+    topics = state.clock.topics
+    newest = {topic: clock.newest_ms for topic, clock in topics.items()}
+    ahead = {
+        topic: [(ms, who.to_bytes(8, "little")) for ms, who in sorted((ms, who) for who, ms in clock.ahead.items())]
+        for topic, clock in topics.items()
+    }
+    return _pack((newest, state.closed_ms, state.through_ms, ahead))
+
+
+def _load_clocks(
+    state: JoinState,
+    newest: dict[str, int],
+    closed_ms: int,
+    through_ms: int,
+    ahead: Mapping[str, list[tuple[int, bytes]]] = MappingProxyType({}),
+) -> None:
+    """Take the clocks back; ``ahead`` is missing where one event moved a clock alone (before 2026-11-28)."""
+    for topic, newest_ms in newest.items():
+        state.clock.topics[topic].hear(newest_ms)
+    for topic, customers in ahead.items():
+        for time_ms, customer in customers:
+            state.clock.topics[topic].follow(int.from_bytes(customer, "little"), time_ms)
+    state.closed_ms, state.through_ms = closed_ms, through_ms
+    state.clocks_written = _packed_clocks(state)
 
 
 def _change(key: tuple[Any, ...], value: object) -> tuple[bytes, bytes | None]:

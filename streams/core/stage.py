@@ -23,7 +23,8 @@ S = TypeVar("S")
 class Batch:
     """Decoded records of one topic partition, in offset order, duplicates by offset already removed.
 
-    ``topic`` is the noun; ``records[i]`` was read at ``offsets[i]``; rejects are not in it.
+    ``topic`` is the noun; ``records[i]`` was read at ``offsets[i]`` and appended at ``timestamps[i]`` (ms since 1970
+    UTC; empty: nobody knows when, and nothing is ahead of it); rejects are not in it.
     ``records`` hold the record type of the topic (hot topics: objects with the same attributes as the pydantic model).
     """
 
@@ -31,6 +32,7 @@ class Batch:
     partition: int
     records: Sequence[Any]
     offsets: Sequence[int]
+    timestamps: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +111,18 @@ class Fed(NamedTuple):
     """Place of the first message that is for the reference to decide, or the length of the part."""
     accepted: int
     unknown_fields: int
-    newest_ms: int
-    """Newest event time accepted; 0 if nothing was."""
     future: list[int]
     """Places of events from the future: nothing was done with them."""
     foreign: list[int]
     """Places of events whose key is not their customer, or whose customer lives elsewhere: the same."""
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A stage that keeps a clock for each topic with event times."""
+
+    def clock_ms(self, state: Any, topic: str) -> int:
+        """How far the topic has come, ms since 1970 UTC; 0 if nothing was heard."""
 
 
 @runtime_checkable
@@ -125,5 +133,5 @@ class RawStage(Protocol):
         """Fold messages in from place ``start`` on, until one has to be decided by the reference.
 
         Such are messages over ``max_bytes``, without a value, of heartbeats, and all that are in doubt. Events more
-        than ``future_ms`` ahead of their timestamp are from the future.
+        than ``future_ms`` ahead of their arrival are from the future.
         """

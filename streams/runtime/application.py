@@ -304,7 +304,7 @@ class StageShell(Shell, Generic[S]):
         for partition, task in self.tasks.items():
             ends = self._ends_of(partition)
             if ends:
-                task.idle(self._silences[partition].look(ends, time.monotonic()))
+                task.idle(self._silences[partition].look(ends, task.newest, time.monotonic()))
                 self._hold_back(partition)
             for noun, reached in task.newest.items():
                 self.context.metrics.newest.labels(self.name, noun, str(partition)).set(reached)

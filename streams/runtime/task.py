@@ -19,10 +19,11 @@ from typing import Any, Generic, TypeVar
 from schemas.cloudevents import has_context
 from schemas.codec import HOT, Reject, decode, encode
 from schemas.errors import ConfigError, CxError, MalformedEvent
-from schemas.events import HEARTBEAT_KEY
+from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.findings import Tick
 from schemas.topics import BY_NOUN, VERSION_HEADER, state_topic
-from streams.core.stage import Batch, Idle, Message, RawStage
+from streams.core.eventtime import arrival_ms
+from streams.core.stage import Batch, Clocked, Idle, Message, RawStage
 from streams.runtime.batch import Headers, RawBatch
 from streams.runtime.deadletter import BadRun, DeadLetter, emitter
 from streams.runtime.keys import Keys
@@ -57,9 +58,10 @@ class TaskRules:
     max_event_bytes: int = 65_536
     """Larger messages from outside are dead letters."""
     future_ms: int = 300_000
-    """Events whose time lies more than this after their append time never reach a room."""
+    """Events whose time lies more than this after their arrival never reach a room."""
     quarantine_future: bool = False
-    """True: such events are dead letters with ``dlq.not_before_ms`` (to be put back then) and are no bad run."""
+    """True: such events are dead letters with ``dlq.not_before_ms`` (to be put back then) and are no bad run. Not those
+    that say themselves that they arrived before they happened: they are so at any time."""
     bad_run: int = 100
     """Dead letters in a row, from at least two emitters, that are worth a page."""
     build: str = "0"
@@ -132,11 +134,13 @@ class PartitionTask(Generic[S]):
         self.counts = {noun: Counts() for noun in room.inputs}
         self.runs = {noun: BadRun(self.rules.bad_run) for noun in room.inputs}
         self.newest: dict[str, int] = {}
-        """Noun -> newest event time seen since start, for the three event topics."""
+        """Noun -> how far its topic has come by the room's clock, for event topics that were heard since start. A room
+        that keeps no clock: the newest event time."""
         self.dirty = False
         self.pending_bytes = 0
         """Bytes fed since the last flush."""
         self._raw = room.stage if isinstance(room.stage, RawStage) else None
+        self._clocked = room.stage if isinstance(room.stage, Clocked) else None
         self._keys = Keys(partition, partitions)
         self._pending = _Pending()
         found = recovered or Recovered()
@@ -275,8 +279,7 @@ class PartitionTask(Generic[S]):
             fed = stage.feed(self.state, part, start, limit, self.rules.future_ms)
             counts.accepted += fed.accepted
             counts.unknown_fields += fed.unknown_fields
-            if fed.newest_ms > self.newest.get(noun, 0):
-                self.newest[noun] = fed.newest_ms
+            self._hear(noun, 0)
             for place in (*fed.future, *fed.foreign):
                 self._slice(part.cut(place, place + 1))
             if fed.stop > start:
@@ -302,8 +305,18 @@ class PartitionTask(Generic[S]):
             records, index = self._screen(part, records, index)
         if records:
             counts.accepted += len(records) - (counts.heartbeats - heartbeats)
-            offsets = part.offsets if len(records) == len(part) else [part.offsets[place] for place in index]
-            self.room.stage.step(self.state, Batch(noun, self.partition, records, offsets))
+            offsets, stamps = part.offsets, part.timestamps
+            if len(records) < len(part):
+                offsets, stamps = [offsets[place] for place in index], [stamps[place] for place in index]
+            self.room.stage.step(self.state, Batch(noun, self.partition, records, offsets, stamps))
+            if noun in HOT:
+                self._hear(noun, max(map(_time_of, records)))
+
+    def _hear(self, noun: str, newest_ms: int) -> None:
+        """Note how far an event topic has come: by the room's clock, or ``newest_ms`` where it keeps none."""
+        reached = self._clocked.clock_ms(self.state, noun) if self._clocked is not None else newest_ms
+        if reached > self.newest.get(noun, 0):
+            self.newest[noun] = reached
 
     def _reject(self, part: RawBatch, rejects: list[Reject]) -> None:
         """Dead letters of a slice, and the run they belong to."""
@@ -334,11 +347,9 @@ class PartitionTask(Generic[S]):
 
     def _screen(self, part: RawBatch, records: list[Any], index: list[int]) -> tuple[list[Any], list[int]]:
         """Take events out of a slice that come from the future, or that belong to another partition."""
-        noun, counts = part.topic, self.counts[part.topic]
-        newest = max(map(_time_of, records))
-        if newest > min(part.timestamps) + self.rules.future_ms:
+        counts = self.counts[part.topic]
+        if max(map(_time_of, records)) > self._earliest(part, records) + self.rules.future_ms:
             records, index = self._set_aside_future(part, records, index)
-            newest = max(map(_time_of, records), default=0)
         keys = part.keys if len(records) == len(part) else [part.keys[place] for place in index]
         if HEARTBEAT_KEY in keys:
             counts.heartbeats += keys.count(HEARTBEAT_KEY)
@@ -349,10 +360,12 @@ class PartitionTask(Generic[S]):
             gone = set(foreign)
             records = [record for here, record in enumerate(records) if here not in gone]
             index = [place for here, place in enumerate(index) if here not in gone]
-            newest = max(map(_time_of, records), default=0)
-        if newest > self.newest.get(noun, 0):
-            self.newest[noun] = newest
         return records, index
+
+    def _earliest(self, part: RawBatch, records: list[Any]) -> int:
+        """When the first of these events arrived, or earlier."""
+        brought: Iterable[int | None] = (getattr(record, "arrived_at_ms", None) for record in records)
+        return min([min(part.timestamps), *(own for own in brought if own is not None)])
 
     def _set_aside_future(self, part: RawBatch, records: list[Any], index: list[int]) -> tuple[list[Any], list[int]]:
         """Events of the future become dead letters and never move a watermark."""
@@ -361,11 +374,14 @@ class PartitionTask(Generic[S]):
         kept: list[Any] = []
         places: list[int] = []
         for record, place in zip(records, index, strict=True):
-            if record.event_time_ms <= part.timestamps[place] + self.rules.future_ms:
+            appended_ms, time_ms = part.timestamps[place], record.event_time_ms
+            arrived_ms = appended_ms if isinstance(record, Heartbeat) else arrival_ms(record, appended_ms)
+            if time_ms <= arrived_ms + self.rules.future_ms:
                 kept.append(record)
                 places.append(place)
                 continue
-            due = record.event_time_ms if self.rules.quarantine_future else None
+            is_due = self.rules.quarantine_future and arrived_ms == appended_ms
+            due = time_ms if is_due else None
             self._dead(part, place, error, due)
             if due is None:
                 self.counts[part.topic].dead += 1

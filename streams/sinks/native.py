@@ -22,7 +22,7 @@ from schemas.topics import BY_NOUN, VERSION_HEADER
 from streams.core.accelerated import require
 from streams.core.stage import RawPart
 
-FIELD_OF = {"event_time": "event_time_ms", "promised_at": "promised_at_ms"}
+FIELD_OF = {"event_time": "event_time_ms", "promised_at": "promised_at_ms", "arrived_at": "arrived_at_ms"}
 """Column of a raw table -> field of the record, where their names differ."""
 ORIGIN = {"topic": "@topic", "partition": "@partition", "offset": "@offset"}
 """Columns that say where a message was read."""
@@ -78,7 +78,6 @@ FINDINGS: Mapping[str, Finding] = {
             "first_failed_at": "first_failed_ms",
             "last_failed_at": "last_failed_ms",
             "contacted_at": "contacted_at_ms",
-            "put_right_at": "put_right_ms",
         },
     ),
 }

@@ -15,6 +15,7 @@ import msgspec
 import xxhash
 
 from schemas import codec
+from schemas.codec import HOT
 from schemas.errors import MalformedEvent
 from schemas.topics import BY_NOUN
 from streams.sources.mapping import EventRule, Mapping
@@ -105,6 +106,8 @@ def _event(mapping: Mapping, index: int, at_ms: int, row: Row) -> Mapped:
     if rule.id_field:
         body[rule.id_field] = _event_id(mapping, rule, index, row)
     body[rule.time_field] = at_ms
+    if arrival is not None and rule.noun in HOT:
+        body["arrived_at_ms"] = arrival
     key = body.get("change_id", "")
     if rule.customer is not None and rule.noun != "change":
         key = body["customer_id"] = _needed(rule.customer(fields), f"{rule.path}.customer")

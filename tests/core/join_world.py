@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from streams.core.accelerated import NativeJoinStage, find
 from streams.core.dedup import customer_hash
 from streams.core.friction import JoinRules
 from streams.core.join import JoinStage
-from streams.core.stage import Batch, Drained, Idle, Message, Stage
+from streams.core.stage import Batch, Clocked, Drained, Idle, Message, Stage
 
 T0 = 1_767_225_600_000  # a full hour
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -28,6 +29,9 @@ TOPICS = ("telemetry", "order", "contact")
 NOUNS = ("cohort_count", "source_count", "episode", "late")
 _TOPIC_OF = {Telemetry: "telemetry", Order: "order", Contact: "contact"}
 
+
+ALONE = JoinRules(clock_customers=1)
+"""One event moves a topic's clock: for what is not about the clock."""
 
 Factory = Callable[[JoinRules], Stage[Any]]
 IMPLEMENTATIONS: dict[str, Factory] = {"python": JoinStage} | ({"native": NativeJoinStage} if find() else {})
@@ -88,7 +92,7 @@ class Player:
 
     partition: int = 0
     partitions: int = 1
-    rules: JoinRules = field(default_factory=JoinRules)
+    rules: JoinRules = ALONE
     store: dict[bytes, bytes] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
     make: Factory | None = None
@@ -99,11 +103,11 @@ class Player:
         self.state: Any = self.stage.start(self.partition, self.partitions)
         self.offsets = dict.fromkeys(TOPICS, 0)
 
-    def play(self, topic: str, records: Sequence[Any]) -> None:
-        """Feed one batch."""
+    def play(self, topic: str, records: Sequence[Any], stamps: Sequence[int] = ()) -> None:
+        """Feed one batch; ``stamps`` are its append times (none: nothing is ahead of them)."""
         start = self.offsets[topic]
         self.offsets[topic] += len(records)
-        self.stage.step(self.state, Batch(topic, self.partition, records, range(start, self.offsets[topic])))
+        self.stage.step(self.state, Batch(topic, self.partition, records, range(start, self.offsets[topic]), stamps))
 
     def events(self, *events: Event) -> list[Message]:
         """Feed events one by one, each to its topic, and drain."""
@@ -116,6 +120,11 @@ class Player:
         for topic in topics:
             self.play(topic, [Heartbeat(event_time_ms=T0 + at)])
         return self.drain()
+
+    def clock_ms(self, topic: str) -> int:
+        """How far a topic has come."""
+        assert isinstance(self.stage, Clocked)
+        return self.stage.clock_ms(self.state, topic)
 
     def idle(self, at: int, topics: tuple[str, ...] = TOPICS) -> list[Message]:
         """An idle passage, then a drain."""
@@ -196,14 +205,20 @@ class Cadence:
     drain_ratio: float = 0.3
     restart_ratio: float = 0.0
 
-    def play(self, player: Player, log: Log, end: int = 3 * DAY) -> Player:
-        """Play the log to its end, then a heartbeat ``end`` ms after T0 on every topic."""
+    def play(
+        self, player: Player, log: Log, end: int = 3 * DAY, stamps: Mapping[str, int] = MappingProxyType({})
+    ) -> Player:
+        """Play the log to its end, then a heartbeat ``end`` ms after T0 on every topic.
+
+        ``stamps``: append time by event id.
+        """
         dice = random.Random(self.seed)
         left = {topic: list(events) for topic, events in log.items() if events}
         while left:
             topic = dice.choice(sorted(left))
             size = dice.randint(1, self.batch)
-            player.play(topic, left[topic][:size])
+            part = left[topic][:size]
+            player.play(topic, part, [stamps[event.event_id] for event in part] if stamps else ())
             left[topic] = left[topic][size:]
             if not left[topic]:
                 del left[topic]
@@ -287,20 +302,23 @@ class Hit:
     amount: int = 0
 
 
-def naive(log: Log) -> dict[str, list[bytes]]:
-    """Canonical findings of a log without late orders, given that all time has passed afterwards."""
-    events = [(event, late) for topic in TOPICS for event, late in _admitted(log[topic], topic)]
+def naive(log: Log, customers: int = 1) -> dict[str, list[bytes]]:
+    """Canonical findings of a log without late orders, given that all time has passed afterwards.
+
+    ``customers`` move a topic's clock together.
+    """
+    events = [(event, late) for topic in TOPICS for event, late in _admitted(log[topic], topic, customers)]
     hits = [hit for event, late in events for hit in _direct(event, late)] + list(_promised(events))
     return {
         "cohort_count": canonical("cohort_count", _cohort_rows(hits)),
-        "source_count": canonical("source_count", _source_rows(log)),
+        "source_count": canonical("source_count", _source_rows(log, customers)),
         "episode": canonical("episode", _episode_rows(hits, [event for event, _ in events])),
-        "late": canonical("late", _late_rows(log)),
+        "late": canonical("late", _late_rows(log, customers)),
     }
 
 
-def _judged(events: list[Event], topic: str) -> Iterator[tuple[Event, str, int]]:
-    newest, seen = 0, set()
+def _judged(events: list[Event], topic: str, customers: int) -> Iterator[tuple[Event, str, int]]:
+    newest, seen, reached = 0, set(), dict[str, int]()
     for event in events:
         identity = (event.event_time_ms // MINUTE, event.customer_id, event.event_id)
         mark = newest - 10 * SECOND
@@ -311,11 +329,13 @@ def _judged(events: list[Event], topic: str) -> Iterator[tuple[Event, str, int]]
         else:
             seen.add(identity)
             yield event, "late" if event.event_time_ms < mark else "on time", mark
-            newest = max(newest, event.event_time_ms)
+            reached[event.customer_id] = max(reached.get(event.customer_id, 0), event.event_time_ms)
+            newest = max([newest, *sorted(reached.values(), reverse=True)[customers - 1 : customers]])
 
 
-def _admitted(events: list[Event], topic: str) -> list[tuple[Event, bool]]:
-    return [(e, verdict == "late") for e, verdict, _ in _judged(events, topic) if verdict in ("late", "on time")]
+def _admitted(events: list[Event], topic: str, customers: int) -> list[tuple[Event, bool]]:
+    judged = _judged(events, topic, customers)
+    return [(e, verdict == "late") for e, verdict, _ in judged if verdict in ("late", "on time")]
 
 
 def _direct(event: Event, late: bool) -> Iterator[Hit]:
@@ -403,10 +423,10 @@ def _cohort_rows(hits: list[Hit]) -> list[dict[str, Any]]:
     return rows
 
 
-def _source_rows(log: Log) -> list[dict[str, Any]]:
+def _source_rows(log: Log, customers: int) -> list[dict[str, Any]]:
     counts: dict[tuple[str, str, int], dict[str, int]] = defaultdict(lambda: {"events": 0, "late": 0, "duplicates": 0})
     for topic, events in log.items():
-        for event, verdict, _ in _judged(events, topic):
+        for event, verdict, _ in _judged(events, topic, customers):
             if verdict != "too old":
                 row = counts[topic, event.source, event.event_time_ms // (10 * SECOND) * 10 * SECOND]
                 row["events"] += verdict != "repeated"
@@ -416,11 +436,11 @@ def _source_rows(log: Log) -> list[dict[str, Any]]:
              "width_ms": 10 * SECOND, **row} for (topic, source, bin_ms), row in counts.items()]
 
 
-def _late_rows(log: Log) -> list[dict[str, Any]]:
+def _late_rows(log: Log, customers: int) -> list[dict[str, Any]]:
     return [{"kind": "late", "topic": topic, "partition": 0, "offset": offset, "source": event.source,
              "event_time_ms": event.event_time_ms, "watermark_ms": mark}
             for topic, events in log.items()
-            for offset, (event, verdict, mark) in enumerate(_judged(events, topic)) if verdict == "too old"]
+            for offset, (event, verdict, mark) in enumerate(_judged(events, topic, customers)) if verdict == "too old"]
 
 
 _ABOUT = {"": {"app", "payment", "delivery", "contact"}, "complaint": {"app", "payment", "delivery", "contact"},

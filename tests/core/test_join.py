@@ -189,7 +189,7 @@ def test_the_same_event_id_of_two_customers_is_not_a_duplicate() -> None:
 
 def test_leaves_beyond_the_cap_are_counted_together_with_customers_counted_once() -> None:
     # cap 2; version a: 3 customers, b: 2, c and d: 1, the same one
-    player = Player(rules=JoinRules(limits=Limits(leaves=2)))
+    player = Player(rules=JoinRules(limits=Limits(leaves=2), clock_customers=1))
     for version, customers in (("d", "5"), ("c", "5"), ("b", "34"), ("a", "012")):
         player.events(*(telemetry(ord(version), name, "failed", app_version=version) for name in customers))
     player.reach(MINUTE)
@@ -200,7 +200,7 @@ def test_leaves_beyond_the_cap_are_counted_together_with_customers_counted_once(
 
 
 def test_a_leaf_keeps_its_place_while_it_is_seen_hourly_and_frees_it_afterwards() -> None:
-    player = Player(rules=JoinRules(limits=Limits(leaves=1)))
+    player = Player(rules=JoinRules(limits=Limits(leaves=1), clock_customers=1))
     player.events(telemetry(0, app_version="first"))
     player.reach(MINUTE)
     player.events(*(telemetry(HOUR, f"c{n}", app_version="big") for n in range(9)))

@@ -1,7 +1,8 @@
 """What must come out, worked out a second time from the raw topics of one partition. No code of the product.
 
-The rules restated here: an event is judged by its own topic's newest time so far (its place in the topic decides, so
-the interleaving of topics does not matter); older than the lateness bound: kept apart; seen before (id, customer and
+The rules restated here: an event is judged by how far its own topic has come (its place in the topic decides, so the
+interleaving of topics does not matter): as far as the third-newest customer, or the newest heartbeat or tick; no event
+or heartbeat counts for more than its arrival. Older than the lateness bound: kept apart; seen before (id, customer and
 time): a duplicate; behind the disorder bound: joins episodes but no bin. Bins of 10 s hold distinct customers per leaf;
 episodes hold failures per customer, line, family and hour with the contacts about them; promises have one outcome.
 """
@@ -25,6 +26,7 @@ BIN_MS = 10_000
 DISORDER_MS = 10_000
 LATENESS_MS = {"telemetry": 10 * MINUTE_MS, "order": DAY_MS, "contact": DAY_MS}
 FUTURE_MS = 300_000
+CLOCK_CUSTOMERS = 3
 HEARTBEAT_KEY = b"cx.heartbeat"
 COMPLAINTS = {"app", "payment", "delivery", "problem", "complaint", "technical"}
 ANY_FAMILY = {"", "unspecific", "complaint", "problem"}
@@ -137,6 +139,7 @@ class _Partition:
         self.number, self.partitions, self.ticks, self.max_bytes = number, partitions, ticks, max_bytes
         self.truth = Truth()
         self.newest = dict.fromkeys(NOUNS, 0)
+        self.reached: dict[str, dict[str, int]] = {noun: {} for noun in NOUNS}
         self.bins: dict[tuple[str, str, int], dict[tuple[str, ...], tuple[set[int], set[int]]]] = {}
         self.cells: dict[tuple[str, str, int], list[int]] = {}
         self.failures: dict[EpisodeKey, list[Failure]] = {}
@@ -166,7 +169,10 @@ class _Partition:
         place = (noun, self.number, record.offset)
         if event is not None:
             self.truth.raw[noun].add((self.number, record.offset))
-        if event is None or event["event_time_ms"] > record.timestamp_ms + FUTURE_MS:
+        arrival_ms = record.timestamp_ms
+        if event is not None and event.get("arrived_at_ms") is not None:
+            arrival_ms = min(arrival_ms, event["arrived_at_ms"])
+        if event is None or event["event_time_ms"] > arrival_ms + FUTURE_MS:
             self.truth.dead[place] = (record.key, record.value)
             return
         customer = event["customer_id"].encode()
@@ -189,14 +195,25 @@ class _Partition:
         cell[1] += late
         self.truth.accepted += 1
         self._accept(noun, event, time_ms, late)
-        self.newest[noun] = max(self.newest[noun], time_ms)
+        self._reach(noun, event["customer_id"], min(time_ms, arrival_ms))
+
+    def _reach(self, noun: str, customer: str, time_ms: int) -> None:
+        """Everybody's newest time; the third-newest moves the topic. Who is behind it cannot matter any more."""
+        reached = self.reached[noun]
+        if time_ms <= max(self.newest[noun], reached.get(customer, 0)):
+            return
+        reached[customer] = time_ms
+        newest = sorted(reached.values(), reverse=True)
+        if len(newest) >= CLOCK_CUSTOMERS:
+            self.newest[noun] = max(self.newest[noun], newest[CLOCK_CUSTOMERS - 1])
+        self.reached[noun] = {who: at for who, at in reached.items() if at > self.newest[noun]}
 
     def _heartbeat(self, noun: str, record: Read) -> None:
         beat = heartbeat_of(record.value)
         if beat is None or beat["event_time_ms"] > record.timestamp_ms + FUTURE_MS:
             self.truth.dead[noun, self.number, record.offset] = (record.key, record.value)
         else:
-            self.newest[noun] = max(self.newest[noun], beat["event_time_ms"])
+            self.newest[noun] = max(self.newest[noun], min(beat["event_time_ms"], record.timestamp_ms))
 
     def _accept(self, noun: str, event: dict[str, Any], time_ms: int, late: bool) -> None:
         if noun == "telemetry":

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(find() is None, reason="the accelerator is not i
 PARTITIONS = 2
 SEEDS = st.integers(0, 2**32)
 TIGHT = Limits(leaves=2, episode_leaves=2, episode_leaves_shown=1, evidence=2, contacts=2)
-RULES = (JoinRules(), JoinRules(limits=TIGHT))
+RULES = (JoinRules(), JoinRules(limits=TIGHT), JoinRules(clock_customers=1))
 BAD = (
     b"", b"{", b"[]", b'{"event_id":"x"}', b"\xff\xfe", b'{"event_id":1}', b'{"schema_version":9}',
     b'{"event_id":"e","event_time_ms":1,"customer_id":"c"}',
@@ -60,9 +60,12 @@ def disturb(event: Event, dice: random.Random) -> Iterator[Part]:
     if 0.05 < chance < 0.1:
         yield b"somebody else", value, at
     elif 0.1 < chance < 0.15:
-        yield key, value, at - 400_000  # claims to be from the future
+        yield key, value, at - dice.choice((400_000, 200_000, 5_000))  # claims to be from the future, or a fast clock
     elif 0.15 < chance < 0.25:
         yield key, value.replace(b'{"', b'{"a new field":[{"deep":"\\u00e4"}],"', 1), at
+    elif 0.3 < chance < 0.4:
+        own = event.model_copy(update={"arrived_at_ms": at - dice.choice((400_000, 200_000, 0, -5_000))})
+        yield key, encode(own), at
     elif 0.25 < chance < 0.3:
         yield key, value.replace(b'"shop"', b'"sh\\u006fp \\"x\\""'), at
     else:

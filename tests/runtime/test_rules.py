@@ -57,10 +57,18 @@ def test_something_always_moves(newest: Mapping[str, int], unread: set[str], lea
 
 def test_a_topic_is_silent_only_at_its_end_and_after_the_time() -> None:
     silence = Silence(60.0)
-    assert silence.look({"a": (5, 5), "b": (5, 9)}, 0.0) == set()
-    assert silence.look({"a": (5, 5), "b": (5, 9)}, 60.0) == {"a"}
-    assert silence.look({"a": (6, 6), "b": (5, 9)}, 61.0) == set(), "it moved"
-    assert Silence(0).look({"a": (5, 5)}, 1e9) == set()
+    clocks = {"a": 1_000, "b": 1_000}
+    assert silence.look({"a": (5, 5), "b": (5, 9)}, clocks, 0.0) == set()
+    assert silence.look({"a": (5, 5), "b": (5, 9)}, clocks, 60.0) == {"a"}
+    assert silence.look({"a": (6, 6), "b": (5, 9)}, clocks | {"a": 1_001}, 61.0) == set(), "its clock moved"
+    assert Silence(0).look({"a": (5, 5)}, clocks, 1e9) == set()
+
+
+def test_a_topic_where_only_one_customer_speaks_is_silent_because_its_clock_stands_still() -> None:
+    silence = Silence(60.0)
+    assert silence.look({"a": (5, 5)}, {}, 0.0) == set()
+    assert silence.look({"a": (6, 6)}, {}, 59.0) == set()
+    assert silence.look({"a": (7, 7)}, {}, 60.0) == {"a"}
 
 
 def test_a_bad_run_ends_with_the_first_good_message() -> None:

@@ -224,6 +224,25 @@ def test_a_heartbeat_of_the_future_does_not_move_the_newest_time_either() -> Non
     assert one.counts["telemetry"].dead == 1
 
 
+def test_an_event_later_than_the_arrival_it_brings_along_is_a_dead_letter_however_late_it_was_appended() -> None:
+    one = task()
+    times = [START_MS + 300_000, START_MS + 300_001]
+    events = [message(n, event_time_ms=time, arrived_at_ms=START_MS) for n, time in enumerate(times)]
+    one.feed(batch([*events, message(2, event_time_ms=times[1])], received_ms=NOW_MS))
+    ((_, value, headers),) = flushed(one).writes["cx.telemetry.v1.dlq", 0]
+    assert json.loads(value or b"")["event_time_ms"] == times[1]
+    assert dict(headers)["dlq.reason"] == b"future_time"
+    assert one.counts["telemetry"].accepted == 2
+
+
+def test_an_event_that_arrived_before_it_happened_by_its_own_account_is_never_put_back() -> None:
+    one = task(quarantine_future=True)
+    one.feed(batch([message(1, event_time_ms=START_MS + 10**6, arrived_at_ms=START_MS)], received_ms=NOW_MS))
+    ((_, _, headers),) = flushed(one).writes["cx.telemetry.v1.dlq", 0]
+    assert "dlq.not_before_ms" not in dict(headers)
+    assert (one.counts["telemetry"].dead, one.counts["telemetry"].quarantined) == (1, 0)
+
+
 def test_quarantined_events_say_when_to_put_them_back_and_are_no_bad_run() -> None:
     one = task(quarantine_future=True)
     one.feed(batch([message(1, event_time_ms=START_MS + 10**6)], received_ms=START_MS))
