@@ -53,6 +53,10 @@ class Event(Record):
     customer_id: Token = Field(description="Opaque customer token; the record key", examples=["c-000421"])
     source: Label = Field(default="", description="The producer (CloudEvents source)", examples=["app-android"])
     schema_version: Annotated[int, Field(ge=1)] = Field(default=1, description="Version of this contract", examples=[1])
+    origin: Origin = Field(
+        default="live", description="live = as it happens; replay = history played again; drill = made up to practise",
+        examples=["live"],
+    )  # fmt: skip
     arrived_at_ms: TimeMs | None = Field(
         default=None,
         description="When the company received it, ms since 1970 UTC, if that was before it reached this topic",

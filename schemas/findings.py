@@ -32,6 +32,14 @@ BinStart = Annotated[TimeMs, Field(description="Start of the bin, half-open, ms 
 Width = Annotated[Count, Field(description="Width of the bin, ms", examples=[10_000])]
 FirstFailed = Annotated[TimeMs, Field(description="First failure, event time", examples=[_T0 + 4_000])]
 LastFailed = Annotated[TimeMs, Field(description="Last failure, event time", examples=[_T0 + 9_000])]
+PutRight = Annotated[
+    TimeMs | None,
+    Field(description="When the last of it was put right for this customer; none while any part is not",
+          examples=[_T0 + 3_600_000]),
+]  # fmt: skip
+FailureOrigin = Annotated[
+    Origin, Field(description="live if at least one failure was seen live, else drill or replay", examples=["live"])
+]
 Through = Annotated[TimeMs, Field(description="Every later record here is about this time or later", examples=[_T0])]
 Attributes = Annotated[
     tuple[Label, ...],
@@ -103,6 +111,8 @@ class LeafEvidence(Record):
     first_ms: FirstFailed
     last_ms: LastFailed
     failures: Count = Field(description="Distinct failure events", examples=[2])
+    put_right_ms: PutRight = None
+    origin: FailureOrigin = "live"
 
 
 class Episode(Record):
@@ -134,6 +144,8 @@ class Episode(Record):
         default=None, description="Earliest contact about it", examples=[_T0 + 60_000]
     )
     contacts: Count = Field(default=0, description="Distinct contacts about it", examples=[1])
+    put_right_ms: PutRight = None
+    origin: FailureOrigin = "live"
 
 
 class Watermark(Record):
@@ -320,7 +332,8 @@ class Outreach(Record):
     deadline_ms: TimeMs = Field(description="Useless after this time", examples=[_T0 + 14_400_000])
 
 
-DeliveryOutcome = Literal["claimed", "delivered", "failed", "expired", "suppressed", "unknown"]
+DeliveryOutcome = Literal["claimed", "waiting", "delivered", "failed", "expired", "suppressed", "unknown"]
+"""waiting: was offered and surely not accepted; a later claim offers it again."""
 
 
 class Delivery(Record):

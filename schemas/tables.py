@@ -86,6 +86,7 @@ _RAW_HEAD = (
     Column("event_id", TEXT, "Producer's id of the event"),
     CUSTOMER,
     SOURCE,
+    Column("origin", WORD, "live, replay or drill"),
     Column("arrived_at", TIME_OR_NULL, "When the company received it, if it says so", "ms UTC"),
 )
 
@@ -127,6 +128,8 @@ TABLES: tuple[Table, ...] = (
         Column("amount_cents", CENTS, "Largest amount of the orders that failed", "cents"),
         Column("contacted_at", TIME_OR_NULL, "Earliest contact about it", "ms UTC"),
         Column("contacts", COUNT, "Distinct contacts about it", "contacts"),
+        Column("put_right_at", TIME_OR_NULL, "When the last of it was put right; NULL while any part is not", "ms UTC"),
+        Column("origin", WORD, "live, replay or drill"),
         VER,
     ), ("line", "family", "window", "customer_id"), "ver", 90, "One customer's connected evidence in one hour"),
     Table("issue", "issue", (
@@ -228,7 +231,7 @@ TABLES: tuple[Table, ...] = (
         ISSUE_ID, CUSTOMER,
         Column("stage", WORD, "notice or all_clear"),
         Column("channel", WORD, "Channel"),
-        Column("outcome", WORD, "claimed, delivered, failed, expired, suppressed or unknown"),
+        Column("outcome", WORD, "claimed, waiting, delivered, failed, expired, suppressed or unknown"),
         Column("reason", WORD, "Why, if it was not delivered"),
         Column("attempts", COUNT, "Attempts to send", "attempts"),
         Column("claimed_at", TIME, "When the sender claimed it", "ms UTC"),

@@ -96,6 +96,13 @@ ROOM_INPUTS: dict[str, tuple[str, ...]] = {
 }
 """Topics each stateful room reads. join, match and outreach have a task per customer partition; detect, impact one."""
 
+SENDERS = "cx.send"
+"""Group in which senders share out the partitions."""
+FIXED_SENDERS = "cx.send.fixed"
+"""Group in which senders with partitions of their own only show that they live; their client id ends in the numbers."""
+HEARD = "cx.send.heard"
+"""Group without members whose offsets say how far the owner of each partition has heard the orders."""
+
 
 def state_topic(room: str) -> str:
     """Wire name (without prefix) of a room's compacted state topic."""

@@ -62,8 +62,7 @@ def play_file(asked: PlayOptions) -> None:
     channel leads to this machine. With --live they count as if they came through a topic that is followed.
     """
     settings = load_settings()
-    key = settings.pseudonym_key
-    rules = load_mapping(asked.mapping, key.get_secret_value().encode() if key else None)
+    rules = load_mapping(asked.mapping, settings.pseudonym_bytes())
     reading = read(rules, asked.file, Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms)))
     pace, beats = Pace(parse_speed(asked.speed)), Beats(parse_duration(asked.heartbeat))
     if asked.check:
@@ -104,8 +103,7 @@ def follow_topic(
     settings = load_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    key = settings.pseudonym_key
-    rules = load_mapping(mapping, key.get_secret_value().encode() if key else None)
+    rules = load_mapping(mapping, settings.pseudonym_bytes())
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     ensure_topics(bootstrap, settings)
     target, tally = Target(bootstrap, settings.topic_prefix, settings.partitions), Tally()

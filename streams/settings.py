@@ -9,9 +9,11 @@ name is ``CX_`` plus the upper-cased field name, its unit is the suffix of its n
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -45,6 +47,24 @@ _UNITS = {
     "_cents": "cents",
     "_port": "port",
 }
+
+
+LEAST_SECRET_BYTES = 24
+"""Standard Webhooks asks for 24 to 64 bytes; a shorter one can be guessed."""
+LEAST_KEY_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a setting accepts, in words, where its type does not say it."""
+
+    words: str
+
+
+WebhookSecret = Annotated[
+    SecretStr, Allowed(f"base64 of at least {LEAST_SECRET_BYTES} random bytes, with or without the prefix whsec_")
+]
+PseudonymKey = Annotated[SecretStr, Allowed(f"text of at least {LEAST_KEY_CHARACTERS} characters")]
 
 
 class Settings(BaseSettings):
@@ -116,7 +136,7 @@ class Settings(BaseSettings):
     fetch_max_bytes: int = Field(6_291_456, ge=1024, le=1_073_741_824, description="Most that one fetch returns")
     slice_events: int = Field(300, ge=1, le=100_000, description="Events handled at a stretch (fits the CPU cache)")
     session_timeout_ms: int = Field(
-        10_000, ge=6_000, le=1_800_000, description="A silent worker loses its partitions after"
+        10_000, ge=6_000, le=1_800_000, description="A silent worker or sender loses its partitions after"
     )
     max_event_bytes: int = Field(65_536, ge=256, le=5_242_880, description="Larger messages go to the dead letters")
 
@@ -185,17 +205,17 @@ class Settings(BaseSettings):
     webhook_url: str | None = Field(
         None, pattern=r"^https?://", description="Where notices are posted; unset: not sent"
     )
-    webhook_secret: SecretStr | None = Field(
+    webhook_secret: WebhookSecret | None = Field(
         None, description="Standard Webhooks secret (whsec_...) that signs notices"
     )
-    pseudonym_key: SecretStr | None = Field(None, description="Key of the HMAC that replaces direct identifiers")
+    pseudonym_key: PseudonymKey | None = Field(None, description="Key of the HMAC that replaces direct identifiers")
     approval_above: int = Field(1_000, ge=0, description="Notices per issue that need no person's approval")
     holdout_ratio: float = Field(
         0.10, ge=0.0, le=0.5, description="Share of eligible customers not told, for comparison"
     )
 
     webhook_allow_loopback: bool = Field(False, description="Let notices go to a receiver on this machine")
-    webhook_secret_previous: SecretStr | None = Field(
+    webhook_secret_previous: WebhookSecret | None = Field(
         None, description="Second secret that signs too while webhook_secret is being rotated in"
     )
     outreach_zones: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -234,6 +254,24 @@ class Settings(BaseSettings):
         """Fix the folder at start, so that a later change of directory changes nothing."""
         return value.expanduser().absolute()
 
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets that sign notices, the newest first. Raises ConfigError for one that can be guessed."""
+        fields = ("webhook_secret", "webhook_secret_previous")
+        return tuple(
+            _secret(field, secret.get_secret_value())
+            for field in fields
+            if (secret := getattr(self, field)) is not None
+        )
+
+    def pseudonym_bytes(self) -> bytes | None:
+        """The key of the pseudonyms. Raises ConfigError for one that can be guessed: it would undo them all."""
+        if self.pseudonym_key is None:
+            return None
+        key = self.pseudonym_key.get_secret_value()
+        if len(key) < LEAST_KEY_CHARACTERS:
+            raise ConfigError(_wrong("pseudonym_key", f"it has {len(key)} characters"))
+        return key.encode()
+
     def named(self, name: str) -> str:
         """Name of a topic, group or transactional id on the wire: prefix + ``name``."""
         return f"{self.topic_prefix}{name}"
@@ -247,6 +285,22 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         sentences = {str(problem["loc"][:1]): _explain(dict(problem)) for problem in reversed(error.errors())}
         raise ConfigError("\n".join(sentences.values())) from None
+
+
+def _secret(field: str, secret: str) -> str:
+    try:
+        found = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        raise ConfigError(_wrong(field, "it is not base64")) from None
+    if len(found) < LEAST_SECRET_BYTES:
+        raise ConfigError(_wrong(field, f"it has {len(found)} bytes"))
+    return secret
+
+
+def _wrong(field: str, problem: str) -> str:
+    """One sentence about a setting whose value is left out, and what is allowed."""
+    info = Settings.model_fields[field]
+    return f"{_env_name(field)} is wrong: {problem}. Allowed: {allowed_values(info)}. Default: {default_text(info)}."
 
 
 def _env_name(field: str) -> str:
@@ -270,8 +324,7 @@ def _explain(problem: dict[str, Any]) -> str:
     info = Settings.model_fields.get(field)
     if info is None:
         return f"{_env_name(field)} is not a setting; `cxwatch settings` lists them all."
-    wanted = f"Allowed: {allowed_values(info)}. Default: {default_text(info)}."
-    return f"{_env_name(field)} is wrong: {problem['msg']}. {wanted}"
+    return _wrong(field, problem["msg"])
 
 
 def unit_of(field: str) -> str:
@@ -291,6 +344,9 @@ def default_text(info: FieldInfo) -> str:
 
 def allowed_values(info: FieldInfo) -> str:
     """What a setting accepts, in words, derived from its type and limits."""
+    words = _words(info.annotation, info.metadata)
+    if words:
+        return words
     choices = _literals(info.annotation)
     if choices:
         listed = ", ".join(map(str, choices))
@@ -304,6 +360,12 @@ def allowed_values(info: FieldInfo) -> str:
     low = f" from {limits['ge']}" if "ge" in limits else f" above {limits['gt']}" if "gt" in limits else ""
     high = f" to {limits['le']}" if "le" in limits else f" below {limits['lt']}" if "lt" in limits else ""
     return kind + low + high
+
+
+def _words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    """The words of the :class:`Allowed` inside an annotation, empty if there are none."""
+    own = [rule.words for rule in (*metadata, *getattr(annotation, "__metadata__", ())) if isinstance(rule, Allowed)]
+    return next(iter([*own, *filter(None, map(_words, get_args(annotation)))]), "")
 
 
 def _literals(annotation: Any) -> tuple[Any, ...]:

@@ -112,7 +112,7 @@ def compare(wanted: Iterable[Wanted], found: Mapping[str, Wanted]) -> Plan:
 
 def plan(bootstrap: str, settings: Settings) -> Plan:
     """Compare the cluster at ``bootstrap`` with the catalogue. Raises SinkUnavailable if Kafka cannot be reached."""
-    with _admin(bootstrap) as admin:
+    with admin_of(bootstrap) as admin:
         wanted = catalogue(settings)
         return compare(wanted, _read(admin, [topic.name for topic in wanted]))
 
@@ -124,7 +124,7 @@ def ensure_topics(bootstrap: str, settings: Settings, alter: bool = False) -> li
     differences that lose nothing by themselves (retention, sizes, timestamps) are applied instead. Raises
     SinkUnavailable if Kafka cannot be reached.
     """
-    with _admin(bootstrap) as admin:
+    with admin_of(bootstrap) as admin:
         wanted = catalogue(settings)
         todo = compare(wanted, _read(admin, [topic.name for topic in wanted]))
         refused = [item for item in todo.differences if not (alter and item.alterable)]
@@ -140,9 +140,16 @@ def topic_ids(bootstrap: str, names: Iterable[str]) -> dict[str, str]:
 
     Brokers older than 2.8 have no ids: their topics are left out. Safe to call from several threads.
     """
-    with _ONE_AT_A_TIME, _admin(bootstrap) as admin:
+    with _ONE_AT_A_TIME, admin_of(bootstrap) as admin:
         found = {topic["name"]: str(topic.get("topic_id") or "") for topic in admin.describe_topics(sorted(names))}
     return {name: topic_id for name, topic_id in found.items() if topic_id.strip("0-")}
+
+
+def partition_counts(bootstrap: str, names: Iterable[str]) -> dict[str, int]:
+    """Full name -> partitions that the cluster has; names without a topic are left out. Raises SinkUnavailable."""
+    with admin_of(bootstrap) as admin:
+        there = sorted(set(admin.list_topics()) & set(names))
+        return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(there)} if there else {}
 
 
 def _configs(topic: Topic) -> dict[str, str]:
@@ -192,7 +199,8 @@ def _refusal(differences: Iterable[Difference]) -> str:
 
 
 @contextmanager
-def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
+def admin_of(bootstrap: str) -> Iterator[KafkaAdminClient]:
+    """An admin client; what Kafka refuses or leaves unanswered is SinkUnavailable."""
     try:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), client_id="cxwatch-topics",
                                  bootstrap_timeout_ms=int(_TIMEOUT_S * 1000))

@@ -381,7 +381,7 @@ fn message(rules: &Rules, leaves: &Leaves, person: &Person, evidence: &Evidence)
     json.raw(",\"leaves\":").list(shown, |json, seen| {
         json.raw("{\"values\":").texts(leaves.get(seen.leaf).values());
         json.raw(",\"first_ms\":").int(seen.first_ms).raw(",\"last_ms\":").int(seen.last_ms);
-        json.raw(",\"failures\":").int(seen.count).raw("}");
+        json.raw(",\"failures\":").int(seen.count).raw(",\"put_right_ms\":null,\"origin\":\"live\"}");
     });
     json.raw(",\"first_failed_ms\":").int(evidence.first_ms);
     json.raw(",\"last_failed_ms\":").int(evidence.last_ms);
@@ -392,7 +392,8 @@ fn message(rules: &Rules, leaves: &Leaves, person: &Person, evidence: &Evidence)
         Some(first_ms) => json.int(*first_ms),
         None => json.raw("null"),
     };
-    json.raw(",\"contacts\":").unsigned(about.len() as u64).raw("}");
+    json.raw(",\"contacts\":").unsigned(about.len() as u64);
+    json.raw(",\"put_right_ms\":null,\"origin\":\"live\"}");
     json.out
 }
 

@@ -22,7 +22,7 @@ from streams.core.eventtime import MAX_ARRIVAL_MS
 from streams.core.friction import JoinRules, Test
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
-CONTRACT = 6
+CONTRACT = 7
 """What this build and the accelerator have to agree on."""
 
 

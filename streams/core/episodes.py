@@ -187,6 +187,7 @@ class Episodes:
 
     def _record(self, customer_id: str, key: EpisodeKey, evidence: Evidence, person: Person) -> Episode:
         line, family, window_ms = key
+        limits = self._rules.limits.episode_leaves_shown
         about = [c for c in person.contacts.values() if _is_about(self._rules.contact, c, key, evidence)]
         leaves = sorted(evidence.leaves.items(), key=lambda leaf: (leaf[1][0], leaf[0]))
         return episode(
@@ -195,7 +196,7 @@ class Episodes:
             family,
             window_ms,
             self._rules.attributes[family],
-            tuple([leaf_evidence(values, *seen) for values, seen in leaves[: self._rules.limits.episode_leaves_shown]]),
+            tuple([leaf_evidence(values, *seen, None, "live") for values, seen in leaves[:limits]]),
             evidence.first_ms,
             evidence.last_ms,
             evidence.failures,
@@ -203,6 +204,8 @@ class Episodes:
             evidence.amount_cents,
             min([contact.time_ms for contact in about], default=None),
             len(about),
+            None,
+            "live",
         )
 
     def drain(self) -> Iterator[tuple[str, bytes | None]]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from schemas.errors import ConfigError
+from schemas.events import Origin
 from schemas.findings import Family
+from streams.core.putright import all_put_right, gravest
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -17,26 +19,32 @@ DAY_MS = 24 * 60 * MINUTE_MS
 @dataclass(frozen=True, slots=True)
 class MatchRules:
     """``slack_ms``: how far before the estimated onset evidence still counts; ``recent_ms``: window of the current
-    rate; ``retention_ms``: how long evidence and resolved issues are kept, event time."""
+    rate; ``retention_ms``: how long evidence and resolved issues are kept, event time; ``unrepaired_ms``: the same for
+    those that wait for word that a failure was put right."""
 
     slack_ms: int = 5 * MINUTE_MS
     recent_ms: int = 15 * MINUTE_MS
     retention_ms: int = 7 * DAY_MS
+    unrepaired_ms: int = 62 * DAY_MS
 
     def __post_init__(self) -> None:
         """Refuse a retention shorter than the latest possible correction of an episode (24 h late, 1 h window)."""
         if self.retention_ms < 2 * DAY_MS:
             raise ConfigError("match: retention_ms must be at least 2 days: contacts may be a day late")
+        if self.unrepaired_ms < self.retention_ms:
+            raise ConfigError("match: unrepaired_ms must not be shorter than retention_ms")
         if self.slack_ms < 0 or self.recent_ms < MINUTE_MS or self.recent_ms % MINUTE_MS:
             raise ConfigError("match: slack_ms must not be negative; recent_ms must be whole minutes")
 
 
 class Leaf(msgspec.Struct, frozen=True):
-    """Failures of one customer in one leaf cohort: attribute values, first and last failure (ms)."""
+    """Failures of one customer in one leaf cohort: attribute values, first and last, when the last was put right."""
 
     values: tuple[str, ...]
     first_ms: int
     last_ms: int
+    put_right_ms: int | None = None
+    origin: Origin = "live"
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -51,6 +59,11 @@ class Held(msgspec.Struct, frozen=True):
     last_ms: int
     contacted_ms: int | None
     amount_cents: int
+
+    @property
+    def waits(self) -> bool:
+        """True while a failure in it has not been put right."""
+        return any(leaf.put_right_ms is None for leaf in self.leaves)
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -74,6 +87,8 @@ class Hit(msgspec.Struct, frozen=True):
     last_ms: int
     contacted_ms: int | None
     amount_cents: int
+    put_right_ms: int | None = None
+    origin: Origin = "live"
 
 
 class Worth(msgspec.Struct, frozen=True):
@@ -103,9 +118,11 @@ class Member:
 
 @dataclass(slots=True)
 class Tally:
-    """Running totals of one issue; ``first`` counts customers by the minute of their first failure."""
+    """Running totals of one issue; ``first`` counts customers by the minute of their first failure, ``waiting`` those
+    for whom it was not put right yet."""
 
     affected: int = 0
+    waiting: int = 0
     contacted: int = 0
     valued: int = 0
     value_cents: int = 0
@@ -115,6 +132,7 @@ class Tally:
     def add(self, hit: Hit, value: int | None, sign: int) -> None:
         """Count (+1) or take back (-1) one customer. A negative margin counts as 0: losing it is no gain to report."""
         self.affected += sign
+        self.waiting += sign * (hit.put_right_ms is None)
         self.contacted += sign * (hit.contacted_ms is not None)
         self.valued += sign * (value is not None)
         self.value_cents += sign * max(value or 0, 0)
@@ -124,7 +142,7 @@ class Tally:
 
 
 def merge(hits: Iterable[Hit]) -> Hit:
-    """Earliest first failure and contact, latest last failure, largest amount."""
+    """Earliest first failure and contact, latest last failure, largest amount, latest repair, most serious origin."""
     rows = list(hits)
     contacts = [hit.contacted_ms for hit in rows if hit.contacted_ms is not None]
     return Hit(
@@ -132,6 +150,8 @@ def merge(hits: Iterable[Hit]) -> Hit:
         max(hit.last_ms for hit in rows),
         min(contacts) if contacts else None,
         max(hit.amount_cents for hit in rows),
+        all_put_right(hit.put_right_ms for hit in rows),
+        gravest(hit.origin for hit in rows),
     )
 
 
@@ -155,4 +175,5 @@ def evidence(episode: Held, issue: Case, before_ms: int, rules: MatchRules) -> H
         return None
     first = min(leaf.first_ms for leaf in leaves)
     last = max(leaf.last_ms for leaf in leaves)
-    return Hit(first, last, episode.contacted_ms, episode.amount_cents)
+    right = all_put_right(leaf.put_right_ms for leaf in leaves)
+    return Hit(first, last, episode.contacted_ms, episode.amount_cents, right, gravest(leaf.origin for leaf in leaves))

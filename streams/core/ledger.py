@@ -5,15 +5,16 @@ the newest profile and orders and the sender's own clock, against what was reall
 time in, writes what :meth:`Ledger.drain` returns in one transaction, and only then sends.
 
 One send key passes: waiting -> claimed -> delivered | failed | unknown | suppressed | expired, or from waiting straight
-to suppressed or expired. A key that left "waiting" never comes back to it, so no key is claimed twice. A claim without
-an outcome (the process died in between) is sent again under the same id, which the receiver knows.
+to suppressed or expired. A claim goes back to "waiting" only if the notice was surely not accepted: its contact is
+given back to the budget, and every rule is checked again before it is claimed anew. A claim without an outcome
+(the process died, or nobody knows what became of the attempt) stays claimed and is sent again under the same id.
 """
 
 from __future__ import annotations
 
 import bisect
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,8 @@ class Notice(msgspec.Struct, frozen=True):
     decided_ms: int
     not_before_ms: int
     deadline_ms: int
+    attempts: int = 0
+    """Attempts of earlier claims, which surely came to nothing."""
 
 
 class Entry(msgspec.Struct):
@@ -187,8 +190,12 @@ class Ledger:
     def _knows(self, name: str) -> bool:
         return name in self.entries or name in self.waiting
 
-    def plan(self, now_ms: int, limit: int, simulated: bool = False) -> list[Notice]:
+    def plan(
+        self, now_ms: int, limit: int, simulated: bool = False, avoid: Collection[str] = ()
+    ) -> list[Notice]:
         """Claim at most ``limit`` notices that may be sent now and close those that never may. Drain, then send.
+
+        Notices of the root issues in ``avoid`` are left where they are.
 
         ``simulated``: ``now_ms`` is how far a stream has come that runs faster than the clock; every notice is then
         judged at the moment it was due, in order, as a sender would have that kept up with the stream.
@@ -205,6 +212,8 @@ class Ledger:
                 later.append((again, decided_ms, name))
             elif isinstance(verdict, Close):
                 self._settle(notice, _entry(notice, verdict.outcome, at_ms, verdict.reason, at_ms))
+            elif notice.root in avoid:
+                later.append((due_ms, decided_ms, name))
             elif len(claims) >= limit:
                 later.append((due_ms, decided_ms, name))
                 break
@@ -228,6 +237,9 @@ class Ledger:
 
     def _write(self, name: str, entry: Entry) -> None:
         self._changes[_key("s", name)] = msgspec.json.encode(entry)
+        self._report(name, entry)
+
+    def _report(self, name: str, entry: Entry) -> None:
         self._deliveries.append(Delivery(
             outreach_id=name, issue_id=entry.issue, customer_id=entry.customer, stage=entry.stage,
             channel=entry.channel, outcome=entry.outcome, reason=entry.reason, attempts=entry.attempts,
@@ -297,6 +309,26 @@ class Ledger:
             return Close("expired", "deadline")
         return self._forbidden(notice, now_ms) or self._pause(notice, now_ms)
 
+    def release(self, name: str, reason: str) -> None:
+        """Take back a claim of which surely nothing was accepted. It waits outside of the line until :meth:`wake`."""
+        entry, notice = self.entries.pop(name), self.claimed.pop(name)
+        self._give_back(name, entry)
+        notice = msgspec.structs.replace(notice, attempts=entry.attempts)
+        self.waiting[name] = notice
+        self._changes[_key("n", name)] = msgspec.json.encode(notice)
+        self._changes[_key("s", name)] = None
+        self._report(name, msgspec.structs.replace(entry, outcome="waiting", reason=reason))
+
+    def wake(self, name: str) -> None:
+        """Put a released notice back into the line, at its old place."""
+        if name in self.waiting:
+            self._line_up(self.waiting[name])
+
+    def _give_back(self, name: str, entry: Entry) -> None:
+        """The contact of an entry counts no more."""
+        self._charges[entry.customer].remove(entry.claimed_ms)
+        self._noticed.get(entry.root, set()).discard(name)
+
     def attempted(self, name: str, attempts: int) -> None:
         """Remember how often a claimed notice was offered to its channel."""
         self.entries[name].attempts = attempts
@@ -307,8 +339,7 @@ class Ledger:
         entry.outcome, entry.reason, entry.done_ms = outcome, reason, now_ms
         del self.claimed[name]
         if outcome not in SPENT:
-            self._charges[entry.customer].remove(entry.claimed_ms)
-            self._noticed.get(entry.root, set()).discard(name)
+            self._give_back(name, entry)
         self._changes[_key("n", name)] = None
         self._write(name, entry)
 
@@ -351,5 +382,5 @@ def _entry(
 ) -> Entry:
     return Entry(
         issue=notice.issue, root=notice.root, customer=notice.customer, stage=notice.stage, channel=notice.channel,
-        outcome=outcome, claimed_ms=now_ms, reason=reason, done_ms=done_ms,
+        outcome=outcome, claimed_ms=now_ms, reason=reason, attempts=notice.attempts, done_ms=done_ms,
     )  # fmt: skip

@@ -3,10 +3,11 @@
 Result: for every issue past "suspected", the customers with evidence in its cause. Whatever arrives first waits for
 the other side, so the result does not depend on the order of arrival. Only evidence that detect has stepped past
 (``first_ms`` before the issue watermark) is matched: an end of the issue that is not yet known can then never take a
-customer back.
+customer back. A customer's failure is put right when every part of the evidence is.
 
 Memory: one small struct per retained episode, one per (issue, customer); both are dropped ``retention_ms`` of event
-time after they can matter, which changes no result.
+time after they can matter, which changes no result. Only what waits to be put right stays longer, ``unrepaired_ms``: an
+episode that is evidence in an issue, and an issue with such a customer.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class Match:
         episode = Held(
             customer=record.customer_id, line=record.line, family=record.family, window_ms=record.window_ms,
             attributes=tuple(record.attributes),
-            leaves=tuple(Leaf(tuple(leaf.values), leaf.first_ms, leaf.last_ms) for leaf in record.leaves),
+            leaves=tuple(_leaf_of(leaf) for leaf in record.leaves),
             last_ms=record.last_failed_ms, contacted_ms=record.contacted_at_ms, amount_cents=record.amount_cents,
         )  # fmt: skip
         key = self._hold(state, episode)
@@ -148,8 +149,10 @@ class Match:
 
     def _hold(self, state: MatchState, episode: Held) -> HeldKey:
         key = (episode.customer, episode.line, episode.family, episode.window_ms)
-        if key not in state.episodes:
+        held = state.episodes.get(key)
+        if held is None:
             state.by_kind.setdefault((episode.line, episode.family), set()).add(key)
+        if held is None or (held.waits and not episode.waits):
             heapq.heappush(state.oldest, (episode.last_ms, key))
         state.episodes[key] = episode
         return key
@@ -294,14 +297,22 @@ class Match:
     def _evict(self, state: MatchState) -> None:
         """Drop what no later input can change: issues first, then episodes, whose evidence is folded."""
         cutoff = min(state.episode_ms, state.issue_ms) - self.rules.retention_ms
-        over = [case for case in state.issues.values() if case.resolved_ms is not None and case.resolved_ms < cutoff]
+        longer = self.rules.unrepaired_ms - self.rules.retention_ms
+        over = [
+            case for case in state.issues.values()
+            if case.resolved_ms is not None
+            and case.resolved_ms + (longer if state.tallies[case.issue].waiting else 0) < cutoff
+        ]  # fmt: skip
         for case in over:
             self._drop_issue(state, case.issue)
         while state.oldest and state.oldest[0][0] < cutoff:
             _, key = heapq.heappop(state.oldest)
-            episode = state.episodes[key]
-            if episode.last_ms >= cutoff:
-                heapq.heappush(state.oldest, (episode.last_ms, key))
+            episode = state.episodes.get(key)
+            if episode is None:
+                continue  # two entries: it was put right meanwhile
+            ends_ms = episode.last_ms + (longer if episode.waits and _is_evidence(state, key) else 0)
+            if ends_ms >= cutoff:
+                heapq.heappush(state.oldest, (ends_ms, key))
             else:
                 self._drop_episode(state, key)
 
@@ -331,8 +342,22 @@ class Match:
         state.changed[_key("e", *key)] = None
 
 
+def _leaf_of(leaf: Any) -> Leaf:
+    return Leaf(tuple(leaf.values), leaf.first_ms, leaf.last_ms, leaf.put_right_ms, leaf.origin)
+
+
+def _is_evidence(state: MatchState, key: HeldKey) -> bool:
+    """True if the episode is part of what is known of its customer in an issue."""
+    customer, line, family, window = key
+    return any(
+        window in state.members[issue][customer].parts
+        for issue in state.issues_of.get(customer, ())
+        if (state.issues[issue].line, state.issues[issue].family) == (line, family)
+    )
+
+
 def _affected(case: Case, customer: str, hit: Hit, value: int | None) -> Affected:
     return affected(
         case.issue, case.root, customer, case.line, case.family, max(case.detected_ms, hit.first_ms), hit.first_ms,
-        hit.last_ms, hit.contacted_ms, hit.amount_cents, value, None, "live",
+        hit.last_ms, hit.contacted_ms, hit.amount_cents, value, hit.put_right_ms, hit.origin,
     )  # fmt: skip

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from schemas.errors import Fenced
@@ -29,6 +30,15 @@ TRANSACTION_TIMEOUT_MS = 60_000
 
 A worker that was killed holds them up only until its successor fences it. Shorter is not better: on a machine that is
 busy with something else a flush of a large backlog was seen to take 20 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOffsets:
+    """Offsets of a consumer group that become visible with a transaction, or never: a fenced owner cannot say them."""
+
+    group: str
+    """Without the deployment's prefix."""
+    offsets: Mapping[TopicPartition, int]
 
 
 class TransactionWriter:
@@ -66,16 +76,24 @@ class TransactionWriter:
         except KafkaError as error:
             raise self._failed("could not start", error) from error
 
-    async def write(self, transaction: Transaction) -> None:
-        """Commit a flush. Raises Fenced if a newer owner exists, KafkaFailed for everything else."""
+    async def write(self, transaction: Transaction, said: GroupOffsets | None = None) -> dict[tuple[str, int], int]:
+        """Commit a flush and, in the same transaction, what ``said`` says in the name of a group.
+
+        Returns (wire name without prefix, partition) -> offset of the first record of the last batch written there.
+        Raises Fenced if a newer owner exists, KafkaFailed for everything else.
+        """
         producer = self._producer
         try:
             async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1_000):
                 await producer.begin_transaction()
-                await asyncio.gather(
-                    *(self._send(topic, partition, writes) for (topic, partition), writes in transaction.writes.items())
+                places = list(transaction.writes)
+                offsets = await asyncio.gather(
+                    *(self._send(topic, number, transaction.writes[topic, number]) for topic, number in places)
                 )
+                if said is not None:
+                    await producer.send_offsets_to_transaction(dict(said.offsets), self._prefix + said.group)
                 await producer.commit_transaction()
+                return dict(zip(places, offsets, strict=True))
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced(f"{self.transactional_id} has a newer owner, or its transaction timed out") from error
         except (KafkaError, TimeoutError, AssertionError) as error:
@@ -87,14 +105,15 @@ class TransactionWriter:
             producer, self._producer = self._producer, None
             await producer.stop()
 
-    async def _send(self, topic: str, partition: int, writes: Sequence[Write]) -> None:
-        """Send all records of one topic partition in order; returns when all are acknowledged."""
+    async def _send(self, topic: str, partition: int, writes: Sequence[Write]) -> int:
+        """Send all records of one topic partition in order; returns where, when all are acknowledged."""
         producer, name = self._producer, self._prefix + topic
         if self._native is not None:
             batches = self._native.ready_batches(writes, BATCH_BYTES, time.time_ns() // 1_000_000)
         else:
             batches = _batches(producer, writes)
-        await asyncio.gather(*[await producer.send_batch(batch, name, partition=partition) for batch in batches])
+        sent = [await producer.send_batch(batch, name, partition=partition) for batch in batches]
+        return max(int(found.offset) for found in await asyncio.gather(*sent))
 
     def _failed(self, what: str, error: BaseException) -> KafkaFailed:
         """Name the kind of error; its text may hold a record."""

@@ -16,13 +16,13 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import decode, encode
 from schemas.errors import ConfigError
-from schemas.topics import BY_NOUN, VERSION_HEADER, state_topic
+from schemas.topics import BY_NOUN, HEARD, VERSION_HEADER, state_topic
 from streams.core.stage import Drained
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, next_incarnation, state_records, version
 from streams.runtime.task import Transaction, Write
-from streams.runtime.writer import TransactionWriter
+from streams.runtime.writer import GroupOffsets, TransactionWriter
 from streams.sender.ports import Opened, Unreadable
 
 log = logging.getLogger("cx.sender")
@@ -45,6 +45,10 @@ class KafkaLog:
         self._reference: Any = None
         self._incarnation = 0
         self._flush = 0
+        self._heard = 0
+        """Offset up to which the orders were handed out."""
+        self._said: int | None = None
+        """What the group of heard orders was last told by this owner."""
 
     async def open(self) -> Opened:
         """Fence every earlier owner, read the ledger to its end, start both readers."""
@@ -67,6 +71,11 @@ class KafkaLog:
 
     def _tp(self, noun: str) -> TopicPartition:
         return TopicPartition(self._prefix + BY_NOUN[noun].name, self.partition)
+
+    @property
+    def owes_word(self) -> bool:
+        """True if orders were handed out since the last commit, or if this owner has not said yet how far it is."""
+        return self._said != self._heard
 
     async def _consumer(self, tps: list[TopicPartition]) -> Any:
         consumer = AIOKafkaConsumer(
@@ -106,6 +115,7 @@ class KafkaLog:
             while any([await self._reference.position(tp) < ends[tp] for tp in tps]):
                 for tp, rows in (await self._reference.getmany(timeout_ms=_WAIT_MS)).items():
                     news += self._read(REFERENCE[tps.index(tp)], rows)
+            self._heard = await self._reference.position(self._tp("command"))
         except KafkaError as error:
             raise KafkaFailed(f"reading profiles and orders failed ({type(error).__name__})") from error
         return news
@@ -121,7 +131,10 @@ class KafkaLog:
         return [found[index] for index in sorted(found)]
 
     async def commit(self, drained: Drained, next_offset: int) -> None:
-        """One transaction: the ledger's changes with the position, and the deliveries."""
+        """One transaction: the ledger's changes with the position, the deliveries, and how far orders were heard.
+
+        The latter are offsets of a group, so that whoever gave an order can ask for it without reading the ledger.
+        """
         self._flush += 1
         header = (VERSION_HEADER, str(version(self._incarnation, self._flush)).encode())
         meta = Meta(self._incarnation, self._flush, self.partitions, {"outreach": next_offset})
@@ -131,9 +144,12 @@ class KafkaLog:
             row = (message.key.encode(), encode(message.record), (header,))
             writes.setdefault((BY_NOUN[message.noun].name, self.partition), []).append(row)
         offsets = {"outreach": next_offset}
+        heard = self._heard
+        said = GroupOffsets(HEARD, {self._tp("command"): heard}) if self.owes_word else None
         await self._writer.write(
-            Transaction(ROOM, self.partition, self._incarnation, self._flush, writes, offsets)
+            Transaction(ROOM, self.partition, self._incarnation, self._flush, writes, offsets), said
         )
+        self._said = heard
 
     async def close(self) -> None:
         """Disconnect everything that was opened."""

@@ -9,18 +9,21 @@ import signal
 import typer
 
 from schemas.errors import ConfigError
+from schemas.topics import BY_NOUN
+from streams.core.breaker import Breaker
 from streams.core.cases import OutreachRules
 from streams.core.ledger import Ledger
 from streams.rules import outreach_rules
 from streams.runtime.exits import Guard, die
 from streams.sender.kafka_log import KafkaLog
 from streams.sender.partition import Outside, PartitionSender
-from streams.sender.ports import Clock, StreamClock, WallClock
+from streams.sender.ports import Clock, Pace, StreamClock, WallClock
 from streams.sender.service import SenderService
 from streams.settings import Settings, load_settings
 from streams.sinks.channels import WebhookChannel
 from streams.sinks.messages import Library
 from streams.stack import endpoints
+from streams.topics import partition_counts
 
 log = logging.getLogger("cx.sender")
 
@@ -50,9 +53,7 @@ def channel_of(settings: Settings) -> WebhookChannel:
     """The webhook of the settings. Raises ConfigError naming what is missing or forbidden."""
     if settings.webhook_url is None or settings.webhook_secret is None:
         raise ConfigError("CX_WEBHOOK_URL and CX_WEBHOOK_SECRET must be set: without them nothing can be sent")
-    given = (settings.webhook_secret, settings.webhook_secret_previous)
-    secrets = tuple(secret.get_secret_value() for secret in given if secret is not None)
-    return WebhookChannel(settings.webhook_url, secrets, settings.webhook_allow_loopback)
+    return WebhookChannel(settings.webhook_url, settings.webhook_secrets(), settings.webhook_allow_loopback)
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -63,23 +64,34 @@ def clock_of(settings: Settings) -> Clock:
 async def serve(
     settings: Settings, bootstrap: str, channel: WebhookChannel, clock: Clock, library: Library, rules: OutreachRules
 ) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT. Raises ConfigError if the topics have another number of partitions than is set."""
+    await asyncio.to_thread(_same_partitions, settings, bootstrap)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
+    pace, gate = Pace(), Breaker()
+
     def build(partition: int) -> PartitionSender:
         ledger = Ledger(rules, partition, settings.partitions)
         kafka = KafkaLog(bootstrap, settings.topic_prefix, partition, settings.partitions)
-        return PartitionSender(ledger, Outside(kafka, channel, clock, library))
+        return PartitionSender(ledger, Outside(kafka, channel, clock, library, pace, gate))
 
-    service = SenderService(build)
+    service = SenderService(build, settings.session_timeout_ms)
     log.info("sender: %s clock, %d templates", settings.sender_clock, len(library.names))
     try:
         if settings.sender_partitions:
-            await service.run_fixed(settings.sender_partitions, stopping)
+            await service.run_fixed(bootstrap, settings.topic_prefix, settings.sender_partitions, stopping)
         else:
             await service.run_group(bootstrap, settings.topic_prefix, stopping)
     finally:
         await channel.close()
+
+
+def _same_partitions(settings: Settings, bootstrap: str) -> None:
+    """The ledger shares unapproved notices out over the partitions; topics that are still to be made are waited for."""
+    topic = settings.named(BY_NOUN["outreach"].name)
+    count = partition_counts(bootstrap, [topic]).get(topic, settings.partitions)
+    if count != settings.partitions:
+        raise ConfigError(f"{topic} has {count} partitions, CX_PARTITIONS is {settings.partitions}: set it to {count}")

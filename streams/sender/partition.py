@@ -6,7 +6,10 @@
 4. They are read to their ends again: whatever was appended before the claim was committed is known now.
 5. Right before every attempt the claim is checked with everything known; then the bytes leave. Nothing leaves if the
    last proof that this process owns the partition is old: a commit proves it, for a newer owner would have fenced it.
-6. The outcome is recorded.
+6. The outcome is recorded. What was surely not accepted is no claim any more: it waits without a place on the wire or
+   in a budget, and begins again at 3 when its time has come. What may have been accepted stays claimed till then.
+
+While the channel's breaker is open, nothing is claimed but one probe at a time (:mod:`streams.core.breaker`).
 
 A process that dies before 3 has sent nothing. One that dies after it leaves a claim without an outcome: its successor
 checks it again and sends it again under the same id, which the receiver has seen or has not. A process that is frozen
@@ -19,9 +22,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from schemas.findings import DeliveryOutcome
+from streams.core.breaker import Breaker
 from streams.core.ledger import Close, Ledger, Notice, Wait
 from streams.sender.ports import Clock, Log, Pace, Unreadable
 from streams.sinks.channels import ChannelPort, Letter, Sent
@@ -29,16 +34,43 @@ from streams.sinks.messages import Library, TemplateRefused
 
 log = logging.getLogger("cx.sender")
 
+OURS = ("unproven", "stale")
+"""Reasons to wait that the next round ends."""
+
 
 @dataclass(slots=True)
 class Outside:
-    """Everything a partition's sender talks to."""
+    """Everything a partition's sender talks to. Channel and breaker are shared by the partitions of a process."""
 
     log: Log
     channel: ChannelPort
     clock: Clock
     library: Library
     pace: Pace = field(default_factory=Pace)
+    gate: Breaker = field(default_factory=Breaker)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One attempt. ``maybe``: the receiver may know the notice already; ``probe``: it is the breaker's only one."""
+
+    notice: Notice
+    maybe: bool
+    probe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a delivery came to: an outcome, or none if it is to be offered again after ``wait_s``.
+
+    ``maybe``: the receiver may have accepted, so the claim stands meanwhile.
+    """
+
+    name: str
+    outcome: DeliveryOutcome | None
+    reason: str
+    wait_s: float = 0.0
+    maybe: bool = False
 
 
 class PartitionSender:
@@ -50,12 +82,16 @@ class PartitionSender:
         self.outcomes: Counter[str] = Counter()
         self._out = outside
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._offers: dict[str, Offer] = {}
         self._posting: set[str] = set()
-        self._closing = False
         self._learnt_at = float("-inf")
         self._owned_at = float("-inf")
         self._proof_wanted = False
-        self._ended: list[tuple[str, DeliveryOutcome, str]] = []
+        self._ended: list[Ended] = []
+        self._doubtful: dict[str, float] = {}
+        """Claims whose last attempt may have been accepted -> when to ask again, on the pace's clock."""
+        self._resting: dict[str, float] = {}
+        """Released notices -> when to put them into the line again."""
 
     async def open(self) -> None:
         """Steps 1 and 2, then take up the claims that the last owner left open."""
@@ -65,8 +101,7 @@ class PartitionSender:
         self.ledger.load(opened.items, opened.next_offset)
         await self._learn()
         await self._commit()
-        for notice in list(self.ledger.claimed.values()):
-            self._start(notice, resumed=True)
+        self._doubtful = dict.fromkeys(self.ledger.claimed, float("-inf"))
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set; then finish what is on the wire, record it and let go."""
@@ -82,25 +117,54 @@ class PartitionSender:
 
     async def turn(self) -> None:
         """One round: steps 2 to 4 for what has come, step 6 for what has ended."""
-        pace, ledger = self._out.pace, self.ledger
-        for offset, record in await self._out.log.decisions(pace.poll_s):
-            ledger.take(offset, record)
+        for offset, record in await self._out.log.decisions(self._out.pace.poll_s):
+            self.ledger.take(offset, record)
         await self._learn()
         self._record()
-        room = 0 if self._out.channel.gone else pace.in_flight - len(self._tasks)
-        claims = ledger.plan(self._out.clock.now_ms(ledger), room, self._out.clock.simulated)
+        for name in _due(self._resting, self._out.pace.monotonic()):
+            del self._resting[name]
+            self.ledger.wake(name)
+        offers = self._choose()
         await self._commit()
-        if claims:
+        if offers:
             await self._learn()
-        for notice in claims:
-            self._start(notice, resumed=False)
+        for offer in offers:
+            name = offer.notice.id
+            self._offers[name], self._tasks[name] = offer, asyncio.create_task(self._deliver(offer))
+
+    def _choose(self) -> list[Offer]:
+        """What to offer now. Probes go round the issues: first those of which none failed lately."""
+        gate, now_s = self._out.gate, self._out.pace.monotonic()
+        probe = gate.state(now_s) != "closed"
+        room = gate.allow(self._out.pace.in_flight - len(self._tasks), now_s)
+        chosen = self._pick(room, gate.tried if probe else ())
+        if probe and room and not chosen:
+            gate.tried.clear()
+            chosen = self._pick(room, ())
+        if probe and room and not chosen:
+            gate.unused()
+        return [Offer(notice, maybe, probe) for notice, maybe in chosen]
+
+    def _pick(self, room: int, avoid: Collection[str]) -> list[tuple[Notice, bool]]:
+        """Doubtful claims whose time has come, then new claims; none of the root issues in ``avoid``."""
+        claimed = self.ledger.claimed
+        due = [name for name in _due(self._doubtful, self._out.pace.monotonic()) if claimed[name].root not in avoid]
+        chosen = [(claimed[name], True) for name in due[: max(room, 0)]]
+        for notice, _ in chosen:
+            del self._doubtful[notice.id]
+        clock, left = self._out.clock, max(room - len(chosen), 0)
+        fresh = self.ledger.plan(clock.now_ms(self.ledger), left, clock.simulated, avoid)
+        return chosen + [(notice, False) for notice in fresh]
 
     async def finish(self) -> None:
-        """Stop trying, wait for the attempts on the wire and record them; other claims are left to the next owner."""
-        self._closing = True
-        waiting = [task for name, task in self._tasks.items() if name not in self._posting]
-        for task in waiting:
-            task.cancel()
+        """Stop trying, wait for the attempts on the wire and record them; doubtful claims go to the next owner."""
+        self._record()
+        for name in [name for name in self._tasks if name not in self._posting]:
+            self._tasks.pop(name).cancel()
+            offer = self._offers.pop(name)
+            self._ended.append(Ended(name, None, "stopping", maybe=offer.maybe))
+            if offer.probe:
+                self._out.gate.unused()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._record()
         await self._commit()
@@ -116,9 +180,10 @@ class PartitionSender:
         self._learnt_at = asked_at
 
     async def _commit(self) -> None:
-        """Make the ledger's changes durable; also without any if an attempt waits for a proof of ownership."""
+        """Make the ledger's changes durable; also without any if an attempt waits for a proof of ownership, or whoever
+        gave an order for the word that it is obeyed."""
         drained = self.ledger.drain()
-        if drained.changes or self._proof_wanted:
+        if drained.changes or self._proof_wanted or self._out.log.owes_word:
             asked_at = self._out.pace.monotonic()
             await self._out.log.commit(drained, self.ledger.next_offset)
             self._owned_at, self._proof_wanted = asked_at, False
@@ -127,62 +192,93 @@ class PartitionSender:
         """Step 6: outcomes into the ledger, and errors of tasks out into the open."""
         for name, task in list(self._tasks.items()):
             if task.done():
-                del self._tasks[name]
+                del self._tasks[name], self._offers[name]
                 if not task.cancelled():
                     task.result()
-        for name, outcome, reason in self._ended:
-            self.ledger.finish(name, outcome, reason, self._out.clock.now_ms(self.ledger))
-            self.outcomes[outcome] += 1
-        if self._ended:
+        for ended in self._ended:
+            self._settle(ended)
+        if any(ended.outcome for ended in self._ended):
             log.info("partition %d: %s", self.ledger.partition, dict(self.outcomes))
         self._ended.clear()
 
-    def _start(self, notice: Notice, resumed: bool) -> None:
-        self._tasks[notice.id] = asyncio.create_task(self._deliver(notice, resumed))
+    def _settle(self, ended: Ended) -> None:
+        """One delivery into the ledger."""
+        again_s, now_ms = self._out.pace.monotonic() + ended.wait_s, self._out.clock.now_ms(self.ledger)
+        if ended.outcome is not None:
+            self.ledger.finish(ended.name, ended.outcome, ended.reason, now_ms)
+            self.outcomes[ended.outcome] += 1
+        elif ended.maybe:
+            self._doubtful[ended.name] = again_s
+        else:
+            self.ledger.release(ended.name, ended.reason)
+            self._resting[ended.name] = again_s
 
-    async def _deliver(self, notice: Notice, resumed: bool) -> None:
-        """Step 5 until there is an outcome. ``maybe``: the receiver may have accepted it already."""
+    async def _deliver(self, offer: Offer) -> None:
+        """Step 5, once."""
+        try:
+            self._ended.append(await self._attempt(offer))
+        finally:
+            if offer.probe:
+                self._out.gate.unused()
+
+    async def _attempt(self, offer: Offer) -> Ended:
+        notice, maybe, pace = offer.notice, offer.maybe, self._out.pace
         try:
             letter = self._letter(notice)
         except TemplateRefused as error:
             log.error("partition %d: %s", self.ledger.partition, error)
-            self._ended.append((notice.id, "unknown" if resumed else "failed", "template"))
-            return
-        attempts, maybe, tried_at = self.ledger.entries[notice.id].attempts, resumed, float("-inf")
-        while True:
-            verdict = self._verdict(notice, maybe, tried_at)
+            return Ended(notice.id, "unknown" if maybe else "failed", "template")
+        while (verdict := self._verdict(offer)) is not None:
             if isinstance(verdict, Close):
-                self._ended.append((notice.id, "unknown" if maybe else verdict.outcome, verdict.reason))
-                return
-            if isinstance(verdict, Wait):
-                await self._out.pace.sleep(self._out.pace.poll_s)
-                continue
-            attempts += 1
-            self.ledger.attempted(notice.id, attempts)
-            sent = await self._post(letter)
-            tried_at = self._out.pace.monotonic()
-            maybe = maybe or sent.maybe
-            if sent.outcome != "retry":
-                self._ended.append((notice.id, _outcome(sent, maybe), sent.reason))
-                return
-            if self._closing:
-                return
-            await self._out.pace.sleep(self._out.pace.retry_s(attempts, sent.retry_after_s))
+                return Ended(notice.id, "unknown" if maybe else verdict.outcome, verdict.reason)
+            if verdict.reason not in OURS:
+                return Ended(notice.id, None, verdict.reason, pace.first_retry_s if maybe else 0.0, maybe)
+            await pace.sleep(pace.poll_s)
+        self.ledger.attempted(notice.id, self.ledger.entries[notice.id].attempts + 1)
+        return self._judge(offer, await self._post(letter))
 
-    def _verdict(self, notice: Notice, maybe: bool, tried_at: float) -> Wait | Close | None:
-        """May the bytes leave now? Never on knowledge that is old, or older than the last attempt, and only as owner.
+    def _judge(self, offer: Offer, sent: Sent) -> Ended:
+        """What an answer means for the notice and for the channel."""
+        gate, pace, notice, maybe = self._out.gate, self._out.pace, offer.notice, offer.maybe or sent.maybe
+        before = gate.state(pace.monotonic())
+        believed = gate.saw(sent.outcome == "accepted", sent.reason, notice.root, offer.probe, pace.monotonic())
+        if sent.outcome == "gone":
+            gate.gone()
+        self._tell(before, sent.reason)
+        if sent.outcome == "accepted":
+            return Ended(notice.id, "delivered", sent.reason)
+        if sent.verdict and believed:
+            return Ended(notice.id, "unknown" if maybe else "failed", sent.reason)
+        attempts = self.ledger.entries[notice.id].attempts
+        return Ended(notice.id, None, sent.reason, pace.retry_s(attempts, sent.retry_after_s), maybe)
+
+    def _tell(self, before: str, reason: str) -> None:
+        """Say in the log when the channel stops or goes on."""
+        after = self._out.gate.state(self._out.pace.monotonic())
+        if after == "paused" and before != "paused":
+            log.error("the channel is gone (410): nothing is sent until `cxwatch channels resume`")
+        elif after == "closed" and before != "closed":
+            log.warning("the channel accepts again")
+        elif after != "closed" and before == "closed":
+            log.error("the channel accepts nothing (%s): only probes are sent, nobody is given up for it", reason)
+
+    def _verdict(self, offer: Offer) -> Wait | Close | None:
+        """May the bytes leave now? Never on knowledge that is old, only as owner, and only a probe unless all is well.
 
         Without an await between this and the attempt: a process that is frozen before it finds its proof old.
         """
-        if maybe and not self._out.channel.idempotent:
+        if offer.maybe and not self._out.channel.idempotent:
             return Close("unknown", "unconfirmed")
-        oldest = self._out.pace.monotonic() - self._out.pace.fresh_s
-        if self._owned_at < oldest:
+        now_s = self._out.pace.monotonic()
+        state = self._out.gate.state(now_s)
+        if state == "paused" or (state != "closed" and not offer.probe):
+            return Wait("channel", 0)
+        if self._owned_at < now_s - self._out.pace.fresh_s:
             self._proof_wanted = True
             return Wait("unproven", 0)
-        if self._learnt_at < max(oldest, tried_at):
+        if self._learnt_at < now_s - self._out.pace.fresh_s:
             return Wait("stale", 0)
-        return self.ledger.veto(notice.id, self._out.clock.now_ms(self.ledger), self._out.clock.simulated)
+        return self.ledger.veto(offer.notice.id, self._out.clock.now_ms(self.ledger), self._out.clock.simulated)
 
     async def _post(self, letter: Letter) -> Sent:
         self._posting.add(letter.id)
@@ -201,7 +297,6 @@ class PartitionSender:
         return Letter(notice.id, notice.stage, notice.decided_ms, data)
 
 
-def _outcome(sent: Sent, maybe: bool) -> DeliveryOutcome:
-    if sent.outcome == "accepted":
-        return "delivered"
-    return "unknown" if maybe else "failed"
+def _due(times: dict[str, float], now_s: float) -> list[str]:
+    """Names whose time has come, in its order."""
+    return sorted((name for name, at_s in times.items() if at_s <= now_s), key=lambda name: (times[name], name))

@@ -41,10 +41,15 @@ class Log(Protocol):
     async def news(self) -> list[Any]:
         """Customer, Command, Issue and Unreadable: all that was appended up to now, in order, each returned once."""
 
+    @property
+    def owes_word(self) -> bool:
+        """True if the next commit says for the first time that orders were heard; nobody knows it before."""
+
     async def commit(self, drained: Drained, next_offset: int) -> None:
         """Make changes, deliveries and the position durable together. Raises Fenced if there is a newer owner.
 
-        Also with nothing to write: that it returns proves that this process owned the partition when it was called.
+        It also says how far :meth:`news` has handed out the orders: the ledger must know them by then. Also with
+        nothing to write: that it returns proves that this process owned the partition when it was called.
         """
 
     async def close(self) -> None:
@@ -95,11 +100,9 @@ class Pace:
     longest_retry_s: float = 60.0
 
     def retry_s(self, attempts: int, asked_s: float | None) -> float:
-        """Wait before the next attempt: what the receiver asked for, else doubling with jitter."""
-        if asked_s is not None:
-            return asked_s
+        """Wait before the next attempt: doubling with jitter, and never shorter than what the receiver asked for."""
         doubled = min(self.longest_retry_s, self.first_retry_s * 2.0 ** min(attempts - 1, 16))
-        return doubled * (0.5 + secrets.randbelow(1000) / 2000)
+        return max(asked_s or 0.0, doubled * (0.5 + secrets.randbelow(1000) / 2000))
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from base64 import b64decode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +20,7 @@ import aiohttp
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from schemas.errors import ConfigError
+from streams.settings import LEAST_SECRET_BYTES
 from streams.sinks.addresses import ForbiddenAddress, GuardedResolver, check_url, guarded_socket
 
 TOTAL_S = 15.0
@@ -26,6 +28,10 @@ DRAIN_S = 1.0
 MOST_BYTES = 64 * 1024
 MOST_RETRY_AFTER_S = 3600.0
 GONE = 410
+UNAVAILABLE = 503
+FORBIDDEN = "address_forbidden"
+VERDICTS = frozenset({400, 413, 422})
+"""What a receiver may say about one message: malformed, too large, cannot be processed."""
 
 Outcome = Literal["accepted", "retry", "refused", "gone"]
 
@@ -55,6 +61,11 @@ class Sent:
     retry_after_s: float | None = None
     maybe: bool = False
 
+    @property
+    def verdict(self) -> bool:
+        """True if the other side refused this very message; an address that we refuse is no fault of a message."""
+        return self.outcome == "refused" and self.reason != FORBIDDEN
+
 
 class ChannelPort(Protocol):
     """A way out."""
@@ -63,8 +74,6 @@ class ChannelPort(Protocol):
     """True if nothing leaves this machine; simulated time is allowed only then."""
     idempotent: bool
     """True if the other side knows a letter by its id, so that an attempt of unknown outcome may be repeated."""
-    gone: bool
-    """True once the other side said that it is gone for good: nothing more is offered."""
 
     async def send(self, letter: Letter) -> Sent:
         """Offer the letter once."""
@@ -82,14 +91,16 @@ class WebhookChannel:
         """Check URL and secrets; raises ConfigError. Connections are made at the first send."""
         self.loopback = check_url(url, allow_loopback)
         self.idempotent = True
-        self.gone = False
         self._url, self._allow_loopback, self._total_s = url, allow_loopback, total_s
         try:
             self._keys = [Webhook(secret) for secret in secrets]
+            shortest = min((len(b64decode(secret.removeprefix("whsec_"))) for secret in secrets), default=0)
         except (ValueError, EmptyWebhookSecretError, RuntimeError):
             raise ConfigError("CX_WEBHOOK_SECRET must be base64, with or without the prefix whsec_") from None
         if not self._keys:
             raise ConfigError("CX_WEBHOOK_SECRET is needed to sign notices")
+        if shortest < LEAST_SECRET_BYTES:
+            raise ConfigError(f"CX_WEBHOOK_SECRET (and ..._PREVIOUS) must have at least {LEAST_SECRET_BYTES} bytes")
         self._session: aiohttp.ClientSession | None = None
 
     def headers(self, letter: Letter, body: str, now: datetime) -> dict[str, str]:
@@ -105,21 +116,19 @@ class WebhookChannel:
         }
 
     async def send(self, letter: Letter) -> Sent:
-        """Post the letter once; a receiver that answered 410 once is never asked again."""
-        if self.gone:
-            return Sent("gone", "gone")
+        """Post the letter once."""
         body = letter.body()
         headers = self.headers(letter, body, datetime.now(UTC))
         try:
             async with asyncio.timeout(self._total_s):
                 return await self._post(body, headers)
         except (ForbiddenAddress, aiohttp.InvalidURL):
-            return Sent("refused", "address_forbidden")
+            return Sent("refused", FORBIDDEN)
         except TimeoutError:
             return Sent("retry", "timeout", maybe=True)
         except aiohttp.ClientConnectorError as error:
             forbidden = isinstance(error.__cause__ or error.os_error, ForbiddenAddress)
-            return Sent("refused", "address_forbidden") if forbidden else Sent("retry", "unreachable")
+            return Sent("refused", FORBIDDEN) if forbidden else Sent("retry", "unreachable")
         except (aiohttp.ClientError, OSError):
             return Sent("retry", "connection_lost", maybe=True)
 
@@ -128,7 +137,6 @@ class WebhookChannel:
         answer = await session.post(self._url, data=body.encode(), headers=headers, allow_redirects=False)
         try:
             sent = judge(answer.status, answer.headers.get("retry-after"), datetime.now(UTC))
-            self.gone = self.gone or answer.status == GONE
             if sent.outcome == "accepted":
                 await _drain(answer)
             return sent
@@ -165,18 +173,23 @@ async def _drain(answer: aiohttp.ClientResponse) -> None:
 
 
 def judge(status: int, retry_after: str | None, now: datetime) -> Sent:
-    """What a status means: 2xx accepted, 410 gone for good, 408, 429 and 5xx again later, everything else refused.
+    """What a status means: 2xx accepted, 410 gone for good, 400, 413 and 422 refused, everything else again later.
 
-    >>> judge(204, None, datetime.now(UTC)).outcome, judge(302, None, datetime.now(UTC)).outcome
-    ('accepted', 'refused')
+    Only what the receiver says about this one message may end it. A wrong secret (401, 403), a moved or missing address
+    (3xx, 404, 405, ...), a conflict (409) or a receiver in trouble (408, 425, 429, 5xx) says nothing about a customer.
+    Behind a gateway's 5xx somebody may have accepted; 503 is the one that says that nobody did.
+
+    >>> judge(204, None, datetime.now(UTC)).outcome, judge(401, None, datetime.now(UTC)).outcome
+    ('accepted', 'retry')
     """
     if 200 <= status < 300:
         return Sent("accepted", "accepted")
     if status == GONE:
         return Sent("gone", "gone")
-    if status in (408, 425, 429) or status >= 500:
-        return Sent("retry", f"http_{status}", seconds_of(retry_after, now))
-    return Sent("refused", "redirect" if 300 <= status < 400 else f"http_{status}")
+    if status in VERDICTS:
+        return Sent("refused", f"http_{status}")
+    reason = "redirect" if 300 <= status < 400 else f"http_{status}"
+    return Sent("retry", reason, seconds_of(retry_after, now), maybe=status >= 500 and status != UNAVAILABLE)
 
 
 def seconds_of(retry_after: str | None, now: datetime) -> float | None:

@@ -78,6 +78,7 @@ FINDINGS: Mapping[str, Finding] = {
             "first_failed_at": "first_failed_ms",
             "last_failed_at": "last_failed_ms",
             "contacted_at": "contacted_at_ms",
+            "put_right_at": "put_right_ms",
         },
     ),
 }

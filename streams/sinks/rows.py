@@ -280,7 +280,8 @@ def _cohort_columns(records: list[Any], vers: list[int]) -> Columns:
 _COHORT_HEAD = [attrgetter(name) for name in ("line", "family", "bin_ms", "width_ms", "partition", "attributes")]
 _EPISODE_HEAD = attrgetter("line", "family", "window_ms", "customer_id", "attributes")
 _EPISODE = attrgetter(
-    "first_failed_ms", "last_failed_ms", "failures", "evidence", "amount_cents", "contacted_at_ms", "contacts"
+    "first_failed_ms", "last_failed_ms", "failures", "evidence", "amount_cents", "contacted_at_ms", "contacts",
+    "put_right_ms", "origin",
 )
 
 

@@ -35,7 +35,7 @@ TARGETS: dict[str, type[Record]] = {
 }
 TIME_FIELD = {"customer": "updated_at_ms", "change": "changed_at_ms"}
 ID_FIELD = {"customer": "", "change": "change_id"}
-_EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version")
+_EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version", "origin")
 _TOP = ("name", "input", "zone", "dst", "source", "customer", "tables", "times", "events")
 _INPUT = ("format", "delimiter", "encoding", "absent")
 _EVENT_KEYS = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")

@@ -45,10 +45,11 @@ def resolved(one: Issue, at: int) -> Issue:
 def episode(customer: str = "c-1", first: int = T0 + HOUR, **other: Any) -> Episode:
     """One failure of ``customer`` at ``first`` on version 5.2.0."""
     version, last = other.pop("version", "5.2.0"), other.pop("last", first)
+    more = {"put_right_ms": other.pop("right", None), "origin": other.pop("origin", "live")}
     fields = {
         "customer_id": customer, "line": "shop", "family": "app", "window_ms": first // HOUR * HOUR,
         "attributes": ("app_version", "region"), "first_failed_ms": first, "last_failed_ms": last, "failures": 1,
-        "leaves": (LeafEvidence(values=(version, "DE"), first_ms=first, last_ms=last, failures=1),),
+        "leaves": (LeafEvidence(values=(version, "DE"), first_ms=first, last_ms=last, failures=1, **more),),
         "evidence": ("e-1",),
     }  # fmt: skip
     return Episode.model_validate(fields | other)
@@ -148,7 +149,8 @@ def worlds(draw: st.DrawFn, days: int = 12) -> World:
 
 
 def _episodes(draw: st.DrawFn, names: Sequence[str], minutes: st.SearchStrategy[int]) -> list[Any]:
-    """Episodes grow: each revision of one holds all leaves of the earlier. Watermarks follow at most a day late."""
+    """Episodes grow: each revision of one holds all leaves of the earlier; for some there is word, up to a month later,
+    that all so far was put right. Watermarks follow at most a day late."""
     known: dict[tuple[Any, ...], Episode] = {}
     arrivals = []
     for _ in range(draw(st.integers(0, 30))):
@@ -158,17 +160,27 @@ def _episodes(draw: st.DrawFn, names: Sequence[str], minutes: st.SearchStrategy[
         one = episode(
             name, at, version=version, last=min(at + length, (at // HOUR + 1) * HOUR - 1), family=family,
             contacted_at_ms=draw(st.sampled_from([None, at + 5 * MINUTE])), amount_cents=draw(st.integers(0, 9_000)),
+            origin=draw(st.sampled_from(["live", "replay", "drill"])),
         )  # fmt: skip
-        arrivals.append((at + draw(st.integers(0, 24 * 60)) * MINUTE, one))
-    arrivals.sort(key=lambda pair: pair[0])
+        arrivals.append((at + draw(st.integers(0, 24 * 60)) * MINUTE, one, False))
+        if draw(st.booleans()):
+            arrivals.append((at + draw(st.integers(0, 27 * 24 * 60)) * MINUTE, one, True))
+    arrivals.sort(key=lambda arrival: arrival[0])
     stream: list[Any] = []
-    for arrived, one in arrivals:
+    for arrived, one, right in arrivals:
         key = (one.customer_id, one.family, one.window_ms)
-        known[key] = _grown(known.get(key), one)
+        if right and key not in known:
+            continue
+        known[key] = _mended(known[key], arrived) if right else _grown(known.get(key), one)
         stream.append(known[key])
         if draw(st.booleans()):
             stream.append(mark(arrived))
     return [*stream, mark(END)]
+
+
+def _mended(old: Episode, at: int) -> Episode:
+    leaves = tuple(leaf.model_copy(update={"put_right_ms": max(at, leaf.last_ms)}) for leaf in old.leaves)
+    return old.model_copy(update={"leaves": leaves})
 
 
 def _grown(old: Episode | None, new: Episode) -> Episode:

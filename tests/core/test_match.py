@@ -32,6 +32,7 @@ from tests.core.match_world import (
 )  # fmt: skip
 
 SHORT, LONG = MatchRules(retention_ms=2 * DAY), MatchRules(retention_ms=60 * DAY)
+NOBODY = {"first": END, "last": 0, "at": None, "money": 0, "right": 0, "origin": 2}
 
 
 def reference(world: World, rules: MatchRules) -> dict[tuple[str, str], dict[str, Any]]:
@@ -49,11 +50,14 @@ def reference(world: World, rules: MatchRules) -> dict[tuple[str, str], dict[str
             leaves = [leaf for leaf in part.leaves if _in(leaf, part, one, rules)]
             if not leaves or part.family != one.family:
                 continue
-            row = found.setdefault((one.issue_id, part.customer_id), {"first": END, "last": 0, "at": None, "money": 0})
+            row = found.setdefault((one.issue_id, part.customer_id), dict(NOBODY))
             row["first"] = min(row["first"], *(leaf.first_ms for leaf in leaves))
             row["last"] = max(row["last"], *(leaf.last_ms for leaf in leaves))
             row["at"] = min([at for at in (row["at"], part.contacted_at_ms) if at is not None], default=None)
             row["money"] = max(row["money"], part.amount_cents)
+            for leaf in leaves:
+                row["right"] = max(row["right"], leaf.put_right_ms or END * 9)
+                row["origin"] = min(row["origin"], ("live", "drill", "replay").index(leaf.origin))
             row["known"] = max(one.detected_at_ms, row["first"])
             profile = worth.get(part.customer_id)
             row["value"] = profile.value_cents if profile else None
@@ -97,7 +101,8 @@ def rows(runner: Runner) -> dict[tuple[str, str], dict[str, Any]]:
     latest = runner.latest("affected", "issue_id", "customer_id")
     return {
         key: {"first": row.first_failed_ms, "last": row.last_failed_ms, "at": row.contacted_at_ms,
-              "money": row.amount_cents, "known": row.known_at_ms, "value": row.value_cents}
+              "money": row.amount_cents, "known": row.known_at_ms, "value": row.value_cents,
+              "right": row.put_right_ms or END * 9, "origin": ("live", "drill", "replay").index(row.origin)}
         for key, row in latest.items()
     }  # fmt: skip
 
@@ -233,7 +238,8 @@ def test_state_is_bounded_in_event_time() -> None:
     for day in range(0, 30, 2):
         at = T0 + day * DAY
         one = issue(f"i-{day}", at + HOUR)
-        runner.feed("episode", *(episode(f"c-{day}-{n}", at + HOUR) for n in range(20)), mark(at + DAY))
+        parts = (episode(f"c-{day}-{n}", at + HOUR, right=at + 2 * HOUR) for n in range(20))
+        runner.feed("episode", *parts, mark(at + DAY))
         runner.feed("issue", one, resolved(one, at + 3 * HOUR), mark(at + DAY))
         runner.flush()
         assert len(runner.state.episodes) <= 60
@@ -244,10 +250,69 @@ def test_state_is_bounded_in_event_time() -> None:
     assert len(runner.durable) == live
 
 
+def test_what_waits_to_be_put_right_is_bounded_in_event_time_too() -> None:
+    runner = Runner(Match(MatchRules(retention_ms=2 * DAY, unrepaired_ms=9 * DAY)))
+    for day in range(0, 40, 2):
+        at = T0 + day * DAY
+        one = issue(f"i-{day}", at + HOUR)
+        stray = episode("nobody", at + 20 * HOUR, version="5.1.0")
+        runner.feed("episode", *(episode(f"c-{day}-{n}", at + HOUR) for n in range(20)), stray, mark(at + DAY))
+        runner.feed("issue", one, resolved(one, at + 3 * HOUR), mark(at + DAY))
+        runner.flush()
+        assert len([key for key in runner.state.episodes if key[0] == "nobody"]) <= 3, "it is evidence in no issue"
+        assert len(runner.state.episodes) <= 6 * 20 + 3
+        assert len(runner.state.issues) <= 6
+        assert len(runner.state.oldest) <= 2 * len(runner.state.episodes)
+
+
+def mended(runner: Runner, *parts: Any) -> dict[tuple[Any, ...], int | None]:
+    """Feed episodes, drain, and tell when which customer's failure was put right."""
+    runner.feed("episode", *parts)
+    runner.flush()
+    return {key: row.put_right_ms for key, row in runner.latest("affected", "customer_id").items()}
+
+
+def test_it_is_put_right_once_every_part_is_and_at_the_time_of_the_last() -> None:
+    runner = Runner(Match())
+    runner.feed("issue", issue(), mark(END))
+    first, second = T0 + HOUR, T0 + 2 * HOUR
+    assert mended(runner, episode(first=first), episode(first=second)) == {("c-1",): None}
+    assert mended(runner, episode(first=first, right=T0 + 9 * HOUR)) == {("c-1",): None}
+    assert mended(runner, episode(first=second, right=T0 + 3 * HOUR)) == {("c-1",): T0 + 9 * HOUR}
+    assert mended(runner, episode(first=second, last=second + MINUTE)) == {("c-1",): None}, "it failed once more"
+
+
+def test_a_customer_learns_weeks_after_the_end_of_the_issue_that_it_was_put_right_also_after_a_restart() -> None:
+    runner = Runner(Match())
+    one = issue()
+    runner.feed("issue", one, resolved(one, T0 + 3 * HOUR), mark(T0 + 4 * HOUR))
+    assert mended(runner, episode("c-1"), episode("c-2")) == {("c-1",): None, ("c-2",): None}
+    for day in (20, 40):
+        runner.feed("issue", mark(T0 + day * DAY))
+        mended(runner, mark(T0 + day * DAY))
+        runner.restart()
+    right = T0 + 40 * DAY
+    assert mended(runner, episode("c-2", right=right)) == {("c-1",): None, ("c-2",): right}
+    runner.feed("issue", mark(T0 + 70 * DAY))
+    mended(runner, mark(T0 + 70 * DAY))
+    assert not runner.state.issues
+    assert not runner.state.episodes
+
+
+def test_evidence_counts_as_live_if_a_part_of_it_was_seen_live() -> None:
+    runner = Runner(Match())
+    runner.feed("issue", issue(), mark(END))
+    runner.feed("episode", episode("a", origin="replay"), episode("b", origin="replay"), episode("c", origin="drill"))
+    runner.feed("episode", episode("b", first=T0 + 2 * HOUR), episode("c", first=T0 + 2 * HOUR, origin="replay"))
+    runner.flush()
+    origins = {key: row.origin for key, row in runner.latest("affected", "customer_id").items()}
+    assert origins == {("a",): "replay", ("b",): "live", ("c",): "drill"}
+
+
 def test_evidence_of_dropped_episodes_stays_with_an_issue_that_goes_on() -> None:
     runner = Runner(Match(SHORT))
     runner.feed("issue", issue(), mark(T0 + 9 * DAY))
-    runner.feed("episode", episode(amount_cents=500), mark(T0 + HOUR))
+    runner.feed("episode", episode(amount_cents=500, right=T0 + 2 * HOUR), mark(T0 + HOUR))
     runner.flush()
     runner.feed("episode", mark(T0 + 9 * DAY))
     runner.flush()

@@ -60,7 +60,10 @@ def _text(value: Any) -> bool:
 
 _TIME = _whole(OLDEST_MS, NEWEST_MS)
 _COMMON = {"event_id": _token, "event_time_ms": _TIME, "customer_id": _token}
-_COMMON_OPTIONAL = {"source": _label, "schema_version": _whole(1, 1), "arrived_at_ms": _maybe(_TIME)}
+_COMMON_OPTIONAL = {
+    "source": _label, "schema_version": _whole(1, 1), "origin": _among("live", "replay", "drill"),
+    "arrived_at_ms": _maybe(_TIME),
+}  # fmt: skip
 
 
 def _labels(names: str) -> dict[str, Check]:

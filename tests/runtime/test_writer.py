@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, ProducerFenced
 
 from schemas.errors import Fenced
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.task import Transaction
-from streams.runtime.writer import TransactionWriter
+from streams.runtime.writer import GroupOffsets, TransactionWriter
 
 
 class Builder:
@@ -45,19 +47,22 @@ class Producer:
     async def begin_transaction(self) -> None:
         self.step("begin")
 
+    async def send_offsets_to_transaction(self, offsets: dict[Any, int], group: str) -> None:
+        self.step("say", group, offsets)
+
     async def commit_transaction(self) -> None:
         self.step("commit")
 
     def create_batch(self) -> Builder:
         return Builder()
 
-    async def send_batch(self, batch: Builder, topic: str, *, partition: int) -> asyncio.Future[None]:
+    async def send_batch(self, batch: Builder, topic: str, *, partition: int) -> asyncio.Future[Any]:
         self.step("send", topic, partition, [key for key, _, _ in batch.records])
         acknowledged = asyncio.get_running_loop().create_future()
         if "acknowledge" in self.fails:
             acknowledged.set_exception(self.fails["acknowledge"])
         else:
-            acknowledged.set_result(None)
+            acknowledged.set_result(SimpleNamespace(offset=len(self.log)))
         return acknowledged
 
 
@@ -85,6 +90,23 @@ def test_a_flush_is_begun_sent_in_whole_batches_in_order_and_committed() -> None
     sent = [entry for entry in producer.log if entry[0] == "send" and entry[1] == "p.cx.episode.v1"]
     assert [keys for _, _, _, keys in sent] == [[b"0", b"1"], [b"2", b"3"], [b"4"]]
     assert ("send", "p.cx.join.state.v1", 3, [b"!"]) in producer.log
+
+
+def test_offsets_of_a_group_are_said_within_the_transaction_or_not_at_all() -> None:
+    producer, heard = Producer(), {TopicPartition("p.cx.command.v1", 3): 7}
+    asyncio.run(writer(producer).write(transaction(), GroupOffsets("cx.send.heard", heard)))
+    assert producer.log[-2:] == [("say", "p.cx.send.heard", heard), ("commit",)]
+    failing = Producer({"say": KafkaTimeoutError()})
+    with pytest.raises(KafkaFailed):
+        asyncio.run(writer(failing).write(transaction(), GroupOffsets("cx.send.heard", heard)))
+    assert ("commit",) not in failing.log
+
+
+def test_the_writer_says_where_the_last_batch_of_each_partition_begins() -> None:
+    producer = Producer()
+    placed = asyncio.run(writer(producer).write(transaction()))
+    assert placed.keys() == transaction().writes.keys()
+    assert placed["cx.episode.v1", 3] > 0
 
 
 @pytest.mark.parametrize("step", ["begin", "send", "acknowledge", "commit"])

@@ -420,10 +420,10 @@ async def test_a_receiver_that_is_gone_is_not_asked_again_and_the_rest_waits() -
     built.channel.script = [Sent("gone", "gone")] * 10
     await built.work()
     assert len(built.channel.posts) <= 3
-    assert {delivery.outcome for delivery in built.broker.latest().values()} == {"failed"}
+    assert {delivery.outcome for delivery in built.broker.latest().values()} == {"waiting"}
     built.channel = MemoryChannel()
     await built.work()
-    assert len(built.channel.accepted) >= 7
+    assert len(built.channel.accepted) == 10
 
 
 async def test_a_notice_without_a_usable_template_is_parked_and_the_rest_goes_on() -> None:
@@ -511,6 +511,7 @@ def test_clocks_tell_the_wall_time_or_the_streams_own() -> None:
 @given(st.integers(1, 40), st.none() | st.floats(0, 3_600))
 def test_retries_wait_longer_each_time_up_to_a_limit_or_as_long_as_asked(attempts: int, asked: float | None) -> None:
     waits = Pace().retry_s(attempts, asked)
-    assert waits == asked if asked is not None else 0.5 <= waits <= 60.0
+    grown = min(60.0, 2.0 ** (attempts - 1))
+    assert max(asked or 0.0, grown / 2) <= waits <= max(asked or 0.0, grown)
 
 

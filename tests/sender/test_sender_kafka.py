@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.codec import decode, encode, partition_of
 from schemas.findings import Delivery
 from schemas.topics import BY_NOUN
-from streams.commands import order, stream_time_ms
+from streams.orders import order, stream_time_ms
 from streams.settings import Settings
 from streams.sinks.receiver import Receiver
 from streams.topics import ensure_topics
@@ -178,10 +178,10 @@ async def test_an_order_carries_the_streams_own_time_when_that_is_simulated(offi
     await office.tick(NOON)
     await office.put("outreach", mark(NOON + DAY, 1), partition=1)
     assert await stream_time_ms(office.settings, office.bootstrap) == NOON + DAY
-    given = await order(office.settings, office.bootstrap, "approve", "i-1", "checked")
+    given = (await order(office.settings, office.bootstrap, "approve", "i-1", "checked")).command
     assert (given.issued_at_ms, given.issue_id, given.action) == (NOON + DAY, "i-1", "approve")
     wall = Settings(topic_prefix=office.settings.topic_prefix, partitions=PARTITIONS)
-    assert abs((await order(wall, office.bootstrap, "stop")).issued_at_ms / 1000 - time.time()) < 60
+    assert abs((await order(wall, office.bootstrap, "stop")).command.issued_at_ms / 1000 - time.time()) < 60
     for noun, numbers in (("command", range(PARTITIONS)), ("control", range(1))):
         topic = office.settings.named(BY_NOUN[noun].name)
         consumer = AIOKafkaConsumer(bootstrap_servers=office.bootstrap, isolation_level="read_committed")

@@ -19,7 +19,9 @@ GOOD = {
     [
         ({"CX_WEBHOOK_URL": ""}, "CX_WEBHOOK_URL"),
         ({"CX_WEBHOOK_SECRET": ""}, "CX_WEBHOOK_SECRET"),
-        ({"CX_WEBHOOK_SECRET": "whsec_?"}, "base64"),
+        ({"CX_WEBHOOK_SECRET": "whsec_?"}, "CX_WEBHOOK_SECRET is wrong: it is not base64"),
+        ({"CX_WEBHOOK_SECRET": "whsec_aGVsbG8="}, "Allowed: base64 of at least 24 random bytes"),
+        ({"CX_WEBHOOK_SECRET_PREVIOUS": "whsec_aGVsbG8="}, "CX_WEBHOOK_SECRET_PREVIOUS is wrong: it has 5 bytes"),
         ({"CX_WEBHOOK_ALLOW_LOOPBACK": "false"}, "CX_WEBHOOK_ALLOW_LOOPBACK"),
         ({"CX_WEBHOOK_URL": "http://example.com/"}, "https"),
         ({"CX_WEBHOOK_URL": "https://10.0.0.1/"}, "public address"),

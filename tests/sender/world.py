@@ -10,6 +10,7 @@ from typing import Any
 from schemas.errors import Fenced
 from schemas.events import Command, Customer
 from schemas.findings import Delivery, Issue, Outreach, Watermark
+from streams.core.breaker import Breaker
 from streams.core.cases import OutreachRules, outreach_id
 from streams.core.ledger import Ledger
 from streams.core.stage import Drained
@@ -53,6 +54,8 @@ class Broker:
     reference: list[Any] = field(default_factory=list)
     state: dict[bytes, bytes] = field(default_factory=dict)
     position: int = 0
+    heard: int = 0
+    """How many reference records the owner has said to know."""
     deliveries: list[Delivery] = field(default_factory=list)
     epoch: int = 0
 
@@ -71,6 +74,7 @@ class MemoryLog:
     _epoch: int = 0
     _read: int = 0
     _learnt: int = 0
+    _said: int | None = None
 
     async def open(self) -> Opened:
         """Take the ledger over."""
@@ -95,6 +99,11 @@ class MemoryLog:
         self._learnt += len(found)
         return found
 
+    @property
+    def owes_word(self) -> bool:
+        """Something was handed out that the broker was not told of."""
+        return self._said != self._learnt
+
     async def commit(self, drained: Drained, next_offset: int) -> None:
         """Atomic, and only for the newest owner."""
         self.fate.moment()
@@ -108,6 +117,7 @@ class MemoryLog:
                 self.broker.state[key] = value
         self.broker.deliveries += [m.record for m in drained.messages if isinstance(m.record, Delivery)]
         self.broker.position = next_offset
+        self.broker.heard = self._said = self._learnt
         self.on_commit()
         self.fate.moment()
 
@@ -125,7 +135,6 @@ class MemoryChannel:
     posts: list[str] = field(default_factory=list)
     loopback: bool = True
     idempotent: bool = True
-    gone: bool = False
     before: Callable[[Letter], None] = lambda _: None
 
     async def send(self, letter: Letter) -> Sent:
@@ -140,7 +149,6 @@ class MemoryChannel:
         self.fate.moment()
         await asyncio.sleep(0)
         if isinstance(answer, Sent):
-            self.gone = self.gone or answer.outcome == "gone"
             return answer
         return Sent("accepted", "accepted") if answer == "ok" else Sent("retry", "connection_lost", maybe=True)
 
@@ -150,11 +158,12 @@ class MemoryChannel:
 
 @dataclass(frozen=True, slots=True)
 class Hurried(Pace):
-    """No waiting: sleeping is one turn of the loop, and knowledge is never stale."""
+    """No waiting: sleeping is one turn of the loop, retries follow at once, and knowledge is never stale."""
 
     in_flight: int = 3
     poll_s: float = 0.0
     fresh_s: float = float("inf")
+    first_retry_s: float = 0.0
 
     async def sleep(self, seconds: float) -> None:
         """One turn."""
@@ -186,15 +195,15 @@ class House:
     rules: OutreachRules = RULES
     pace: Pace = field(default_factory=Hurried)
     on_commit: Callable[[], None] = lambda: None
+    pause_s: tuple[float, float] = (0.0, 0.0)
 
     def process(self, fate: Fate | None = None) -> PartitionSender:
         """A new process."""
         fate = fate or Fate()
         self.channel.fate = fate
         log = MemoryLog(self.broker, fate, self.on_commit)
-        return PartitionSender(
-            Ledger(self.rules, 0, 1), Outside(log, self.channel, self.clock, LIBRARY, self.pace)
-        )
+        outside = Outside(log, self.channel, self.clock, LIBRARY, self.pace, Breaker(*self.pause_s))
+        return PartitionSender(Ledger(self.rules, 0, 1), outside)
 
     async def work(self, fate: Fate | None = None, rounds: int = 30) -> PartitionSender:
         """One process for some rounds, then a clean end; a struck one just vanishes."""

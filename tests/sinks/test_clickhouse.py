@@ -112,6 +112,16 @@ def test_the_newest_row_tells_that_it_was_put_right_and_an_issue_why_it_ended(
     assert rows == [(DAY + 70_000, "recovered")]
 
 
+def test_an_episode_and_a_raw_copy_tell_where_they_come_from(writer: ClickHouse, reader: ClickHouse) -> None:
+    told = EXAMPLES["episode"][0].model_copy(update={"put_right_ms": DAY + 90_000, "origin": "drill"})
+    ordered = EXAMPLES["order"][0].model_copy(update={"origin": "replay"})
+    store = Store(writer)
+    store.write([batch("episode", [told]), batch("order", [ordered])])
+    rows = reader.query("SELECT toUnixTimestamp64Milli(put_right_at), origin FROM episode_latest").rows
+    assert rows == [(DAY + 90_000, "drill")]
+    assert reader.query("SELECT origin FROM order_raw").rows == [("replay",)]
+
+
 def test_a_lower_version_loses_even_when_it_arrives_later(writer: ClickHouse, reader: ClickHouse) -> None:
     store = Store(writer)
     store.write([batch("issue", [issue(state="resolved")], ver=9)])

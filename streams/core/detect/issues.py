@@ -6,7 +6,8 @@
     escalating  the last 15 minutes are at least twice as bad as at opening
     recovering  normal is e^3 times as likely as half the incident's rate; back to open if failures return
     resolved    recovering for the hold time, and normal e^3 times as likely as a rate still 3 times normal (or an hour
-                without any failure)
+                without any failure): "recovered". Or an operator said so ("resolved"), or it lasted so long that it is
+                taken as the new normal ("accepted"); a suspicion that was never shown ends as "withdrawn"
     regressed   like open, when a resolved cause alarms again within two weeks: new onset, same root
 
 Sequential likelihood ratios for the way down as for the way up (Wald 1945); hysteresis keeps it from flapping.
@@ -18,6 +19,7 @@ import math
 from dataclasses import replace
 
 from schemas.events import Change
+from schemas.findings import EndReason
 from streams.core.detect.cusum import eb05
 from streams.core.detect.family import Alarm, Family, Seen
 from streams.core.detect.lattice import LINE
@@ -147,7 +149,7 @@ class Book:
         if self._passes(live, family, end_ms):
             self._open(live, family, end_ms)
         elif self._idle(live, end_ms) or not self._alarming(live, family):
-            live.resolved_at_ms = end_ms
+            live.resolved_at_ms, live.end_reason = end_ms, "withdrawn"
             family.forget(live.cohort)
 
     def _idle(self, live: Live, end_ms: int) -> bool:
@@ -181,7 +183,7 @@ class Book:
         live.rate = max(float(family.rates(live.scale_ms)[index]), 1e-9)
         live.ratio = max(live.cause.failed / max(live.cause.expected, 1e-9), self.rules.ratio_low)
         live.last_failure_ms = end_ms
-        live.state = "open"
+        live.state, live.shown_at_ms = "open", end_ms
         root = self._root(live)
         if root is not None:
             live.root_id, live.onset, live.state = root.root_id, root.onset + 1, "regressed"
@@ -232,7 +234,7 @@ class Book:
         if not live.muted:
             self._move(live, family, end_ms)
         if live.shown and end_ms - live.detected_at_ms > rules.accept_ms:
-            self._resolve(live, family, end_ms)
+            self._resolve(live, family, end_ms, "accepted")
         self._touch(live, end_ms)
 
     def _move(self, live: Live, family: Family, end_ms: int) -> None:
@@ -241,7 +243,7 @@ class Book:
             if live.fading < rules.all_clear / 2:
                 live.state, live.recovering_ms = "open", 0
             elif end_ms - live.recovering_ms >= self._hold(live) and self._over(live, end_ms):
-                self._resolve(live, family, end_ms)
+                self._resolve(live, family, end_ms, "recovered")
         elif live.fading >= rules.all_clear:
             live.state, live.recovering_ms = "recovering", end_ms
         elif live.state in ("open", "regressed"):
@@ -258,8 +260,8 @@ class Book:
         silent = end_ms - live.last_failure_ms >= rules.quiet_ms and live.fading >= 2 * rules.all_clear
         return live.normal >= rules.all_clear or silent
 
-    def _resolve(self, live: Live, family: Family, end_ms: int) -> None:
-        live.state, live.resolved_at_ms = "resolved", end_ms
+    def _resolve(self, live: Live, family: Family, end_ms: int, reason: EndReason) -> None:
+        live.state, live.resolved_at_ms, live.end_reason = "resolved", end_ms, reason
         family.readmit(live.pairs)
         self._touch(live, end_ms)
 
@@ -269,9 +271,9 @@ class Book:
         """An operator says that an issue is over."""
         live = self.issues[issue_id]
         if live.shown:
-            self._resolve(live, family, at_ms)
+            self._resolve(live, family, at_ms, "resolved")
         elif live.resolved_at_ms is None:
-            live.resolved_at_ms = at_ms
+            live.resolved_at_ms, live.end_reason = at_ms, "withdrawn"
             self._touch(live, at_ms)
 
     def learn(self, change: Change) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import xxhash
 
 from schemas.events import Change
-from schemas.findings import Cause, Issue, IssueState
+from schemas.findings import Cause, EndReason, Issue, IssueState
 from schemas.findings import Family as FamilyName
 from streams.core.detect.cusum import eb05
 from streams.core.detect.lattice import Pairs
@@ -53,6 +53,8 @@ class Live:
     settled_customers: int = 0
     muted: bool = False
     changes: tuple[str, ...] = ()
+    shown_at_ms: int | None = None
+    end_reason: EndReason | None = None
     recent: list[tuple[int, int, float]] = field(default_factory=list)
 
     @property
@@ -86,6 +88,8 @@ class Live:
             detected_at_ms=self.detected_at_ms,
             updated_at_ms=self.updated_at_ms,
             resolved_at_ms=self.resolved_at_ms,
+            shown_at_ms=self.shown_at_ms,
+            end_reason=self.end_reason,
             scale_ms=self.scale_ms,
             expected=_round(self.expected),
             observed=float(self.observed),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import cache
+
+import msgspec
 
 from schemas.events import Change, Command
 from schemas.findings import Issue
@@ -52,6 +55,27 @@ def test_an_issue_opens_recovers_and_is_resolved() -> None:
     assert T0 + 2.8 * HOUR < issue.resolved_at_ms < T0 + 4.5 * HOUR
     assert issue.provisional
     assert issue.ratio_low >= 2
+    assert issue.end_reason == "recovered"
+
+
+def test_when_an_issue_was_shown_is_told_by_that_revision_and_by_every_later_one() -> None:
+    line = Line(QUICK, restart_every=7).feed(records(payments(8, (2.0, 2.8), (6.0, 6.6))), batch=20)
+    for one in shown(line):
+        mine = [revision for revision in line.versions if revision.issue_id == one.issue_id]
+        suspected = [revision for revision in mine if revision.state == "suspected"]
+        assert {revision.shown_at_ms for revision in suspected} <= {None}
+        first = mine[len(suspected)]
+        assert all(revision.shown_at_ms == first.shown_at_ms for revision in mine[len(suspected) :])
+        assert first.detected_at_ms <= (first.shown_at_ms or 0) <= first.updated_at_ms
+
+
+def test_only_an_end_has_a_reason_and_what_was_never_shown_is_withdrawn() -> None:
+    items = records(payments(8, (2.0, 2.8), (6.0, 6.6)))
+    nobody_is_enough = replace(QUICK, customers=10_000)
+    for rules, end in ((QUICK, ("resolved", "recovered")), (nobody_is_enough, ("suspected", "withdrawn"))):
+        line = Line(rules, restart_every=5).feed(items, batch=20)
+        assert all((one.resolved_at_ms is None) == (one.end_reason is None) for one in line.versions)
+        assert {(one.state, one.end_reason) for one in line.versions if one.resolved_at_ms is not None} == {end}
 
 
 def test_it_does_not_recover_while_it_goes_on() -> None:
@@ -104,6 +128,7 @@ def test_an_operator_resolves_an_issue_and_a_muted_one_keeps_its_state() -> None
         after = line.latest[issue.issue_id]
         assert (after.state == "resolved") == (action == "resolve")
         assert (after.resolved_at_ms is not None) == (action == "resolve")
+        assert after.end_reason == ("resolved" if action == "resolve" else None)
         line.feed(items[half:])
         assert (line.latest[issue.issue_id].state == "open") == (action == "mute")
 
@@ -191,7 +216,40 @@ def test_eight_customers_of_a_tiny_cohort_are_enough() -> None:
 def test_a_permanent_change_is_accepted_after_a_week() -> None:
     rules = DetectRules(cohorts=60, false_alarms_per_day=20.0, wander_prior=0.02, accept_ms=HOUR)
     line = Line(rules).feed(records(payments(7, (2.0, 7.0))), batch=20)
-    assert shown(line)[0].state == "resolved"
+    assert (shown(line)[0].state, shown(line)[0].end_reason) == ("resolved", "accepted")
+
+
+def test_a_suspicion_that_an_operator_calls_over_is_withdrawn() -> None:
+    items = records(payments(4, (2.0, 2.8)))
+    line = Line(QUICK)
+    for at in range(0, len(items), 10):
+        line.feed(items[at : at + 10])
+        if line.versions:
+            break
+    (issue_id,) = {one.issue_id for one in line.versions}
+    assert line.versions[-1].state == "suspected"
+    command = Command(command_id="c", issued_at_ms=T0 + 3 * HOUR, action="resolve", issue_id=issue_id)
+    line.stage.step(line.state, Batch("control", 0, [command], [0]))
+    line.drain()
+    assert (line.versions[-1].state, line.versions[-1].end_reason) == ("suspected", "withdrawn")
+
+
+def test_an_issue_that_an_earlier_version_kept_is_read_and_goes_on() -> None:
+    items = records(payments(5, (2.0, 2.8)))
+    half = next(n for n, r in enumerate(items) if getattr(r, "bin_ms", 0) >= T0 + 2.7 * HOUR)
+    line = Line(QUICK).feed(items[:half])
+    (issue,) = shown(line)
+    kept = {}
+    for key, value in line.kept.items():
+        packed = msgspec.msgpack.decode(value)
+        earlier = msgspec.msgpack.decode(key)[0] == "issue"
+        if earlier:
+            del packed["shown_at_ms"], packed["end_reason"]
+        kept[key] = msgspec.msgpack.encode(packed) if earlier else value
+    line.state = line.stage.load(0, 4, list(kept.items()))
+    line.feed(items[half:])
+    after = line.latest[issue.issue_id]
+    assert (after.state, after.end_reason, after.shown_at_ms) == ("resolved", "recovered", None)
 
 
 def test_titles_fit_and_candidates_are_few() -> None:

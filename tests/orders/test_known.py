@@ -1,0 +1,29 @@
+"""Which issue an order means: unique beginnings work, everything else is refused with what is nearest."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.known import UnknownIssue, find_id
+
+KNOWN = {"i-3f9a01", "i-3f9b02", "i-77aa10"}
+
+
+def test_an_id_or_its_only_beginning_names_an_issue() -> None:
+    assert find_id("i-77", KNOWN) == "i-77aa10"
+    assert find_id("i-3f9a01", KNOWN) == "i-3f9a01"
+    assert find_id("i-1", {"i-1", "i-12"}) == "i-1"
+
+
+def test_a_beginning_of_several_is_refused_and_names_them() -> None:
+    with pytest.raises(UnknownIssue, match="2 begin with it: i-3f9a01, i-3f9b02"):
+        find_id("i-3f", KNOWN)
+
+
+def test_an_unknown_id_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownIssue, match="nearest: i-77aa10"):
+        find_id("i-77ab10", KNOWN)
+    with pytest.raises(UnknownIssue, match="there is no issue yet"):
+        find_id("i-1", set())
+    with pytest.raises(UnknownIssue):
+        find_id("", KNOWN)
