@@ -89,6 +89,31 @@ class Stage(Protocol[S]):
         """Return everything changed since the last drain and mark it clean. Deterministic order."""
 
 
+@runtime_checkable
+class LongStage(Protocol):
+    """A stage that a single record can give hours of work, and that can be left in the middle of it.
+
+    What it has heard and how far it has worked are apart in its state, and a drain hands out both: what is made durable
+    in between is whole, and a task that is loaded from it goes on without new input. Where the work is left can change
+    no finding. ``step`` does everything at once.
+    """
+
+    def take(self, state: Any, batch: Batch, start: int) -> int:
+        """Fold records in from place ``start`` on, until one leaves work; return the place behind the last taken.
+
+        Nothing may be left when it is called.
+        """
+
+    def left(self, state: Any) -> bool:
+        """True if there is work to do before the next record may be taken."""
+
+    def go_on(self, state: Any, units: int) -> int:
+        """Do some of the work that is left, about ``units`` of it and at least a piece; return how much was done.
+
+        A unit is about what one family of failure needs for one block of time: some tenths of a millisecond.
+        """
+
+
 class RawPart(Protocol):
     """Undecoded messages of one topic partition, parallel lists, in offset order."""
 

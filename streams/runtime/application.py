@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from aiokafka.errors import KafkaError
@@ -22,7 +22,7 @@ from schemas.codec import HOT
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN, state_topic
 from streams.runtime.batch import RawBatch
-from streams.runtime.exits import KafkaFailed
+from streams.runtime.exits import Guard, KafkaFailed
 from streams.runtime.lead import ahead
 from streams.runtime.recovery import StateReader
 from streams.runtime.room import Room
@@ -56,6 +56,7 @@ class StageShell(Shell, Generic[S]):
         """Noun -> the broker's id of the topic that this process has read."""
         self._flushing = asyncio.Lock()
         self._degraded = False
+        self._resting: asyncio.Task[None] | None = None
         self._writing_bytes = 0
         self._at_a_stretch = 0
         """Records taken since the other rooms of the process were let go on."""
@@ -85,7 +86,7 @@ class StageShell(Shell, Generic[S]):
                     transactions.append(transaction)
                     await asyncio.sleep(0)
             if transactions:
-                self.status.dirty_since = self.status.dirty_since or started
+                self.status.dirty_since = self.status.dirty_since or self.status.clock()
                 await asyncio.gather(*(self._writers[one.partition].write(one) for one in transactions))
                 self._after(transactions, time.monotonic() - started)
             self.status.dirty_since = None
@@ -165,6 +166,7 @@ class StageShell(Shell, Generic[S]):
             context.bulk,
             context.native,
             self.status.moved,
+            context.lived,
         )
         for partition, recovered in (await reader.read(sorted(held))).items():
             task = PartitionTask(self.room, partition, context.partitions, recovered, context.rules, time.time())
@@ -251,12 +253,11 @@ class StageShell(Shell, Generic[S]):
             if task is None or not self._accepting or self.tasks.get(batch.partition) is not task:
                 return None
             try:
-                task.feed(part)
+                if not await self._go_through(task, task.feed_steps(part)):
+                    return None
             except RangeLost as lost:
                 log.warning("room %s", lost)
                 return task.positions[batch.topic]
-            if task.dirty and self.status.dirty_since is None:
-                self.status.dirty_since = time.monotonic()
             self._at_a_stretch += len(part)
             if self._at_a_stretch >= self.context.rules.slice_events:
                 self._at_a_stretch = 0
@@ -269,6 +270,27 @@ class StageShell(Shell, Generic[S]):
         if batch.topic in HOT:
             self._hold_back(batch.partition)
         return None
+
+    async def _go_through(self, task: PartitionTask[S], steps: Iterator[None]) -> bool:
+        """Take steps of work: flushes and the other rooms go on in between. False if the task was let go meanwhile."""
+        for _ in steps:
+            self._worked(task)
+            await asyncio.sleep(0)
+            if not self._accepting or self.tasks.get(task.partition) is not task:
+                return False
+        self._worked(task)
+        return True
+
+    def _worked(self, task: PartitionTask[S]) -> None:
+        if task.dirty and self.status.dirty_since is None:
+            self.status.dirty_since = self.status.clock()
+        self.status.saw_batch()
+
+    async def _work_off(self) -> None:
+        """Do what is left in the states without new input: a process that ended in the middle of it left it there."""
+        with Guard(self.context.end, f"room {self.name}"):
+            for task in list(self.tasks.values()):
+                await self._go_through(task, task.rest_steps())
 
     def _hold_back(self, partition: int) -> None:
         """Pause topics of a partition that run ahead, resume those that no longer do."""
@@ -301,6 +323,8 @@ class StageShell(Shell, Generic[S]):
         await super()._look()
         if not self._accepting:
             return
+        if (self._resting is None or self._resting.done()) and any(task.left for task in self.tasks.values()):
+            self._resting = asyncio.create_task(self._work_off())
         for partition, task in self.tasks.items():
             ends = self._ends_of(partition)
             if ends:

@@ -49,6 +49,8 @@ class Cadence:
     """Most records fed at once."""
     flush_chance: float = 0.3
     """With a seed: chance that a task flushes after a feed."""
+    leave_chance: float = 0.0
+    """With a seed: chance that a feed is left between two steps of its work, flushed, and gone on with later."""
 
 
 @dataclass
@@ -161,6 +163,10 @@ class MemoryLine:
             if not self._shuffled or self._random.random() < self.cadence.flush_chance:
                 self._flush(task)
             return True
+        for task in self._all_tasks():
+            if task.left:
+                self._work(task, task.rest_steps())
+                return True
         dirty = [task for task in self._all_tasks() if task.dirty]
         for task in dirty:
             self._flush(task)
@@ -247,7 +253,14 @@ class MemoryLine:
         size = int(self._random.integers(1, most + 1)) if self._shuffled else most
         position = task.positions[noun]
         limit = min(size, self._until(task, noun) - position)
-        task.feed(self._logs[wire_name(noun)].read(noun, task.partition, position, limit))
+        self._work(task, task.feed_steps(self._logs[wire_name(noun)].read(noun, task.partition, position, limit)))
+
+    def _work(self, task: PartitionTask[Any], steps: Iterable[None]) -> None:
+        """Go on to the end, or leave the rest for another time."""
+        for _ in steps:
+            if self._shuffled and self._random.random() < self.cadence.leave_chance:
+                self._flush(task)
+                return
 
     def _flush(self, task: PartitionTask[Any]) -> None:
         transaction = task.flush(self.now_ms)

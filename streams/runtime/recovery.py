@@ -32,6 +32,7 @@ class StateReader:
     native: bool = False
     moved: Callable[[], None] = lambda: None
     """Called whenever the position moved."""
+    clock: Callable[[], float] = time.monotonic
 
     async def read(self, partitions: Sequence[int]) -> dict[int, Recovered]:
         """Live pairs of every partition, up to the end that is committed now.
@@ -65,16 +66,16 @@ class StateReader:
         ends = await consumer.end_offsets(tps)
         found = {tp.partition: Recovered() for tp in tps}
         positions = {tp: await consumer.position(tp) for tp in tps}
-        moved_at = time.monotonic()
+        moved_at = self.clock()
         while any(positions[tp] < ends[tp] for tp in tps):
             for tp, parts in (await consumer.getmany(*tps, timeout_ms=200)).items():
                 for key, value in self._pairs(parts):
                     found[tp.partition].apply(key, value)
             now = {tp: await consumer.position(tp) for tp in tps}
             if now != positions:
-                positions, moved_at = now, time.monotonic()
+                positions, moved_at = now, self.clock()
                 self.moved()
-            elif time.monotonic() - moved_at > self.stall_s:
+            elif self.clock() - moved_at > self.stall_s:
                 stuck = ", ".join(f"{tp.partition} at {positions[tp]} of {ends[tp]}" for tp in tps)
                 raise Stalled(f"recovery of {self.topic} does not move: partition {stuck}")
         for recovered in found.values():

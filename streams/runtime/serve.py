@@ -88,7 +88,8 @@ async def serve(settings: Settings, rooms: Sequence[Room[Any] | SinkRoom], conte
     gc.set_threshold(*GC_THRESHOLDS)
     shells = [shell_of(room, context) for room in rooms]
     statuses = [shell.status for shell in shells]
-    watchdog = Watchdog(statuses, context.stall_s, context.end)
+    lived = context.lived
+    watchdog = Watchdog(statuses, context.stall_s, context.end, clock=lived, measure=lived.look)
     health = Health(statuses, watchdog, context.metrics, settings.web_host, settings.web_port)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -132,10 +133,12 @@ async def _drain(shells: Sequence[Shell], starting: Sequence[asyncio.Task[None]]
         for start in starting:
             start.cancel()
         await asyncio.wait(starting)
-        try:
-            await asyncio.wait_for(asyncio.gather(*(shell.drain() for shell in shells)), DRAIN_S)
-        except TimeoutError:
-            context.end(ExitCode.STALLED, f"could not drain within {DRAIN_S:.0f} s; nothing is lost")
+        draining = asyncio.gather(*(shell.drain() for shell in shells))
+        begun = context.lived()
+        while not (await asyncio.wait([draining], timeout=BEAT_S))[0]:
+            if context.lived() - begun > DRAIN_S:
+                context.end(ExitCode.STALLED, f"could not drain within {DRAIN_S:.0f} s; nothing is lost")
+        await draining
 
 
 async def _stop(*parts: Awaitable[None]) -> None:

@@ -24,6 +24,7 @@ from schemas.topics import STEADY
 from streams.metrics import Metrics
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import Die, Guard
+from streams.runtime.lived import Lived
 from streams.runtime.room import wire_name
 from streams.runtime.status import Status
 from streams.runtime.task import TaskRules
@@ -74,6 +75,8 @@ class Context:
     fetch_max_bytes: int = 6_291_456
     bulk: bool = True
     native: bool = False
+    lived: Lived = field(default_factory=Lived)
+    """What every verdict about standing still is measured by."""
 
 
 @dataclass
@@ -94,7 +97,7 @@ class Shell(ABC):
         """Build the app; nothing is connected before :meth:`start`."""
         self.name = name
         self.context = context
-        self.status = Status(name)
+        self.status = Status(name, context.lived)
         self.nouns = {context.prefix + wire_name(noun): noun for noun in inputs}
         self.topics = {noun: topic for topic, noun in self.nouns.items()}
         lingers = not STEADY.isdisjoint(inputs)
@@ -301,7 +304,7 @@ class Shell(ABC):
         if not unread:
             self.status.unread_since = None
         elif self.status.unread_since is None:
-            self.status.unread_since = time.monotonic()
+            self.status.unread_since = self.status.clock()
 
     def _refuse_shrunk(self, ends: Mapping[TP, tuple[int, int]]) -> None:
         """Offsets below our position are known ones: what is written there now would be skipped without a word."""

@@ -64,7 +64,7 @@ class SinkShell(Shell):
             self._due = math.inf
             if batches:
                 started = self._started = time.monotonic()
-                self.status.dirty_since = started
+                self.status.dirty_since = self.status.clock()
                 await self._write(batches)
                 self.context.metrics.flush.labels(self.name).observe(time.monotonic() - started)
                 self.context.metrics.written.labels(self.name).inc(sum(map(len, batches)))

@@ -12,7 +12,7 @@ Phase = Literal["joining", "recovering", "running", "draining"]
 
 @dataclass
 class Status:
-    """Times are monotonic seconds. Plain attributes: read from another thread without a lock, one at a time."""
+    """Times are seconds of the ``clock``. Plain attributes: read from another thread without a lock, one at a time."""
 
     room: str
     clock: Callable[[], float] = time.monotonic

@@ -11,7 +11,7 @@ state topic the stage's changes, then the meta record.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -23,7 +23,7 @@ from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.findings import Tick
 from schemas.topics import BY_NOUN, VERSION_HEADER, state_topic
 from streams.core.eventtime import arrival_ms
-from streams.core.stage import Batch, Clocked, Idle, Message, RawStage
+from streams.core.stage import Batch, Clocked, Idle, LongStage, Message, RawStage
 from streams.runtime.batch import Headers, RawBatch
 from streams.runtime.deadletter import BadRun, DeadLetter, emitter
 from streams.runtime.keys import Keys
@@ -53,6 +53,8 @@ class TaskRules:
 
     slice_events: int = 300
     """Events decoded and stepped at a stretch (fits the CPU cache)."""
+    work_units: int = 100
+    """Work of a long stage done at a stretch (``core.stage.LongStage``)."""
     encode_messages: int = 500
     """Derived messages encoded at a stretch during a flush."""
     max_event_bytes: int = 65_536
@@ -141,6 +143,9 @@ class PartitionTask(Generic[S]):
         """Bytes fed since the last flush."""
         self._raw = room.stage if isinstance(room.stage, RawStage) else None
         self._clocked = room.stage if isinstance(room.stage, Clocked) else None
+        self._long = room.stage if isinstance(room.stage, LongStage) else None
+        self._spent = 0
+        """Units of work done since the caller was last let go on."""
         self._keys = Keys(partition, partitions)
         self._pending = _Pending()
         found = recovered or Recovered()
@@ -175,6 +180,15 @@ class PartitionTask(Generic[S]):
 
         Records below the position are skipped (they are part of the state); raises RangeLost if the batch starts above.
         """
+        for _ in self.feed_steps(batch):
+            pass
+
+    def feed_steps(self, batch: RawBatch) -> Iterator[None]:
+        """:meth:`feed` in steps of about ``work_units``: after each the task may be flushed, or left for good.
+
+        The positions are always right: what of the batch is not taken is read again, what is taken and not worked off
+        is part of the state.
+        """
         noun = batch.topic
         position = self.positions.get(noun, batch.start)
         if batch.start > position:
@@ -185,11 +199,28 @@ class PartitionTask(Generic[S]):
         fresh = batch.since(position)
         self.counts[noun].skipped += len(batch) - len(fresh)
         for part in fresh.slices(self.rules.slice_events):
+            yield from self.rest_steps()
             if self._raw is not None:
                 self._raw_slice(self._raw, part)
+            elif self._long is not None and noun not in RIM:
+                yield from self._long_slice(self._long, part)
             else:
                 self._slice(part)
         self.positions[noun] = fresh.next
+
+    @property
+    def left(self) -> bool:
+        """True if work is left that needs no new input: the state was made durable in the middle of it."""
+        return self._long is not None and self._long.left(self.state)
+
+    def rest_steps(self) -> Iterator[None]:
+        """Do the work that is left, in steps as :meth:`feed_steps`."""
+        while self._long is not None and self._long.left(self.state):
+            self.dirty = True
+            self._spent += self._long.go_on(self.state, self.rules.work_units - self._spent)
+            if self._spent >= self.rules.work_units:
+                self._spent = 0
+                yield
 
     def idle(self, silent: Iterable[str]) -> bool:
         """Pass silent event topics: their watermark follows the slowest of the others. True if that moved anything.
@@ -317,6 +348,27 @@ class PartitionTask(Generic[S]):
         reached = self._clocked.clock_ms(self.state, noun) if self._clocked is not None else newest_ms
         if reached > self.newest.get(noun, 0):
             self.newest[noun] = reached
+
+    def _long_slice(self, stage: LongStage, part: RawBatch) -> Iterator[None]:
+        """Decode one slice of findings; take its records in, and do the work of each before the next."""
+        noun, counts, size = part.topic, self.counts[part.topic], len(part)
+        decoded = decode(noun, part.values, part.keys, part.headers)
+        records, index, rejects = decoded.records, decoded.index, decoded.rejects
+        counts.unknown_fields += decoded.unknown_fields
+        offsets, stamps = [part.offsets[place] for place in index], [part.timestamps[place] for place in index]
+        batch = Batch(noun, self.partition, records, offsets, stamps)
+        taken = behind = 0
+        while behind < size:
+            before, start = taken, behind
+            taken = stage.take(self.state, batch, before)
+            behind = index[taken] if taken < len(records) else size
+            here = part.cut(start, behind)
+            self._reject(here, [Reject(bad.index - start, bad.error) for bad in rejects if start <= bad.index < behind])
+            self.dirty = True
+            self.pending_bytes += here.value_bytes
+            counts.accepted += taken - before
+            self.positions[noun] = here.next
+            yield from self.rest_steps()
 
     def _reject(self, part: RawBatch, rejects: list[Reject]) -> None:
         """Dead letters of a slice, and the run they belong to."""

@@ -8,7 +8,10 @@ How long a process that stands still can live, from the last sign of life (``sta
 | a transaction: the writer's own limit of 60 s comes first, with exit code 74 | flush interval + 60 |
 | the interpreter itself (a C function that keeps the lock), so that no thread runs | stall_s + HARD_MARGIN_S = 100 |
 
-Phases do not add up: losing the assignment starts no clock anew, only an answer of the broker does (``status``).
+Seconds are those in which the process could run (``lived``): on a free machine seconds of the wall clock, on one that
+gives it a tenth of a processor up to ten times as many. The last resort knows only the wall clock; it is put off by as
+many times as the process was last seen to live slower. Phases do not add up: losing the assignment starts no clock
+anew, only an answer of the broker does (``status``).
 """
 
 from __future__ import annotations
@@ -37,13 +40,15 @@ class Watchdog:
     end: Die
     every_s: float = LOOK_S
     clock: Callable[[], float] = time.monotonic
+    measure: Callable[[], float] = lambda: 1.0
+    """Moves the clock on; returns how many times longer than on a free machine everything may take."""
     _beat_at: float = field(default=0.0, init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
 
     def start(self) -> None:
         """Start looking."""
         self.beat()
-        self._arm()
+        self._arm(1.0)
         threading.Thread(target=self._run, name="cx-watchdog", daemon=True).start()
 
     def beat(self) -> None:
@@ -65,13 +70,13 @@ class Watchdog:
             return f"the event loop has been blocked for {self.clock() - self._beat_at:.0f} s"
         return next((found for status in self.statuses if (found := status.problem(self.stall_s))), None)
 
-    def _arm(self) -> None:
+    def _arm(self, times: float) -> None:
         """Put the last resort off: from the start on, because the first thing that a room does may be what hangs."""
-        faulthandler.dump_traceback_later(self.stall_s + HARD_MARGIN_S, exit=True)
+        faulthandler.dump_traceback_later((self.stall_s + HARD_MARGIN_S) * times, exit=True)
 
     def _run(self) -> None:
         while not self._stop.wait(self.every_s):
-            self._arm()
+            self._arm(self.measure())
             reason = self.look()
             if reason is not None:
                 self.end(ExitCode.STALLED, reason)

@@ -3,10 +3,14 @@
 A bin is stepped when all source partitions have closed it; leaves of all partitions are merged by whole numbers and in
 sorted order, so neither the order of arrival nor the number of partitions can change a result. Stretches without counts
 are passed block by block only as long as something is still going on, and in one step afterwards.
+
+One closing may open up days (``core.stage.LongStage``): ``through`` says what was heard, ``clock_ms`` how far it was
+stepped, and within a block every family knows its own end. All of that is kept, so the way can be left anywhere.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
@@ -22,6 +26,9 @@ from streams.core.detect.rules import DetectRules
 from streams.core.stage import Batch, Drained, Idle, Message
 
 Line = tuple[str, FamilyName]
+LOOKS_A_UNIT = 10
+"""Families that are looked at, whether time alone changes them, for a unit of work."""
+_EVERYTHING = 1 << 62
 
 
 class DetectState:
@@ -33,6 +40,8 @@ class DetectState:
         self.partitions = partitions
         self.through: dict[int, int] = {}
         self.pending: dict[int, dict[Line, dict[int, CohortCount]]] = {}
+        self.bins: list[int] = []
+        """Heap of the bins that are pending."""
         self.families: dict[Line, Family] = {}
         self.waiting: Waiting[Line] = Waiting()
         """Lines that wait for a place."""
@@ -62,13 +71,22 @@ class DetectStage:
         return state
 
     def step(self, state: DetectState, batch: Batch | Idle) -> None:
-        """Fold counts, closings, changes or commands into the state."""
-        if isinstance(batch, Idle):
-            return
-        for record in batch.records:
+        """Fold counts, closings, changes or commands into the state, with all the work they bring."""
+        place = 0
+        while not isinstance(batch, Idle) and (place < len(batch.records) or self.left(state)):
+            while self.left(state):
+                self.go_on(state, _EVERYTHING)
+            place = self.take(state, batch, place)
+
+    def take(self, state: DetectState, batch: Batch, start: int) -> int:
+        """Fold records in from place ``start`` on, up to the first that lets time pass."""
+        for place in range(start, len(batch.records)):
+            record = batch.records[place]
             kind = getattr(record, "kind", "")
             if kind == "bin_closed":
                 self._closed(state, record)
+                if self.left(state):
+                    return place + 1
             elif isinstance(record, Change):
                 state.book.learn(record)
                 state.kept.changes.add(record.change_id)
@@ -76,6 +94,22 @@ class DetectStage:
                 self._command(state, record)
             elif record.closed and record.bin_ms + self.rules.bin_ms > state.clock_ms:
                 self._count(state, record)
+        return len(batch.records)
+
+    def left(self, state: DetectState) -> bool:
+        """True while bins or blocks that every source partition has closed are not stepped."""
+        return self._goal(state) > state.clock_ms
+
+    def go_on(self, state: DetectState, units: int) -> int:
+        """Step bins and let blocks pass; a unit is one family's block, or one line's bin."""
+        goal, width, done = self._goal(state), self.rules.bin_ms, 0
+        while done < units and state.clock_ms < goal:
+            bin_ms = state.bins[0] if state.bins and state.bins[0] + width <= goal else goal
+            if state.clock_ms < bin_ms:
+                done += self._pass(state, bin_ms, units - done)
+            else:
+                done += self._step_bin(state)
+        return done
 
     def drain(self, state: DetectState) -> Drained:
         """Changed state, changed issues, and how far the room has come."""
@@ -94,6 +128,8 @@ class DetectStage:
 
     def _count(self, state: DetectState, record: CohortCount) -> None:
         key = (record.line, record.family)
+        if record.bin_ms not in state.pending:
+            heapq.heappush(state.bins, record.bin_ms)
         state.pending.setdefault(record.bin_ms, {}).setdefault(key, {})[record.partition] = record
         state.kept.pending.add((record.bin_ms, *key, record.partition))
 
@@ -102,8 +138,6 @@ class DetectStage:
         before = state.through.get(record.partition, 0)
         state.through[record.partition] = max(before, record.through_ms)
         state.kept.meta = True
-        if len(state.through) >= state.partitions:
-            self._advance(state, min(state.through.values()))
 
     def _command(self, state: DetectState, command: Command) -> None:
         live = state.book.issues.get(command.issue_id or "")
@@ -118,18 +152,21 @@ class DetectStage:
 
     # -- time -------------------------------------------------------------------------------------------------------
 
-    def _advance(self, state: DetectState, to_ms: int) -> None:
-        """Step every bin that ends at or before ``to_ms``."""
-        width = self.rules.bin_ms
-        to_ms -= to_ms % width
-        for bin_ms in sorted(b for b in state.pending if b + width <= to_ms):
-            self._pass(state, bin_ms)
-            counts = state.pending.pop(bin_ms)
-            state.kept.pending |= {(bin_ms, *key, p) for key, by in counts.items() for p in by}
-            for key, attributes, merged in self._seated(state, counts):
-                self._bin(state, key, bin_ms, attributes, merged)
-        if to_ms > state.clock_ms:
-            self._pass(state, to_ms)
+    def _goal(self, state: DetectState) -> int:
+        """The end of the last bin that every source partition has closed; 0 before there is one."""
+        if len(state.through) < state.partitions:
+            return 0
+        reached = min(state.through.values())
+        return reached - reached % self.rules.bin_ms
+
+    def _step_bin(self, state: DetectState) -> int:
+        """Step the first bin that waits; return how many lines it has."""
+        bin_ms = heapq.heappop(state.bins)
+        counts = state.pending.pop(bin_ms)
+        state.kept.pending |= {(bin_ms, *key, p) for key, by in counts.items() for p in by}
+        for key, attributes, merged in self._seated(state, counts):
+            self._bin(state, key, bin_ms, attributes, merged)
+        return len(counts)
 
     def _seated(
         self, state: DetectState, counts: dict[Line, dict[int, CohortCount]]
@@ -170,21 +207,31 @@ class DetectStage:
         if family.alarms or state.book.issues:
             state.book.review(family, seen, end_ms)
 
-    def _pass(self, state: DetectState, to_ms: int) -> None:
-        """Let time pass up to ``to_ms``: ends of blocks, in order, over all families."""
-        block = self.rules.block_ms
+    def _pass(self, state: DetectState, to_ms: int, units: int) -> int:
+        """Let time pass towards ``to_ms``: ends of blocks, in order, over all families; return the units done.
+
+        A family that has ended the block knows it (``as_of_ms``): a block that was left is taken up where it was.
+        """
+        block, closed, looked = self.rules.block_ms, 0, 0
+        state.kept.meta = True
         at = state.clock_ms - state.clock_ms % block + block
         while at <= to_ms:
-            busy = [f for _, f in sorted(state.families.items()) if not f.quiet() or state.book.of(f)]
+            looked += len(state.families) // LOOKS_A_UNIT
+            busy = [f for _, f in sorted(state.families.items()) if f.as_of_ms < at]
+            busy = [f for f in busy if not f.quiet() or state.book.of(f)]
             if not busy:
                 break
             for family in busy:
+                if closed and closed + looked >= units:
+                    return closed + looked
                 family.close_block(at)
                 state.book.pass_time(family, at)
                 state.kept.families.add((family.line, family.family))
+                closed += 1
+            state.clock_ms = at
             at += block
         state.clock_ms = max(state.clock_ms, to_ms)
-        state.kept.meta = True
+        return closed + looked + 1
 
 
 def _merge(records: Sequence[CohortCount]) -> list[Count]:

@@ -145,6 +145,7 @@ def load(state: DetectState, items: Iterable[tuple[bytes, bytes]]) -> None:
     for (bin_ms, line, family, partition), value in kinds.get("pending", []):
         (record,) = decode("cohort_count", (value,)).records
         state.pending.setdefault(bin_ms, {}).setdefault((line, family), {})[partition] = record
+    state.bins = sorted(state.pending)
     for (line, name), value in kinds.get("fam", []):
         mine = {
             kind: {rest[2]: v for rest, v in kinds.get(kind, []) if rest[:2] == [line, name]}
