@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import MINUTE_MS
 from streams.arrivals import EVENT_NOUNS, Arrival, heartbeats
+from streams.brokers import connection
 from streams.play import Target, Write, writer
 from streams.sources import Mapping, Span, Tally, map_messages
 
@@ -47,7 +48,7 @@ async def follow(what: Followed, target: Target, tally: Tally, stopping: asyncio
     if what.mapping.shape.format != "ndjson":
         raise ConfigError(f"mapping {what.mapping.name}: input.format must be ndjson to follow a topic")
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=target.bootstrap, group_id=f"{target.prefix}cx.source.{what.mapping.name}",
+        **connection(target.bootstrap), group_id=f"{target.prefix}cx.source.{what.mapping.name}",
         enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
     )  # fmt: skip
     try:

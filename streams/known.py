@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import CxError
 from schemas.topics import BY_NOUN
+from streams.brokers import connection
 from streams.settings import Settings
 
 _STALL_S = 30.0
@@ -47,7 +48,7 @@ async def issue_ids(settings: Settings, bootstrap: str) -> set[str]:
     topic = settings.named(BY_NOUN["issue"].name)
     tp = TopicPartition(topic, 0)  # every partition holds all of them
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False
+        **connection(bootstrap), isolation_level="read_committed", enable_auto_commit=False
     )
     try:
         await consumer.start()

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import BY_NOUN
 from streams.arrivals import EVENT_NOUNS
+from streams.brokers import connection
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse
 
@@ -57,7 +58,7 @@ class Ledger:
 
 async def count(bootstrap: str, settings: Settings, client: ClickHouse, ledger: Ledger) -> list[TopicCount]:
     """Count every event topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**connection(bootstrap), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         found = []

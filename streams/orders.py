@@ -18,6 +18,7 @@ from schemas.codec import decode, encode
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.events import Command
 from schemas.topics import BY_NOUN
+from streams.brokers import connection
 from streams.known import find_id, issue_ids
 from streams.plain import LABEL_CHARACTERS, plain
 from streams.runtime.task import Transaction, Write
@@ -112,7 +113,7 @@ async def stream_time_ms(settings: Settings, bootstrap: str, partitions: int | N
     topic = settings.named(BY_NOUN["outreach"].name)
     tps = [TopicPartition(topic, number) for number in range(partitions or settings.partitions)]
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False
+        **connection(bootstrap), isolation_level="read_committed", enable_auto_commit=False
     )
     try:
         await consumer.start()

@@ -21,6 +21,7 @@ from schemas.errors import SinkUnavailable
 from schemas.events import HEARTBEAT_KEY
 from schemas.topics import BY_NOUN
 from streams.arrivals import Arrival
+from streams.brokers import connection
 
 CHUNK = 2_000
 """Messages handed over at a stretch."""
@@ -147,7 +148,7 @@ class Write:
 async def writer(target: Target) -> AsyncIterator[Write]:
     """Something that writes messages; on leaving, everything is acknowledged."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=target.bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0,
+        **connection(target.bootstrap), enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0,
         max_request_size=4 * 1024 * 1024, request_timeout_ms=30_000,
     )  # fmt: skip
     try:

@@ -22,6 +22,7 @@ from kafka.errors import KafkaError
 from rich.markup import escape
 
 from schemas.errors import SinkUnavailable, StackError
+from streams.brokers import connection
 from streams.settings import PREFIX, Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints
@@ -152,7 +153,7 @@ def session(settings: Settings, kind: str, reporter: Reporter) -> Iterator[Sessi
 def drop_topics(bootstrap: str, prefix: str) -> int:
     """Delete every topic whose name starts with ``prefix``; returns how many."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), client_id="cxwatch-session")
+        admin = KafkaAdminClient(**connection(bootstrap), client_id="cxwatch-session")
         try:
             old = [name for name in admin.list_topics() if name.startswith(prefix)]
             if old:

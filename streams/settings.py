@@ -80,6 +80,22 @@ class Settings(BaseSettings):
     kafka_bootstrap: str | None = Field(
         None, description="host:port[,host:port] of your own Kafka; unset: `cxwatch up` starts one"
     )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to be let in by your own Kafka: encrypted (SSL), with a login (SASL), or both"
+    )
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="How the login is done"
+    )
+    kafka_user: str | None = Field(None, min_length=1, description="User of the login")
+    kafka_password: SecretStr | None = Field(None, description="Password of the login")
+    kafka_ca: Path | None = Field(
+        None, description="PEM file of the authorities that may vouch for the brokers; unset: the machine's own"
+    )
+    kafka_certificate: Path | None = Field(
+        None, description="PEM file of our own certificate, if the brokers ask for it"
+    )
+    kafka_key: Path | None = Field(None, description="PEM file of its key; unset: in the certificate's file")
+    kafka_key_password: SecretStr | None = Field(None, description="Password of that key")
     clickhouse_url: SecretStr | None = Field(
         None,
         description="clickhouse://[user:password@]host[:port] of your own ClickHouse; unset: `cxwatch up` starts one",

@@ -19,6 +19,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import DAY_MS, DLQ_HEADROOM_BYTES, HOUR_MS, TOPICS, Topic, state_topic
+from streams.brokers import connection
 from streams.settings import Settings
 
 STATE_ROOMS: dict[str, bool] = {
@@ -202,7 +203,7 @@ def _refusal(differences: Iterable[Difference]) -> str:
 def admin_of(bootstrap: str) -> Iterator[KafkaAdminClient]:
     """An admin client; what Kafka refuses or leaves unanswered is SinkUnavailable."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), client_id="cxwatch-topics",
+        admin = KafkaAdminClient(**connection(bootstrap), client_id="cxwatch-topics",
                                  bootstrap_timeout_ms=int(_TIMEOUT_S * 1000))
     except (KafkaError, OSError, ValueError) as error:
         raise SinkUnavailable("Kafka", _TIMEOUT_S) from error

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigError
+from streams.brokers import connection
 from streams.runtime.bulk import install, reader
 from streams.runtime.exits import KafkaFailed, Stalled
 from streams.runtime.state import Recovered
@@ -42,7 +43,7 @@ class StateReader:
         """
         install()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap,
+            **connection(self.bootstrap),
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             enable_auto_commit=False,

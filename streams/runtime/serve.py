@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError
+from streams.brokers import brokers_of
 from streams.core.accelerated import wanted
 from streams.metrics import Metrics
 from streams.runtime.application import StageShell
@@ -41,7 +42,8 @@ GC_THRESHOLDS = (50_000, 20, 100)
 
 def context_of(settings: Settings, build: str, end: Die = die) -> Context:
     """The shells' context. ``settings.kafka_bootstrap`` must name the brokers; raises ConfigError otherwise."""
-    if not settings.kafka_bootstrap:
+    brokers = brokers_of(settings)
+    if not brokers:
         raise ConfigError("CX_KAFKA_BOOTSTRAP names no broker; `cxwatch up` starts one")
     rules = TaskRules(
         slice_events=settings.slice_events,
@@ -50,7 +52,7 @@ def context_of(settings: Settings, build: str, end: Die = die) -> Context:
         build=build,
     )
     return Context(
-        bootstrap=settings.kafka_bootstrap,
+        bootstrap=brokers,
         prefix=settings.topic_prefix,
         partitions=settings.partitions,
         instance=settings.instance,

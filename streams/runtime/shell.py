@@ -21,6 +21,7 @@ from faust.types import TP
 
 from schemas.errors import ConfigError
 from schemas.topics import STEADY
+from streams.brokers import faust_credentials
 from streams.metrics import Metrics
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import Die, Guard
@@ -105,6 +106,7 @@ class Shell(ABC):
             group=f"{context.prefix}cx.{name}",
             instance=context.instance,
             nouns=self.nouns,
+            bootstrap=context.bootstrap,
             session_timeout_ms=context.session_timeout_ms,
             fetch_max_wait_ms=context.fetch_max_wait_ms if lingers else BURST_WAIT_MS,
             fetch_min_bytes=context.fetch_min_bytes if lingers else 1,
@@ -211,6 +213,7 @@ class Shell(ABC):
         app = RoomApp(
             self.reading.group,
             broker=[f"kafka://{address.strip()}" for address in self.context.bootstrap.split(",")],
+            broker_credentials=faust_credentials(self.context.bootstrap),
             store="memory://",
             autodiscover=False,
             datadir=str(self.context.folder / self.name),

@@ -26,6 +26,7 @@ from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.brokers import connection
 from streams.runtime.assignor import CoPartitioned
 from streams.runtime.batch import RawBatch, join_batches
 from streams.runtime.bulk import install, reader
@@ -49,6 +50,8 @@ class Reading:
     instance: str
     nouns: Mapping[str, str]
     """Wire name with prefix -> noun."""
+    bootstrap: str = ""
+    """Where the brokers are, with the access to them."""
     session_timeout_ms: int = 10_000
     fetch_max_wait_ms: int = 50
     fetch_min_bytes: int = 1_048_576
@@ -99,13 +102,13 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         """How the room reads."""
         return cast(RoomApp, self.app).hooks.reading
 
-    def _create_worker_consumer(self, transport: Any) -> Any:
+    def _create_worker_consumer(self, _transport: Any) -> Any:
         """Faust fixes the fetch wait at 1500 ms, which starves batches, and reads uncommitted records."""
         reading = self.reading
         if reading.bulk:
             install()
         return aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            **connection(reading.bootstrap),
             client_id=f"{reading.group}.{reading.instance}",
             group_id=reading.group,
             group_instance_id=reading.instance,

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from schemas.errors import Fenced
+from streams.brokers import connection
 from streams.core.accelerated import require
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.task import Transaction, Write
@@ -62,7 +63,7 @@ class TransactionWriter:
         is the end of everything the predecessor committed. Raises KafkaFailed.
         """
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **connection(self._bootstrap),
             client_id=self.transactional_id,
             transactional_id=self.transactional_id,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from schemas.codec import decode, encode
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN, HEARD, VERSION_HEADER, state_topic
+from streams.brokers import connection
 from streams.core.stage import Drained
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.recovery import StateReader
@@ -79,7 +80,7 @@ class KafkaLog:
 
     async def _consumer(self, tps: list[TopicPartition]) -> Any:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, client_id=f"{self._prefix}cx.send.{self.partition}",
+            **connection(self._bootstrap), client_id=f"{self._prefix}cx.send.{self.partition}",
             isolation_level="read_committed", auto_offset_reset="earliest", enable_auto_commit=False,
             fetch_max_wait_ms=50,
         )  # fmt: skip

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from schemas.topics import BY_NOUN, FIXED_SENDERS, SENDERS
+from streams.brokers import connection
 from streams.runtime.exits import KafkaFailed
 from streams.sender.partition import PartitionSender
 
@@ -71,7 +72,7 @@ class SenderService:
     ) -> None:  # fmt: skip
         """Join a group and serve: nothing is sent by a process that the group does not show."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=prefix + group, client_id=client_id, enable_auto_commit=False,
+            **connection(bootstrap), group_id=prefix + group, client_id=client_id, enable_auto_commit=False,
             session_timeout_ms=self._session_ms, heartbeat_interval_ms=self._session_ms // 4,
             max_poll_interval_ms=60_000,
         )  # fmt: skip

@@ -16,7 +16,8 @@ from pathlib import Path
 from packaging.markers import Marker
 from packaging.version import Version
 
-from schemas.errors import CxError
+from schemas.errors import ConfigError, CxError
+from streams.brokers import brokers_of
 from streams.core import accelerated
 from streams.settings import Settings
 from streams.stack import clickhouse_main, jars, java
@@ -112,7 +113,7 @@ def _accelerator() -> Finding:
 
 def _kafka(settings: Settings, machine: Machine) -> Iterator[Finding]:
     if settings.kafka_bootstrap is not None:
-        yield Finding("Kafka", True, f"yours: {settings.kafka_bootstrap}")
+        yield _own_kafka(settings)
         return
     try:
         runtime = java.find(machine, settings.java)
@@ -133,6 +134,15 @@ def _kafka(settings: Settings, machine: Machine) -> Iterator[Finding]:
         ", the first `cxwatch up` downloads the rest" if gone else ""
     )
     yield Finding("Kafka's jars", not gone, found, "cxwatch up", needed=False)
+
+
+def _own_kafka(settings: Settings) -> Finding:
+    """A Kafka of one's own: what the settings say about being let in fits together."""
+    try:
+        brokers_of(settings)
+    except ConfigError as error:
+        return Finding("Kafka", False, str(error), "`cxwatch settings` lists them all; see docs/security.md")
+    return Finding("Kafka", True, f"yours: {settings.kafka_bootstrap} ({settings.kafka_security_protocol})")
 
 
 def _clickhouse(settings: Settings, machine: Machine) -> Iterator[Finding]:

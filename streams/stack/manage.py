@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from pydantic import SecretStr
 
 from schemas.errors import StackError
+from streams.brokers import brokers_of
 from streams.settings import Settings
 from streams.stack import named
 from streams.stack.clickhouse import ROLES, ClickHouse, secret_passwords
@@ -272,7 +273,7 @@ def endpoints(settings: Settings, only: Sequence[str] = SERVERS) -> Endpoints:
     for server in stack.local(only):
         if stack.pid_file(server).alive() is None:
             raise StackError(f"{server.name} is not running: run `cxwatch up`, or name a server of your own")
-    kafka = settings.kafka_bootstrap or stack.kafka.address
+    kafka = brokers_of(settings) or stack.kafka.address
     given = named.clickhouse_of(settings)
     if given:
         return Endpoints(kafka, given.host, given.port, given.http_port, given.passwords, given.names)
@@ -286,11 +287,12 @@ def status(settings: Settings) -> list[ServerStatus]:
     """Kind, version, address and health of each server, local or named; changes nothing."""
     stack = Stack(settings)
     shown = [_local_status(stack, server) for server in stack.local()]
-    if settings.kafka_bootstrap is not None:
-        version, wrong = named.probe_kafka(settings.kafka_bootstrap)
+    brokers = brokers_of(settings)
+    if brokers is not None:
+        version, wrong = named.probe_kafka(brokers)
         health: Health = "unreachable" if wrong else "healthy"
         detail = wrong or forgets(version)
-        shown.insert(0, ServerStatus("kafka", "named", version, settings.kafka_bootstrap, health, detail=detail))
+        shown.insert(0, ServerStatus("kafka", "named", version, brokers, health, detail=detail))
     given = named.clickhouse_of(settings)
     if given:
         version, wrong = named.probe_clickhouse(given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import logging
 from dataclasses import dataclass
@@ -11,10 +10,12 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from schemas.errors import ConfigError
+from streams.brokers import connection, is_open
 from streams.settings import Settings
 from streams.stack.clickhouse import ROLES
 from streams.stack.kafka import probe_brokers
 
+_PROBE_MS = 10_000
 _URL = "CX_CLICKHOUSE_URL is wrong: allowed is clickhouse://[user:password@]host[:port]"
 
 
@@ -79,19 +80,24 @@ def probe_clickhouse(server: NamedClickHouse) -> tuple[str, str]:
 
 def probe_kafka(bootstrap: str) -> tuple[str, str]:
     """(version as far as the wire tells it, what is wrong): one of the two is empty."""
-    if not probe_brokers(bootstrap):
+    if is_open(bootstrap) and not probe_brokers(bootstrap):
         return "", "cannot be reached"
     admin = importlib.import_module("kafka.admin")  # slow, and most often not needed
     errors = importlib.import_module("kafka.errors")
     noisy = logging.getLogger("kafka")
     level, noisy.level = noisy.level, logging.CRITICAL
-    with contextlib.suppress(errors.KafkaError, OSError):
-        client = admin.KafkaAdminClient(bootstrap_servers=bootstrap.split(","), client_id="cxwatch-status")
+    try:
+        asked = admin.KafkaAdminClient(
+            **connection(bootstrap), client_id="cxwatch-status", bootstrap_timeout_ms=_PROBE_MS
+        )
         try:
-            node = int(client.describe_cluster()["brokers"][0]["broker_id"])
-            version = client.get_broker_version_data(node).broker_version
+            node = int(asked.describe_cluster()["brokers"][0]["broker_id"])
+            version = asked.get_broker_version_data(node).broker_version
             return ".".join(map(str, version)), ""
         finally:
-            client.close()
-            noisy.level = level
-    return "unknown", ""
+            asked.close()
+    except (errors.KafkaError, OSError) as error:
+        wrong = f"cannot be reached, or lets us in no further than its door ({type(error).__name__})"
+        return ("unknown", "") if is_open(bootstrap) else ("", wrong)
+    finally:
+        noisy.level = level
