@@ -9,6 +9,64 @@ from __future__ import annotations
 
 from dashboards.model import Board, Field, Grid, Panel
 
+HEADLINE_SQL = """
+WITH
+    assumeNotNull((SELECT now FROM event_clock)) AS newest,
+    greatest(0, dateDiff('second', newest, $__toTime_ms)) AS age_s,
+    (SELECT countIf(active) FROM issue_overview) AS issues,
+    (
+        SELECT (uniqExact(customer_id), uniqExact(customer_id) - uniqExactIf(customer_id, contacted_at IS NOT NULL))
+        FROM affected_latest
+        WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
+    ) AS hit,
+    (
+        SELECT groupArray(concat(toString(round(amount, 2)), ' ', currency))
+        FROM
+        (
+            SELECT currency, sum(per_minute_cents) / 100 AS amount
+            FROM issue_overview
+            WHERE active AND currency != ''
+            GROUP BY currency
+            HAVING amount > 0
+            ORDER BY amount DESC
+        )
+    ) AS costs,
+    arrayConcat(
+        (SELECT groupArray(trouble) FROM (SELECT trouble FROM room_status WHERE state != 'ok' ORDER BY position)),
+        if(age_s >= 120, [concat('the newest event is ', formatReadableTimeDelta(age_s), ' old')], [])
+    ) AS troubles,
+    age_s >= 600 OR (SELECT countIf(state IN ('blind', 'unknown')) FROM room_status) > 0 AS blind,
+    toUnixTimestamp(newest) = 0 AS empty
+SELECT
+    multiIf(empty OR issues > 0 OR blind, 'bad', notEmpty(troubles), 'warn', 'good') AS tone,
+    concat(
+        multiIf(
+            empty, 'Nothing is known: no event has arrived yet.',
+            issues > 0, concat(
+                toString(issues), if(issues = 1, ' open issue: ', ' open issues: '),
+                toString(hit.1), if(hit.1 = 1, ' customer affected, ', ' customers affected, '),
+                toString(hit.2), ' of them silent.',
+                if(empty(costs), '', concat(' Every minute costs ', arrayStringConcat(costs, ' + '), '.'))),
+            blind, 'Nobody can say whether all is well.',
+            notEmpty(troubles), 'No open issue as far as is known.',
+            'No open issue. Nobody is known to suffer right now.'),
+        if(empty(troubles) OR empty, '', concat(' Not up to date: ', arrayStringConcat(troubles, ', '), '.'))
+    ) AS sentence
+"""
+
+ROOMS_SQL = """
+SELECT room, lag_s
+FROM
+(
+    SELECT 0 AS position, 'newest event' AS room,
+        if(toUnixTimestamp(now) = 0, NULL, greatest(0, dateDiff('second', now, $__toTime_ms))) AS lag_s
+    FROM event_clock
+    UNION ALL
+    SELECT position, room, lag_s FROM room_status
+)
+ORDER BY position
+"""
+
 ISSUES_SQL = """
 SELECT
     state, title, cause_text AS cause, opened_at, detected_at, resolved_at, affected, contacted, silent,
@@ -160,37 +218,49 @@ OPERATIONS = Board(
     description="What is failing, who suffers, what it costs, what was sent, and whether the streams can be trusted.",
     panels=(
         Panel(
+            18, "headline", "In one sentence", "sentence", "text",
+            "What is wrong, who suffers and what it costs; and which part of cxwatch is not up to date. Never "
+            "all-clear while a part is over 2 minutes behind, silent or unknown.", Grid(0, 0, 24, 2),
+            HEADLINE_SQL, ranged=True, empty="no answer",
+        ),
+        Panel(
+            19, "rooms", "Up to date?", "stat", "lag",
+            "How far each part of cxwatch is behind the newest event, or how long ago it last got on, whichever is "
+            "more: orange from 2 minutes, red from 10 or if nothing was ever heard of it. The newest event: its age.",
+            Grid(0, 2, 24, 3), ROOMS_SQL, ranged=True, empty="unknown",
+        ),
+        Panel(
             1, "open_issues", "Open issues", "stat", "issues",
-            "Issues that are open, escalating, recovering or regressed.", Grid(0, 0, 4, 4),
+            "Issues that are open, escalating, recovering or regressed.", Grid(0, 5, 4, 4),
             OPEN_ISSUES_SQL, tone="bad",
         ),
         Panel(
             2, "affected", "Customers affected", "stat", "customers",
-            "Distinct customers hit by the open issues; a customer hit by two issues counts once.", Grid(4, 0, 5, 4),
+            "Distinct customers hit by the open issues; a customer hit by two issues counts once.", Grid(4, 5, 5, 4),
             AFFECTED_NOW_SQL, tone="bad",
         ),
         Panel(
             3, "silent", "Suffering in silence", "stat", "customers",
             "Of the affected, those who have not contacted the company about any of the open issues.",
-            Grid(9, 0, 5, 4),
+            Grid(9, 5, 5, 4),
             SILENT_NOW_SQL,
             tone="warn",
         ),
         Panel(
             4, "at_risk", "Money at risk", "stat", "money",
             "Margin expected to be lost to the open issues, per currency; the parameters behind it are listed by "
-            "`cxwatch issues show`.", Grid(14, 0, 5, 4),
+            "`cxwatch issues show`.", Grid(14, 5, 5, 4),
             AT_RISK_SQL, tone="warn", empty="0",
         ),
         Panel(
             5, "per_minute", "Each minute of inaction", "stat", "money_per_minute",
-            "What one more minute costs while the open issues go on, per currency.", Grid(19, 0, 5, 4),
+            "What one more minute costs while the open issues go on, per currency.", Grid(19, 5, 5, 4),
             PER_MINUTE_SQL, tone="bad", empty="0",
         ),
         Panel(
             6, "issues", "What is wrong", "table", "issues",
             "Open issues, costliest first, then those resolved in the time range. Since: estimated onset. "
-            "All times are event times.", Grid(0, 4, 24, 9), ISSUES_SQL, ranged=True,
+            "All times are event times.", Grid(0, 9, 24, 9), ISSUES_SQL, ranged=True,
             fields=(
                 Field("state", "State", "state"),
                 Field("title", "Issue"),
@@ -206,43 +276,43 @@ OPERATIONS = Board(
                 Field("currency", "Currency"),
                 Field("issue_id", "Id"),
             ),
-            empty="No open issue.",
+            empty="No issue to show.",
         ),
         Panel(
             7, "affected_over_time", "Customers affected over time", "timeseries", "customers",
-            "Distinct customers hit since each issue's onset.", Grid(0, 13, 12, 8), AFFECTED_SQL, ranged=True,
+            "Distinct customers hit since each issue's onset.", Grid(0, 18, 12, 8), AFFECTED_SQL, ranged=True,
             label="issue", empty="No customer was affected in this time range.",
         ),
         Panel(
             8, "failure_rate", "Failure rate inside the causes", "timeseries", "share",
             "Of the customers who could have failed in the cohorts that an issue blames, the share that did "
-            "(a customer counts once per bin as exposed, once per hour as failed).", Grid(12, 13, 12, 8),
+            "(a customer counts once per bin as exposed, once per hour as failed).", Grid(12, 18, 12, 8),
             FAILURE_RATE_SQL, ranged=True, label="issue", empty="No issue in this time range.",
         ),
         Panel(
             9, "sent", "Notices sent", "stat", "notices",
-            "Customers to whom a notice was delivered, decided in the time range.", Grid(0, 21, 3, 4),
+            "Customers to whom a notice was delivered, decided in the time range.", Grid(0, 26, 3, 4),
             SENT_SQL, ranged=True, tone="good",
         ),
         Panel(
             10, "held", "Held", "stat", "notices",
-            "Waiting: for approval, for the end of quiet hours, or because sending is stopped.", Grid(3, 21, 3, 4),
+            "Waiting: for approval, for the end of quiet hours, or because sending is stopped.", Grid(3, 26, 3, 4),
             HELD_SQL, ranged=True, tone="warn",
         ),
         Panel(
             11, "refused", "Refused", "stat", "notices",
-            "Not to be told: no consent, opted out, budget used up, or too late to be useful.", Grid(6, 21, 3, 4),
+            "Not to be told: no consent, opted out, budget used up, or too late to be useful.", Grid(6, 26, 3, 4),
             REFUSED_SQL, ranged=True,
         ),
         Panel(
             12, "held_out", "Held out", "stat", "notices",
-            "Eligible, but not told, so that the effect of telling can be measured.", Grid(9, 21, 3, 4),
+            "Eligible, but not told, so that the effect of telling can be measured.", Grid(9, 26, 3, 4),
             HELD_OUT_SQL, ranged=True,
         ),
         Panel(
             13, "outreach", "Outreach and why", "table", "notices",
             "Decisions of the time range by what became of them, with the reason that is kept for each.",
-            Grid(12, 21, 12, 11), OUTREACH_SQL, ranged=True,
+            Grid(12, 26, 12, 11), OUTREACH_SQL, ranged=True,
             fields=(
                 Field("status", "Status", "state"),
                 Field("reason", "Reason"),
@@ -255,7 +325,7 @@ OPERATIONS = Board(
         Panel(
             14, "dead_letters", "Dead letters", "table", "events",
             "Messages that broke their contract, by rule. Their bytes are in the dead-letter topics.",
-            Grid(0, 25, 12, 7), DEAD_LETTERS_SQL,
+            Grid(0, 30, 12, 7), DEAD_LETTERS_SQL,
             fields=(
                 Field("topic", "Topic"),
                 Field("reason", "Reason"),
@@ -270,7 +340,7 @@ OPERATIONS = Board(
             15, "streams", "Stream health", "table", "events",
             "One row per topic and producer. No data: silent for at least one bin and for five expected events at its "
             "usual rate of the hour before; quiet: too few events to judge; late: over 10 % behind the disorder bound.",
-            Grid(0, 32, 24, 8), STREAMS_SQL,
+            Grid(0, 37, 24, 8), STREAMS_SQL,
             fields=(
                 Field("state", "State", "state"),
                 Field("stream", "Topic · producer"),
@@ -285,13 +355,13 @@ OPERATIONS = Board(
         ),
         Panel(
             16, "event_rate", "Events per second", "timeseries", "per_second",
-            "Accepted events by topic and producer, in event time.", Grid(0, 40, 12, 8), EVENT_RATE_SQL, ranged=True,
+            "Accepted events by topic and producer, in event time.", Grid(0, 45, 12, 8), EVENT_RATE_SQL, ranged=True,
             label="stream", empty="No event in this time range.",
         ),
         Panel(
             17, "silence", "Streams without data", "state", "state",
             "Stretches in which a producer gave no data although at least 12 events were to be expected (last 7 days).",
-            Grid(12, 40, 12, 8), SILENCE_SQL, ranged=True, label="stream", empty="No producer is known yet.",
+            Grid(12, 45, 12, 8), SILENCE_SQL, ranged=True, label="stream", empty="No producer is known yet.",
         ),
     ),
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.boards import BOARDS
-from dashboards.model import Board, Field, Panel, Tone, Unit
+from dashboards.model import LAG_BAD_S, LAG_WARN_S, Board, Field, Panel, Tone, Unit
 
 PLUGIN = "grafana-clickhouse-datasource"
 PLUGIN_VERSION = "4.20.0"
@@ -23,15 +23,19 @@ GENERATED = Path(__file__).parent / "generated"
 Json = dict[str, Any]
 
 _SOURCE: Json = {"type": PLUGIN, "uid": "${ds}"}
-_PANEL_TYPES = {"stat": "stat", "table": "table", "timeseries": "timeseries", "state": "state-timeline"}
+_PANEL_TYPES = {
+    "sentence": "stat", "stat": "stat", "table": "table", "timeseries": "timeseries", "state": "state-timeline",
+}
 _TIME_SERIES, _TABLE = 0, 1
 _UNITS: dict[Unit, tuple[str, int | None]] = {
     "customers": ("locale", 0), "issues": ("locale", 0), "notices": ("locale", 0), "events": ("locale", 0),
     "count": ("locale", 0), "money": ("locale", 2), "money_per_minute": ("locale", 2), "per_minute": ("locale", 1),
-    "per_second": ("suffix:/s", 2), "share": ("percentunit", 1), "seconds": ("s", 0),
+    "per_second": ("suffix:/s", 2), "share": ("percentunit", 1), "seconds": ("s", 0), "lag": ("s", 0),
 }
 """Our unit -> Grafana's unit and decimals. Money has its currency in a column of its own."""
 _COLOURS: dict[Tone, str] = {"plain": "text", "bad": "red", "warn": "orange", "good": "green"}
+_SENTENCES = (("^No open issue\\. Nobody is known to suffer right now\\.$", "green"), ("^No open issue", "orange"))
+"""How a sentence begins -> its colour; everything else is red."""
 _STATES = {
     "open": "red", "escalating": "red", "regressed": "red", "recovering": "orange", "resolved": "green",
     "no data": "red", "late": "orange", "quiet": "text", "ok": "green", "sent": "green", "pending": "blue",
@@ -109,7 +113,7 @@ def _datasource_variable() -> Json:
 
 def _panel(panel: Panel) -> Json:
     defaults, options = {
-        "stat": _stat, "table": _table_panel, "timeseries": _timeseries, "state": _state
+        "sentence": _sentence, "stat": _stat, "table": _table_panel, "timeseries": _timeseries, "state": _state
     }[panel.kind](panel)
     return {
         "id": panel.id,
@@ -142,23 +146,43 @@ def _thresholds(*steps: tuple[str, float | None]) -> Json:
     return {"mode": "absolute", "steps": [{"color": color, "value": value} for color, value in steps]}
 
 
+def _sentence(panel: Panel) -> tuple[Json, Json]:
+    """A text, coloured by how it begins: only the all-clear is green."""
+    mappings = [
+        {"type": "regex", "options": {"pattern": pattern, "result": {"color": color, "index": index}}}
+        for index, (pattern, color) in enumerate(_SENTENCES)
+    ]
+    defaults = {"color": {"mode": "thresholds"}, "mappings": mappings, "noValue": panel.empty,
+                "thresholds": _thresholds(("red", None))}
+    options = _stat_options("value", "/^sentence$/", values=False)
+    return defaults, {**options, "text": {"valueSize": 22}}
+
+
 def _stat(panel: Panel) -> tuple[Json, Json]:
-    by_row = panel.unit in ("money", "money_per_minute")
+    by_row = panel.unit in ("money", "money_per_minute", "lag")
     thresholds = _thresholds(("text", None), (_COLOURS[panel.tone], 0.000001))
-    defaults = {**_unit(panel.unit), "color": {"mode": "thresholds"}, "mappings": [], "noValue": panel.empty,
+    mappings: list[Json] = []
+    if panel.unit == "lag":
+        thresholds = _thresholds(("green", None), ("orange", LAG_WARN_S), ("red", LAG_BAD_S))
+        unknown = {"text": panel.empty, "color": "red", "index": 0}
+        mappings = [{"type": "special", "options": {"match": "null", "result": unknown}}]
+    defaults = {**_unit(panel.unit), "color": {"mode": "thresholds"}, "mappings": mappings, "noValue": panel.empty,
                 "thresholds": thresholds}
-    options = {
+    return defaults, _stat_options("value_and_name" if by_row else "value", "", by_row)
+
+
+def _stat_options(text_mode: str, fields: str, values: bool) -> Json:
+    return {
         "colorMode": "value",
         "graphMode": "none",
         "justifyMode": "auto",
         "orientation": "auto",
         "percentChangeColorMode": "standard",
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": by_row},
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": fields, "values": values},
         "showPercentChange": False,
-        "textMode": "value_and_name" if by_row else "value",
+        "textMode": text_mode,
         "wideLayout": True,
     }
-    return defaults, options
 
 
 def _table_panel(panel: Panel) -> tuple[Json, Json]:

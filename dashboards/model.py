@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["stat", "table", "timeseries", "state"]
+Kind = Literal["sentence", "stat", "table", "timeseries", "state"]
 Unit = Literal[
     "", "count", "customers", "issues", "notices", "events", "per_minute", "per_second", "share", "seconds", "time",
-    "money", "money_per_minute", "state", "text", "pairs",
+    "money", "money_per_minute", "state", "text", "pairs", "lag",
 ]
 Tone = Literal["plain", "bad", "warn", "good"]
 
+LAG_WARN_S, LAG_BAD_S = 120, 600
+"""Whoever is this far behind can no longer say that all is well; a figure without a value is worse than either."""
+
+_TIME_MACROS = ("$__time", "$__fromTime", "$__toTime")
 COLUMNS = 24
 """Width of the grid on which panels are placed."""
 
@@ -39,8 +43,9 @@ class Grid:
 class Panel:
     """One panel.
 
-    stat: one number, or rows (label, number) of which each is shown; table: rows; timeseries: (time, series, number)
-    sorted by time; state: (time, lane, 0 or 1), a change per row, 1 being the exception named in ``states``.
+    sentence: one row (tone, text); stat: one number, or rows (label, number) of which each is shown; table: rows;
+    timeseries: (time, series, number) sorted by time; state: (time, lane, 0 or 1), a change per row, 1 being the
+    exception named in ``states``.
     """
 
     id: int
@@ -98,7 +103,7 @@ def _panel_problems(panel: Panel) -> list[str]:
         (grid.x >= 0 and grid.w > 0 and grid.h > 0 and grid.x + grid.w <= COLUMNS, "leaves the grid"),
         (bool(panel.unit), "has no unit"),
         (panel.description.endswith("."), "has no description"),
-        (panel.ranged == ("$__time" in panel.sql or "$__fromTime" in panel.sql), "and its time macro disagree"),
+        (panel.ranged == any(macro in panel.sql for macro in _TIME_MACROS), "and its time macro disagree"),
         (panel.kind != "table" or bool(panel.fields), "is a table without declared columns"),
         (all(field.unit for field in panel.fields), "has a column without a unit"),
         ((panel.kind in ("timeseries", "state")) == bool(panel.label), "and its label column disagree"),

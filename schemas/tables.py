@@ -368,6 +368,7 @@ VIEWS: dict[str, str] = {
     "issue_overview": "One row per issue: what, cause, since, affected, contacted, silent, money",
     "notice_latest": "One row per outreach decision with what became of it: sent, pending, failed, held, refused, ...",
     "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
+    "room_status": "One row per room: watermark, how far behind, how long without progress, state, trouble in words",
     "source_gap": "Stretches of the last 7 days in which a producer gave no data",
 }
 """Every view and its meaning; the boards and the operator's commands read these."""

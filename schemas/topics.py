@@ -76,7 +76,8 @@ TOPICS: tuple[Topic, ...] = (
     Topic("impact", (findings.Impact,), "issue_id", "one", dead_letters=True, retention_ms=90 * DAY_MS),
     Topic("outreach", (findings.Outreach, findings.Watermark), "customer_id", "customer", dead_letters=True,
           retention_ms=90 * DAY_MS),
-    Topic("delivery", (findings.Delivery,), "customer_id", "customer", dead_letters=True, retention_ms=90 * DAY_MS),
+    Topic("delivery", (findings.Delivery, findings.Watermark), "customer_id", "customer", dead_letters=True,
+          retention_ms=90 * DAY_MS),
     Topic("late", (findings.Late,), "source", "customer", retention_ms=30 * DAY_MS),
     Topic("tick", (findings.Tick,), "room", "customer", retention_ms=90 * DAY_MS),
 )

@@ -63,8 +63,8 @@ class BoardServer:
 class _Snapshots:
     """The newest snapshot per time range, taken in one thread, at most once per refresh."""
 
-    def __init__(self, client: ClickHouse, refresh_s: float) -> None:
-        self._feed = Feed(client, time.monotonic, time.time, refresh_s=refresh_s)
+    def __init__(self, client: ClickHouse, refresh_s: float, simulated: bool) -> None:
+        self._feed = Feed(client, time.monotonic, time.time, refresh_s=refresh_s, simulated=simulated)
         self._refresh_s = refresh_s
         self._thread = ThreadPoolExecutor(1, "cx-board")
         self._lock = asyncio.Lock()
@@ -111,9 +111,9 @@ def _file(name: str) -> Handler:
     return answer
 
 
-def build_app(client: ClickHouse, refresh_s: float) -> web.Application:
-    """The web application; needs a running event loop."""
-    snapshots = _Snapshots(client, refresh_s)
+def build_app(client: ClickHouse, refresh_s: float, simulated: bool = False) -> web.Application:
+    """The web application; needs a running event loop. ``simulated``: see :class:`streams.boardfeed.Feed`."""
+    snapshots = _Snapshots(client, refresh_s, simulated)
 
     async def board(request: web.Request) -> web.StreamResponse:
         wanted = request.query.get("hours", "6")
@@ -130,9 +130,11 @@ def build_app(client: ClickHouse, refresh_s: float) -> web.Application:
     return app
 
 
-async def start(client: ClickHouse, port: int = 0, host: str = "127.0.0.1", refresh_s: float = 2.0) -> BoardServer:
+async def start(
+    client: ClickHouse, port: int = 0, host: str = "127.0.0.1", refresh_s: float = 2.0, simulated: bool = False
+) -> BoardServer:
     """Serve the board in this event loop; port 0 takes a free one. Raises OSError if the port is taken."""
-    runner = web.AppRunner(build_app(client, refresh_s), access_log=None)
+    runner = web.AppRunner(build_app(client, refresh_s, simulated), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -156,7 +158,8 @@ async def _serve(settings: Settings, client: ClickHouse, port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, done.set)
     try:
-        server = await start(client, port, settings.web_host, settings.board_refresh_ms / 1000)
+        simulated = settings.sender_clock == "event"
+        server = await start(client, port, settings.web_host, settings.board_refresh_ms / 1000, simulated)
     except OSError as error:
         raise ConfigError(f"the board cannot listen on port {port} ({error.strerror}); choose another, or 0") from None
     typer.echo(f"board {server.address}")

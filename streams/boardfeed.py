@@ -15,7 +15,7 @@ from typing import Any
 
 from dashboards.boards import OPERATIONS
 from dashboards.macros import Range, expand
-from dashboards.model import Board, Panel
+from dashboards.model import LAG_BAD_S, LAG_WARN_S, Board, Panel
 from schemas.errors import SinkUnavailable
 from streams.queries import event_now, iso
 from streams.sinks.clickhouse import Answer, ClickHouse
@@ -50,6 +50,8 @@ class Feed:
     """Seconds since 1970 (what a person reads)."""
     board: Board = OPERATIONS
     refresh_s: float = 2.0
+    simulated: bool = False
+    """True if the stream's own time is the time of day: its newest event is never called old."""
     _held: dict[tuple[int, str], _Held] = field(default_factory=dict)
     _now: datetime | None = None
     _moved_at: float = -math.inf
@@ -61,12 +63,18 @@ class Feed:
         problem = self._look_at_the_clock()
         now_ms = int(self._now.timestamp() * 1000) if self._now else 0
         span = Range.ending(now_ms, hours)
-        panels = [self._panel(panel, hours, span, ask=problem is None) for panel in self.board.panels]
+        today = span if self.simulated else Range.ending(int(self.wall() * 1000), hours)
+        panels = [
+            self._panel(panel, hours, today if _about_itself(panel) else span, ask=problem is None)
+            for panel in self.board.panels
+        ]
         return {
             "title": self.board.title,
             "description": self.board.description,
             "hours": hours,
             "choices": HOURS,
+            "lag_warn_s": LAG_WARN_S,
+            "lag_bad_s": LAG_BAD_S,
             "refresh_ms": int(self.refresh_s * 1000),
             "event_now": iso(self._now) if self._now else None,
             "from_ms": span.from_ms,
@@ -122,6 +130,11 @@ class Feed:
         held.took_s = self.clock() - held.asked_at
 
 
+def _about_itself(panel: Panel) -> bool:
+    """True if a panel says how far to trust the others: it compares event time with the time of day."""
+    return panel.kind == "sentence" or panel.unit == "lag"
+
+
 def shape(panel: Panel, answer: Answer, span: Range) -> Json:
     """Rows of a panel as its kind needs them: values, a table, aligned series, or lanes of spans. Times in ms UTC."""
     rows = [[_value(value) for value in row] for row in answer.rows]
@@ -129,6 +142,8 @@ def shape(panel: Panel, answer: Answer, span: Range) -> Json:
         return _series(rows)
     if panel.kind == "state":
         return _lanes(rows, span)
+    if panel.kind == "sentence":
+        return {"tone": rows[0][0], "text": rows[0][1]}
     if panel.kind == "stat":
         return {"values": [{"label": row[0] if len(row) > 1 else "", "value": row[-1]} for row in rows]}
     return {"columns": list(answer.names), "rows": rows}

@@ -10,14 +10,14 @@ let last = null;
 let lostSince = 0;
 let timer = 0;
 
-function section(panel) {
+function section(panel, top) {
   const body = element("div", { class: "body", tabindex: panel.kind === "table" ? "0" : "" });
   const fault = element("span", { class: "fault" });
   const made = element("section", { id: panel.slug, "aria-label": panel.title },
     element("h2", { title: panel.description }, panel.title, fault), body);
   const { x, y, w, h } = panel.grid;
   made.style.gridColumn = `${x + 1} / span ${w}`;
-  made.style.gridRow = `${y + 1} / span ${h}`;
+  made.style.gridRow = `${y - top + 1} / span ${h}`;
   at("grid").append(made);
   return { made, body, fault, shown: "" };
 }
@@ -25,8 +25,10 @@ function section(panel) {
 function show(board) {
   const now = board.event_now ? Date.parse(board.event_now) : 0;
   const range = { from: board.from_ms, to: board.to_ms };
-  for (const panel of board.panels) {
-    if (!sections.has(panel.slug)) sections.set(panel.slug, section(panel));
+  const drawn = board.panels.filter((panel) => panel.kind !== "sentence" && panel.unit !== "lag");
+  const top = Math.min(...drawn.map((panel) => panel.grid.y));
+  for (const panel of drawn) {
+    if (!sections.has(panel.slug)) sections.set(panel.slug, section(panel, top));
     const held = sections.get(panel.slug);
     held.made.className = `${panel.kind}-panel ${panel.kind === "stat" ? `tone-${toneOf(panel)}` : ""}`.trim();
     held.fault.textContent = panel.error ? "last figures: query failed" : "";
@@ -37,6 +39,7 @@ function show(board) {
     draw(panel, held.body, now, range);
   }
   headline(board);
+  rooms(board);
   at("clock").replaceChildren(element("span", {}, "event time "), now ? `${day(now)} ${clock(now)}` : "–");
   choices(board);
   at("grid").setAttribute("aria-busy", "false");
@@ -48,21 +51,22 @@ function count(board, slug) {
   return values.length ? Number(values[0].value) : 0;
 }
 
+// One sentence, made where the figures are. Without an answer of the database nobody can say that all is well.
 function headline(board) {
-  const [issues, affected, silent] = ["open_issues", "affected", "silent"].map((slug) => count(board, slug));
-  const costs = board.panels.find((panel) => panel.slug === "per_minute")?.content?.values ?? [];
-  const cost = costs.filter((one) => one.value > 0).map((one) => `${number(one.value, "money")} ${one.label}`).join(" + ");
-  const parts = [];
-  if (board.event_now === null) parts.push("Waiting for the first event.");
-  else if (issues === 0) parts.push(element("b", { class: "good" }, "No open issue."), " Nobody is known to suffer right now.");
-  else {
-    parts.push(element("b", { class: "bad" }, `${issues} open ${issues === 1 ? "issue" : "issues"}`), ": ",
-      element("b", {}, number(affected)), affected === 1 ? " customer affected, " : " customers affected, ",
-      element("b", { class: "warn" }, number(silent)), " of them silent.");
-    if (cost) parts.push(" Every minute costs ", element("b", { class: "bad" }, cost), ".");
-  }
-  const text = parts.map((part) => part.textContent ?? part).join("");
-  if (at("headline").textContent !== text) at("headline").replaceChildren(...parts);
+  const panel = board.panels.find((one) => one.kind === "sentence");
+  const told = board.state !== "unreachable" && !panel.error && panel.content;
+  const { tone, text } = told ? panel.content : { tone: "bad", text: "Nobody can say whether all is well: the figures cannot be read." };
+  const cut = text.search(/[:.]/);
+  if (at("headline").textContent === text) return;
+  at("headline").replaceChildren(element("b", { class: tone }, text.slice(0, cut + 1)), text.slice(cut + 1));
+}
+
+function rooms(board) {
+  const panel = board.panels.find((one) => one.unit === "lag");
+  const known = board.state !== "unreachable" && !panel.error ? panel.content?.values ?? [] : [];
+  const tone = (value) => value === null || value >= board.lag_bad_s ? "bad" : value >= board.lag_warn_s ? "warn" : "";
+  const words = (value) => value === null ? "unknown" : number(value, "lag");
+  at("rooms").replaceChildren(...known.map(({ label, value }) => element("li", { class: tone(value) }, `${label} ${words(value)}`)));
 }
 
 function choices(board) {
@@ -109,6 +113,7 @@ async function refresh() {
     show(last);
   } catch (error) {
     if (lostSince === 0) { lostSince = Date.now(); console.warn("no answer", error); }
+    if (last) { headline({ ...last, state: "unreachable" }); rooms({ ...last, state: "unreachable" }); }
     wait = Math.max(wait, 2000);
   }
   freshness();

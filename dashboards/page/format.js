@@ -25,6 +25,7 @@ export function number(value, unit) {
   if (unit === "per_second") return `${value < 10 ? two.format(value) : one.format(value)}/s`;
   if (unit === "per_minute") return one.format(value);
   if (unit === "seconds") return duration(value);
+  if (unit === "lag") return value < 1 ? "now" : duration(value);
   return whole.format(value);
 }
 

@@ -110,6 +110,7 @@ class Ledger:
         self._noticed: dict[str, set[str]] = {}
         self._changes: dict[bytes, bytes | None] = {}
         self._deliveries: list[Delivery] = []
+        self._told_ms = 0
 
     def load(self, items: Iterable[tuple[bytes, bytes]], next_offset: int = 0) -> None:
         """Rebuild from what earlier drains made durable; ``next_offset`` is the first decision that is not in it."""
@@ -360,6 +361,10 @@ class Ledger:
         """What must become durable together: the ledger's changes and the deliveries they stand for."""
         changes = sorted(self._changes.items())
         messages = [Message("delivery", record.customer_id, record, self.partition) for record in self._deliveries]
+        if self.clock_ms > self._told_ms:
+            self._told_ms = self.clock_ms
+            mark = Watermark(partition=self.partition, through_ms=self.clock_ms)
+            messages.append(Message("delivery", "watermark", mark, self.partition))
         self._changes, self._deliveries = {}, []
         return Drained(changes, messages)
 

@@ -15,6 +15,7 @@ from schemas.errors import SinkUnavailable
 from streams.agents.store import Store
 from streams.board import FILES, BoardServer, start
 from streams.sinks.clickhouse import Answer, ClickHouse
+from tests.dashboards.progress import marks
 from tests.dashboards.seed import BIN, NOW, batches
 from tests.dashboards.test_panels import source_rows
 from tests.patience import patience
@@ -67,7 +68,7 @@ async def test_a_board_without_database_says_so_and_since_when(dark: BoardServer
     second = json.loads((await get(dark.address + "api/board"))[2])
     assert (first["state"], first["message"]) == ("unreachable", "ClickHouse unreachable")
     assert first["since"] == second["since"]
-    assert len(first["panels"]) == 17
+    assert len(first["panels"]) == 19
 
 
 @pytest.mark.loopback
@@ -129,12 +130,12 @@ async def page() -> AsyncIterator[Page]:
 async def test_an_injected_issue_appears_without_reloading(
     page: Page, writer: ClickHouse, reader: ClickHouse
 ) -> None:
-    server = await start(reader, refresh_s=0.3)
+    server = await start(reader, refresh_s=0.3, simulated=True)
     try:
         await page.goto(server.address)
         await expect(page.locator("#banner")).to_contain_text("No data")
         store = Store(writer)
-        store.write([batch("source_count", source_rows("app-android", 9, range(-400, 0)))])
+        store.write([batch("source_count", source_rows("app-android", 9, range(-400, 0))), *marks(NOW)])
         await expect(page.locator("#headline")).to_have_text("No open issue. Nobody is known to suffer right now.")
         await expect(page.locator("#streams tbody tr")).to_have_count(1)
         injected = issue(title="<b>Checkout</b> & pay", opened_at_ms=NOW - 40 * BIN, updated_at_ms=NOW)

@@ -34,7 +34,7 @@ def test_no_board_breaks_the_rules_of_the_lint(board) -> None:
         ({"id": 1}, "id 1 is used twice"),
         ({"slug": "open_issues"}, "slug open_issues is used twice"),
         ({"grid": Grid(20, 60, 8, 2)}, "affected leaves the grid"),
-        ({"grid": Grid(0, 0, 2, 2)}, "affected lies on open_issues"),
+        ({"grid": Grid(0, 5, 2, 2)}, "affected lies on open_issues"),
         ({"unit": ""}, "affected has no unit"),
         ({"description": ""}, "affected has no description"),
         ({"ranged": True}, "affected and its time macro disagree"),

@@ -42,7 +42,7 @@ def test_every_panel_of_every_board_runs_on_an_empty_database(reader: ClickHouse
     for board in BOARDS:
         for panel in board.panels:
             answer = reader.query(expand(panel.sql, Range.ending(0, 6)))
-            assert all(row[-1] == 0 for row in answer.rows), panel.slug
+            assert panel.kind == "sentence" or not any(row[-1] for row in answer.rows), panel.slug
 
 
 def test_every_panel_has_rows_of_the_declared_shape_on_a_seeded_database(seeded: ClickHouse) -> None:
@@ -52,7 +52,7 @@ def test_every_panel_has_rows_of_the_declared_shape_on_a_seeded_database(seeded:
         if panel.kind == "table":
             assert {field.name for field in panel.fields} <= set(answer.names), panel.slug
         if panel.kind == "stat":
-            assert answer.types[-1].startswith(NUMBERS), panel.slug
+            assert answer.types[-1].removeprefix("Nullable(").startswith(NUMBERS), panel.slug
         if panel.kind in ("timeseries", "state"):
             assert answer.types[0].startswith("DateTime"), panel.slug
             assert answer.names[1] == panel.label

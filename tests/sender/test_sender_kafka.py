@@ -82,7 +82,8 @@ class Office:
             ends, found = await consumer.end_offsets(tps), list[Delivery]()
             while any([await consumer.position(tp) < ends[tp] for tp in tps]):
                 for rows in (await consumer.getmany(timeout_ms=100)).values():
-                    found += decode("delivery", [row.value for row in rows]).records
+                    decoded = decode("delivery", [row.value for row in rows])
+                    found += [record for record in decoded.records if isinstance(record, Delivery)]
             return found
         finally:
             await consumer.stop()

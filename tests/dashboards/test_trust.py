@@ -1,0 +1,188 @@
+"""A board never looks well while it is blind: sentence and line of rooms, on a real ClickHouse and a real page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from dashboards.boards import HEADLINE_SQL, OPERATIONS
+from dashboards.grafana import dashboard
+from dashboards.macros import Range
+from dashboards.model import LAG_BAD_S, LAG_WARN_S
+from streams.agents.store import Store
+from streams.board import start
+from streams.boardfeed import Feed
+from streams.sinks.clickhouse import DDL, ClickHouse, login
+from streams.stack import Endpoints
+from tests.dashboards.progress import MARKED, marks
+from tests.dashboards.seed import MINUTE, NOW
+from tests.dashboards.test_board import page
+from tests.dashboards.test_panels import Clock, ask
+from tests.sinks.examples import EXAMPLES, batch, impact, issue
+
+__all__ = ["page"]
+
+ALL_CLEAR = "No open issue. Nobody is known to suffer right now."
+AT = Range.ending(NOW, 6)
+
+
+def told(reader: ClickHouse, at_ms: int = NOW) -> tuple[str, str]:
+    """Tone and sentence at a time of day."""
+    ((tone, sentence),) = ask(reader, "headline", Range.ending(at_ms, 6)).rows
+    return tone, sentence
+
+
+def age(clickhouse: Endpoints, database: str, seconds: int, topics: tuple[str, ...] = ()) -> None:
+    """Let everything stored (or that of some topics) look ``seconds`` older, as if the store had stood still since."""
+    chosen = f"topic IN ({', '.join(map(repr, topics))})" if topics else "1"
+    ClickHouse(login(clickhouse, "migrator", database)).query(
+        f"ALTER TABLE watermark UPDATE ingest_time = ingest_time - {seconds} WHERE {chosen} SETTINGS mutations_sync = 1"
+    )
+
+
+@pytest.mark.clickhouse
+def test_all_is_well_only_if_every_room_is_up_to_date(writer: ClickHouse, reader: ClickHouse) -> None:
+    Store(writer).write(marks(NOW))
+    assert told(reader) == ("good", ALL_CLEAR)
+
+
+@pytest.mark.clickhouse
+def test_an_empty_database_knows_nothing(reader: ClickHouse) -> None:
+    assert told(reader) == ("bad", "Nothing is known: no event has arrived yet.")
+
+
+@pytest.mark.clickhouse
+@pytest.mark.parametrize("room", MARKED)
+def test_a_room_that_is_behind_takes_the_all_clear_away(
+    writer: ClickHouse, reader: ClickHouse, room: str
+) -> None:
+    Store(writer).write(marks(NOW, {room: MINUTE}))
+    assert told(reader) == ("good", ALL_CLEAR)
+    Store(writer).write(marks(NOW + 2 * MINUTE, {room: 3 * MINUTE}, ver=2))
+    assert told(reader, NOW + 2 * MINUTE) == (
+        "warn", f"No open issue as far as is known. Not up to date: {room} is 3 minutes behind.")
+    Store(writer).write(marks(NOW + 1_474 * MINUTE, {room: 1_474 * MINUTE}, ver=3))
+    assert told(reader, NOW + 1_474 * MINUTE) == (
+        "bad", f"Nobody can say whether all is well. Not up to date: {room} is 1 day and 34 minutes behind.")
+
+
+@pytest.mark.clickhouse
+@pytest.mark.parametrize("room", MARKED)
+def test_a_room_that_was_never_heard_of_is_unknown_and_so_is_one_with_a_partition_missing(
+    writer: ClickHouse, reader: ClickHouse, room: str
+) -> None:
+    others = [mark for mark in marks(NOW) if mark.topic != MARKED[room]]
+    Store(writer).write(others)
+    assert told(reader)[0] == "bad"
+    if room not in ("join", "detection"):
+        (first, *_) = [mark for mark in marks(NOW, partitions=1) if mark.topic == MARKED[room]]
+        Store(writer).write([first])
+        said = f"Nobody can say whether all is well. Not up to date: {room} was never heard of."
+        assert told(reader) == ("bad", said)
+
+
+@pytest.mark.clickhouse
+def test_a_store_that_stands_still_is_noticed_although_nothing_is_behind(
+    clickhouse: Endpoints, database: str, writer: ClickHouse, reader: ClickHouse
+) -> None:
+    Store(writer).write(marks(NOW))
+    age(clickhouse, database, 180)
+    tone, sentence = told(reader)
+    assert (tone, "store has not got on for 3 minutes" in sentence) == ("warn", True)
+    age(clickhouse, database, 600)
+    assert told(reader)[0] == "bad"
+
+
+@pytest.mark.clickhouse
+def test_one_partition_that_stands_still_is_enough(
+    clickhouse: Endpoints, database: str, writer: ClickHouse, reader: ClickHouse
+) -> None:
+    Store(writer).write(marks(NOW))
+    age(clickhouse, database, 700, ("affected",))
+    tone, sentence = told(reader)
+    assert tone == "bad"
+    assert "match has not got on for 11 minutes" in sentence
+
+
+@pytest.mark.clickhouse
+def test_old_events_are_called_old_and_simulated_ones_are_not(writer: ClickHouse, reader: ClickHouse) -> None:
+    Store(writer).write(marks(NOW))
+    assert told(reader, NOW + 3 * MINUTE)[0] == "warn"
+    assert told(reader, NOW + 11 * MINUTE) == (
+        "bad", "Nobody can say whether all is well. Not up to date: the newest event is 11 minutes old.")
+    clock = Clock()
+    for simulated, tone in ((True, "good"), (False, "bad")):
+        clock.now = NOW / 1000 + 3_600
+        shown = Feed(reader, clock, clock, simulated=simulated).collect(6)["panels"]
+        (sentence,) = [panel["content"] for panel in shown if panel["slug"] == "headline"]
+        assert sentence["tone"] == tone
+
+
+@pytest.mark.clickhouse
+def test_what_is_wrong_is_still_said_while_a_room_is_behind(writer: ClickHouse, reader: ClickHouse) -> None:
+    Store(writer).write([batch("issue", [issue(opened_at_ms=NOW - MINUTE, updated_at_ms=NOW)]),
+                         batch("impact", [impact(as_of_ms=NOW)]), batch("affected", EXAMPLES["affected"]),
+                         *marks(NOW, {"match": 4 * MINUTE})])
+    tone, sentence = told(reader)
+    assert tone == "bad"
+    assert sentence == ("1 open issue: 1 customer affected, 1 of them silent. Every minute costs 99 EUR."
+                        " Not up to date: match is 4 minutes behind.")
+
+
+@pytest.mark.clickhouse
+def test_the_line_of_rooms_has_a_figure_for_each_and_none_for_the_unknown(
+    writer: ClickHouse, reader: ClickHouse
+) -> None:
+    Store(writer).write([mark for mark in marks(NOW, {"match": 5 * MINUTE}) if mark.topic != "delivery"])
+    rows = dict(ask(reader, "rooms", AT).rows)
+    assert list(rows) == ["newest event", "join", "detection", "match", "outreach", "sender", "store"]
+    assert (rows["newest event"], rows["sender"]) == (0, None)
+    assert rows["match"] >= 300
+
+
+def test_the_thresholds_are_the_same_in_every_place() -> None:
+    views = (DDL / "011_room_status.sql").read_text(encoding="utf-8")
+    for text in (views, HEADLINE_SQL):
+        assert set(map(int, re.findall(r">= (\d{3})\b", text))) == {LAG_WARN_S, LAG_BAD_S}
+
+
+def test_grafana_shows_the_sentence_green_only_for_the_all_clear() -> None:
+    panels: dict[str, Any] = {panel["title"]: panel for panel in dashboard(OPERATIONS)["panels"]}
+    defaults = panels["In one sentence"]["fieldConfig"]["defaults"]
+    rules = [(one["options"]["pattern"], one["options"]["result"]["color"]) for one in defaults["mappings"]]
+    assert defaults["thresholds"]["steps"] == [{"color": "red", "value": None}]
+
+    def colour(sentence: str) -> str:
+        return next((color for pattern, color in rules if re.search(pattern, sentence)), "red")
+
+    assert colour(ALL_CLEAR) == "green"
+    assert colour(ALL_CLEAR + " Not up to date: match is 4 minutes behind.") == "orange"
+    assert colour("Nobody can say whether all is well. Not up to date: sender was never heard of.") == "red"
+    (unknown,) = panels["Up to date?"]["fieldConfig"]["defaults"]["mappings"]
+    assert unknown["options"]["result"] == {"text": "unknown", "color": "red", "index": 0}
+
+
+@pytest.mark.browser
+@pytest.mark.clickhouse
+async def test_the_page_takes_the_all_clear_back_when_a_room_falls_behind_and_when_nobody_answers(
+    page: Page, writer: ClickHouse, reader: ClickHouse
+) -> None:
+    Store(writer).write(marks(NOW))
+    server = await start(reader, refresh_s=0.3, simulated=True)
+    try:
+        await page.goto(server.address)
+        await expect(page.locator("#headline")).to_have_text(ALL_CLEAR)
+        await expect(page.locator("#headline b")).to_have_class("good")
+        await expect(page.locator("#rooms li")).to_have_count(7)
+        await expect(page.locator("#rooms li.bad, #rooms li.warn")).to_have_count(0)
+        Store(writer).write(marks(NOW + 30 * MINUTE, {"detection": 30 * MINUTE}, ver=2))
+        await expect(page.locator("#headline b")).to_have_class("bad")
+        await expect(page.locator("#headline")).to_contain_text("detection is 30 minutes behind")
+        await expect(page.locator("#rooms li.bad")).to_have_text("detection 30 min")
+    finally:
+        await server.close()
+    await expect(page.locator("#headline")).to_have_text(
+        "Nobody can say whether all is well: the figures cannot be read.")
