@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "status": "streams.stack.commands",
     "doctor": "streams.stack.commands",
     "settings": "streams.settings_table",
+    "run": "streams.run_commands",
     "worker": "streams.worker",
     "sender": "streams.sender.main",
     "approve": "streams.commands",

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,31 +21,18 @@ from rich.markup import escape
 
 from schemas.errors import SinkUnavailable, StackError
 from streams.brokers import connection
+from streams.keeper import Keeper, Kept, Program
 from streams.settings import PREFIX, Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints
 from streams.stack.manage import Reporter, up
-from streams.stack.process import Launch, PidFile, log_tail, rotate, start, started_at, stop
+from streams.stack.process import PidFile
 from streams.topics import ensure_topics
 
 WORKERS = ("join", "detect,match,impact,outreach,store")
 MOST_RESTARTS = 3
+"""A process of a run that ends more often in a row is given up."""
 _STOP_S = 25.0
-_COMMAND = "import sys; from streams.cli import main; sys.exit(main())"
-
-
-@dataclass(slots=True)
-class Child:
-    """One process of the run."""
-
-    name: str
-    launch: Launch
-    pid: int
-    restarts: int = 0
-
-    def ended(self) -> str:
-        """Empty while it runs, else the last line of its log."""
-        return "" if started_at(self.pid) else (log_tail([self.launch.log], 1) or ["(its log is empty)"])[0]
 
 
 @dataclass(slots=True)
@@ -56,7 +41,12 @@ class Session:
 
     settings: Settings
     endpoints: Endpoints
-    children: list[Child] = field(default_factory=list)
+    keeper: Keeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing runs yet."""
+        file = self.settings.state_dir / f"run-{self.settings.instance}.json"
+        self.keeper = Keeper(file, most_in_a_row=MOST_RESTARTS)
 
     def launch_workers(self) -> None:
         """Two workers, so that two cores are used: the join, which meets every event, and everything behind it."""
@@ -64,44 +54,25 @@ class Session:
             instance = f"{self.settings.instance}-{number}"
             self.launch(f"worker-{number}", ["worker", "--rooms", rooms, "--instance", instance])
 
-    def launch(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Child:
+    def launch(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Kept:
         """Start ``cxwatch ARGUMENTS`` with this run's settings; its output goes to a log in the state folder."""
         log = self.settings.state_dir / "logs" / f"{self.settings.instance}-{name}.log"
-        rotate(log)
-        environment = {**environment_of(self.settings), **(more or {})}
-        command = (sys.executable, "-c", _COMMAND, *arguments)
-        launch = Launch(command, Path.cwd(), log, environment, die_with_parent=True)
-        child = Child(name, launch, start(launch))
-        self.children.append(child)
-        return child
+        return self.keeper.begin(Program(name, arguments, log, {**environment_of(self.settings), **(more or {})}))
 
     def supervise(self) -> list[str]:
-        """Start again what has ended by itself, as any supervisor would, and say so; nothing is lost by it.
+        """Start again what has ended by itself, as ``cxwatch run`` would, and say so; nothing is lost by it.
 
-        Raises StackError with the end of its log if a process does not stay up.
+        Raises StackError with the end of its log if a process does not stay up, ConfigError if it refuses its settings.
         """
-        said = []
-        for child in self.children:
-            last = child.ended()
-            if not last:
-                continue
-            if child.restarts >= MOST_RESTARTS:
-                lines = "\n  ".join(log_tail([child.launch.log], 12))
-                raise StackError(f"the {child.name} does not stay up; last lines of {child.launch.log}:\n  {lines}")
-            child.restarts += 1
-            child.pid = start(child.launch)
-            said.append(f"the {child.name} ended by itself and is started again: {last}")
-        return said
+        return self.keeper.look()
 
     def reader(self, timeout_s: float = 20.0) -> ClickHouse:
         """A read-only login on this run's database."""
         return ClickHouse(login(self.endpoints, "reader", self.settings.clickhouse_database), timeout_s)
 
     def stop(self) -> None:
-        """End the processes: a signal each, then wait, then kill what is left. Ctrl-C does not shorten it."""
-        with ThreadPoolExecutor(max(1, len(self.children))) as pool:
-            list(pool.map(lambda child: stop(child.pid, _STOP_S), self.children))
-        self.children.clear()
+        """End the processes, in order: a signal, then wait, then kill what is left."""
+        self.keeper.stop(_STOP_S)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -42,6 +43,34 @@ class ExitCode(IntEnum):
     STALLED = 75
     FENCED = 76
     CONFIG = 78
+
+
+_WORDS = {
+    ExitCode.CLEAN: "it was told to stop",
+    ExitCode.UNKNOWN: "an error nobody expected",
+    ExitCode.KAFKA: "Kafka refused or did not answer",
+    ExitCode.STALLED: "it did not get on",
+    ExitCode.FENCED: "another process has taken over its work",
+    ExitCode.CONFIG: "a setting is wrong, or does not fit what is there",
+}
+_SIGNALS = {
+    signal.SIGKILL: "killed (kill -9, or the machine had no memory left)",
+    signal.SIGSEGV: "a crash in native code; its log says where each thread stood",
+    signal.SIGTERM: "ended by SIGTERM before it could drain",
+}
+
+
+def in_words(code: int) -> str:
+    """An exit code for people; negative: the signal that ended the process.
+
+    >>> in_words(75), in_words(1)
+    ('exit 75, it did not get on', 'exit 1, refused')
+    """
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return f"{name}, {_SIGNALS.get(signal.Signals(-code), 'a signal')}" if name.startswith("SIG") else name
+    known = code in set(ExitCode)
+    return f"exit {code}, {_WORDS[ExitCode(code)] if known else 'refused'}"
 
 
 class KafkaFailed(CxError):

@@ -45,6 +45,8 @@ OFFSETS_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
 TOPICS_S = 5.0
 """Topics that were just made are not known to every member of a group at once; after that they are missing."""
+TOPICS_LOOKS = 5
+"""So many looks at least, however slow the machine is."""
 BURST_WAIT_MS = 250
 """A room whose inputs come in bursts is answered at the end of each, and asks for nothing in between."""
 UNDECIDED_S = 120.0
@@ -352,12 +354,13 @@ class Shell(ABC):
 
         ``require`` raises ConfigError, and so does this once the time is over.
         """
-        end = time.monotonic() + TOPICS_S
+        end, looks = time.monotonic() + TOPICS_S, 0
         while True:
             try:
                 require()
             except ConfigError:
-                if time.monotonic() >= end:
+                looks += 1
+                if looks >= TOPICS_LOOKS and time.monotonic() >= end:
                     raise
             else:
                 return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from streams import kept
 from streams.settings import load_settings
 from streams.stack import doctor as check
 from streams.stack.manage import Reporter, ServerStatus, down, status, up
@@ -95,15 +97,28 @@ def down_command() -> None:
 
 
 def status_command(as_json: AsJson = False) -> None:
-    """Show kind, version, address and health of each server; exit code 1 unless all are healthy."""
-    servers = status(load_settings())
+    """Show the health of each server and what `cxwatch run` keeps; exit code 1 unless all are healthy and run."""
+    settings = load_settings()
+    servers, processes = status(settings), list(kept.shown(settings.state_dir))
     if as_json:
         for server in servers:
             typer.echo(server.as_json())
+        for process in processes:
+            typer.echo(json.dumps({"process": process["name"], **process}))
     else:
         _show(servers)
-    if any(server.health != "healthy" for server in servers):
+        _show_processes(processes)
+    if any(server.health != "healthy" for server in servers) or not all(map(kept.runs, processes)):
         raise typer.Exit(1)
+
+
+def _show_processes(processes: list[dict[str, Any]]) -> None:
+    console = Console(soft_wrap=True)
+    if processes:
+        console.print()
+        console.print(kept.table(processes))
+    for note in sorted({str(process["note"]) for process in processes} - {""}):
+        console.print(f"  {escape(note)}", highlight=False)
 
 
 def _show(servers: list[ServerStatus]) -> None:

@@ -24,6 +24,9 @@ from streams.stack.places import write_private
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """Servers started by this very process, kept so that they can be reaped when they end."""
 
+_ENDED: dict[int, int] = {}
+"""Exit codes of those that have ended."""
+
 PidFileState = Literal["none", "alive", "dead", "foreign"]
 
 
@@ -42,14 +45,22 @@ class Launch:
 
 def started_at(pid: int) -> str | None:
     """A text that identifies one run of ``pid`` (boot and start moment), None if there is no such live process."""
-    if pid in _CHILDREN and _CHILDREN[pid].poll() is not None:
-        del _CHILDREN[pid]
+    if pid in _CHILDREN and exit_code(pid) is not None:
         return None
     if sys.platform == "linux":
         return _started_at_linux(pid)
     shown = subprocess.run(["ps", "-p", str(pid), "-o", "stat=,lstart="], capture_output=True, text=True, check=False)
     state, _, moment = shown.stdout.strip().partition(" ")
     return moment.strip() if moment and not state.startswith("Z") else None
+
+
+def exit_code(pid: int) -> int | None:
+    """How a server ended that this very process started (negative: by that signal); None while it runs."""
+    child = _CHILDREN.get(pid)
+    if child is not None and child.poll() is not None:
+        _ENDED[pid] = child.returncode
+        del _CHILDREN[pid]
+    return None if pid in _CHILDREN else _ENDED.get(pid)
 
 
 def _started_at_linux(pid: int) -> str | None:
@@ -136,6 +147,7 @@ def start(launch: Launch) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _ENDED.pop(child.pid, None)
     _CHILDREN[child.pid] = child
     return child.pid
 

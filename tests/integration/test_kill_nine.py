@@ -13,11 +13,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from streams.keeper import Kept
 from streams.play import Pace, Target, play
 from streams.queries import counts
 from streams.session import Session
@@ -25,7 +27,6 @@ from streams.settings import Settings
 from streams.sinks.clickhouse import migrate
 from streams.sinks.receiver import Accepted, Receiver
 from streams.stack import Endpoints
-from streams.stack.process import start
 from streams.topics import ensure_topics
 from tests.integration.harness import is_ready, until
 from tests.integration.test_same_findings import short_day
@@ -55,6 +56,12 @@ def deployment(stack: Settings, places: Endpoints) -> Iterator[Session]:
         run.stop()
 
 
+def restarted(run: Session, worker: Kept, before: int) -> bool:
+    """True once the worker was started again more often than ``before``; looks whether it is due now."""
+    run.supervise()
+    return worker.restarts > before
+
+
 async def one_run(stack: Settings, places: Endpoints, kills: int) -> tuple[dict[str, Any], list[Accepted]]:
     """Play the short day, kill the worker ``kills`` times on the way, hash what came out."""
     accepted: list[Accepted] = []
@@ -72,8 +79,9 @@ async def one_run(stack: Settings, places: Endpoints, kills: int) -> tuple[dict[
                 if number < kills:
                     await until(lambda: is_ready(file), PATIENCE_S)
                     await asyncio.sleep(0.3 + 0.4 * number)
+                    worker.in_a_row = 0  # no crash loop: it is we who kill it
                     os.kill(worker.pid, signal.SIGKILL)
-                    worker.pid = start(worker.launch)
+                    await until(partial(restarted, run, worker, number), PATIENCE_S)
             client = run.reader()
             end_ms = day.truth.end_ms
 

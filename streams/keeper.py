@@ -1,0 +1,173 @@
+"""Keeps programs of ours running: starts them, says why one ended, starts it again, later and later if it stays not up.
+
+What runs, how often it was started again and why is written to a file in the state folder, which ``cxwatch status``
+reads. A pid alone proves nothing, so the file holds each process's moment of start as well. On Linux the kernel kills
+the processes when their keeper is killed; elsewhere, and in any case, the next keeper of the same name ends what the
+file still names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import ConfigError, StackError
+from streams.runtime.exits import ExitCode, in_words
+from streams.stack.places import write_private
+from streams.stack.process import Launch, exit_code, log_tail, rotate, start, started_at, stop
+
+COMMAND = "import sys; from streams.cli import main; sys.exit(main())"
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 60.0
+STAYED_S = 60.0
+"""A process that ran this long stayed up: when it ends, the waits begin anew."""
+LOOP = 3
+"""So many ends in a row are told as a crash loop."""
+LOG_BYTES = 50_000_000
+"""A log larger than this is set aside when its process is started again."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """``cxwatch ARGUMENTS`` as it is kept."""
+
+    name: str
+    arguments: Sequence[str]
+    log: Path
+    environment: Mapping[str, str]
+
+
+@dataclass
+class Kept:
+    """One program, and what became of it. ``since_ms`` and ``last_end_ms`` are wall time, for people."""
+
+    program: Program
+    pid: int = 0
+    started: str = ""
+    """What tells this process from another with the same pid."""
+    since_ms: int = 0
+    restarts: int = 0
+    in_a_row: int = 0
+    """Ends since it last stayed up."""
+    last_code: int | None = None
+    last_why: str = ""
+    last_end_ms: int = 0
+    began: float = 0.0
+    due: float | None = None
+    """When it is started again; None while it runs."""
+
+    @property
+    def state(self) -> str:
+        """``running``, ``waiting`` to be started again, or ``crash loop``: waiting after several ends in a row."""
+        if self.due is None:
+            return "running"
+        return "crash loop" if self.in_a_row >= LOOP else "waiting"
+
+    def ended(self) -> str:
+        """Empty while it runs, else why it ended, as far as its log tells."""
+        return "" if started_at(self.pid) else last_words(self.program.log)
+
+    def shown(self) -> dict[str, Any]:
+        """What the file says about it."""
+        return {
+            "name": self.program.name, "state": self.state, "pid": self.pid, "started": self.started,
+            "since_ms": self.since_ms, "restarts": self.restarts, "last_code": self.last_code,
+            "last": "" if self.last_code is None else in_words(self.last_code), "last_why": self.last_why,
+            "last_end_ms": self.last_end_ms, "log": str(self.program.log),
+        }  # fmt: skip
+
+
+class Keeper:
+    """Programs under one roof. Not for several threads at once."""
+
+    def __init__(
+        self, file: Path, note: str = "", most_in_a_row: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``note`` is shown with the processes; ``most_in_a_row``: give up a program after more ends than these."""
+        self.file, self.note = file, note
+        self.kept: list[Kept] = []
+        self._most, self._clock = most_in_a_row, clock
+        self._me = {"pid": os.getpid(), "started": started_at(os.getpid()) or ""}
+
+    def begin(self, program: Program) -> Kept:
+        """Start a program and keep it running from here on."""
+        program.log.parent.mkdir(parents=True, exist_ok=True)
+        rotate(program.log)
+        kept = Kept(program)
+        self.kept.append(kept)
+        self._start(kept)
+        return kept
+
+    def look(self) -> list[str]:
+        """Take note of what has ended, start again what is due; returns what there is to tell.
+
+        Raises ConfigError if a program refuses its settings (no further start would help), StackError if one was given
+        up: either way the caller stops the others.
+        """
+        said = []
+        for kept in self.kept:
+            if kept.due is None and (code := exit_code(kept.pid)) is not None:
+                said.append(self._ended(kept, code))
+            if kept.due is not None and self._clock() >= kept.due:
+                kept.restarts += 1
+                self._start(kept)
+        return said
+
+    def stop(self, patience_s: float) -> list[str]:
+        """End all, in the order in which they were begun, each with its time to drain; returns whom it took longer."""
+        slow = []
+        for kept in self.kept:
+            if kept.due is None and not stop(kept.pid, patience_s):
+                slow.append(kept.program.name)
+        self.kept.clear()
+        self.file.unlink(missing_ok=True)
+        return slow
+
+    def _start(self, kept: Kept) -> None:
+        program = kept.program
+        if program.log.exists() and program.log.stat().st_size > LOG_BYTES:
+            rotate(program.log)
+        command = (sys.executable, "-c", COMMAND, *program.arguments)
+        kept.pid = start(Launch(command, Path.cwd(), program.log, program.environment, die_with_parent=True))
+        kept.started, kept.due, kept.began = started_at(kept.pid) or "", None, self._clock()
+        kept.since_ms = _now_ms()
+        self._save()
+
+    def _ended(self, kept: Kept, code: int) -> str:
+        """Note an end and when to start again; the sentence about it."""
+        name, now = kept.program.name, self._clock()
+        kept.in_a_row = 1 if now - kept.began >= STAYED_S else kept.in_a_row + 1
+        kept.last_code, kept.last_end_ms = code, _now_ms()
+        kept.last_why = last_words(kept.program.log)
+        wait = min(FIRST_WAIT_S * 2.0 ** (kept.in_a_row - 1), LONGEST_WAIT_S)
+        kept.due = now + wait
+        self._save()
+        ended = f"{name} ended: {in_words(code)} ({kept.last_why})"
+        if code == ExitCode.CONFIG:
+            raise ConfigError(f"{ended}; log: {kept.program.log}")
+        if self._most is not None and kept.in_a_row > self._most:
+            lines = "\n  ".join(log_tail([kept.program.log], 12))
+            raise StackError(f"{name} does not stay up; last lines of {kept.program.log}:\n  {lines}")
+        loop = f", {kept.in_a_row} ends in a row" if kept.in_a_row >= LOOP else ""
+        return f"{ended}{loop}; it is started again in {wait:g} s"
+
+    def _save(self) -> None:
+        body = {"keeper": self._me, "note": self.note, "processes": [kept.shown() for kept in self.kept]}
+        write_private(self.file, json.dumps(body, indent=1) + "\n")
+
+
+def last_words(log: Path) -> str:
+    """The line of a log that says why its process ended, else its last."""
+    lines = log_tail([log], 40)
+    reasons = [line.split(" exit ", 1)[1] for line in lines if " exit " in line]
+    return (reasons or lines or ["its log is empty"])[-1].strip()[:300]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,124 @@
+"""What the file of a keeper says (``streams.keeper`` writes it), and what of it is true, for ``cxwatch status``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.markup import escape
+from rich.table import Table
+
+from streams.stack.process import started_at
+
+ANSWER_S = 2.0
+"""A worker that does not answer in time is shown as running, without more."""
+_COLOURS = {"running": "green", "ready": "green", "not ready": "yellow", "waiting": "yellow"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A process as a file names it. A pid alone proves nothing: ``started`` tells it from another with the same."""
+
+    pid: int
+    started: str
+
+    @property
+    def alive(self) -> bool:
+        """True if this very process still runs."""
+        return self.pid > 0 and bool(self.started) and started_at(self.pid) == self.started
+
+
+def known(entry: Mapping[str, Any]) -> Known:
+    """The process that an entry of a file names."""
+    return Known(int(entry.get("pid", 0)), str(entry.get("started", "")))
+
+
+def read(file: Path) -> dict[str, Any]:
+    """What a keeper's file says; empty if there is none, or none that can be read."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("processes"), list) else {}
+
+
+def left_behind(file: Path) -> Iterator[Known]:
+    """Processes that outlived their keeper."""
+    yield from (one for one in map(known, read(file).get("processes", [])) if one.alive)
+
+
+def files(state_dir: Path) -> list[Path]:
+    """The files of all keepers of a state folder."""
+    return sorted(state_dir.glob("run-*.json"))
+
+
+def shown(state_dir: Path) -> Iterator[dict[str, Any]]:
+    """Every process that a keeper of this folder keeps, as it is now: its ``state`` is checked, not believed."""
+    addresses = _addresses(state_dir)
+    for file in files(state_dir):
+        said = read(file)
+        if not said:
+            continue
+        kept = known(said.get("keeper", {})).alive
+        for entry in said["processes"]:
+            one = known(entry)
+            row = {"run": file.stem.removeprefix("run-"), **entry, "note": said.get("note", "")}
+            if not kept:
+                row["state"] = "not kept" if one.alive else "dead"
+            elif entry.get("state") == "running":
+                row["state"] = _ready(addresses.get(one.pid)) if one.alive else "just ended"
+            yield row
+
+
+def runs(row: Mapping[str, Any]) -> bool:
+    """True if a process of :func:`shown` is there and kept."""
+    return row["state"] in ("running", "ready", "not ready")
+
+
+def _addresses(state_dir: Path) -> dict[int, str]:
+    """Process id -> address of its own web server, as workers say it."""
+    found: dict[int, str] = {}
+    for file in state_dir.glob("worker-*.json"):
+        try:
+            said = json.loads(file.read_text(encoding="utf-8"))
+            found[int(said["pid"])] = str(said["url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _ready(address: str | None) -> str:
+    if address is None:
+        return "running"
+    parts = urlsplit(address)
+    asked = HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_S)
+    try:
+        asked.request("GET", "/readyz")
+        return "ready" if asked.getresponse().status == 200 else "not ready"
+    except (OSError, HTTPException):
+        return "running"
+    finally:
+        asked.close()
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """The processes for people."""
+    made = Table("process", "state", "pid", "since", "restarts", "why it ended last", box=None, header_style="bold")
+    for row in rows:
+        state = str(row["state"])
+        why = f"{_clock(row['last_end_ms'])} {row['last']}: {row['last_why']}" if row.get("last") else "-"
+        made.add_row(
+            str(row["name"]), f"[{_COLOURS.get(state, 'red')}]{state}[/]", str(row["pid"]), _clock(row["since_ms"]),
+            str(row["restarts"]), escape(why),
+        )  # fmt: skip
+    return made
+
+
+def _clock(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

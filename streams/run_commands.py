@@ -1,0 +1,141 @@
+"""``cxwatch run``: the rooms, the sender and, if asked for, the board, kept running in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import ConfigError, StackError
+from streams.keeper import Keeper, Program
+from streams.kept import left_behind
+from streams.runtime.exits import ExitCode
+from streams.session import WORKERS, environment_of
+from streams.settings import ROOMS, Settings, load_settings
+from streams.stack import endpoints
+from streams.stack.process import stop
+from streams.worker import prepare_logs
+
+log = logging.getLogger("cx.run")
+
+LOOK_S = 0.5
+DRAIN_S = 60.0
+"""So long each process may take to drain; a worker ends by itself before, with nothing lost."""
+UNSENT = "no webhook is set (CX_WEBHOOK_URL, CX_WEBHOOK_SECRET): outreach decides, nothing can be sent"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("run")(run_command)
+
+
+def run_command(
+    worker: Annotated[
+        list[str] | None,
+        typer.Option(help="Rooms of one worker, separated by commas; give it once for each. Default: the join, and all "
+                     "others; with CX_ROOMS set, those in one.", show_default=False),
+    ] = None,
+    board: Annotated[bool, typer.Option("--board", help="Serve the live board as well.")] = False,
+) -> None:
+    """Run everything: workers, and the sender if a webhook is set. Restarts what ends; SIGTERM or Ctrl-C drains all."""
+    settings = load_settings()
+    prepare_logs(settings)
+    endpoints(settings)
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopping.set())
+    programs = programs_of(settings, workers_of(settings, worker or ()), board)
+    with alone(settings):
+        raise typer.Exit(keep(settings, programs, stopping, log.info))
+
+
+def workers_of(settings: Settings, asked: Sequence[str]) -> tuple[str, ...]:
+    """Rooms of each worker. Raises ConfigError for a room that does not exist, or that two of them would run."""
+    chosen = tuple(asked) or (WORKERS if set(settings.rooms) == set(ROOMS) else (",".join(settings.rooms),))
+    rooms = [room.strip() for one in chosen for room in one.split(",") if room.strip()]
+    unknown = sorted(set(rooms) - set(ROOMS))
+    if unknown or len(set(rooms)) < len(rooms):
+        what = f"{unknown[0]} is no room" if unknown else "a room is named twice"
+        raise ConfigError(f"--worker: {what}; rooms: {', '.join(ROOMS)}")
+    return chosen
+
+
+def programs_of(settings: Settings, workers: Sequence[str], board: bool) -> list[Program]:
+    """What is kept running, in the order in which it is ended: what comes first in the stream drains first."""
+    arguments: dict[str, tuple[list[str], dict[str, str]]] = {}
+    for number, rooms in enumerate(workers, 1):
+        ports = {"CX_WEB_PORT": str(settings.web_port + number - 1)} if settings.web_port else {}
+        name = f"{settings.instance}-{number}"
+        arguments[f"worker-{number}"] = ["worker", "--rooms", rooms, "--instance", name], ports
+    if can_send(settings):
+        arguments["sender"] = ["sender"], {}
+    if board:
+        arguments["board"] = ["board"], {}
+    environment, logs = environment_of(settings), settings.state_dir / "logs"
+    return [
+        Program(name, words, logs / f"run-{settings.instance}-{name}.log", {**environment, **more})
+        for name, (words, more) in arguments.items()
+    ]
+
+
+def can_send(settings: Settings) -> bool:
+    """True if there is a channel at all; a half set one is the sender's to refuse."""
+    return settings.webhook_url is not None or settings.webhook_secret is not None
+
+
+def run_file(settings: Settings) -> Path:
+    """Where a run says what it keeps: ``run-<instance>.json`` in the state folder."""
+    return settings.state_dir / f"run-{settings.instance}.json"
+
+
+def keep(settings: Settings, programs: Sequence[Program], stopping: threading.Event, say: Callable[[str], None]) -> int:
+    """Keep the programs until ``stopping`` is set; the exit code. Raises ConfigError if one refuses its settings."""
+    file = run_file(settings)
+    for orphan in left_behind(file):
+        say(f"process {orphan.pid} of a run that was killed is still there: ending it")
+        stop(orphan.pid, DRAIN_S)
+    note = "" if can_send(settings) else UNSENT
+    keeper, slow = Keeper(file, note), list[str]()
+    if note:
+        say(note)
+    try:
+        for program in programs:
+            kept = keeper.begin(program)
+            say(f"{program.name}: cxwatch {' '.join(program.arguments)} (pid {kept.pid}, log {program.log})")
+        while not stopping.wait(LOOK_S):
+            for sentence in keeper.look():
+                say(sentence)
+        say("stopping: each process drains, in order")
+    finally:
+        slow = keeper.stop(DRAIN_S)
+    for name in slow:
+        say(f"{name} did not drain within {DRAIN_S:.0f} s and was killed; nothing is lost")
+    return ExitCode.STALLED if slow else ExitCode.CLEAN
+
+
+@contextlib.contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Refuse a second run of the same name in the same state folder; the kernel lets go when this one is killed."""
+    descriptor = os.open(settings.state_dir / f"run-{settings.instance}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    except BlockingIOError:
+        holder = os.pread(descriptor, 20, 0).decode() or "unknown"
+        raise StackError(
+            f"`cxwatch run` of instance {settings.instance} is running already (pid {holder}): end it first, or set "
+            "another CX_INSTANCE and other --worker rooms"
+        ) from None
+    finally:
+        os.close(descriptor)
