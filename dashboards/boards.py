@@ -150,6 +150,12 @@ ORDER BY customers DESC
 LIMIT 50
 """
 
+CHANNELS_SQL = """
+SELECT channel, state, reason, since
+FROM channel_status
+ORDER BY channel
+"""
+
 DEAD_LETTERS_SQL = """
 SELECT topic, reason, field, rule, count() AS messages, max(rejected_at) AS last_rejected
 FROM dead_letter_latest
@@ -312,7 +318,7 @@ OPERATIONS = Board(
         Panel(
             13, "outreach", "Outreach and why", "table", "notices",
             "Decisions of the time range by what became of them, with the reason that is kept for each.",
-            Grid(12, 26, 12, 11), OUTREACH_SQL, ranged=True,
+            Grid(12, 26, 12, 15), OUTREACH_SQL, ranged=True,
             fields=(
                 Field("status", "Status", "state"),
                 Field("reason", "Reason"),
@@ -323,9 +329,22 @@ OPERATIONS = Board(
             empty="Nobody was to be told in this time range.",
         ),
         Panel(
+            20, "channels", "Channels", "table", "text",
+            "Where notices go. Accepts nothing: only probes are sent, everything waits. Gone: the receiver answered "
+            "410; nothing is sent until `cxwatch channels resume`.",
+            Grid(0, 30, 12, 4), CHANNELS_SQL,
+            fields=(
+                Field("channel", "Channel"),
+                Field("state", "State", "state"),
+                Field("reason", "Last answer"),
+                Field("since", "Since", "time"),
+            ),
+            empty="No sender has run yet.",
+        ),
+        Panel(
             14, "dead_letters", "Dead letters", "table", "events",
             "Messages that broke their contract, by rule. Their bytes are in the dead-letter topics.",
-            Grid(0, 30, 12, 7), DEAD_LETTERS_SQL,
+            Grid(0, 34, 12, 7), DEAD_LETTERS_SQL,
             fields=(
                 Field("topic", "Topic"),
                 Field("reason", "Reason"),
@@ -340,7 +359,7 @@ OPERATIONS = Board(
             15, "streams", "Stream health", "table", "events",
             "One row per topic and producer. No data: silent for at least one bin and for five expected events at its "
             "usual rate of the hour before; quiet: too few events to judge; late: over 10 % behind the disorder bound.",
-            Grid(0, 37, 24, 8), STREAMS_SQL,
+            Grid(0, 41, 24, 8), STREAMS_SQL,
             fields=(
                 Field("state", "State", "state"),
                 Field("stream", "Topic · producer"),
@@ -355,13 +374,13 @@ OPERATIONS = Board(
         ),
         Panel(
             16, "event_rate", "Events per second", "timeseries", "per_second",
-            "Accepted events by topic and producer, in event time.", Grid(0, 45, 12, 8), EVENT_RATE_SQL, ranged=True,
+            "Accepted events by topic and producer, in event time.", Grid(0, 49, 12, 8), EVENT_RATE_SQL, ranged=True,
             label="stream", empty="No event in this time range.",
         ),
         Panel(
             17, "silence", "Streams without data", "state", "state",
             "Stretches in which a producer gave no data although at least 12 events were to be expected (last 7 days).",
-            Grid(12, 45, 12, 8), SILENCE_SQL, ranged=True, label="stream", empty="No producer is known yet.",
+            Grid(12, 49, 12, 8), SILENCE_SQL, ranged=True, label="stream", empty="No producer is known yet.",
         ),
     ),
 )

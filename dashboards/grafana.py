@@ -40,7 +40,7 @@ _STATES = {
     "open": "red", "escalating": "red", "regressed": "red", "recovering": "orange", "resolved": "green",
     "no data": "red", "late": "orange", "quiet": "text", "ok": "green", "sent": "green", "pending": "blue",
     "held": "orange", "refused": "text", "held out": "text", "failed": "red", "expired": "orange", "unknown": "orange",
-    "suppressed": "text",
+    "suppressed": "text", "waiting": "orange", "gone": "red", "accepts nothing": "orange",
 }
 _WIDTHS = {"state": 110, "time": 170, "customers": 100, "events": 110, "seconds": 100, "money": 110, "per_minute": 120}
 

@@ -196,11 +196,15 @@ class Command(Record):
 
     command_id: Token = Field(description="Id, idempotency key", examples=["cmd-1"])
     issued_at_ms: TimeMs = Field(description="When it was given", examples=[1_767_225_600_000])
-    action: Literal["approve", "mute", "unmute", "resolve", "stop", "resume"] = Field(
-        description="approve outreach of an issue; mute or resolve an issue; stop or resume every send",
+    action: Literal["approve", "mute", "unmute", "resolve", "stop", "resume", "resume_channel"] = Field(
+        description="approve outreach of an issue; mute or resolve an issue; stop or resume every send; resume a "
+        "channel that its receiver called gone",
         examples=["approve"],
     )
     issue_id: Label | None = Field(default=None, description="Issue; none for stop and resume", examples=["i-3f9a"])
+    channel: Channel | None = Field(
+        default=None, description="Channel of resume_channel; none: every one", examples=["webhook"]
+    )
     actor: Label = Field(default="", description="Who ordered (role or token)", examples=["operator"])
     reason: Label = Field(default="", description="Why", examples=["checked with carrier"])
 

@@ -354,6 +354,22 @@ class Delivery(Record):
     )
 
 
+ChannelCondition = Literal["closed", "open", "paused"]
+"""Of the channel's circuit breaker. closed: sends; open: the receiver accepts nothing, only probes are sent; paused: it
+said that it is gone (410), nothing is sent until an operator resumes the channel."""
+
+
+class ChannelState(Record):
+    """How a channel stands, as one partition of the sender sees it. Natural key: (channel, partition)."""
+
+    kind: Literal["channel"] = "channel"
+    channel: Channel = Field(description="Channel", examples=["webhook"])
+    partition: Partition
+    state: ChannelCondition = Field(description="State of its circuit breaker", examples=["paused"])
+    reason: Label = Field(default="", description="Last answer that accepted nothing", examples=["gone"])
+    since_ms: TimeMs = Field(description="Since when, the sender's clock", examples=[_T0 + 96_000])
+
+
 class Late(Record):
     """An event older than the allowed lateness: kept apart, changes nothing."""
 

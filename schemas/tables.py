@@ -238,6 +238,14 @@ TABLES: tuple[Table, ...] = (
         Column("done_at", TIME_OR_NULL, "When the outcome was known", "ms UTC"),
         VER,
     ), ("outreach_id",), "ver", 400, "What became of one decision to send"),
+    Table("channel", "channel", (
+        Column("channel", WORD, "Channel"),
+        Column("partition", COUNT, "Partition of the sender"),
+        Column("state", WORD, "closed, open or paused: of its circuit breaker"),
+        Column("reason", WORD, "Last answer that accepted nothing"),
+        Column("since", TIME, "Since when", "ms UTC"),
+        VER,
+    ), ("channel", "partition"), "ver", 400, "How each channel stands, as each partition of the sender sees it"),
     Table("late", "late", (
         TOPIC,
         Column("partition", COUNT, "Partition of the late event"),
@@ -295,7 +303,7 @@ TABLES: tuple[Table, ...] = (
     Table("command", "command", (
         Column("command_id", TEXT, "Id"),
         Column("issued_at", TIME, "When it was given", "ms UTC"),
-        Column("action", WORD, "approve, mute, unmute, resolve, stop or resume"),
+        Column("action", WORD, "approve, mute, unmute, resolve, stop, resume or resume_channel"),
         Column("issue_id", TEXT, "Issue, empty for stop and resume"),
         Column("actor", WORD, "Role or token of who ordered it"),
     ), ("command_id",), "", 400, "An operator's order, without its free-text reason", kind="reference"),
@@ -362,11 +370,12 @@ BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 VIEWS: dict[str, str] = {
     **{f"{name}_latest": f"Newest row per key of {name}" for name in (
         "cohort_count", "source_count", "episode", "issue", "affected", "affected_count", "impact", "outreach",
-        "delivery", "dead_letter",
+        "delivery", "channel", "dead_letter",
     )},
     "event_clock": "One row: now (newest event time known) and closed_through (all bins before it are closed)",
     "issue_overview": "One row per issue: what, cause, since, affected, contacted, silent, money",
     "notice_latest": "One row per outreach decision with what became of it: sent, pending, failed, held, refused, ...",
+    "channel_status": "One row per channel: the worst state of its circuit breaker, why, since when",
     "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
     "room_status": "One row per room: watermark, how far behind, how long without progress, state, trouble in words",
     "source_gap": "Stretches of the last 7 days in which a producer gave no data",

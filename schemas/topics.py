@@ -78,6 +78,7 @@ TOPICS: tuple[Topic, ...] = (
           retention_ms=90 * DAY_MS),
     Topic("delivery", (findings.Delivery, findings.Watermark), "customer_id", "customer", dead_letters=True,
           retention_ms=90 * DAY_MS),
+    Topic("channel", (findings.ChannelState,), "channel", "customer", retention_ms=90 * DAY_MS),
     Topic("late", (findings.Late,), "source", "customer", retention_ms=30 * DAY_MS),
     Topic("tick", (findings.Tick,), "room", "customer", retention_ms=90 * DAY_MS),
 )

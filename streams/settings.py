@@ -34,7 +34,7 @@ RoomName = Literal["join", "detect", "match", "impact", "outreach", "store"]
 ROOMS: tuple[RoomName, ...] = get_args(RoomName)
 StoredTopic = Literal[
     "telemetry", "order", "contact", "customer", "change", "command", "control", "cohort_count", "source_count",
-    "episode", "issue", "affected", "affected_count", "impact", "outreach", "delivery", "late", "tick",
+    "episode", "issue", "affected", "affected_count", "impact", "outreach", "delivery", "channel", "late", "tick",
 ]
 """Nouns of all topics; a test compares them with the catalogue."""
 

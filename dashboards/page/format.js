@@ -7,6 +7,7 @@ const two = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFract
 const TONES = {
   open: "bad", escalating: "bad", regressed: "bad", recovering: "warn", resolved: "good", "no data": "bad", late: "warn",
   ok: "good", sent: "good", pending: "info", held: "warn", failed: "bad", expired: "warn", unknown: "warn",
+  waiting: "warn", gone: "bad", "accepts nothing": "warn",
 };
 
 export function element(name, attributes = {}, ...children) {

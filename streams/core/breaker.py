@@ -13,6 +13,7 @@ channel closed to another. Pure: the caller passes its own monotonic seconds in.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -86,10 +87,15 @@ class Breaker:
         """The other side said that it is gone for good."""
         self.paused, self.reason = True, "gone"
 
+    def restore(self, heard: Collection[str]) -> None:
+        """Take over a pause that a ledger kept, unless an order has ended it that the ledger has not ``heard`` yet."""
+        if self._resumed <= set(heard):
+            self.gone()
+
     def resume(self, order: str) -> None:
-        """Obey an operator's order, once, however many partitions hear it: begin again with one probe."""
+        """Obey an operator's order, once, however many partitions hear it: begin again with one probe, now."""
         if order not in self._resumed:
             self._resumed.add(order)
+            self.failures = self.trip if self.paused else self.failures
             self.paused, self._until_s, self._pauses = False, 0.0, 0
-            self.failures = self.trip
             self.tried.clear()

@@ -16,12 +16,12 @@ import bisect
 import heapq
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from schemas.events import Channel, Command, Customer
-from schemas.findings import Delivery, DeliveryOutcome, Issue, Stage, Watermark
+from schemas.findings import ChannelCondition, ChannelState, Delivery, DeliveryOutcome, Issue, Stage, Watermark
 from schemas.findings import Outreach as Decided
 from streams.core.cases import OutreachRules, outreach_id
 from streams.core.policy import Profile, fits, fits_from, newer, profile_of, way_to
@@ -29,6 +29,8 @@ from streams.core.stage import Drained, Message
 
 RECHECK_MS = 1_000
 """A waiting notice that depends on an operator is looked at again after this time."""
+MOST_HEARD = 1_000
+"""Orders about a channel that are remembered; far more than an operator gives while they are kept."""
 SPENT: tuple[DeliveryOutcome, ...] = ("claimed", "delivered", "unknown")
 """Outcomes that count as a contact: the customer was reached, or may have been."""
 
@@ -70,6 +72,15 @@ class Entry(msgspec.Struct):
     done_ms: int | None = None
 
 
+class ChannelMark(msgspec.Struct):
+    """How a channel stands, and the orders about it that were obeyed: a pause outlives them and every restart."""
+
+    state: ChannelCondition = "closed"
+    reason: str = ""
+    since_ms: int = 0
+    heard: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Not now; look again at ``until_ms``."""
@@ -104,6 +115,9 @@ class Ledger:
         self.waiting: dict[str, Notice] = {}
         self.claimed: dict[str, Notice] = {}
         self.entries: dict[str, Entry] = {}
+        self.channels: dict[str, ChannelMark] = {}
+        self.resumed: list[str] = []
+        """Orders to resume a channel that were obeyed since the sender last looked."""
         self._queue: list[tuple[int, int, str]] = []
         self._ends: list[tuple[int, str]] = []
         self._charges: dict[str, list[int]] = {}
@@ -111,6 +125,7 @@ class Ledger:
         self._changes: dict[bytes, bytes | None] = {}
         self._deliveries: list[Delivery] = []
         self._told_ms = 0
+        self._states: list[ChannelState] = []
 
     def load(self, items: Iterable[tuple[bytes, bytes]], next_offset: int = 0) -> None:
         """Rebuild from what earlier drains made durable; ``next_offset`` is the first decision that is not in it."""
@@ -122,6 +137,8 @@ class Ledger:
                     notices[name] = msgspec.json.decode(value, type=Notice)
                 case ["s", str(name)]:
                     self._enter(name, msgspec.json.decode(value, type=Entry))
+                case ["c", str(name)]:
+                    self.channels[name] = msgspec.json.decode(value, type=ChannelMark)
                 case ["w"]:
                     self.clock_ms, self.stopped = msgspec.json.decode(value, type=tuple[int, bool])
         for name, notice in notices.items():
@@ -170,6 +187,30 @@ class Ledger:
                 self.approved.add(name)
             case "resolve":
                 self.resolved[name] = 0
+            case "resume_channel":
+                for channel in [order.channel] if order.channel else get_args(Channel):
+                    self._resume_channel(channel, order.command_id)
+
+    def _resume_channel(self, channel: Channel, order: str) -> None:
+        """Obey an order once: it is read again at every start, also after a later pause."""
+        mark = self.channels.setdefault(channel, ChannelMark())
+        if order not in mark.heard:
+            mark.heard = (*mark.heard[-MOST_HEARD:], order)
+            mark.state = "open" if mark.state == "paused" else mark.state
+            self.resumed.append(order)
+            self._changes[_key("c", channel)] = msgspec.json.encode(mark)
+
+    def note_channel(self, channel: Channel, state: ChannelCondition, reason: str, now_ms: int) -> None:
+        """Keep how a channel stands, and tell it when that changes. Nothing is told before the clock is known."""
+        mark = self.channels.setdefault(channel, ChannelMark())
+        if now_ms <= 0 or (mark.since_ms and (mark.state, mark.reason) == (state, reason)):
+            return
+        since_ms = mark.since_ms if mark.since_ms and mark.state == state else now_ms
+        self.channels[channel] = ChannelMark(state, reason, since_ms, mark.heard)
+        self._changes[_key("c", channel)] = msgspec.json.encode(self.channels[channel])
+        self._states.append(ChannelState(
+            channel=channel, partition=self.partition, state=state, reason=reason, since_ms=since_ms,
+        ))  # fmt: skip
 
     def block(self, customer: str) -> None:
         """Send nothing to a customer whose newest profile cannot be read: it may be an opt-out."""
@@ -365,7 +406,8 @@ class Ledger:
             self._told_ms = self.clock_ms
             mark = Watermark(partition=self.partition, through_ms=self.clock_ms)
             messages.append(Message("delivery", "watermark", mark, self.partition))
-        self._changes, self._deliveries = {}, []
+        messages += [Message("channel", state.channel, state, self.partition) for state in self._states]
+        self._changes, self._deliveries, self._states = {}, [], []
         return Drained(changes, messages)
 
 

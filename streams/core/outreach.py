@@ -211,7 +211,7 @@ class Outreach:
                 self._push(state, onset.known_ms, each, case)
 
     def _command(self, state: OutreachState, record: Any) -> None:
-        if record.command_id in state.orders.by_id:
+        if record.command_id in state.orders.by_id or record.action == "resume_channel":
             return
         order = Order(record.issued_at_ms, record.command_id, record.action, record.issue_id)
         state.orders.by_id[order.id] = order

@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from schemas.findings import DeliveryOutcome
+from schemas.findings import ChannelCondition, DeliveryOutcome
 from streams.core.breaker import Breaker
 from streams.core.ledger import Close, Ledger, Notice, Wait
 from streams.sender.ports import Clock, Log, Pace, Unreadable
@@ -34,6 +34,7 @@ from streams.sinks.messages import Library, TemplateRefused
 
 log = logging.getLogger("cx.sender")
 
+PAUSED = "the channel is gone (410): nothing is sent until `cxwatch channels resume`"
 OURS = ("unproven", "stale")
 """Reasons to wait that the next round ends."""
 
@@ -100,6 +101,10 @@ class PartitionSender:
         self._owned_at = asked_at
         self.ledger.load(opened.items, opened.next_offset)
         await self._learn()
+        mark = self.ledger.channels.get(self._out.channel.name)
+        if mark is not None and mark.state == "paused":
+            self._out.gate.restore(mark.heard)
+            log.error("partition %d: %s", self.ledger.partition, PAUSED)
         await self._commit()
         self._doubtful = dict.fromkeys(self.ledger.claimed, float("-inf"))
 
@@ -125,12 +130,21 @@ class PartitionSender:
             del self._resting[name]
             self.ledger.wake(name)
         offers = self._choose()
+        self._note()
         await self._commit()
         if offers:
             await self._learn()
         for offer in offers:
             name = offer.notice.id
             self._offers[name], self._tasks[name] = offer, asyncio.create_task(self._deliver(offer))
+
+    def _note(self) -> None:
+        """Keep and tell how the channel stands; the breaker is shared, so every partition of the process agrees."""
+        gate = self._out.gate
+        state = gate.state(self._out.pace.monotonic())
+        told: ChannelCondition = "open" if state == "half_open" else state
+        reason = "" if told == "closed" else gate.reason
+        self.ledger.note_channel(self._out.channel.name, told, reason, self._out.clock.now_ms(self.ledger))
 
     def _choose(self) -> list[Offer]:
         """What to offer now. Probes go round the issues: first those of which none failed lately."""
@@ -177,6 +191,8 @@ class PartitionSender:
                 self.ledger.block(record.customer)
             else:
                 self.ledger.learn(record)
+        while self.ledger.resumed:
+            self._out.gate.resume(self.ledger.resumed.pop(0))
         self._learnt_at = asked_at
 
     async def _commit(self) -> None:
@@ -256,7 +272,7 @@ class PartitionSender:
         """Say in the log when the channel stops or goes on."""
         after = self._out.gate.state(self._out.pace.monotonic())
         if after == "paused" and before != "paused":
-            log.error("the channel is gone (410): nothing is sent until `cxwatch channels resume`")
+            log.error(PAUSED)
         elif after == "closed" and before != "closed":
             log.warning("the channel accepts again")
         elif after != "closed" and before == "closed":

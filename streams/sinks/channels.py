@@ -20,6 +20,7 @@ import aiohttp
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from schemas.errors import ConfigError
+from schemas.events import Channel
 from streams.settings import LEAST_SECRET_BYTES
 from streams.sinks.addresses import ForbiddenAddress, GuardedResolver, check_url, guarded_socket
 
@@ -70,6 +71,8 @@ class Sent:
 class ChannelPort(Protocol):
     """A way out."""
 
+    name: Channel
+    """The channel it serves."""
     loopback: bool
     """True if nothing leaves this machine; simulated time is allowed only then."""
     idempotent: bool
@@ -91,6 +94,7 @@ class WebhookChannel:
         """Check URL and secrets; raises ConfigError. Connections are made at the first send."""
         self.loopback = check_url(url, allow_loopback)
         self.idempotent = True
+        self.name: Channel = "webhook"
         self._url, self._allow_loopback, self._total_s = url, allow_loopback, total_s
         try:
             self._keys = [Webhook(secret) for secret in secrets]

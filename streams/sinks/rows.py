@@ -452,6 +452,9 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
             ),
         ),
     ),
+    "channel": (
+        Target("channel", _by("channel", "partition"), _one("channel", "partition", "state", "reason", "since_ms")),
+    ),
     "late": (
         Target(
             "late",

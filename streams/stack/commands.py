@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from schemas.errors import SinkUnavailable
 from streams import kept
-from streams.settings import load_settings
+from streams.runtime.standing import Standing, read_standings
+from streams.settings import Settings, load_settings
 from streams.stack import doctor as check
 from streams.stack.manage import Reporter, ServerStatus, down, status, up
 
@@ -97,19 +100,43 @@ def down_command() -> None:
 
 
 def status_command(as_json: AsJson = False) -> None:
-    """Show the health of each server and what `cxwatch run` keeps; exit code 1 unless all are healthy and run."""
+    """Show the health of each server, how the channels to customers stand and what `cxwatch run` keeps.
+
+    Exit code 1 unless all servers are healthy and all processes run.
+    """
     settings = load_settings()
     servers, processes = status(settings), list(kept.shown(settings.state_dir))
+    channels = _channels(settings, servers)
     if as_json:
-        for server in servers:
-            typer.echo(server.as_json())
+        for line in (*(server.as_json() for server in servers), *(json.dumps(asdict(one)) for one in channels)):
+            typer.echo(line)
         for process in processes:
             typer.echo(json.dumps({"process": process["name"], **process}))
     else:
         _show(servers)
+        for one in channels:
+            _show_channel(one)
         _show_processes(processes)
     if any(server.health != "healthy" for server in servers) or not all(map(kept.runs, processes)):
         raise typer.Exit(1)
+
+
+def _channels(settings: Settings, servers: list[ServerStatus]) -> list[Standing]:
+    """How the channels stand, if Kafka can be asked; none before a sender has run."""
+    kafka = next((server for server in servers if server.name == "kafka"), None)
+    if kafka is None or kafka.health != "healthy" or not kafka.address:
+        return []
+    try:
+        return read_standings(settings, kafka.address)
+    except SinkUnavailable:
+        return []
+
+
+def _show_channel(one: Standing) -> None:
+    colour = {"ok": "green", "gone": "bold red"}.get(one.state, "yellow")
+    why = f" ({escape(one.reason)}, since {one.since})" if one.state != "ok" else ""
+    mend = f"; `{one.mend}` sends again" if one.mend else ""
+    Console(soft_wrap=True).print(f"channel {escape(one.channel)} [{colour}]{one.state}[/]{why}{mend}", highlight=False)
 
 
 def _show_processes(processes: list[dict[str, Any]]) -> None:

@@ -60,6 +60,14 @@ def test_a_refusal_is_believed_only_while_the_channel_accepts_others() -> None:
     assert believed == [True] * (TRIP - 1) + [False] * (33 - TRIP)
 
 
+def test_an_order_leaves_a_closed_breaker_as_it_is_and_lets_an_open_one_probe_at_once() -> None:
+    closed, opened = Breaker(), Breaker()
+    fail(opened, TRIP)
+    for breaker in (closed, opened):
+        breaker.resume("cmd-1")
+    assert (closed.allow(9, 0.0), opened.allow(9, 0.0)) == (9, 1)
+
+
 def test_a_pause_ends_by_an_order_only_and_by_each_order_once() -> None:
     breaker = Breaker()
     breaker.gone()
@@ -92,3 +100,15 @@ def test_whatever_comes_there_is_never_more_than_one_probe_and_never_no_way_back
         orders += 1
         breaker.resume(f"cmd-{orders}")
     assert breaker.allow(9, now_s + breaker.longest_s) >= 1
+
+
+def test_a_pause_that_a_ledger_kept_holds_unless_an_order_came_that_it_has_not_heard() -> None:
+    fresh, resumed = Breaker(), Breaker()
+    fresh.restore(("cmd-1",))
+    assert fresh.state(0.0) == "paused"
+    resumed.gone()
+    resumed.resume("cmd-2")
+    resumed.restore(("cmd-1",))
+    assert resumed.state(0.0) == "half_open"
+    resumed.restore(("cmd-1", "cmd-2"))
+    assert resumed.state(0.0) == "paused"

@@ -73,6 +73,12 @@ def batches() -> Iterator[RawBatch]:
         yield batch("impact", [*_impacts(trouble)], ver=2)
         yield batch("affected", [*_affected(trouble)], ver=2)
         yield from _told(trouble, chance)
+    yield batch("channel", [
+        findings.ChannelState(channel="webhook", partition=0, state="closed", since_ms=NOW - 300 * MINUTE),
+        findings.ChannelState(channel="webhook", partition=1, state="paused", reason="gone", since_ms=NOW - 4 * MINUTE),
+        findings.ChannelState(channel="webhook", partition=2, state="paused", reason="gone", since_ms=NOW - 5 * MINUTE),
+        findings.ChannelState(channel="webhook", partition=3, state="open", reason="http_401", since_ms=NOW - MINUTE),
+    ])
     said = {"dlq.reason": b"schema", "dlq.field": b"status", "dlq.rule": b"should be a known status"}
     yield batch("order.dlq", [b"{}"] * 3, headers=[list(said.items())] * 3)
 

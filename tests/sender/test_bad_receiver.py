@@ -204,3 +204,61 @@ async def test_a_clean_end_gives_back_the_probe_and_what_was_never_offered() -> 
     await process.finish()
     assert process.ledger.claimed == {}
     assert gate.allow(1, 10.0) == 1
+
+
+GONE = Sent("gone", "gone")
+
+
+async def test_a_receiver_that_is_gone_pauses_the_channel_over_restarts_until_an_operator_resumes_it() -> None:
+    built = slow_house(*(send(f"c-{number}") for number in range(8)))
+    built.broker.reference.append(order("resume_channel", name="-old"))
+    built.channel.judge = lambda _: GONE
+    for _ in range(3):
+        process = built.process()
+        await process.open()
+        await rounds(process, 50)
+        await process.finish()
+        assert len(built.channel.posts) <= 3, "what was on the wire when it became known"
+    assert {row.outcome for row in built.broker.latest().values()} == {"waiting"}
+    assert [(one.state, one.reason) for one in built.broker.channels] == [("closed", ""), ("paused", "gone")]
+    built.channel.judge = lambda _: None
+    built.broker.reference.append(order("resume_channel", name="-new"))
+    process = built.process()
+    await process.open()
+    await rounds(process, 30)
+    await process.finish()
+    assert {row.outcome for row in built.broker.latest().values()} == {"delivered"}
+    assert built.broker.channels[-1].state == "closed"
+
+
+async def test_an_order_to_resume_is_obeyed_once_however_often_it_is_read() -> None:
+    built = slow_house(*(send(f"c-{number}") for number in range(8)))
+    built.channel.judge = lambda _: GONE
+    await built.work()
+    built.broker.reference.append(order("resume_channel"))
+    posts = []
+    for _ in range(3):
+        await built.work()
+        posts.append(len(built.channel.posts))
+    assert posts[0] == posts[1] == posts[2], "one probe after the order, none after a restart"
+    assert built.broker.channels[-1].state == "paused"
+
+
+async def test_a_pause_is_known_to_every_partition_of_the_process_and_to_no_other_channel() -> None:
+    one, two = slow_house(send("c-1")), slow_house(send("c-2"))
+    one.channel.judge = lambda _: GONE
+    first, second = one.process(), two.process()
+    second._out.gate = first._out.gate
+    await first.open()
+    await rounds(first, 5)
+    await second.open()
+    await rounds(second, 5)
+    assert two.channel.posts == []
+    assert (two.broker.channels[-1].state, two.broker.channels[-1].reason) == ("paused", "gone")
+    for built in (one, two):
+        built.broker.reference.append(order("resume_channel", name="-a"))
+    one.channel.judge = lambda _: None
+    for _ in range(5):
+        await rounds(first, 2)
+        await rounds(second, 2)
+    assert len(one.channel.accepted) == len(two.channel.accepted) == 1

@@ -423,6 +423,9 @@ async def test_a_receiver_that_is_gone_is_not_asked_again_and_the_rest_waits() -
     assert {delivery.outcome for delivery in built.broker.latest().values()} == {"waiting"}
     built.channel = MemoryChannel()
     await built.work()
+    assert built.channel.posts == []
+    built.broker.reference.append(order("resume_channel"))
+    await built.work()
     assert len(built.channel.accepted) == 10
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.errors import Fenced
-from schemas.events import Command, Customer
-from schemas.findings import Delivery, Issue, Outreach, Watermark
+from schemas.events import Channel, Command, Customer
+from schemas.findings import ChannelState, Delivery, Issue, Outreach, Watermark
 from streams.core.breaker import Breaker
 from streams.core.cases import OutreachRules, outreach_id
 from streams.core.ledger import Ledger
@@ -57,6 +57,7 @@ class Broker:
     heard: int = 0
     """How many reference records the owner has said to know."""
     deliveries: list[Delivery] = field(default_factory=list)
+    channels: list[ChannelState] = field(default_factory=list)
     epoch: int = 0
 
     def latest(self) -> dict[str, Delivery]:
@@ -116,6 +117,7 @@ class MemoryLog:
             else:
                 self.broker.state[key] = value
         self.broker.deliveries += [m.record for m in drained.messages if isinstance(m.record, Delivery)]
+        self.broker.channels += [m.record for m in drained.messages if isinstance(m.record, ChannelState)]
         self.broker.position = next_offset
         self.broker.heard = self._said = self._learnt
         self.on_commit()
@@ -135,6 +137,7 @@ class MemoryChannel:
     posts: list[str] = field(default_factory=list)
     loopback: bool = True
     idempotent: bool = True
+    name: Channel = "webhook"
     before: Callable[[Letter], None] = lambda _: None
 
     async def send(self, letter: Letter) -> Sent:
@@ -247,10 +250,10 @@ def house(*rows: Any, profiles: tuple[Customer, ...] | None = None, **other: Any
     return built
 
 
-def order(action: str, issue_id: str | None = None) -> Command:
+def order(action: str, issue_id: str | None = None, name: str = "") -> Command:
     """An operator's order."""
     return Command.model_validate(
-        {"command_id": f"k-{action}", "issued_at_ms": NOON, "action": action, "issue_id": issue_id}
+        {"command_id": f"k-{action}{name}", "issued_at_ms": NOON, "action": action, "issue_id": issue_id}
     )
 
 

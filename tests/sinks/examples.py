@@ -113,6 +113,9 @@ EXAMPLES: dict[str, tuple[Record, ...]] = {
         findings.Delivery(outreach_id="o-1", issue_id="i-1", customer_id="c-1", stage="notice", channel="webhook",
                           outcome="delivered", attempts=1, claimed_at_ms=DAY + 91_000, done_at_ms=DAY + 91_200),
     ),
+    "channel": (
+        findings.ChannelState(channel="webhook", partition=0, state="paused", reason="gone", since_ms=DAY + 92_000),
+    ),
     "late": (
         findings.Late(topic="telemetry", partition=0, offset=9, source="app-android", event_time_ms=DAY,
                       watermark_ms=DAY + 700_000),

@@ -1,0 +1,42 @@
+"""The newest record per key and partition of a small topic, for a command that shows how things stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.codec import decode
+from schemas.errors import SinkUnavailable
+
+
+async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
+    """Read all of ``topic`` (wire name) that is committed; the last record per key and partition, in their order.
+
+    Empty if there is no such topic yet. Raises SinkUnavailable if Kafka cannot be read.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False
+    )
+    try:
+        await consumer.start()
+        await consumer.topics()
+        tps = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        return await _read(consumer, tps, noun) if tps else []
+    except KafkaError as error:
+        raise SinkUnavailable(f"Kafka ({type(error).__name__})") from error
+    finally:
+        await consumer.stop()
+
+
+async def _read(consumer: Any, tps: list[TopicPartition], noun: str) -> list[Any]:
+    consumer.assign(tps)
+    await consumer.seek_to_beginning(*tps)
+    ends, found = await consumer.end_offsets(tps), dict[tuple[int, bytes], Any]()
+    while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+        for tp, rows in (await consumer.getmany(timeout_ms=200)).items():
+            decoded = decode(noun, [row.value for row in rows])
+            keys = [rows[index].key or b"" for index in decoded.index]
+            found |= {(tp.partition, key): record for key, record in zip(keys, decoded.records, strict=True)}
+    return [record for _, record in sorted(found.items(), key=lambda item: item[0])]
