@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "resolve": "streams.commands",
     "stop": "streams.commands",
     "resume": "streams.commands",
+    "channels": "streams.commands",
     "topics": "streams.topics_commands",
     "schemas": "streams.topics_commands",
     "tables": "streams.upkeep",

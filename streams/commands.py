@@ -1,4 +1,5 @@
-"""An operator's orders: ``cxwatch approve | mute | unmute | resolve ISSUE`` and ``cxwatch stop | resume``.
+"""An operator's orders: ``cxwatch approve | mute | unmute | resolve ISSUE``, ``cxwatch stop | resume`` and
+``cxwatch channels resume``; ``cxwatch channels`` shows how the channels stand.
 
 An order is given (``streams.orders``) and then followed: every sender says how far it has heard (``streams.hearing``).
 Exit codes: 0 heard by every sender there is, or no sender runs; 75 written, but not heard by all in time; 74 perhaps
@@ -8,20 +9,29 @@ not written; 78 a wrong setting; 1 refused.
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+import json
+from dataclasses import asdict
+from typing import Annotated, get_args
 
 import typer
 
-from schemas.errors import SinkUnavailable
+from schemas.errors import CxError, SinkUnavailable
+from schemas.events import Channel
 from streams.hearing import HEARD_WITHIN_S, await_heard
 from streams.orders import Action, Given, known_issue, order
+from streams.plain import plain
 from streams.runtime.exits import ExitCode, KafkaFailed
+from streams.runtime.standing import read_standings
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order.")]
 IssueId = Annotated[str, typer.Argument(help="Id of the issue, or its beginning.", show_default=False)]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds within which every sender has to hear it.")]
+
+
+class UnknownChannel(CxError):
+    """There is no channel of this name."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +41,10 @@ def register(app: typer.Typer) -> None:
         ("resolve", resolve_command), ("stop", stop_command), ("resume", resume_command),
     ):  # fmt: skip
         app.command(name)(command)
+    channels = typer.Typer(help="How the ways to customers stand.")
+    channels.callback(invoke_without_command=True)(channels_command)
+    channels.command("resume")(resume_channel_command)
+    app.add_typer(channels, name="channels")
 
 
 def approve_command(issue: IssueId, reason: Reason = "", wait: Wait = HEARD_WITHIN_S) -> None:
@@ -63,23 +77,56 @@ def resume_command(reason: Reason = "", wait: Wait = HEARD_WITHIN_S) -> None:
     _order("resume", None, reason, wait)
 
 
-def _order(action: Action, issue: str | None, reason: str, wait_s: float) -> None:
+def channels_command(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False
+) -> None:
+    """Show how every channel stands; exit code 1 if one is gone."""
+    if context.invoked_subcommand:
+        return
+    settings = load_settings()
+    found = read_standings(settings, endpoints(settings, ("kafka",)).kafka_bootstrap)
+    for one in found:
+        typer.echo(json.dumps(asdict(one)) if as_json else one.words())
+    if not found and not as_json:
+        typer.echo("No sender has run yet.")
+    if any(one.mend for one in found):
+        raise typer.Exit(1)
+
+
+def resume_channel_command(
+    name: Annotated[str | None, typer.Argument(help="Channel; every one if left out.", show_default=False)] = None,
+    reason: Reason = "",
+    wait: Wait = HEARD_WITHIN_S,
+) -> None:
+    """Send again on a channel whose receiver was gone (410); one that accepts nothing is probed at once."""
+    known: dict[str, Channel] = {channel: channel for channel in get_args(Channel)}
+    if name is not None and name not in known:
+        raise UnknownChannel(f"{plain(name)!r} is no channel; there are {', '.join(known)}")
+    _order("resume_channel", None, reason, wait, None if name is None else known[name])
+
+
+def _order(
+    action: Action, issue: str | None, reason: str, wait_s: float, channel: Channel | None = None
+) -> None:
     settings = load_settings()
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     try:
-        given = asyncio.run(_give(settings, bootstrap, action, issue, reason))
+        given = asyncio.run(_give(settings, bootstrap, action, issue, reason, channel))
     except KafkaFailed as error:
         typer.echo(f"cxwatch: {action}: perhaps not ordered ({error}); give it again", err=True)
         raise typer.Exit(ExitCode.KAFKA) from error
     for note in given.notes:
         typer.echo(f"cxwatch: {note}", err=True)
-    what = f"{action}{f' {given.command.issue_id}' if issue else ''}"
+    about = given.command.issue_id or channel
+    what = f"{action.replace('_', ' ')}{f' {about}' if about else ''}"
     follow_up(what, given, bootstrap, settings, wait_s)
 
 
-async def _give(settings: Settings, bootstrap: str, action: Action, issue: str | None, reason: str) -> Given:
+async def _give(
+    settings: Settings, bootstrap: str, action: Action, issue: str | None, reason: str, channel: Channel | None
+) -> Given:
     full = None if issue is None else await known_issue(settings, bootstrap, issue)
-    return await order(settings, bootstrap, action, full, reason)
+    return await order(settings, bootstrap, action, full, reason, channel)
 
 
 def follow_up(what: str, given: Given, bootstrap: str, settings: Settings, wait_s: float) -> None:

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import decode, encode
 from schemas.errors import ConfigError, SinkUnavailable
-from schemas.events import Command
+from schemas.events import Channel, Command
 from schemas.topics import BY_NOUN
 from streams.brokers import connection
 from streams.known import find_id, issue_ids
@@ -26,7 +26,7 @@ from streams.runtime.writer import TransactionWriter
 from streams.settings import Settings
 from streams.topics import partition_counts
 
-Action = Literal["approve", "mute", "unmute", "resolve", "stop", "resume"]
+Action = Literal["approve", "mute", "unmute", "resolve", "stop", "resume", "resume_channel"]
 _TAIL = 500
 """How far back from the end of a topic the newest watermark is looked for."""
 
@@ -43,7 +43,8 @@ class Given:
 
 
 async def order(
-    settings: Settings, bootstrap: str, action: Action, issue: str | None = None, reason: str = ""
+    settings: Settings, bootstrap: str, action: Action, issue: str | None = None, reason: str = "",
+    channel: Channel | None = None,
 ) -> Given:
     """Write one order everywhere. Its time is the deployment's: the wall clock, or the stream's own if it is simulated.
 
@@ -56,7 +57,7 @@ async def order(
     event_time = await stream_time_ms(settings, bootstrap, count) if settings.sender_clock == "event" else None
     command = Command(
         command_id=f"cmd-{uuid.uuid4().hex}", issued_at_ms=event_time or time.time_ns() // 1_000_000, action=action,
-        issue_id=issue, actor=actor_here(), reason=said,
+        issue_id=issue, channel=channel, actor=actor_here(), reason=said,
     )  # fmt: skip
     return Given(command, await _write(settings, bootstrap, command, count), tuple(notes))
 

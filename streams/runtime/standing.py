@@ -28,6 +28,11 @@ class Standing:
     partitions: int
     mend: str = ""
 
+    def words(self) -> str:
+        """One line."""
+        why = f" ({self.reason}, since {self.since})" if self.state != "ok" else ""
+        return f"channel {self.channel}: {self.state}{why}" + (f"; `{self.mend}` sends again" if self.mend else "")
+
 
 def standings(states: Iterable[ChannelState]) -> list[Standing]:
     """The worst state of each channel.

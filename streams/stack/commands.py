@@ -134,9 +134,7 @@ def _channels(settings: Settings, servers: list[ServerStatus]) -> list[Standing]
 
 def _show_channel(one: Standing) -> None:
     colour = {"ok": "green", "gone": "bold red"}.get(one.state, "yellow")
-    why = f" ({escape(one.reason)}, since {one.since})" if one.state != "ok" else ""
-    mend = f"; `{one.mend}` sends again" if one.mend else ""
-    Console(soft_wrap=True).print(f"channel {escape(one.channel)} [{colour}]{one.state}[/]{why}{mend}", highlight=False)
+    Console(soft_wrap=True).print(f"[{colour}]{escape(one.words())}[/]", highlight=False)
 
 
 def _show_processes(processes: list[dict[str, Any]]) -> None:
