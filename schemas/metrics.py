@@ -20,7 +20,7 @@ class Metric:
     labels: tuple[str, ...]
     unit: str
     meaning: str
-    origin: Literal["worker", "kafka_exporter"] = "worker"
+    origin: Literal["worker", "sender", "kafka_exporter"] = "worker"
 
 
 OUTCOMES: dict[str, str] = {
@@ -65,6 +65,18 @@ METRICS: tuple[Metric, ...] = (
            "Offsets that retention deleted before they were read"),
     Metric("cx_runtime_sink_retries_total", "counter", ("room",), "writes", "Writes a sink was offered again"),
     Metric("cx_runtime_offset_commits_total", "counter", ("room", "outcome"), "commits", "Commits of group offsets"),
+    Metric("cx_sender_notices_total", "counter", ("outcome",), "notices",
+           "Notices by what was last recorded about them", "sender"),
+    Metric("cx_sender_attempts_total", "counter", ("outcome",), "attempts", "Attempts by what came of them", "sender"),
+    Metric("cx_sender_waiting_notices", "gauge", ("partition",), "notices", "Notices that wait for their time",
+           "sender"),
+    Metric("cx_sender_claimed_notices", "gauge", ("partition",), "notices", "Notices claimed and not settled",
+           "sender"),
+    Metric("cx_sender_breaker_state", "gauge", (), "0 closed, 1 half-open, 2 open, 3 paused",
+           "How the channel's circuit breaker stands", "sender"),
+    Metric("cx_sender_news_age_seconds", "gauge", ("partition",), "seconds",
+           "Age of what is known of customers and orders; over 2 s nothing is sent", "sender"),
+    Metric("cx_sender_ready", "gauge", ("room",), "0 or 1", "1 if recovered and doing its rounds, by part", "sender"),
     Metric("kafka_consumergroup_lag", "gauge", ("consumergroup", "topic", "partition"), "records",
            "Offsets between a group's committed position and the end; group offsets are committed for this only",
            "kafka_exporter"),
@@ -77,8 +89,8 @@ def page() -> str:
     lines = [
         "# Metrics",
         "",
-        "Made from `schemas/metrics.py` by `cxwatch schemas metrics`; do not edit. A worker serves them on loopback at",
-        "`/metrics` in Prometheus' text format. Labels never hold a customer, an address or a text.",
+        "Made from `schemas/metrics.py` by `cxwatch schemas metrics`; do not edit. Workers and senders serve theirs on",
+        "loopback at `/metrics` in Prometheus' text format. Labels never hold a customer, an address or a text.",
         "",
         "| metric | kind | labels | unit | meaning | from |",
         "|---|---|---|---|---|---|",
@@ -88,6 +100,8 @@ def page() -> str:
         f"{metric.origin} |"
         for metric in METRICS
     ]
+    lines += ["", "`outcome` is that of a delivery in `cx_sender_notices_total`; accepted, retry, refused or gone in"]
+    lines += ["`cx_sender_attempts_total`."]
     lines += ["", "Values of `outcome` in `cx_runtime_records_total`:", "", "| outcome | records that |", "|---|---|"]
     lines += [f"| {outcome} | {meaning} |" for outcome, meaning in OUTCOMES.items()]
     return "\n".join([*lines, ""])

@@ -197,6 +197,9 @@ class Settings(BaseSettings):
     web_port: int = Field(
         0, ge=0, le=65535, description="Port of a worker's /livez, /readyz, /metrics; 0: any free one"
     )
+    sender_web_port: int = Field(
+        0, ge=0, le=65535, description="Port of a sender's /livez, /readyz, /metrics; 0: any free one"
+    )
     board_port: int = Field(0, ge=0, le=65535, description="Port of the live board; 0: any free one")
     board_refresh_ms: int = Field(2_000, ge=200, le=600_000, description="Time between two refreshes of the live board")
 

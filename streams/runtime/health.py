@@ -1,4 +1,4 @@
-"""``/livez``, ``/readyz`` and ``/metrics`` of a worker, on loopback. Nothing else is served.
+"""``/livez``, ``/readyz`` and ``/metrics`` of a worker or sender, on loopback. Nothing else is served.
 
 livez: the event loop and its watchdog are alive (503 is a reason to restart). readyz: every room is assigned, recovered
 and commits (503 is a reason to wait). Bodies name rooms and phases, never data.
@@ -9,21 +9,33 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp import web
+from prometheus_client import Gauge
 
-from streams.metrics import CONTENT_TYPE, Metrics
+from streams.metrics import CONTENT_TYPE
 from streams.runtime.status import Status
 from streams.runtime.watchdog import Watchdog
 
 
+class Exported(Protocol):
+    """The metrics of a process."""
+
+    ready: Gauge
+    """By room, 1 if it is ready."""
+
+    def render(self) -> bytes:
+        """The text that Prometheus scrapes."""
+
+
 @dataclass
 class Health:
-    """The worker's own web server."""
+    """The web server of a worker or sender."""
 
     statuses: Sequence[Status]
     watchdog: Watchdog
-    metrics: Metrics
+    metrics: Exported
     host: str
     port: int
     _runner: web.AppRunner | None = None

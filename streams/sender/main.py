@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import typer
 
@@ -15,7 +20,10 @@ from streams.core.cases import OutreachRules
 from streams.core.ledger import Ledger
 from streams.rules import outreach_rules
 from streams.runtime.exits import Guard, die
+from streams.runtime.health import Health
+from streams.runtime.watchdog import Watchdog
 from streams.sender.kafka_log import KafkaLog
+from streams.sender.metrics import SenderMetrics, Statuses
 from streams.sender.partition import Outside, PartitionSender
 from streams.sender.ports import Clock, Pace, StreamClock, WallClock
 from streams.sender.service import SenderService
@@ -26,6 +34,8 @@ from streams.stack import endpoints
 from streams.topics import partition_counts
 
 log = logging.getLogger("cx.sender")
+
+BEAT_S = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -71,22 +81,60 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    pace, gate = Pace(), Breaker()
+    pace, gate, metrics, statuses = Pace(), Breaker(), SenderMetrics(), Statuses()
 
     def build(partition: int) -> PartitionSender:
         ledger = Ledger(rules, partition, settings.partitions)
         kafka = KafkaLog(bootstrap, settings.topic_prefix, partition, settings.partitions)
-        return PartitionSender(ledger, Outside(kafka, channel, clock, library, pace, gate))
+        return PartitionSender(ledger, Outside(kafka, channel, clock, library, pace, gate, metrics, statuses))
 
-    service = SenderService(build, settings.session_timeout_ms)
+    service = SenderService(build, settings.session_timeout_ms, statuses.group)
     log.info("sender: %s clock, %d templates", settings.sender_clock, len(library.names))
     try:
-        if settings.sender_partitions:
-            await service.run_fixed(bootstrap, settings.topic_prefix, settings.sender_partitions, stopping)
-        else:
-            await service.run_group(bootstrap, settings.topic_prefix, stopping)
+        async with seen(settings, statuses, metrics):
+            if settings.sender_partitions:
+                await service.run_fixed(bootstrap, settings.topic_prefix, settings.sender_partitions, stopping)
+            else:
+                await service.run_group(bootstrap, settings.topic_prefix, stopping)
     finally:
         await channel.close()
+
+
+def sender_file(settings: Settings) -> Path:
+    """Where a sender says its process id and address: ``sender-<instance>.json`` in the state folder."""
+    return settings.state_dir / f"sender-{settings.instance}.json"
+
+
+@asynccontextmanager
+async def seen(settings: Settings, statuses: Statuses, metrics: SenderMetrics) -> AsyncIterator[None]:
+    """Serve health and metrics, and end the process if its event loop stands still.
+
+    A partition that stands still makes it unready only: its next owner could do no better with the same receiver, and
+    reading a million profiles takes its time.
+    """
+    watchdog = Watchdog((), settings.stall_s, die)
+    health = Health(statuses, watchdog, metrics, settings.web_host, settings.sender_web_port)
+    url, file = await health.start(), sender_file(settings)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    half = file.with_suffix(f".{os.getpid()}.tmp")
+    half.write_text(json.dumps({"pid": os.getpid(), "url": url, "rooms": ["send"]}), encoding="utf-8")
+    half.replace(file)
+    log.info("sender: health on %s", url)
+    watchdog.start()
+    beating = asyncio.create_task(_beat(watchdog))
+    try:
+        yield
+    finally:
+        watchdog.stop()
+        beating.cancel()
+        await health.stop()
+        file.unlink(missing_ok=True)
+
+
+async def _beat(watchdog: Watchdog) -> None:
+    while True:
+        watchdog.beat()
+        await asyncio.sleep(BEAT_S)
 
 
 def _same_partitions(settings: Settings, bootstrap: str) -> None:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from schemas.findings import ChannelCondition, DeliveryOutcome
 from streams.core.breaker import Breaker
 from streams.core.ledger import Close, Ledger, Notice, Wait
+from streams.sender.metrics import STATES, SenderMetrics, Statuses
 from streams.sender.ports import Clock, Log, Pace, Unreadable
 from streams.sinks.channels import ChannelPort, Letter, Sent
 from streams.sinks.messages import Library, TemplateRefused
@@ -49,6 +50,8 @@ class Outside:
     library: Library
     pace: Pace = field(default_factory=Pace)
     gate: Breaker = field(default_factory=Breaker)
+    metrics: SenderMetrics = field(default_factory=SenderMetrics)
+    statuses: Statuses = field(default_factory=Statuses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +113,20 @@ class PartitionSender:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set; then finish what is on the wire, record it and let go."""
+        status = self._out.statuses.enter(self.ledger.partition)
         try:
             await self.open()
+            status.enter("running")
+            age = self._out.metrics.news_age.labels(str(self.ledger.partition))
+            age.set_function(lambda: self._out.pace.monotonic() - self._learnt_at)
             while not stopping.is_set():
                 await self.turn()
+                status.moved()
+                self._measure()
             await self.finish()
         finally:
+            self._out.statuses.leave(self.ledger.partition)
+            self._out.metrics.forget(self.ledger.partition)
             for task in self._tasks.values():
                 task.cancel()
             await self._out.log.close()
@@ -137,6 +148,13 @@ class PartitionSender:
         for offer in offers:
             name = offer.notice.id
             self._offers[name], self._tasks[name] = offer, asyncio.create_task(self._deliver(offer))
+
+    def _measure(self) -> None:
+        """Tell where this partition stands."""
+        metrics, partition, now_s = self._out.metrics, str(self.ledger.partition), self._out.pace.monotonic()
+        metrics.waiting.labels(partition).set(len(self.ledger.waiting))
+        metrics.claimed.labels(partition).set(len(self.ledger.claimed))
+        metrics.breaker.set(STATES[self._out.gate.state(now_s)])
 
     def _note(self) -> None:
         """Keep and tell how the channel stands; the breaker is shared, so every partition of the process agrees."""
@@ -203,6 +221,7 @@ class PartitionSender:
             asked_at = self._out.pace.monotonic()
             await self._out.log.commit(drained, self.ledger.next_offset)
             self._owned_at, self._proof_wanted = asked_at, False
+            self._out.metrics.recorded(message.record for message in drained.messages)
 
     def _record(self) -> None:
         """Step 6: outcomes into the ledger, and errors of tasks out into the open."""
@@ -256,6 +275,7 @@ class PartitionSender:
     def _judge(self, offer: Offer, sent: Sent) -> Ended:
         """What an answer means for the notice and for the channel."""
         gate, pace, notice, maybe = self._out.gate, self._out.pace, offer.notice, offer.maybe or sent.maybe
+        self._out.metrics.answered(sent)
         before = gate.state(pace.monotonic())
         believed = gate.saw(sent.outcome == "accepted", sent.reason, notice.root, offer.probe, pace.monotonic())
         if sent.outcome == "gone":

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from schemas.topics import BY_NOUN, FIXED_SENDERS, SENDERS
 from streams.brokers import connection
 from streams.runtime.exits import KafkaFailed
+from streams.runtime.status import Status
 from streams.sender.partition import PartitionSender
 
 log = logging.getLogger("cx.sender")
@@ -29,9 +30,11 @@ _ROUND_MS = 500
 class SenderService:
     """Runs one :class:`PartitionSender` per partition it is given, until stopped or until one fails."""
 
-    def __init__(self, build: Build, session_ms: int = 10_000) -> None:
-        """Nothing runs yet. ``session_ms``: a silent process counts as a sender for this long."""
+    def __init__(self, build: Build, session_ms: int = 10_000, status: Status | None = None) -> None:
+        """Nothing runs yet. ``session_ms``: a silent process counts as a sender for this long; ``status``: where the
+        process stands towards its group."""
         self._build, self._session_ms = build, session_ms
+        self.status = status or Status("send")
         self._running: dict[int, tuple[asyncio.Task[None], asyncio.Event]] = {}
 
     async def start(self, partitions: Iterable[int]) -> None:
@@ -90,6 +93,7 @@ class SenderService:
             self.check()
             # Every partition is paused: this only shows the group that the process is alive.
             await consumer.getmany(timeout_ms=_ROUND_MS)
+            self.status.moved()
         await self.stop(list(self._running))
 
 
@@ -108,6 +112,7 @@ class _Listener:
         """Serve them; the group's own consumer reads nothing."""
         partitions = list(assigned)
         self._consumer.pause(*partitions)
+        self._service.status.enter("running")
         await self._service.start([tp.partition for tp in partitions] if self._fixed is None else self._fixed)
 
 

@@ -11,6 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from schemas.metrics import METRICS, OUTCOMES, page
 from streams.metrics import Metrics
 from streams.runtime.task import Counts
+from streams.sender.metrics import SenderMetrics
 
 ALLOWED_LABELS = {"room", "topic", "partition", "outcome", "consumergroup"}
 
@@ -28,11 +29,21 @@ def test_a_worker_exports_exactly_the_metrics_of_the_catalogue() -> None:
     assert exported == wanted
 
 
+def test_a_sender_exports_exactly_the_metrics_of_the_catalogue() -> None:
+    metrics = SenderMetrics()
+    exported = {(family.name, family.type, one._labelnames, family.documentation)
+                for one in vars(metrics).values() if isinstance(one, MetricWrapperBase) for family in one.describe()}
+    wanted = {(metric.name.removesuffix("_total"), metric.kind, metric.labels, metric.meaning)
+              for metric in METRICS if metric.origin == "sender"}
+    assert exported == wanted
+    assert {family.name for family in metrics.registry.collect()} == {name for name, *_ in wanted}
+
+
 def test_names_follow_the_rule_and_labels_are_closed_sets() -> None:
     for metric in METRICS:
         assert set(metric.labels) <= ALLOWED_LABELS
         assert (metric.kind == "counter") == metric.name.endswith("_total")
-        if metric.origin == "worker":
+        if metric.origin in ("worker", "sender"):
             assert re.fullmatch(r"cx_[a-z]+(_[a-z]+)+", metric.name)
     assert len({metric.name for metric in METRICS}) == len(METRICS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -20,6 +22,7 @@ from schemas.codec import decode, encode, partition_of
 from schemas.findings import Delivery
 from schemas.topics import BY_NOUN
 from streams.orders import order, stream_time_ms
+from streams.sender.main import sender_file
 from streams.settings import Settings
 from streams.sinks.receiver import Receiver
 from streams.topics import ensure_topics
@@ -47,7 +50,8 @@ class Office:
         """A new sender process."""
         given = {
             "CX_KAFKA_BOOTSTRAP": self.bootstrap, "CX_TOPIC_PREFIX": self.settings.topic_prefix,
-            "CX_PARTITIONS": str(PARTITIONS), "CX_WEBHOOK_URL": self.receiver.url, "CX_WEBHOOK_SECRET": SECRET,
+            "CX_STATE_DIR": str(self.log.parent), "CX_PARTITIONS": str(PARTITIONS),
+            "CX_WEBHOOK_URL": self.receiver.url, "CX_WEBHOOK_SECRET": SECRET,
             "CX_WEBHOOK_ALLOW_LOOPBACK": "true", "CX_SENDER_CLOCK": "event", "CX_SENDER_PARTITIONS": "0,1,2",
         } | env  # fmt: skip
         with self.log.open("ab") as log:
@@ -157,6 +161,34 @@ async def test_the_kill_switch_and_an_opt_out_hold_on_a_real_log(office: Office)
     assert told == set(names) - {"c-3"}
     refused = [row for row in await office.deliveries() if row.customer_id == "c-3"]
     assert [(row.outcome, row.reason) for row in refused] == [("suppressed", "opted_out")]
+
+
+async def test_a_sender_tells_that_it_lives_what_it_sent_and_how_its_channel_stands(office: Office) -> None:
+    names = [f"c-{number}" for number in range(9)]
+    await office.put("customer", *map(customer, names))
+    await office.put("outreach", *map(send, names))
+    await office.tick(NOON + MINUTE)
+    process = office.start()
+    await office.receiver.wait_for(9, patience(60))
+    file = sender_file(Settings(state_dir=office.log.parent))
+    url = json.loads(file.read_text())["url"]
+    async with aiohttp.ClientSession() as session, asyncio.timeout(patience(30)):
+
+        async def get(path: str) -> tuple[int, str]:
+            async with session.get(url + path) as answer:
+                return answer.status, await answer.text()
+
+        while 'cx_sender_notices_total{outcome="delivered"} 9.0' not in (told := (await get("/metrics"))[1]):
+            await asyncio.sleep(0.2)
+        while (await get("/readyz"))[0] != 200:
+            await asyncio.sleep(0.2)
+        assert (await get("/livez"))[0] == 200
+    assert "cx_sender_breaker_state 0.0" in told
+    assert 'cx_sender_news_age_seconds{partition="2"}' in told
+    assert "c-1" not in told
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(patience(30)) == 0
+    assert not file.exists()
 
 
 @pytest.mark.slow
