@@ -17,12 +17,12 @@ async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
     Empty if there is no such topic yet. Raises SinkUnavailable if Kafka cannot be read.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False
-    )
+        topic, bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )  # fmt: skip
     try:
         await consumer.start()
-        await consumer.topics()
-        tps = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        tps = sorted(consumer.assignment())
         return await _read(consumer, tps, noun) if tps else []
     except KafkaError as error:
         raise SinkUnavailable(f"Kafka ({type(error).__name__})") from error
@@ -31,7 +31,6 @@ async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
 
 
 async def _read(consumer: Any, tps: list[TopicPartition], noun: str) -> list[Any]:
-    consumer.assign(tps)
     await consumer.seek_to_beginning(*tps)
     ends, found = await consumer.end_offsets(tps), dict[tuple[int, bytes], Any]()
     while any([await consumer.position(tp) < ends[tp] for tp in tps]):
