@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import decode
 from schemas.errors import SinkUnavailable
+from streams.brokers import connection
 
 
 async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
@@ -17,7 +18,7 @@ async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
     Empty if there is no such topic yet. Raises SinkUnavailable if Kafka cannot be read.
     """
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False,
+        topic, **connection(bootstrap), isolation_level="read_committed", enable_auto_commit=False,
         auto_offset_reset="earliest",
     )  # fmt: skip
     try:
