@@ -10,8 +10,10 @@ import msgspec
 import xxhash
 
 from schemas.errors import ConfigError
-from schemas.findings import Decision, Family, Stage
+from schemas.events import Origin
+from schemas.findings import Affected, Decision, EndReason, Family, Stage
 from streams.core.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, Profile, QuietHours
+from streams.core.spells import Stretches, told
 
 REASONS: dict[str, str] = {
     "eligible": "may be told, and is",
@@ -21,8 +23,11 @@ REASONS: dict[str, str] = {
     "no_address": "has agreed, but there is no address",
     "no_profile": "nothing is known about consent",
     "already_contacted": "has contacted us about it already",
+    "put_right": "it was put right for this customer meanwhile",
     "resolved": "the issue is over",
     "regressed": "the issue is back, so no all-clear",
+    "unrepaired": "this customer's failure is back, so no all-clear",
+    "replayed": "comes from a played file or a drill, not from what happens now",
     "expired": "could not be told in time",
     "time_zone": "nobody knows when it is night there",
     "quiet_hours": "it is night there",
@@ -48,6 +53,10 @@ class OutreachRules:
     """A notice is useless later; longer than a night, so that the evening's are sent in the morning."""
     all_clear_ttl_ms: int = 48 * HOUR_MS
     """An all-clear waits for the budget of its own notice (24 h) and then for the night (11 h)."""
+    all_clear_wait_ms: int = 60 * DAY_MS
+    """How long after the end of an issue word that a customer's own failure was put right still makes an all-clear."""
+    replayed: bool = False
+    """Tell also of what was played from a file or made up; only for receivers on this machine."""
     retention_ms: int = 90 * DAY_MS
     """How long a decision is remembered after its deadline: nobody is told twice within it."""
     template_version: int = 1
@@ -60,6 +69,8 @@ class OutreachRules:
             raise ConfigError("outreach: approval_above must not be negative; budgets and channels must not be empty")
         if min(self.notice_ttl_ms, self.all_clear_ttl_ms) <= 0:
             raise ConfigError("outreach: a time to live must be positive")
+        if not 0 <= self.all_clear_wait_ms <= self.retention_ms:
+            raise ConfigError("outreach: decisions must be remembered as long as an all-clear is waited for")
         if self.retention_ms < max(budget.window_ms for budget in self.budgets):
             raise ConfigError("outreach: decisions must be remembered as long as the longest budget")
 
@@ -79,15 +90,21 @@ def held_out(root: str, customer: str, ratio: float) -> bool:
 
 
 class Onset(msgspec.Struct, frozen=True):
-    """One onset of a root issue as it hit one customer: when known, when the customer contacted us about it."""
+    """One onset of a root issue as it hit one customer: when known, when the customer contacted us about it, when it
+    was put right. Of an all-clear: ``known_ms`` is the end of the issue."""
 
     known_ms: int
     contacted_ms: int | None = None
+    right: Stretches = ()
+    origin: Origin = "live"
 
-    def merged(self, other: Onset) -> Onset:
-        """The earliest of both: evidence and contacts are only ever added."""
-        contacts = [at for at in (self.contacted_ms, other.contacted_ms) if at is not None]
-        return Onset(min(self.known_ms, other.known_ms), min(contacts) if contacts else None)
+    def revised(self, record: Affected) -> Onset:
+        """After one more revision. Evidence and contacts are only ever added, so the earliest of both counts."""
+        contacts = [at for at in (self.contacted_ms, record.contacted_at_ms) if at is not None]
+        return Onset(
+            min(self.known_ms, record.known_at_ms), min(contacts) if contacts else None,
+            told(self.right, record.put_right_ms, record.last_failed_ms), record.origin,
+        )  # fmt: skip
 
 
 class Case(msgspec.Struct):
@@ -132,6 +149,13 @@ class Known(msgspec.Struct, frozen=True):
     detected_ms: int
     updated_ms: int
     resolved_ms: int | None
+    shown_ms: int | None = None
+    end_reason: EndReason | None = None
+
+    @property
+    def mended(self) -> bool:
+        """True if it ended because all is well again, so that word of it may go out."""
+        return self.resolved_ms is not None and self.end_reason in ("recovered", "resolved")
 
 
 class Order(msgspec.Struct, frozen=True, order=True):

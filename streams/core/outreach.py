@@ -4,7 +4,8 @@ A simulation in event time. Each case (root issue, customer, stage) is decided w
 an obstacle may have passed: the night ends, an operator approves, the budget frees. Decisions are taken in the order
 (time, issue, customer) and only for times that both inputs, affected and issue, have passed, so neither budgets nor
 approvals depend on interleaving, restarts or flushes. Orders count from their own time on; of a customer the newest
-profile that has arrived counts, and what was decided before the first one arrived is decided again.
+profile that has arrived counts. What was decided before the first one arrived, or before it was known that a failure
+was put right or is back, is decided again from the start, unless it is final.
 
 Every decision has a reason (``cases.REASONS``), refusals first. A decision to send charges the budget at once. The
 hold-out is drawn after eligibility, before anything that only delays, so that both groups are drawn alike.
@@ -21,6 +22,7 @@ import msgspec
 
 from schemas.findings import Outreach as OutreachRecord
 from schemas.findings import Watermark
+from streams.core.begins import begins, turns
 from streams.core.cases import Case, Known, Onset, Order, OutreachRules, OutreachState, outreach_id
 from streams.core.policy import DAY_MS, Profile, newer, profile_of
 from streams.core.stage import Batch, Drained, Idle, Message
@@ -96,14 +98,15 @@ class Outreach:
     def _agenda(self, state: OutreachState, case: Case) -> list[tuple[int, str]]:
         """Every time at which this case has to be looked at: new onsets, and whatever may end a hold."""
         starts = [
-            (onset.known_ms, issue)
-            for issue, onset in case.onsets.items()
-            if case.decision is None or onset.known_ms > case.known_ms
+            (at_ms, issue)
+            for issue in case.onsets
+            for at_ms in begins(state, self.rules, case, issue)
+            if case.decision is None or at_ms > case.known_ms
         ]
         if case.decision != "hold":
             return starts
         issue, profile, onset = state.issues.get(case.issue), state.profiles.get(case.customer), case.onsets[case.issue]
-        times = {case.deadline_ms, case.next_ms, onset.contacted_ms}
+        times = {case.deadline_ms, case.next_ms, onset.contacted_ms, *turns(state, case)}
         times |= {issue.resolved_ms} if issue else set()
         times |= {profile.updated_at_ms} if profile else set()
         times |= {order.issued_ms for order in state.orders.by_id.values() if order.action in RELEASES}
@@ -143,16 +146,13 @@ class Outreach:
     def _affected(self, state: OutreachState, record: Any) -> None:
         """A new customer, a new onset for a known one, or news about one onset (earlier evidence, a contact)."""
         name = outreach_id(record.root_id, record.customer_id, "notice")
-        onset = Onset(record.known_at_ms, record.contacted_at_ms)
-        case = state.cases.get(name)
-        if case is None:
-            case = Case(
-                root=record.root_id, customer=record.customer_id, stage="notice", family=record.family,
-                issue=record.issue_id, known_ms=onset.known_ms, deadline_ms=onset.known_ms + self.rules.notice_ttl_ms,
-                onsets={},
-            )  # fmt: skip
+        known_ms = record.known_at_ms
+        case = state.cases.get(name) or Case(
+            root=record.root_id, customer=record.customer_id, stage="notice", family=record.family,
+            issue=record.issue_id, known_ms=known_ms, deadline_ms=known_ms + self.rules.notice_ttl_ms, onsets={},
+        )  # fmt: skip
         old = case.onsets.get(record.issue_id)
-        onset = onset if old is None else old.merged(onset)
+        onset = (old or Onset(known_ms)).revised(record)
         if old == onset:
             return
         case.onsets[record.issue_id] = onset
@@ -161,10 +161,22 @@ class Outreach:
             self._index(state, case)
         state.by_issue.setdefault(record.issue_id, set()).add(name)
         self._keep(state, case)
-        if old is None or (case.decision is None and old.known_ms != onset.known_ms):
-            self._push(state, onset.known_ms, record.issue_id, case)
+        if old is None or case.decision is None:
+            self._begin(state, case, record.issue_id)
+        elif (old.right, old.origin) != (onset.right, onset.origin):
+            self._reopen(state, (name,))
         elif onset.contacted_ms is not None and case.issue == record.issue_id:
             self._wake(state, [name], onset.contacted_ms)
+        if old is None or old.right != onset.right:
+            after = outreach_id(record.root_id, record.customer_id, "all_clear")
+            self._reopen(state, (after,) if after in state.cases else ())
+
+    def _begin(self, state: OutreachState, case: Case, issue: str) -> int:
+        """Line an onset up to be decided from each of its begins; returns how many there are."""
+        times = begins(state, self.rules, case, issue)
+        for at_ms in times:
+            self._push(state, at_ms, issue, case)
+        return len(times)
 
     def _issue(self, state: OutreachState, record: Any) -> None:
         old = state.issues.get(record.issue_id)
@@ -172,10 +184,13 @@ class Outreach:
             return
         known = Known(
             record.issue_id, record.root_id, record.family, dict(record.cause.attributes), record.detected_at_ms,
-            record.updated_at_ms, record.resolved_at_ms,
+            record.updated_at_ms, record.resolved_at_ms, record.shown_at_ms, record.end_reason,
         )  # fmt: skip
         self._keep_issue(state, known)
         state.changed[_key("i", known.issue)] = msgspec.json.encode(known)
+        if old is None or old.shown_ms != known.shown_ms:
+            for name in sorted(state.by_issue.get(known.issue, ())):
+                self._begin(state, state.cases[name], known.issue)
         if known.resolved_ms is not None:
             self._wake(state, sorted(state.by_issue.get(known.issue, ())), known.resolved_ms)
             for name in sorted(state.noticed.get(known.root, ())):
@@ -200,15 +215,16 @@ class Outreach:
                 self._wake(state, names, profile.updated_at_ms)
 
     def _reopen(self, state: OutreachState, names: Iterable[str]) -> None:
-        """Decide from the start about a customer whose profile comes last, as if it had come first.
+        """Decide from the start what is not final, as if what is known of the customer by now had come first.
 
         Otherwise the order in which two topics are read would decide. It is safe: the sender checks the real time.
         """
         for case in (state.cases[name] for name in names if not state.cases[name].final):
-            issue, first = min(case.onsets.items(), key=lambda item: (item[1].known_ms, item[0]))
-            self._adopt(case, issue, first)
-            for each, onset in case.onsets.items():
-                self._push(state, onset.known_ms, each, case)
+            if sum(self._begin(state, case, issue) for issue in case.onsets):
+                case.decision = None
+                self._keep(state, case)
+            else:
+                self._wake(state, (case.id,), case.decided_ms)
 
     def _command(self, state: OutreachState, record: Any) -> None:
         if record.command_id in state.orders.by_id or record.action == "resume_channel":
@@ -230,20 +246,18 @@ class Outreach:
             case = state.cases.get(name)
             if case is None or case.final:
                 continue
-            onset = case.onsets[issue]
-            if case.decision is None or (issue != case.issue and onset.known_ms > case.known_ms):
-                if at_ms != onset.known_ms:
-                    continue
-                self._adopt(case, issue, onset)
+            fresh = case.decision is None or at_ms > case.known_ms
+            if fresh and at_ms in begins(state, self.rules, case, issue):
+                self._adopt(case, issue, at_ms)
             elif case.decision != "hold" or issue != case.issue:
                 continue
             self._settle(state, case, at_ms, judge(state, self.rules, case, at_ms))
         self._evict(state)
 
-    def _adopt(self, case: Case, issue: str, onset: Onset) -> None:
-        """Decide about this onset from now on."""
+    def _adopt(self, case: Case, issue: str, at_ms: int) -> None:
+        """Decide about this onset from ``at_ms`` on."""
         ttl = self.rules.notice_ttl_ms if case.stage == "notice" else self.rules.all_clear_ttl_ms
-        case.issue, case.known_ms, case.deadline_ms = issue, onset.known_ms, onset.known_ms + ttl
+        case.issue, case.known_ms, case.deadline_ms = issue, at_ms, at_ms + ttl
         case.decision = None
 
     def _settle(self, state: OutreachState, case: Case, at_ms: int, verdict: Verdict) -> None:
@@ -271,12 +285,13 @@ class Outreach:
                 self._all_clear(state, case, state.issues[name])
 
     def _all_clear(self, state: OutreachState, notice: Case, known: Known) -> None:
-        """Open the all-clear of a notice that was sent, once an onset of its issue is over after it.
+        """Open the all-clear of a notice that was sent, once an onset of its issue is mended after it.
 
-        Called when the notice is sent and when the end becomes known, so the order of the two does not matter.
+        Called when the notice is sent and when the end becomes known, so the order of the two does not matter. It is
+        decided once the customer's own failure is put right too.
         """
         sent = notice.stage == "notice" and notice.decision == "send"
-        if not sent or known.resolved_ms is None or known.resolved_ms < notice.decided_ms:
+        if not sent or known.resolved_ms is None or not known.mended or known.resolved_ms < notice.decided_ms:
             return
         name = outreach_id(notice.root, notice.customer, "all_clear")
         case = state.cases.get(name) or Case(
@@ -290,7 +305,7 @@ class Outreach:
             state.cases[name] = case
             self._index(state, case)
         self._keep(state, case)
-        self._push(state, known.resolved_ms, known.issue, case)
+        self._begin(state, case, known.issue)
 
     def _evict(self, state: OutreachState) -> None:
         """Forget decisions and issues whose retention has passed; everything about them is long decided."""
@@ -324,7 +339,7 @@ class Outreach:
     def drain(self, state: OutreachState) -> Drained:
         """New decisions by (time, issue, customer, stage), then the watermark: the sender's simulated clock."""
         cases = sorted(
-            (state.cases[name] for name in state.dirty),
+            (case for name in state.dirty if (case := state.cases[name]).decision is not None),
             key=lambda case: (case.decided_ms, case.issue, case.customer, case.stage),
         )
         state.dirty.clear()

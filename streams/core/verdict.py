@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.findings import Decision
+from streams.core.begins import repaired
 from streams.core.cases import Case, OutreachRules, OutreachState, held_out
 from streams.core.policy import Profile, Way, fits, fits_from, way_to
+from streams.core.spells import right_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Verdict:
 
 def judge(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> Verdict:
     """What the rules say about ``case`` at ``at_ms``; changes nothing."""
-    over = _over(state, case, at_ms)
+    over = _over(state, rules, case, at_ms)
     if over:
         return Verdict("refuse", over)
     profile = state.profiles.get(case.customer)
@@ -33,17 +35,33 @@ def judge(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) ->
     return _budget(state, rules, case, at_ms) or _timing(state, rules, case, at_ms, (profile, way))
 
 
-def _over(state: OutreachState, case: Case, at_ms: int) -> str | None:
+def _over(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> str | None:
     """Why telling would be useless or wrong by now, whoever it is."""
+    right = right_at(repaired(state, case), at_ms)
     if case.stage == "notice":
-        contacted = case.onsets[case.issue].contacted_ms
-        if _resolved(state, case, at_ms):
-            return "resolved"
-        if contacted is not None and contacted <= at_ms:
-            return "already_contacted"
-    elif _regressed(state, case, at_ms):
+        reason = _untold(state, rules, case, at_ms, right)
+    else:
+        reason = _unclear(state, case, at_ms, right)
+    return reason or ("expired" if at_ms >= case.deadline_ms else None)
+
+
+def _untold(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int, right: bool) -> str | None:
+    """Why no notice."""
+    onset = case.onsets[case.issue]
+    if onset.origin != "live" and not rules.replayed:
+        return "replayed"
+    if right:
+        return "put_right"
+    if _resolved(state, case, at_ms):
+        return "resolved"
+    return "already_contacted" if onset.contacted_ms is not None and onset.contacted_ms <= at_ms else None
+
+
+def _unclear(state: OutreachState, case: Case, at_ms: int, right: bool) -> str | None:
+    """Why no all-clear."""
+    if _regressed(state, case, at_ms):
         return "regressed"
-    return "expired" if at_ms >= case.deadline_ms else None
+    return None if right else "unrepaired"
 
 
 def _resolved(state: OutreachState, case: Case, at_ms: int) -> bool:
@@ -90,9 +108,9 @@ def _timing(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int, 
 def _waits_for_operator(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> str | None:
     if state.orders.stopped(at_ms):
         return "stopped"
-    if case.stage == "all_clear":
-        return None
     if state.orders.muted(case, at_ms):
         return "muted"
+    if case.stage == "all_clear":
+        return None
     many = len(state.noticed.get(case.root, ())) >= rules.unapproved(state.partitions)
     return "approval" if many and not state.orders.approved(case, at_ms) else None

@@ -37,9 +37,10 @@ def cause(**attributes: str) -> Cause:
                  exposed=100, failed=40)  # fmt: skip
 
 
-def resolved(one: Issue, at: int) -> Issue:
-    """Its revision that ends it."""
-    return one.model_copy(update={"state": "resolved", "resolved_at_ms": at, "updated_at_ms": at})
+def resolved(one: Issue, at: int, **other: Any) -> Issue:
+    """Its revision that ends it: all is well again."""
+    ended = {"state": "resolved", "resolved_at_ms": at, "updated_at_ms": at, "end_reason": "recovered"}
+    return one.model_copy(update=ended | other)
 
 
 def episode(customer: str = "c-1", first: int = T0 + HOUR, **other: Any) -> Episode:

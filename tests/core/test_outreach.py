@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -219,7 +220,8 @@ def test_the_all_clear_goes_to_exactly_those_whose_notice_was_sent() -> None:
     names = [f"c-{number}" for number in range(300)]
     profiles = tuple(customer(name, opted_out=number % 7 == 0) for number, name in enumerate(names))
     over = resolved(issue(at=NOON - HOUR), NOON + HOUR)
-    rows = play(*map(affected, names), rules=rules, profiles=profiles, one=over, until=NOON + 3 * DAY)
+    hits = [affected(name, put_right_ms=NOON + 2 * HOUR) for name in names]
+    rows = play(*hits, rules=rules, profiles=profiles, one=over, until=NOON + 3 * DAY)
     told = {name for (name, stage), row in rows.items() if stage == "notice" and row.decision == "send"}
     cleared = {name for (name, stage), row in rows.items() if stage == "all_clear"}
     assert told == cleared
@@ -230,7 +232,7 @@ def test_the_all_clear_goes_to_exactly_those_whose_notice_was_sent() -> None:
 
 def test_the_all_clear_waits_for_the_budget_of_its_own_notice() -> None:
     over = resolved(issue(at=NOON - HOUR), NOON + HOUR)
-    row = play(affected(), one=over, until=NOON + 2 * HOUR)[("c-1", "all_clear")]
+    row = play(affected(put_right_ms=NOON + MINUTE), one=over, until=NOON + 2 * HOUR)[("c-1", "all_clear")]
     assert (row.decision, row.reason, row.not_before_ms) == ("hold", "budget", NOON + DAY)
 
 
@@ -238,7 +240,7 @@ def test_whoever_opts_out_after_the_notice_gets_no_all_clear() -> None:
     runner = Runner(Outreach(NOBODY_HELD_OUT))
     runner.feed("customer", customer())
     runner.feed("issue", issue(at=NOON - HOUR), mark(NOON + HOUR))
-    runner.feed("affected", affected(), mark(NOON + HOUR))
+    runner.feed("affected", affected(put_right_ms=NOON + MINUTE), mark(NOON + HOUR))
     runner.feed("customer", customer(opted_out=True, updated_at_ms=NOON + MINUTE))
     runner.feed("issue", resolved(issue(at=NOON - HOUR), NOON + HOUR), mark(END))
     runner.feed("affected", mark(END))
@@ -253,7 +255,7 @@ def test_no_all_clear_while_the_issue_is_back_and_one_when_that_is_over_too() ->
     first, again = issue(at=NOON - HOUR), issue("i-1b", NOON + 5 * HOUR, root_id="i-1", onset=2)
     runner.feed("customer", customer())
     runner.feed("issue", first, mark(NOON + HOUR), resolved(first, NOON + HOUR), again, mark(NOON + 26 * HOUR))
-    runner.feed("affected", affected(), mark(NOON + 26 * HOUR))
+    runner.feed("affected", affected(put_right_ms=NOON + MINUTE), mark(NOON + 26 * HOUR))
     runner.restart()
     assert decision(runner.latest("outreach", "customer_id", "stage"), stage="all_clear") == ("refuse", "regressed")
     runner.feed("issue", resolved(again, NOON + 26 * HOUR), mark(NOON + 3 * DAY))
@@ -286,7 +288,7 @@ def test_idle_inputs_are_passed_and_the_watermark_is_the_slower_of_the_two() -> 
 
 
 def test_decisions_and_issues_are_forgotten_after_their_retention() -> None:
-    rules = OutreachRules(holdout_ratio=0.0, retention_ms=8 * DAY)
+    rules = OutreachRules(holdout_ratio=0.0, retention_ms=8 * DAY, all_clear_wait_ms=8 * DAY)
     runner = Runner(Outreach(rules))
     runner.feed("customer", customer())
     runner.feed("issue", issue(at=NOON - HOUR), resolved(issue(at=NOON - HOUR), NOON + HOUR), mark(NOON + 20 * DAY))
@@ -298,10 +300,151 @@ def test_decisions_and_issues_are_forgotten_after_their_retention() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"holdout_ratio": 0.6}, {"channels": ()}, {"approval_above": -1},
-                                   {"notice_ttl_ms": 0}, {"retention_ms": DAY}])  # fmt: skip
+                                   {"notice_ttl_ms": 0}, {"retention_ms": DAY, "all_clear_wait_ms": DAY},
+                                   {"retention_ms": 50 * DAY}, {"all_clear_wait_ms": -1}])  # fmt: skip
 def test_rules_that_promise_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         OutreachRules(**wrong)
+
+
+def failing(*revisions: Affected, rules: OutreachRules = NOBODY_HELD_OUT, until: int = NOON + DAY,
+            one: Issue | None = None) -> dict[tuple[Any, ...], Any]:  # fmt: skip
+    """One revision after the other, each followed by the time at which it came; then the clock at ``until``."""
+    runner = Runner(Outreach(rules))
+    runner.feed("customer", customer())
+    runner.feed("issue", one or issue(at=NOON - HOUR), mark(until))
+    for revision in revisions:
+        runner.feed("affected", revision, mark(max(revision.last_failed_ms, revision.put_right_ms or 0) + MINUTE))
+        runner.restart()
+    runner.feed("affected", mark(until))
+    runner.flush()
+    return runner.latest("outreach", "customer_id", "stage")
+
+
+def test_whoever_paid_after_the_failure_is_not_told_that_the_payment_did_not_go_through() -> None:
+    assert decision(play(affected(put_right_ms=NOON - MINUTE))) == ("refuse", "put_right")
+    assert decision(play(affected(put_right_ms=NOON))) == ("refuse", "put_right")
+    assert decision(play(affected(put_right_ms=NOON + MINUTE))) == ("send", "eligible")
+
+
+@pytest.mark.parametrize("told_at_once", [True, False])
+def test_what_was_put_right_over_night_is_not_told_in_the_morning(told_at_once: bool) -> None:
+    night = NOON + 11 * HOUR
+    right = affected(known=night, put_right_ms=night + HOUR)
+    rows = failing(*([right] if told_at_once else [affected(known=night), right]), until=night + DAY)
+    assert decision(rows) == ("refuse", "put_right")
+    assert rows[("c-1", "notice")].decided_at_ms == night + HOUR
+
+
+@pytest.mark.parametrize("at", [NOON + 2 * HOUR, NOON + 11 * HOUR])
+def test_a_new_failure_after_that_is_told_with_a_time_to_live_of_its_own(at: int) -> None:
+    right = affected(put_right_ms=NOON - MINUTE)
+    row = failing(right, affected(last_failed_ms=at), until=NOON + 2 * DAY)[("c-1", "notice")]
+    assert (row.decision, row.deadline_ms) == ("send", at + 14 * HOUR)
+    assert row.decided_at_ms == (at if at < NOON + 9 * HOUR else NOON + 20 * HOUR)
+    again = affected(last_failed_ms=at, put_right_ms=at + MINUTE)
+    rows = failing(right, affected(last_failed_ms=at), again, until=NOON + 2 * DAY)
+    assert rows[("c-1", "notice")].decision == ("send" if at < NOON + 9 * HOUR else "refuse")
+
+
+def test_a_failure_that_turns_out_never_to_have_been_put_right_is_told_after_all() -> None:
+    rows = failing(affected(put_right_ms=NOON - MINUTE), affected(last_failed_ms=NOON - 2 * MINUTE))
+    assert (decision(rows), rows[("c-1", "notice")].decided_at_ms) == (("send", "eligible"), NOON)
+
+
+def test_a_notice_lives_from_when_the_issue_was_shown() -> None:
+    shown = issue(at=NOON - 30 * HOUR, shown_at_ms=NOON, updated_at_ms=NOON)
+    row = play(affected(known=NOON - 30 * HOUR), one=shown)[("c-1", "notice")]
+    assert (row.decision, row.decided_at_ms, row.deadline_ms) == ("send", NOON, NOON + 14 * HOUR)
+    late = play(affected(known=NOON + HOUR), one=shown)[("c-1", "notice")]
+    assert (late.decided_at_ms, late.deadline_ms) == (NOON + HOUR, NOON + 15 * HOUR)
+
+
+def test_nobody_is_told_before_outreach_has_heard_of_the_issue() -> None:
+    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner.feed("customer", customer())
+    runner.feed("affected", affected(), mark(NOON + HOUR))
+    runner.feed("issue", mark(NOON + MINUTE))
+    runner.restart()
+    assert runner.records("outreach") == []
+    runner.feed("issue", issue(at=NOON - HOUR, shown_at_ms=NOON + 5 * MINUTE, updated_at_ms=NOON + 5 * MINUTE),
+                mark(NOON + HOUR))  # fmt: skip
+    runner.flush()
+    assert [row.decided_at_ms for row in runner.records("outreach")] == [NOON + 5 * MINUTE]
+
+
+@pytest.mark.parametrize(("right", "due"), [(NOON + 40 * HOUR, NOON + 40 * HOUR), (NOON + MINUTE, NOON + 30 * HOUR),
+                                            (NOON + 59 * DAY, NOON + 59 * DAY)])  # fmt: skip
+def test_the_all_clear_is_due_when_both_the_issue_and_the_own_failure_are_over(right: int, due: int) -> None:
+    over = resolved(issue(at=NOON - HOUR), NOON + 30 * HOUR)
+    rows = failing(affected(), affected(put_right_ms=right), one=over, until=NOON + 70 * DAY)
+    row = rows[("c-1", "all_clear")]
+    assert (row.decision, row.deadline_ms) == ("send", due + 48 * HOUR)
+    assert due <= row.decided_at_ms <= due + 11 * HOUR
+
+
+@pytest.mark.parametrize("right", [None, NOON + 65 * DAY])
+def test_no_all_clear_for_what_is_not_put_right_or_so_late_that_nobody_waits_for_it(right: int | None) -> None:
+    over = resolved(issue(at=NOON - HOUR), NOON + 30 * HOUR)
+    rows = failing(affected(), affected(put_right_ms=right), one=over, until=NOON + 80 * DAY)
+    assert decision(rows) == ("send", "eligible")
+    assert ("c-1", "all_clear") not in rows
+
+
+@pytest.mark.parametrize(("end", "sent"), [("recovered", True), ("resolved", True), ("accepted", False),
+                                           ("withdrawn", False), (None, False)])  # fmt: skip
+def test_only_an_end_at_which_all_is_well_again_sends_all_clears(end: str | None, sent: bool) -> None:
+    over = resolved(issue(at=NOON - HOUR), NOON + HOUR, end_reason=end)
+    rows = failing(affected(), affected(put_right_ms=NOON + 2 * HOUR), one=over, until=NOON + 3 * DAY)
+    assert decision(rows) == ("send", "eligible")
+    assert (("c-1", "all_clear") in rows) == sent
+
+
+def test_a_muted_issue_sends_no_all_clear() -> None:
+    over = resolved(issue(at=NOON - HOUR), NOON + HOUR)
+    hit = affected(put_right_ms=NOON + 2 * HOUR)
+    muted = (command("mute", NOON + 90 * MINUTE),)
+    assert decision(play(hit, one=over, orders=muted, until=NOON + 2 * DAY), stage="all_clear") == ("hold", "muted")
+    assert decision(play(hit, one=over, orders=muted, until=NOON + 4 * DAY), stage="all_clear") == (
+        "refuse", "expired")  # fmt: skip
+
+
+@pytest.mark.parametrize("never", [True, False])
+def test_no_all_clear_if_the_failure_is_back_before_it_went_out_and_one_when_it_is_put_right_again(never: bool) -> None:
+    over = resolved(issue(at=NOON - HOUR), NOON + HOUR)
+    back = affected(last_failed_ms=NOON - MINUTE if never else NOON + 5 * HOUR)
+    told = [affected(), affected(put_right_ms=NOON + 2 * HOUR), back]
+    assert decision(failing(*told, one=over, until=NOON + 3 * DAY), stage="all_clear") == ("refuse", "unrepaired")
+    right = back.model_copy(update={"put_right_ms": NOON + 4 * DAY})
+    row = failing(*told, right, one=over, until=NOON + 6 * DAY)[("c-1", "all_clear")]
+    assert (row.decision, row.decided_at_ms) == ("send", NOON + 4 * DAY)
+
+
+@pytest.mark.parametrize("origin", ["replay", "drill"])
+def test_what_was_played_or_made_up_is_told_to_nobody_unless_a_rule_allows_it(origin: str) -> None:
+    assert decision(play(affected(origin=origin))) == ("refuse", "replayed")
+    allowed = replace(NOBODY_HELD_OUT, replayed=True)
+    assert decision(play(affected(origin=origin), rules=allowed)) == ("send", "eligible")
+    seen_live = failing(affected(origin=origin), affected(last_failed_ms=NOON + HOUR))
+    assert decision(seen_live) == ("send", "eligible")
+
+
+def test_what_an_earlier_version_kept_is_read() -> None:
+    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner.feed("issue", issue(at=NOON - HOUR), mark(NOON + HOUR))
+    runner.feed("affected", affected(), mark(NOON + HOUR))
+    runner.flush()
+    for key, value in runner.durable.items():
+        packed = msgspec.json.decode(value)
+        if msgspec.json.decode(key)[0] == "d":
+            packed["onsets"] = {name: {"known_ms": onset["known_ms"]} for name, onset in packed["onsets"].items()}
+        elif msgspec.json.decode(key)[0] == "i":
+            del packed["shown_ms"], packed["end_reason"]
+        runner.durable[key] = msgspec.json.encode(packed)
+    runner.state = runner.stage.load(0, 1, runner.durable.items())
+    runner.feed("customer", customer())
+    runner.flush()
+    assert decision(runner.latest("outreach", "customer_id", "stage")) == ("send", "eligible")
 
 
 @dataclass
@@ -336,6 +479,7 @@ def towns(draw: st.DrawFn, late: bool = False) -> Town:
         events.append((hit.known_at_ms + (draw(st.integers(0, 600)) * MINUTE if late else 0), hit))
         if contacted:
             events.append((max(contacted.contacted_at_ms or 0, hit.known_at_ms), contacted))
+        events += _draw_repairs(draw, contacted or hit, max(time for time, _ in events[-2:]), late)
     events.sort(key=lambda event: event[0])
     actions = st.sampled_from(["approve", "mute", "unmute", "stop", "resume", "resolve"])
     orders = [
@@ -348,7 +492,11 @@ def towns(draw: st.DrawFn, late: bool = False) -> Town:
 def _draw_issue(draw: st.DrawFn, number: int, minute: st.SearchStrategy[int]) -> list[Issue]:
     at = draw(minute)
     one = issue(f"i-{number}", at, root_id=f"i-{number % 2}", onset=1 + number // 2)
-    return [one, resolved(one, at + draw(st.integers(1, 3_000)) * MINUTE)] if draw(st.booleans()) else [one]
+    one = one.model_copy(update={"shown_at_ms": draw(st.sampled_from([None, at, at + 5 * MINUTE, at + DAY]))})
+    one = one.model_copy(update={"updated_at_ms": one.shown_at_ms or at})
+    end = draw(st.sampled_from(["recovered", "recovered", "resolved", "accepted", None]))
+    over = one.updated_at_ms + draw(st.integers(1, 3_000)) * MINUTE
+    return [one, resolved(one, over, end_reason=end)] if draw(st.booleans()) else [one]
 
 
 def _draw_hit(
@@ -359,6 +507,19 @@ def _draw_hit(
     if draw(st.integers(0, 3)):
         return hit, None
     return hit, hit.model_copy(update={"contacted_at_ms": known + draw(st.integers(-60, 1_000)) * MINUTE})
+
+
+def _draw_repairs(draw: st.DrawFn, hit: Affected, after: int, late: bool) -> list[tuple[int, Affected]]:
+    """Put right and failed again, in turns. ``late``: some come behind the mark."""
+    revisions = []
+    at = known = max(after, hit.known_at_ms)
+    for turn in range(draw(st.integers(0, 3))):
+        at += draw(st.integers(1, 2_000)) * MINUTE
+        change = {"put_right_ms": None, "last_failed_ms": at} if turn % 2 else {"put_right_ms": at}
+        hit = hit.model_copy(update=change)
+        known = max(known, at + (draw(st.integers(0, 2)) * 300 * MINUTE if late else 0))
+        revisions.append((known, hit))
+    return revisions
 
 
 def _marked(draw: st.DrawFn, events: list[tuple[int, Any]]) -> list[Any]:
@@ -424,11 +585,19 @@ def test_no_promise_to_a_customer_is_ever_broken(data: Any, town: Town, first: t
     assert {(row.root_id, row.customer_id) for row in rows if row.stage == "all_clear"} <= told
 
 
+def states_at(town: Town, root: str, name: str, at: int) -> dict[str, bool]:
+    """Per onset of the root that has hit the customer by ``at``: was it right then?"""
+    mine = [hit for hit in town.hits if hit.kind == "affected" and (hit.root_id, hit.customer_id) == (root, name)]
+    past = [hit for hit in mine if max(hit.known_at_ms, hit.put_right_ms or hit.last_failed_ms) <= at]
+    return {hit.issue_id: hit.put_right_ms is not None for hit in past}
+
+
 @given(st.data(), towns())
 @settings(max_examples=150, deadline=None)
 def test_orders_and_the_end_of_an_issue_bind_every_decision(data: Any, town: Town) -> None:
     rows = walk(data.draw, town, RULES).records("outreach")
     ends = {one.issue_id: one.resolved_at_ms for one in town.issues if one.kind == "issue" and one.resolved_at_ms}
+    mended = {one.issue_id for one in town.issues if getattr(one, "end_reason", None) in ("recovered", "resolved")}
     for row in rows:
         if row.decision != "send":
             continue
@@ -436,12 +605,15 @@ def test_orders_and_the_end_of_an_issue_bind_every_decision(data: Any, town: Tow
         past = sorted((o for o in town.orders if o.issued_at_ms <= at), key=lambda o: (o.issued_at_ms, o.command_id))
         switch = [o.action for o in past if o.action in ("stop", "resume")]
         assert not switch or switch[-1] == "resume"
-        if row.stage == "all_clear":
-            continue
-        assert not (row.issue_id in ends and ends[row.issue_id] <= at)
         mutes = [o.action for o in past
                  if o.action in ("mute", "unmute") and o.issue_id in (row.issue_id, row.root_id)]  # fmt: skip
         assert not mutes or mutes[-1] == "unmute"
+        if row.stage == "all_clear":
+            assert row.issue_id in mended
+            assert all(states_at(town, row.root_id, row.customer_id, at).values())
+            continue
+        assert not (row.issue_id in ends and ends[row.issue_id] <= at)
+        assert not states_at(town, row.root_id, row.customer_id, at)[row.issue_id]
         earlier = {r.customer_id for r in rows if r.root_id == row.root_id and r.stage == "notice"
                    and r.decision == "send" and (r.decided_at_ms, r.issue_id, r.customer_id)
                    < (at, row.issue_id, row.customer_id)}  # fmt: skip

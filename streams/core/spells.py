@@ -1,0 +1,63 @@
+"""Since when a customer's failure is put right, until it failed again: what successive revisions of it say.
+
+A revision says only what holds in the end: right since then, or not. A decision about an earlier time needs what held
+at that time, so revisions are kept as stretches of event time, from (included) until (left out); the last may be open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Stretch = tuple[int, int | None]
+Stretches = tuple[Stretch, ...]
+
+MOST = 16
+"""Stretches remembered of one customer and issue; older ones matter only to decisions that were taken long ago."""
+
+
+def told(right: Stretches, put_right_ms: int | None, last_failed_ms: int) -> Stretches:
+    """The stretches after one more revision.
+
+    One that takes "right" back ends the open stretch at the new failure. If no failure is newer than its begin, an
+    earlier one turned out not to be put right, or to be so at another time: then that stretch never was.
+
+    >>> told(((5, None),), None, 9), told(((5, None),), None, 4), told(((5, 9),), 12, 9)
+    (((5, 9),), (), ((5, 9), (12, None)))
+    """
+    ended = tuple(stretch for stretch in right if stretch[1] is not None)
+    since = right[-1][0] if len(right) > len(ended) else None
+    if since is not None and since == put_right_ms:
+        return right
+    if since is not None and last_failed_ms > since and (put_right_ms is None or put_right_ms > since):
+        ended = (*ended, (since, last_failed_ms))
+    return (ended if put_right_ms is None else (*ended, (put_right_ms, None)))[-MOST:]
+
+
+def right_at(right: Stretches, at_ms: int) -> bool:
+    """True if it was put right at or before ``at_ms`` and has not failed again by then."""
+    return any(since <= at_ms and (until is None or at_ms < until) for since, until in right)
+
+
+def in_common(many: Iterable[Stretches]) -> Stretches:
+    """Where all of them are right at once; nothing if there is none.
+
+    >>> in_common([((1, 5), (8, None)), ((3, None),)])
+    ((3, 5), (8, None))
+    """
+    rows = list(many)
+    common: Stretches = rows[0] if rows else ()
+    for other in rows[1:]:
+        common = tuple(
+            (max(a, c), _earlier(b, d)) for a, b in common for c, d in other if _overlap((a, b), (c, d))
+        )
+    return common
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    ends = [end for end in (one, other) if end is not None]
+    return min(ends) if ends else None
+
+
+def _overlap(one: Stretch, other: Stretch) -> bool:
+    end = _earlier(one[1], other[1])
+    return end is None or max(one[0], other[0]) < end
