@@ -23,7 +23,7 @@ from rich.markup import escape
 from schemas.errors import SinkUnavailable, StackError
 from schemas.topics import HOUR_MS, MINUTE_MS
 from streams import board
-from streams.arrivals import before
+from streams.arrivals import before, with_origin
 from streams.demo_summary import Summary, short
 from streams.judge import judge, to_ms
 from streams.oracle import Ledger, count
@@ -88,7 +88,7 @@ def demo(
     settings = load_settings()
     secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
     told = settings.model_copy(update={"webhook_secret": SecretStr(secret), "webhook_allow_loopback": True,
-                                       "sender_clock": "event", "idle_ms": 0})
+                                       "sender_clock": "event", "outreach_replayed": True, "idle_ms": 0})
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         with Teller() as teller:
@@ -162,7 +162,7 @@ async def _play(run: Run, speed: float) -> None:
     """The day of history flat out; once the line has caught up, the six hours live."""
     settings, truth = run.session.settings, run.made.truth
     target = Target(run.session.endpoints.kafka_bootstrap, settings.topic_prefix, settings.partitions)
-    history, live = before(run.made.arrivals(settings.partitions), truth.live_ms)
+    history, live = before(with_origin(run.made.arrivals(settings.partitions), "drill"), truth.live_ms)
     run.teller.say(f"{sum(truth.events.values()):,} events: 24 hours of history flat out, then 6 hours live")
     past = await play(history, target, Pace(), lambda played: _played(run, "history", played, Played()))
     end = max(time.monotonic() + HISTORY_S / 2, run.begun + HISTORY_S)

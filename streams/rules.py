@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.errors import ConfigError
 from streams.core.cases import OutreachRules
 from streams.core.detect.rules import DetectRules
 from streams.core.friction import JoinRules
@@ -13,10 +14,16 @@ from streams.settings import Settings
 
 def outreach_rules(settings: Settings) -> OutreachRules:
     """Who may be told, when and how often. Raises ConfigError for rules that cannot hold."""
+    if settings.outreach_replayed and not settings.webhook_allow_loopback:
+        raise ConfigError(
+            "CX_OUTREACH_REPLAYED tells of what was played from a file: it needs CX_WEBHOOK_ALLOW_LOOPBACK=true and a "
+            "receiver on this machine"
+        )
     return OutreachRules(
         quiet=QuietHours(served_zones=settings.outreach_zones),
         approval_above=settings.approval_above,
         holdout_ratio=settings.holdout_ratio,
+        replayed=settings.outreach_replayed,
     )
 
 

@@ -241,6 +241,9 @@ class Settings(BaseSettings):
         (), description="IANA zones you serve, separated by commas: customers of unknown zone are told only when it is"
         " day in all of them; empty: never",
     )
+    outreach_replayed: bool = Field(
+        False, description="Tell also of what was played from a file or made up, only with a receiver on this machine"
+    )
     sender_clock: Literal["wall", "event"] = Field(
         "wall", description="Clock of the sender; event: the stream's own time, only with a receiver on this machine"
     )

@@ -51,6 +51,8 @@ def sender_command() -> None:
     channel, clock = channel_of(settings), clock_of(settings)
     if settings.sender_clock == "event" and not channel.loopback:
         raise ConfigError("CX_SENDER_CLOCK=event sends in simulated time: CX_WEBHOOK_URL must be on loopback")
+    if settings.outreach_replayed and not channel.loopback:
+        raise ConfigError("CX_OUTREACH_REPLAYED tells of what was played: CX_WEBHOOK_URL must be on loopback")
     if not set(settings.sender_partitions) <= set(range(settings.partitions)):
         raise ConfigError(f"CX_SENDER_PARTITIONS must be numbers from 0 to {settings.partitions - 1}")
     outside = (channel, clock, Library(), outreach_rules(settings))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.errors import ConfigError
 from streams.cli import main
-from streams.settings import EXIT_CONFIG
+from streams.rules import outreach_rules
+from streams.settings import EXIT_CONFIG, Settings
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 GOOD = {
@@ -26,6 +28,7 @@ GOOD = {
         ({"CX_WEBHOOK_URL": "http://example.com/"}, "https"),
         ({"CX_WEBHOOK_URL": "https://10.0.0.1/"}, "public address"),
         ({"CX_WEBHOOK_URL": "https://example.com/", "CX_SENDER_CLOCK": "event"}, "loopback"),
+        ({"CX_WEBHOOK_URL": "https://example.com/", "CX_OUTREACH_REPLAYED": "true"}, "CX_OUTREACH_REPLAYED"),
         ({"CX_SENDER_PARTITIONS": "7"}, "CX_SENDER_PARTITIONS"),
         ({"CX_SENDER_PARTITIONS": "one"}, "CX_SENDER_PARTITIONS"),
         ({"CX_OUTREACH_ZONES": "Mars/Base"}, "Mars/Base"),
@@ -40,3 +43,10 @@ def test_a_wrong_setting_refuses_the_start_and_is_named(
     shown = capsys.readouterr().err
     assert said in shown
     assert SECRET not in shown
+
+
+def test_outreach_tells_of_what_was_played_only_where_receivers_on_this_machine_are_allowed() -> None:
+    assert not outreach_rules(Settings()).replayed
+    with pytest.raises(ConfigError, match="CX_OUTREACH_REPLAYED"):
+        outreach_rules(Settings(outreach_replayed=True))
+    assert outreach_rules(Settings(outreach_replayed=True, webhook_allow_loopback=True)).replayed
