@@ -25,11 +25,11 @@ def begins(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -
 
 
 def repaired(state: OutreachState, case: Case) -> Stretches:
-    """When all is right: a notice is about one onset, an all-clear about every one that hit the customer."""
+    """When all is right: a notice is about one onset, an all-clear about every one that hit by then."""
     if case.stage == "notice":
         return case.onsets[case.issue].right
     notice = state.cases.get(outreach_id(case.root, case.customer, "notice"))
-    return in_common(onset.right for onset in notice.onsets.values()) if notice else ()
+    return in_common(((0, onset.known_ms), *onset.right) for onset in notice.onsets.values()) if notice else ()
 
 
 def turns(state: OutreachState, case: Case) -> set[int]:
