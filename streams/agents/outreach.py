@@ -10,6 +10,10 @@ from streams.settings import Settings
 
 
 def room(settings: Settings) -> Room[OutreachState]:
-    """Affected customers, profiles, orders and issues of one customer partition in, decisions out."""
+    """Affected customers, profiles, orders and issues of one customer partition in, decisions out.
+
+    It alone writes profiles that lie on a wrong partition again to the right one.
+    """
     stage = Outreach(outreach_rules(settings))
-    return Room(name="outreach", inputs=ROOM_INPUTS["outreach"], stage=stage, tasks="customer")
+    inputs = ROOM_INPUTS["outreach"]
+    return Room(name="outreach", inputs=inputs, stage=stage, tasks="customer", brings=("customer",))

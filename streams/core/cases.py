@@ -12,7 +12,8 @@ import xxhash
 from schemas.errors import ConfigError
 from schemas.events import Origin
 from schemas.findings import Affected, Decision, EndReason, Family, Stage
-from streams.core.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, Profile, QuietHours
+from streams.core.consent import Profile
+from streams.core.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
 from streams.core.spells import Stretches, told
 
 REASONS: dict[str, str] = {
@@ -22,6 +23,8 @@ REASONS: dict[str, str] = {
     "no_consent": "has not agreed to be told about service trouble on a channel of ours",
     "no_address": "has agreed, but there is no address",
     "no_profile": "nothing is known about consent",
+    "unreadable": "the newest profile cannot be read: it may be an opt-out",
+    "erased": "was erased: there is nobody to tell",
     "already_contacted": "has contacted us about it already",
     "put_right": "it was put right for this customer meanwhile",
     "resolved": "the issue is over",

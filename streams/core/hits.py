@@ -92,10 +92,10 @@ class Hit(msgspec.Struct, frozen=True):
 
 
 class Worth(msgspec.Struct, frozen=True):
-    """What is known of a customer's margin, as of ``updated_at_ms``."""
+    """What is known of a customer's margin, as of ``updated_at_ms``; nothing if the customer was erased then."""
 
     updated_at_ms: int
-    value_cents: int
+    value_cents: int | None
 
 
 HeldKey = tuple[str, str, Family, int]

@@ -20,12 +20,13 @@ from typing import Any, get_args
 
 import msgspec
 
-from schemas.events import Channel, Command, Customer
+from schemas.events import Channel, Command
 from schemas.findings import ChannelCondition, ChannelState, Delivery, DeliveryOutcome, Issue, Stage, Watermark
 from schemas.findings import Outreach as Decided
 from streams.core.cases import OutreachRules, outreach_id
-from streams.core.policy import Profile, fits, fits_from, newer, profile_of, way_to
+from streams.core.policy import fits, fits_from, way_to
 from streams.core.stage import Drained, Message
+from streams.core.wishes import Astray, Home, Kept, Told, Wishes
 
 RECHECK_MS = 1_000
 """A waiting notice that depends on an operator is looked at again after this time."""
@@ -106,8 +107,7 @@ class Ledger:
         self.next_offset = 0
         self.clock_ms = 0
         self.stopped = False
-        self.profiles: dict[str, Profile] = {}
-        self.blocked: set[str] = set()
+        self.wishes = Wishes()
         self.muted: set[str] = set()
         self.approved: set[str] = set()
         self.resolved: dict[str, int] = {}
@@ -139,6 +139,8 @@ class Ledger:
                     self._enter(name, msgspec.json.decode(value, type=Entry))
                 case ["c", str(name)]:
                     self.channels[name] = msgspec.json.decode(value, type=ChannelMark)
+                case ["o", str(customer)]:
+                    self.wishes.restore(customer, msgspec.json.decode(value, type=Kept))
                 case ["w"]:
                     self.clock_ms, self.stopped = msgspec.json.decode(value, type=tuple[int, bool])
         for name, notice in notices.items():
@@ -162,16 +164,30 @@ class Ledger:
     def _mark(self) -> None:
         self._changes[_key("w")] = msgspec.json.encode((self.clock_ms, self.stopped))
 
-    def learn(self, record: Customer | Command | Issue | Watermark) -> None:
-        """Take in a profile, an order or an issue. Orders are in force from their arrival, whatever their time says."""
-        if isinstance(record, Customer):
-            self.blocked.discard(record.customer_id)
-            self.profiles[record.customer_id] = newer(self.profiles.get(record.customer_id), profile_of(record))
+    def learn(self, record: Told | Astray | Home | Command | Issue | Watermark) -> None:
+        """Take in what a customer said, an order or an issue. Orders are in force from their arrival on."""
+        if isinstance(record, Told):
+            self._hear(record)
+        elif isinstance(record, Astray):
+            self.wishes.await_home(record)
+        elif isinstance(record, Home):
+            self.wishes.came_home(record)
         elif isinstance(record, Issue):
             if record.resolved_at_ms is not None:
                 self.resolved[record.issue_id] = record.resolved_at_ms
         elif isinstance(record, Command):  # the issue topic carries watermarks too
             self._obey(record)
+
+    def _hear(self, told: Told) -> None:
+        customer = told.said.customer_id
+        kept = self.wishes.hear(told)
+        if kept is None:
+            return
+        self._changes[_key("o", customer)] = msgspec.json.encode(kept)
+        if kept.erased:  # whatever waits for the morning holds an address: look at it now
+            for notice in self.waiting.values():
+                if notice.customer == customer:
+                    heapq.heappush(self._queue, (0, notice.decided_ms, notice.id))
 
     def _obey(self, order: Command) -> None:
         name = order.issue_id or ""
@@ -212,10 +228,6 @@ class Ledger:
             channel=channel, partition=self.partition, state=state, reason=reason, since_ms=since_ms,
         ))  # fmt: skip
 
-    def block(self, customer: str) -> None:
-        """Send nothing to a customer whose newest profile cannot be read: it may be an opt-out."""
-        self.blocked.add(customer)
-
     def take(self, offset: int, record: Any) -> None:
         """Take in one record of the outreach topic. A send key that is known already changes nothing."""
         if offset < self.next_offset:
@@ -246,7 +258,9 @@ class Ledger:
         later: list[tuple[int, int, str]] = []
         while self._queue and self._queue[0][0] <= now_ms:
             due_ms, decided_ms, name = heapq.heappop(self._queue)
-            notice = self.waiting[name]
+            notice = self.waiting.get(name)
+            if notice is None:  # it lay in the queue twice
+                continue
             at_ms = max(due_ms, decided_ms) if simulated else now_ms
             verdict = self._check(notice, at_ms)
             if isinstance(verdict, Wait):
@@ -306,8 +320,8 @@ class Ledger:
 
     def _forbidden(self, notice: Notice, now_ms: int) -> Close | None:
         """What the customer, or the end of the issue, forbids for good."""
-        profile = self.profiles.get(notice.customer)
-        if profile is None or notice.customer in self.blocked:
+        profile = self.wishes.profiles.get(notice.customer)
+        if profile is None:
             return Close("suppressed", "no_profile")
         way = way_to(profile, (notice.channel,))
         if isinstance(way, str):
@@ -328,12 +342,14 @@ class Ledger:
         return None if entry and entry.outcome in SPENT else Close("suppressed", "no_notice")
 
     def _pause(self, notice: Notice, now_ms: int) -> Wait | Close | None:
-        """What only delays: the kill switch, a muted issue, the night."""
+        """What only delays: something said that was not heard yet, the kill switch, a muted issue, the night."""
+        if self.wishes.awaits(notice.customer):
+            return Wait("astray", now_ms + RECHECK_MS)
         if self.stopped:
             return Wait("stopped", now_ms + RECHECK_MS)
         if notice.stage == "notice" and (notice.issue in self.muted or notice.root in self.muted):
             return Wait("muted", now_ms + RECHECK_MS)
-        opens = self.rules.quiet.opens_at(now_ms, self.profiles[notice.customer].time_zone)
+        opens = self.rules.quiet.opens_at(now_ms, self.wishes.profiles[notice.customer].time_zone)
         if opens is None:
             return Close("suppressed", "time_zone")
         if opens > now_ms:

@@ -35,6 +35,7 @@ from streams.core.hits import (
     evidence,
     merge,
 )
+from streams.core.said import FUTURE_MS, Erasure, Said, Unreadable
 from streams.core.stage import Batch, Drained, Idle, Message
 
 __all__ = ["Match", "MatchRules", "MatchState"]
@@ -120,15 +121,15 @@ class Match:
         if isinstance(batch, Idle):
             self._advance(state, batch.event_time_ms, batch.topics)
             return
-        for record in batch.records:
-            if getattr(record, "kind", "") == "watermark":
+        for place, record in enumerate(batch.records):
+            if batch.topic == "customer":
+                self._take_customer(state, record, batch.timestamps[place] if batch.timestamps else None)
+            elif getattr(record, "kind", "") == "watermark":
                 self._advance(state, record.through_ms, (batch.topic,))
             elif batch.topic == "episode":
                 self._take_episode(state, record)
             elif batch.topic == "issue":
                 self._take_issue(state, record)
-            elif batch.topic == "customer":
-                self._take_customer(state, record)
 
     def _advance(self, state: MatchState, time_ms: int, topics: Iterable[str]) -> None:
         if "episode" in topics:
@@ -178,16 +179,23 @@ class Match:
         state.members.setdefault(case.issue, {})
         state.tallies.setdefault(case.issue, Tally())
 
-    def _take_customer(self, state: MatchState, record: Any) -> None:
-        old = state.worth.get(record.customer_id)
-        if old is not None and record.updated_at_ms < old.updated_at_ms:
+    def _take_customer(self, state: MatchState, said: Said, appended_ms: int | None) -> None:
+        """The newest profile's margin counts; one that claims to be from the future of this one hides nothing."""
+        if isinstance(said, Unreadable):
             return
-        worth = Worth(record.updated_at_ms, record.value_cents)
-        state.worth[record.customer_id] = worth
-        state.changed[_key("c", record.customer_id)] = msgspec.json.encode(worth)
+        old = state.worth.get(said.customer_id)
+        if isinstance(said, Erasure):
+            worth = Worth(said.erased_at_ms + FUTURE_MS + 1, None)
+        else:
+            worth = Worth(said.updated_at_ms, said.value_cents)
+            masked = old is not None and appended_ms is not None and old.updated_at_ms > appended_ms + 2 * FUTURE_MS
+            if old is not None and not masked and worth.updated_at_ms < old.updated_at_ms:
+                return
+        state.worth[said.customer_id] = worth
+        state.changed[_key("c", said.customer_id)] = msgspec.json.encode(worth)
         if old is None or old.value_cents != worth.value_cents:
-            issues = state.issues_of.get(record.customer_id, set())
-            state.dirty_members |= {(issue, record.customer_id) for issue in issues}
+            issues = state.issues_of.get(said.customer_id, set())
+            state.dirty_members |= {(issue, said.customer_id) for issue in issues}
 
     def drain(self, state: MatchState) -> Drained:
         """Affected (by issue, customer), AffectedCount (by issue), then the watermark; state keys sorted."""

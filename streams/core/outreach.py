@@ -24,7 +24,9 @@ from schemas.findings import Outreach as OutreachRecord
 from schemas.findings import Watermark
 from streams.core.begins import begins, turns
 from streams.core.cases import Case, Known, Onset, Order, OutreachRules, OutreachState, outreach_id
-from streams.core.policy import DAY_MS, Profile, newer, profile_of
+from streams.core.consent import Profile, heard
+from streams.core.policy import DAY_MS
+from streams.core.said import Erasure, Said
 from streams.core.stage import Batch, Drained, Idle, Message
 from streams.core.verdict import Verdict, judge
 from streams.core.words import cause_words, speak, title_words
@@ -127,15 +129,18 @@ class Outreach:
         if isinstance(batch, Idle):
             self._advance(state, batch.event_time_ms, batch.topics)
         else:
-            takers = {"affected": self._affected, "issue": self._issue, "customer": self._customer,
-                      "command": self._command}  # fmt: skip
-            take = takers[batch.topic]
-            for record in batch.records:
-                if getattr(record, "kind", "") == "watermark":
-                    self._advance(state, record.through_ms, (batch.topic,))
-                else:
-                    take(state, record)
+            self._take(state, batch)
         self._decide_due(state)
+
+    def _take(self, state: OutreachState, batch: Batch) -> None:
+        takers = {"affected": self._affected, "issue": self._issue, "command": self._command}
+        for place, record in enumerate(batch.records):
+            if batch.topic == "customer":
+                self._customer(state, record, batch.timestamps[place] if batch.timestamps else None)
+            elif getattr(record, "kind", "") == "watermark":
+                self._advance(state, record.through_ms, (batch.topic,))
+            else:
+                takers[batch.topic](state, record)
 
     def _advance(self, state: OutreachState, time_ms: int, topics: Iterable[str]) -> None:
         if "affected" in topics:
@@ -202,17 +207,29 @@ class Outreach:
         if known.resolved_ms is not None:
             heapq.heappush(state.ended_issues, (known.resolved_ms + self.rules.retention_ms, known.issue))
 
-    def _customer(self, state: OutreachState, record: Any) -> None:
-        old = state.profiles.get(record.customer_id)
-        profile = newer(old, profile_of(record))
-        if profile != old:
-            state.profiles[record.customer_id] = profile
-            state.changed[_key("p", record.customer_id)] = msgspec.json.encode(profile)
-            names = sorted(state.by_customer.get(record.customer_id, ()))
-            if old is None:
-                self._reopen(state, names)
-            else:
-                self._wake(state, names, profile.updated_at_ms)
+    def _customer(self, state: OutreachState, said: Said, appended_ms: int | None) -> None:
+        """A profile, or that the customer was erased, or that something was said which cannot be read."""
+        customer = said.customer_id
+        old = state.profiles.get(customer)
+        profile = heard(old, said, appended_ms)
+        if profile == old:
+            return
+        state.profiles[customer] = profile
+        state.changed[_key("p", customer)] = msgspec.json.encode(profile)
+        names = sorted(state.by_customer.get(customer, ()))
+        if isinstance(said, Erasure):
+            self._erase(state, names)
+        elif old is None or not (old.updated_at_ms or profile.unreadable):
+            self._reopen(state, names)
+        else:
+            self._wake(state, names, profile.updated_at_ms)
+
+    def _erase(self, state: OutreachState, names: Iterable[str]) -> None:
+        """Take out of every case what came from the profile, and decide anew what was held: nobody is there to tell."""
+        for case in (state.cases[name] for name in names):
+            case.address, case.language, case.time_zone = "", "en", ""
+            self._keep(state, case)
+        self._wake(state, names, 0)
 
     def _reopen(self, state: OutreachState, names: Iterable[str]) -> None:
         """Decide from the start what is not final, as if what is known of the customer by now had come first.

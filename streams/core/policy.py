@@ -13,54 +13,14 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from schemas.errors import ConfigError
-from schemas.events import Customer
+from streams.core.consent import ALL, Profile
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 SEARCH_MS = 3 * DAY_MS
 """How far ahead an open hour is looked for; further away there is none (zones without a common daytime)."""
-
-
-class Profile(msgspec.Struct, frozen=True):
-    """The part of a customer's profile that decides about contact. Addresses are opaque tokens."""
-
-    updated_at_ms: int
-    language: str = "en"
-    time_zone: str = ""
-    opted_out: bool = False
-    consents: tuple[tuple[str, bool], ...] = ()
-    """Channel -> granted, for purpose ``service``; one refusal of a channel beats every grant of it."""
-    addresses: tuple[tuple[str, str], ...] = ()
-    """Channel -> token, in the customer's order of preference."""
-
-
-def profile_of(customer: Customer) -> Profile:
-    """Reduce a customer record to its contact policy."""
-    granted: dict[str, bool] = {}
-    for consent in customer.consents:
-        if consent.purpose == "service":
-            granted[consent.channel] = granted.get(consent.channel, True) and consent.granted
-    return Profile(
-        updated_at_ms=customer.updated_at_ms,
-        language=customer.language,
-        time_zone=customer.time_zone,
-        opted_out=customer.opted_out,
-        consents=tuple(sorted(granted.items())),
-        addresses=tuple((address.channel, address.token) for address in customer.addresses),
-    )
-
-
-def newer(old: Profile | None, new: Profile) -> Profile:
-    """The profile that counts: the newest ``updated_at_ms``; at a tie the later one, except that an opt-out stays."""
-    if old is None or new.updated_at_ms > old.updated_at_ms:
-        return new
-    if new.updated_at_ms < old.updated_at_ms:
-        return old
-    return msgspec.structs.replace(new, opted_out=old.opted_out or new.opted_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +34,15 @@ class Way:
 def way_to(profile: Profile, channels: Sequence[str]) -> Way | str:
     """The first address, in the customer's order, whose channel is ours and permitted; else the reason why not.
 
-    Reasons: ``opted_out`` (beats every consent), ``no_consent``, ``no_address``.
+    Reasons: ``erased``, ``opted_out`` (beats every consent), ``unreadable``, ``no_consent``, ``no_address``.
     """
-    if profile.opted_out:
-        return "opted_out"
-    granted = {channel for channel, allowed in profile.consents if allowed and channel in channels}
+    withdrawn = profile.withdrawals
+    if profile.erased or ALL in withdrawn:
+        return "erased" if profile.erased else "opted_out"
+    if profile.unreadable:
+        return "unreadable"
+    allowed = {channel for channel, granted in profile.consents if granted and channel in channels}
+    granted = allowed - withdrawn.keys()
     if not granted:
         return "no_consent"
     for channel, address in profile.addresses:

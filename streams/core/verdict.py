@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from schemas.findings import Decision
 from streams.core.begins import repaired
 from streams.core.cases import Case, OutreachRules, OutreachState, held_out
-from streams.core.policy import Profile, Way, fits, fits_from, way_to
+from streams.core.consent import Profile
+from streams.core.policy import Way, fits, fits_from, way_to
 from streams.core.spells import right_at
 
 
@@ -31,7 +32,7 @@ def judge(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) ->
         return Verdict("hold", "no_profile")
     way = way_to(profile, rules.channels)
     if isinstance(way, str):
-        return Verdict("refuse", way)
+        return Verdict("hold" if way == "unreadable" else "refuse", way)
     return _budget(state, rules, case, at_ms) or _timing(state, rules, case, at_ms, (profile, way))
 
 

@@ -24,12 +24,12 @@ class Keys:
     def __init__(self, partition: int, partitions: int) -> None:
         """``partition`` is where the records are read, ``partitions`` how many customer partitions there are."""
         self._partition = partition
-        self._partitions = partitions
+        self.partitions = partitions
         self._right: dict[bytes | None, str | None] = {HEARTBEAT_KEY: None}
 
     def home(self, key: bytes) -> int:
         """The partition where the records of a key live."""
-        return partition_of(key, self._partitions)
+        return partition_of(key, self.partitions)
 
     def foreign(self, keys: Sequence[bytes | None], records: Sequence[Any]) -> list[int]:
         """Indexes of records whose key is not their customer, or whose customer lives on another partition.
@@ -60,7 +60,7 @@ class Keys:
             self._right = {HEARTBEAT_KEY: None}
         customers = [records[here].customer_id.encode() for here in unknown]
         foreign: list[int] = []
-        for here, customer, home in zip(unknown, customers, partitions_of(customers, self._partitions), strict=True):
+        for here, customer, home in zip(unknown, customers, partitions_of(customers, self.partitions), strict=True):
             if home == self._partition and keys[here] == customer:
                 self._right[customer] = records[here].customer_id
             else:

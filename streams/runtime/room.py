@@ -29,6 +29,8 @@ class Room(Generic[S]):
     """The pure room."""
     tasks: Literal["customer", "one"]
     """One task per customer partition, or a single task."""
+    brings: tuple[str, ...] = ()
+    """Nouns, beside the event topics, whose records this room writes again where they belong. One room per noun."""
 
     def task_count(self, partitions: int) -> int:
         """How many tasks it has when there are ``partitions`` customer partitions."""

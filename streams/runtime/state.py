@@ -54,6 +54,8 @@ class Meta(msgspec.Struct, frozen=True):
     v: int = _VERSION
     topics: dict[str, str] = {}
     """Noun -> id that the broker gave the topic: a topic made anew under the same name has another one."""
+    brings: tuple[str, ...] = ()
+    """Nouns whose astray records up to the offset were written again where they belong (``Room.brings``)."""
 
 
 @dataclass

@@ -17,13 +17,15 @@ from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from schemas.cloudevents import has_context
-from schemas.codec import HOT, Reject, decode, encode
+from schemas.codec import HOT, Decoded, Reject, decode, encode
 from schemas.errors import ConfigError, CxError, MalformedEvent
-from schemas.events import HEARTBEAT_KEY, Heartbeat
+from schemas.events import HEARTBEAT_KEY, Customer, Heartbeat
 from schemas.findings import Tick
 from schemas.topics import BY_NOUN, VERSION_HEADER, state_topic
 from streams.core.eventtime import arrival_ms
+from streams.core.said import STAMPS, TOMBSTONE, screen
 from streams.core.stage import Batch, Clocked, Idle, LongStage, Message, RawStage
+from streams.runtime.astray import ERASED, REKEYED_HEADER, part_customers
 from streams.runtime.batch import Headers, RawBatch
 from streams.runtime.deadletter import BadRun, DeadLetter, emitter
 from streams.runtime.keys import Keys
@@ -32,8 +34,6 @@ from streams.runtime.state import Meta, Recovered, StateDamaged, next_incarnatio
 
 S = TypeVar("S")
 
-REKEYED_HEADER = "cx.rekeyed"
-"""Where a re-keyed record was first read: ``partition/offset``."""
 RIM = ("telemetry", "order", "contact", "customer", "change", "command", "control")
 """Topics whose messages come from outside; the size limit of the settings holds on them."""
 
@@ -79,6 +79,10 @@ class Counts:
     dead: int = 0
     quarantined: int = 0
     rekeyed: int = 0
+    erased: int = 0
+    """Customers' keys without a value."""
+    astray: int = 0
+    """Records on a wrong partition that another room brings home."""
     skipped: int = 0
     """Records below the vector: read a second time."""
     unknown_fields: int = 0
@@ -161,7 +165,11 @@ class PartitionTask(Generic[S]):
             )
         self.incarnation = next_incarnation(meta, wall_s)
         self.flushes = 0
-        self.positions = dict(meta.offsets)
+        self.positions = {
+            noun: offset
+            for noun, offset in meta.offsets.items()
+            if noun in meta.brings or noun not in room.brings  # else read it once more: what is astray is not home yet
+        }
         """Noun -> offset of the next record that the task has not seen."""
         self.topic_ids = dict(meta.topics)
         """Noun -> the broker's id of the topic that the positions belong to; empty if nobody said."""
@@ -275,7 +283,8 @@ class PartitionTask(Generic[S]):
         drained = self.room.stage.drain(self.state)
         pending, self._pending = self._pending, _Pending()
         offsets = dict(self.positions)
-        meta = Meta(self.incarnation, self.flushes, self.partitions, offsets, topics=dict(self.topic_ids))
+        topics = dict(self.topic_ids)
+        meta = Meta(self.incarnation, self.flushes, self.partitions, offsets, topics=topics, brings=self.room.brings)
         self.dirty = False
         self.pending_bytes = 0
         writes: dict[tuple[str, int], list[Write]] = {}
@@ -330,6 +339,11 @@ class PartitionTask(Generic[S]):
         limit = self.rules.max_event_bytes if noun in RIM else None
         decoded = decode(noun, part.values, part.keys, part.headers, limit)
         counts.unknown_fields += decoded.unknown_fields
+        if noun in STAMPS:
+            decoded = screen(noun, decoded, part.timestamps, self.rules.future_ms)
+        if noun == "customer":
+            self._customers(part, decoded)
+            return
         self._reject(part, decoded.rejects)
         records, index, heartbeats = decoded.records, decoded.index, counts.heartbeats
         if noun in HOT and records:
@@ -369,6 +383,26 @@ class PartitionTask(Generic[S]):
             counts.accepted += taken - before
             self.positions[noun] = here.next
             yield from self.rest_steps()
+
+    def _customers(self, part: RawBatch, decoded: Decoded) -> None:
+        """Step what is said about customers who live here; what lies astray is brought home, by one room."""
+        parted, counts = part_customers(self._keys, part, decoded, self.partition), self.counts[part.topic]
+        erasures = [reject for reject in parted.rejects if reject.error.reason == TOMBSTONE]
+        self._reject(part, [reject for reject in parted.rejects if reject.error.reason != TOMBSTONE])
+        for reject in erasures:
+            self._dead(part, reject.index, ERASED)
+        counts.erased += len(erasures)
+        if part.topic in self.room.brings:
+            for copy in [*parted.astray, *parted.sweeps]:
+                self._pending.rekeyed.append((part.topic, copy.partition, copy.write))
+            counts.rekeyed += len(parted.astray)
+        else:
+            counts.astray += len(parted.astray)
+        counts.accepted += sum(isinstance(said, Customer) for said in parted.said)
+        if parted.said:
+            offsets = [part.offsets[place] for place in parted.places]
+            timestamps = [part.timestamps[place] for place in parted.places]
+            self.room.stage.step(self.state, Batch(part.topic, self.partition, parted.said, offsets, timestamps))
 
     def _reject(self, part: RawBatch, rejects: list[Reject]) -> None:
         """Dead letters of a slice, and the run they belong to."""

@@ -28,6 +28,7 @@ from faust.types import TP, ConsumerMessage
 
 from streams.brokers import connection
 from streams.runtime.assignor import CoPartitioned
+from streams.runtime.astray import BROUGHT
 from streams.runtime.batch import RawBatch, join_batches
 from streams.runtime.bulk import install, reader
 
@@ -147,7 +148,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     async def commit_group(self, offsets: Mapping[TP, int]) -> None:
         """Commit group offsets; raises aiokafka's errors (Faust's own commit ends the app on most of them)."""
-        plain = {TopicPartition(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+        plain = {TopicPartition(tp.topic, tp.partition): (offset, BROUGHT) for tp, offset in offsets.items()}
         await self.call_thread(self._ensure_consumer().commit, plain)
 
     async def committed_group(self, tps: list[TP]) -> dict[TP, int]:

@@ -18,19 +18,23 @@ from schemas.codec import decode, encode
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN, HEARD, VERSION_HEADER, state_topic
 from streams.brokers import connection
+from streams.core.said import screen
 from streams.core.stage import Drained
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, next_incarnation, state_records, version
 from streams.runtime.task import Transaction, Write
 from streams.runtime.writer import GroupOffsets, TransactionWriter
-from streams.sender.ports import Opened, Unreadable
+from streams.sender.astray import Elsewhere, brought_home, other_partitions, own_news
+from streams.sender.ports import Opened
 
 log = logging.getLogger("cx.sender")
 
 ROOM = "send"
 REFERENCE = ("customer", "command", "issue")
 """What must be known before anything is sent; read from the beginning at every start."""
+HOLDS = ("stop", "mute")
+"""Orders that are obeyed even if they claim to be from the future: no wrong clock may undo a stop."""
 _WAIT_MS = 20
 
 
@@ -44,6 +48,7 @@ class KafkaLog:
         self._writer = TransactionWriter(bootstrap, prefix, ROOM, partition)
         self._decisions: Any = None
         self._reference: Any = None
+        self._elsewhere: Elsewhere | None = None
         self._incarnation = 0
         self._flush = 0
         self._heard = 0
@@ -68,7 +73,21 @@ class KafkaLog:
         if next_offset:
             self._decisions.seek(decisions, next_offset)
         self._reference = await self._consumer([self._tp(noun) for noun in REFERENCE])
+        if self.partitions > 1:
+            self._elsewhere = await self._look_elsewhere()
         return Opened(found.items.items(), next_offset)
+
+    async def _look_elsewhere(self) -> Elsewhere:
+        """Listen for what is said about our customers on other partitions. Asked for first, so nothing is missed."""
+        topic = self._prefix + BY_NOUN["customer"].name
+        try:
+            brought = await brought_home(self._bootstrap, self._prefix)
+            consumer = await self._consumer(other_partitions(topic, self.partition, self.partitions))
+            elsewhere = Elsewhere(consumer, topic, self.partition, self.partitions)
+            await elsewhere.start(brought)
+        except KafkaError as error:
+            raise KafkaFailed(f"the sender cannot ask how far outreach is ({type(error).__name__})") from error
+        return elsewhere
 
     def _tp(self, noun: str) -> TopicPartition:
         return TopicPartition(self._prefix + BY_NOUN[noun].name, self.partition)
@@ -108,10 +127,12 @@ class KafkaLog:
         return found
 
     async def news(self) -> list[Any]:
-        """Read customer, command and issue up to the end that is committed now."""
+        """Read customer, command and issue up to the end that is committed now; before them, what lies elsewhere."""
         tps = [self._tp(noun) for noun in REFERENCE]
         news: list[Any] = []
         try:
+            if self._elsewhere is not None:
+                news += await self._elsewhere.news()
             ends = await self._reference.end_offsets(tps)
             while any([await self._reference.position(tp) < ends[tp] for tp in tps]):
                 for tp, rows in (await self._reference.getmany(timeout_ms=_WAIT_MS)).items():
@@ -122,14 +143,15 @@ class KafkaLog:
         return news
 
     def _read(self, noun: str, rows: list[Any]) -> list[Any]:
-        decoded = decode(noun, [row.value for row in rows])
-        found = dict(zip(decoded.index, decoded.records, strict=True))
-        if decoded.rejects:
-            log.error("partition %d: %d unreadable %s records", self.partition, len(decoded.rejects), noun)
         if noun == "customer":
-            keys = ((reject.index, rows[reject.index].key) for reject in decoded.rejects)
-            found |= {index: Unreadable(key.decode(errors="replace")) for index, key in keys if key}
-        return [found[index] for index in sorted(found)]
+            return own_news(rows, self.partition, self.partitions)
+        decoded = decode(noun, [row.value for row in rows])
+        timely = screen(noun, decoded, [row.timestamp for row in rows])
+        if timely.rejects:
+            log.error("partition %d: %d %s records are not obeyed", self.partition, len(timely.rejects), noun)
+        kept = set(timely.index)
+        found = zip(decoded.records, decoded.index, strict=True)
+        return [record for record, place in found if place in kept or getattr(record, "action", "") in HOLDS]
 
     async def commit(self, drained: Drained, next_offset: int) -> None:
         """One transaction: the ledger's changes with the position, the deliveries, and how far orders were heard.
@@ -154,8 +176,9 @@ class KafkaLog:
 
     async def close(self) -> None:
         """Disconnect everything that was opened."""
-        for consumer in (self._decisions, self._reference):
+        elsewhere = self._elsewhere.consumer if self._elsewhere is not None else None
+        for consumer in (self._decisions, self._reference, elsewhere):
             if consumer is not None:
                 await consumer.stop()
-        self._decisions = self._reference = None
+        self._decisions = self._reference = self._elsewhere = None
         await self._writer.close()

@@ -29,7 +29,7 @@ from schemas.findings import ChannelCondition, DeliveryOutcome
 from streams.core.breaker import Breaker
 from streams.core.ledger import Close, Ledger, Notice, Wait
 from streams.sender.metrics import STATES, SenderMetrics, Statuses
-from streams.sender.ports import Clock, Log, Pace, Unreadable
+from streams.sender.ports import Clock, Log, Pace
 from streams.sinks.channels import ChannelPort, Letter, Sent
 from streams.sinks.messages import Library, TemplateRefused
 
@@ -104,6 +104,7 @@ class PartitionSender:
         self._owned_at = asked_at
         self.ledger.load(opened.items, opened.next_offset)
         await self._learn()
+        log.info("partition %d: customers held back: %s", self.ledger.partition, self.ledger.wishes.counts())
         mark = self.ledger.channels.get(self._out.channel.name)
         if mark is not None and mark.state == "paused":
             self._out.gate.restore(mark.heard)
@@ -205,10 +206,7 @@ class PartitionSender:
         """Know everything that customers and operators have said up to now."""
         asked_at = self._out.pace.monotonic()
         for record in await self._out.log.news():
-            if isinstance(record, Unreadable):
-                self.ledger.block(record.customer)
-            else:
-                self.ledger.learn(record)
+            self.ledger.learn(record)
         while self.ledger.resumed:
             self._out.gate.resume(self.ledger.resumed.pop(0))
         self._learnt_at = asked_at

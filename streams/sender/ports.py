@@ -22,13 +22,6 @@ class Opened:
     next_offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """The newest profile of a customer cannot be read; it may be an opt-out."""
-
-    customer: str
-
-
 class Log(Protocol):
     """The durable side of one partition."""
 
@@ -39,7 +32,7 @@ class Log(Protocol):
         """The next decisions and watermarks of outreach with their offsets; waits at most ``wait_s``."""
 
     async def news(self) -> list[Any]:
-        """Customer, Command, Issue and Unreadable: all that was appended up to now, in order, each returned once."""
+        """Told, Astray, Home, Command, Issue: all that was appended up to now, in order, each returned once."""
 
     @property
     def owes_word(self) -> bool:

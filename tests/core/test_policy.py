@@ -11,18 +11,16 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigError
 from schemas.events import Address, Consent
+from streams.core.consent import profile_of
 from streams.core.policy import (
     DAY_MS,
     DEFAULT_BUDGETS,
     HOUR_MS,
     Budget,
-    Profile,
     QuietHours,
     Way,
     fits,
     fits_from,
-    newer,
-    profile_of,
     way_to,
 )  # fmt: skip
 from tests.core.match_world import customer
@@ -128,10 +126,3 @@ def test_the_first_address_in_the_customers_order_is_used() -> None:
     profile = profile_of(customer(consents=consents, addresses=addresses))
     assert way_to(profile, ("webhook", "email", "sms")) == Way("email", "email")
     assert way_to(profile_of(customer(addresses=())), ("webhook",)) == "no_address"
-
-
-def test_the_newest_profile_counts_and_at_a_tie_an_opt_out_stays() -> None:
-    old, new = Profile(1, opted_out=True), Profile(2)
-    assert newer(old, new) == newer(new, old) == new
-    assert newer(None, old) == old
-    assert newer(Profile(1, opted_out=True), Profile(1)).opted_out

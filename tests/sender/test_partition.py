@@ -33,6 +33,7 @@ from tests.sender.world import (
     customer,
     house,
     order,
+    placed,
     send,
 )  # fmt: skip
 
@@ -209,7 +210,7 @@ async def test_an_unreadable_profile_stops_sends_to_that_customer_until_a_good_o
     built = house(first, second)
     built.broker.reference.append(Unreadable("c-1"))
     await built.work()
-    assert built.outcome(first) == ("suppressed", "no_profile")
+    assert built.outcome(first) == ("suppressed", "unreadable")
     assert built.outcome(second) == ("delivered", "accepted")
 
 
@@ -481,7 +482,7 @@ async def test_a_crash_inside_a_delivery_ends_the_process() -> None:
 
 def test_entries_are_forgotten_after_their_retention_and_the_position_guards_against_old_decisions() -> None:
     ledger = Ledger(RULES, 0, 1)
-    ledger.learn(customer())
+    ledger.learn(placed(customer()))
     ledger.take(0, send())
     [notice] = ledger.plan(NOON + MINUTE, 10)
     ledger.finish(notice.id, "delivered", "accepted", NOON + MINUTE)
@@ -494,7 +495,7 @@ def test_entries_are_forgotten_after_their_retention_and_the_position_guards_aga
 def test_in_a_simulated_stream_a_notice_is_judged_at_the_moment_it_was_due_however_far_the_stream_has_run() -> None:
     late, in_time = Ledger(RULES, 0, 1), Ledger(RULES, 0, 1)
     for ledger in (late, in_time):
-        ledger.learn(customer())
+        ledger.learn(placed(customer()))
         ledger.learn(resolved(issue(), NOON + HOUR))
         ledger.take(0, send())
     assert late.plan(NOON + 20 * DAY, 10) == []  # the wall clock of a sender that was away

@@ -13,9 +13,11 @@ from schemas.findings import ChannelState, Delivery, Issue, Outreach, Watermark
 from streams.core.breaker import Breaker
 from streams.core.cases import OutreachRules, outreach_id
 from streams.core.ledger import Ledger
+from streams.core.said import Erasure, Unreadable
 from streams.core.stage import Drained
+from streams.core.wishes import Told
 from streams.sender.partition import Outside, PartitionSender
-from streams.sender.ports import Opened, Pace, Unreadable
+from streams.sender.ports import Opened, Pace
 from streams.sinks.channels import Letter, Sent
 from streams.sinks.messages import Library
 from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer
@@ -65,6 +67,11 @@ class Broker:
         return {row.outreach_id: row for row in self.deliveries}
 
 
+def placed(record: Any, offset: int = 0) -> Any:
+    """A record as the log hands it out: what is said about a customer has a place; everything was appended at noon."""
+    return Told(record, offset, NOON + MINUTE) if isinstance(record, Customer | Unreadable | Erasure) else record
+
+
 @dataclass
 class MemoryLog:
     """The log port over a broker; every call is two moments, before and after it takes effect."""
@@ -96,9 +103,9 @@ class MemoryLog:
         """Everything appended since."""
         self.fate.moment()
         await asyncio.sleep(0)
-        found = self.broker.reference[self._learnt :]
+        found = list(enumerate(self.broker.reference))[self._learnt :]
         self._learnt += len(found)
-        return found
+        return [placed(record, offset) for offset, record in found]
 
     @property
     def owes_word(self) -> bool:
@@ -257,6 +264,6 @@ def order(action: str, issue_id: str | None = None, name: str = "") -> Command:
     )
 
 
-__all__ = ["DAY", "HOUR", "MINUTE", "NOON", "Broker", "Command", "Fate", "Fenced", "Hand", "House", "Hurried", "Issue",
-           "Killed", "MemoryChannel", "MemoryLog", "Pace", "Sent", "Unreadable", "Watermark", "customer", "house",
-           "order", "send"]  # fmt: skip
+__all__ = ["DAY", "HOUR", "MINUTE", "NOON", "Broker", "Command", "Erasure", "Fate", "Fenced", "Hand", "House",
+           "Hurried", "Issue", "Killed", "MemoryChannel", "MemoryLog", "Pace", "Sent", "Unreadable", "Watermark",
+           "customer", "house", "order", "placed", "send"]  # fmt: skip

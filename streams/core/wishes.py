@@ -1,0 +1,138 @@
+"""What customers have said, as the sender knows it: profiles from the topic, withdrawals also from its own state.
+
+The sender reads the customer topic anew at every start. Compaction may by then have dropped an opt-out behind a stale
+grant, so what withdraws is kept (:class:`Kept`) with the place of the record that changed it last: records up to that
+place tell nothing new about withdrawals. A record that lies on another partition than its customer's is waited for:
+outreach writes it again to the right one, and until that copy has been heard nobody knows what it says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+
+import msgspec
+
+from streams.core.consent import DOUBT_MS, Profile, heard, seen_again
+from streams.core.said import Said
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the customer topic says, and where it says it."""
+
+    said: Said
+    offset: int
+    appended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Astray:
+    """A record about ``customer_id`` lies on ``partition``, which is not the customer's."""
+
+    customer_id: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Everything on ``partition`` up to ``offset`` that was astray has been written again where it belongs."""
+
+    partition: int
+    offset: int
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is kept of one customer who has withdrawn something, cannot be read, or was erased."""
+
+    known_ms: int
+    """Time of the newest profile known."""
+    withdrawn: tuple[tuple[str, int], ...]
+    unreadable: bool
+    erased: bool
+    offset: int
+    """Where the last change was said."""
+    appended_ms: int
+
+    def profile(self) -> Profile:
+        """The profile as far as it is kept."""
+        return Profile(self.known_ms, withdrawn=self.withdrawn, unreadable=self.unreadable, erased=self.erased)
+
+    def covers(self, told: Told) -> bool:
+        """True if this already takes ``told`` into account (a topic made anew begins at 0 again, much later)."""
+        return told.offset <= self.offset and told.appended_ms <= self.appended_ms + DOUBT_MS
+
+
+class Wishes:
+    """Of the customers of one partition. Not shared between threads."""
+
+    def __init__(self) -> None:
+        """Nothing is known."""
+        self.profiles: dict[str, Profile] = {}
+        self._kept: dict[str, Kept] = {}
+        self._brought: dict[int, int] = {}
+        self._astray: dict[int, deque[Astray]] = {}
+        self._awaited: Counter[str] = Counter()
+
+    def restore(self, customer: str, kept: Kept) -> None:
+        """Take over what an earlier owner kept."""
+        self._kept[customer] = kept
+        self.profiles[customer] = kept.profile()
+
+    def hear(self, told: Told) -> Kept | None:
+        """Take in one record of the customer's own partition, in order; returns what is to be kept if that changed."""
+        said = told.said
+        old, kept = self.profiles.get(said.customer_id), self._kept.get(said.customer_id)
+        if old is not None and kept is not None and kept.covers(told):
+            self.profiles[said.customer_id] = seen_again(old, said)
+            return None
+        profile = self.profiles[said.customer_id] = heard(old, said, told.appended_ms)
+        return self._keep(profile, told)
+
+    def _keep(self, profile: Profile, told: Told) -> Kept | None:
+        name, held = told.said.customer_id, tuple(sorted(profile.withdrawals.items()))
+        before = self._kept.get(name)
+        state = (held, profile.unreadable, profile.erased)
+        if state == ((before.withdrawn, before.unreadable, before.erased) if before else ((), False, False)):
+            return None
+        kept = self._kept[name] = Kept(profile.updated_at_ms, *state, told.offset, told.appended_ms)
+        return kept
+
+    def await_home(self, record: Astray) -> None:
+        """A record was seen where it does not belong: it counts from when its copy is heard."""
+        if record.offset > self._brought.get(record.partition, -1):
+            self._astray.setdefault(record.partition, deque()).append(record)
+            self._awaited[record.customer_id] += 1
+
+    def came_home(self, home: Home) -> None:
+        """A copy was heard; copies come in the order of what they copy."""
+        if home.offset <= self._brought.get(home.partition, -1):
+            return
+        self._brought[home.partition] = home.offset
+        waiting = self._astray.get(home.partition, deque())
+        while waiting and waiting[0].offset <= home.offset:
+            self._forget(waiting.popleft().customer_id)
+
+    def _forget(self, customer: str) -> None:
+        self._awaited[customer] -= 1
+        if not self._awaited[customer]:
+            del self._awaited[customer]
+
+    def awaits(self, customer: str) -> bool:
+        """True while something said about the customer has not been heard."""
+        return customer in self._awaited
+
+    def counts(self) -> dict[str, int]:
+        """How many customers are held back, by reason."""
+        found = Counter(reason for profile in self.profiles.values() if (reason := _reason(profile)))
+        return {**found, **({"astray": len(self._awaited)} if self._awaited else {})}
+
+
+def _reason(profile: Profile) -> str:
+    if profile.erased:
+        return "erased"
+    if profile.unreadable:
+        return "unreadable"
+    return "withdrawn" if profile.withdrawals else ""
+

@@ -1,0 +1,99 @@
+"""Customer records sorted by where they belong: said about a customer who lives here, or astray.
+
+A producer whose partitioner is not murmur2 (librdkafka's default is not), or whose key is not the customer, puts an
+opt-out where nobody who asks for that customer looks. One room writes such records again to the right partition, in
+the transaction of their offsets, with the header :data:`REKEYED_HEADER`; the sender waits for these copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.codec import Decoded, Reject
+from schemas.errors import MalformedEvent
+from streams.core.said import Erasure, Said, Unreadable, sayings
+from streams.runtime.batch import Headers, RawBatch
+from streams.runtime.keys import Keys
+
+REKEYED_HEADER = "cx.rekeyed"
+"""Where a re-keyed record was first read: ``partition/offset``."""
+BROUGHT = "brought"
+"""Metadata of group offsets: everything astray before them was written again where it belongs."""
+ERASED = MalformedEvent("customer_id", "was erased, with everything known about the customer", "null", "erasure")
+"""What the dead letter of an erasure says: it is a notice, no defect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One record to write to ``partition``; ``offset`` is where the original lies, ``customer`` whom it is about."""
+
+    partition: int
+    write: tuple[bytes | None, bytes | None, Headers]
+    offset: int
+    customer: str
+
+
+@dataclass(slots=True)
+class Parted:
+    """A slice of the customer topic, sorted."""
+
+    said: list[Said] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    """Where in the slice that was said."""
+    rejects: list[Reject] = field(default_factory=list)
+    """Those to be told of here: an erasure astray is told of at home."""
+    astray: list[Copy] = field(default_factory=list)
+    sweeps: list[Copy] = field(default_factory=list)
+    """Deletions for the other partitions, where copies of an erased customer may lie."""
+
+
+def came_from(headers: Headers) -> tuple[int, int] | None:
+    """(partition, offset) where a copy was first read, None if it is no copy."""
+    for name, value in headers:
+        if name == REKEYED_HEADER and value:
+            partition, _, offset = value.decode(errors="replace").partition("/")
+            if partition.isdecimal() and offset.isdecimal():
+                return int(partition), int(offset)
+    return None
+
+
+def belongs(keys: Keys, wire_key: bytes | None, key: bytes, partition: int) -> bool:
+    """True if a record with ``wire_key`` on ``partition``, about the customer ``key``, lies where it should."""
+    return wire_key == key and keys.home(key) == partition
+
+
+def part_customers(keys: Keys, part: RawBatch, decoded: Decoded, partition: int) -> Parted:
+    """Sort a decoded slice. A copy that is astray again is left alone: it would go round for ever."""
+    parted = Parted()
+    told = {reject.index for reject in decoded.rejects}
+    for place, key, said in sayings(decoded, part.keys, part.timestamps):
+        if belongs(keys, part.keys[place], key, partition):
+            parted.said.append(said)
+            parted.places.append(place)
+            if isinstance(said, Erasure):
+                parted.sweeps += _sweeps(keys, key, part.offsets[place], partition)
+            continue
+        if isinstance(said, Erasure):
+            told.discard(place)
+        if came_from(part.headers[place]) is None:
+            parted.astray.append(_copy(keys, part, place, (key, said), partition))
+    parted.rejects = [reject for reject in decoded.rejects if reject.index in told]
+    return parted
+
+
+def _copy(keys: Keys, part: RawBatch, place: int, about: tuple[bytes, Said], partition: int) -> Copy:
+    """The record again, unchanged but for its key; of one that cannot be read, only that it cannot be."""
+    key, said = about
+    origin = (REKEYED_HEADER, f"{partition}/{part.offsets[place]}".encode())
+    readable = not isinstance(said, Unreadable)
+    value = part.values[place] if readable else b""
+    headers: Sequence[Any] = [*part.headers[place], origin] if readable else [origin]
+    return Copy(keys.home(key), (key, value, headers), part.offsets[place], said.customer_id)
+
+
+def _sweeps(keys: Keys, key: bytes, offset: int, partition: int) -> list[Copy]:
+    origin = [(REKEYED_HEADER, f"{partition}/{offset}".encode())]
+    name = key.decode(errors="replace")
+    return [Copy(other, (key, None, origin), offset, name) for other in range(keys.partitions) if other != partition]

@@ -1,0 +1,271 @@
+"""Withdrawals, grants, wrong clocks, erasures: what a customer allows after any sequence of records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from schemas.events import Address, Consent, Customer
+from streams.core.consent import DOUBT_MS, Profile, heard, newer, profile_of
+from streams.core.policy import Way, way_to
+from streams.core.said import Erasure, Said, Unreadable
+from streams.core.wishes import Astray, Home, Told, Wishes
+from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer
+
+WEBHOOK = ("webhook",)
+YES, NO = (Consent(channel="webhook", granted=True),), (Consent(channel="webhook", granted=False),)
+SURE = DOUBT_MS + 1
+
+
+def after(*records: Said) -> Profile:
+    """What is known after these records, appended one a minute."""
+    known: Profile | None = None
+    for number, said in enumerate(records):
+        known = heard(known, said, T0 + DAY + number * MINUTE)
+    assert known is not None
+    return known
+
+
+def told(*records: Said) -> str:
+    """The reason why not, or the address."""
+    way = way_to(after(*records), WEBHOOK)
+    return way.address if isinstance(way, Way) else way
+
+
+def at(minutes: int, **fields: Any) -> Customer:
+    """A profile stamped so many minutes after midnight."""
+    return customer(updated_at_ms=T0 + minutes * MINUTE, **fields)
+
+
+def test_everything_but_a_withdrawal_is_that_of_the_newest_stamp() -> None:
+    old, new = Profile(T0, language="de"), Profile(T0 + HOUR, language="fr")
+    assert newer(old, new).language == newer(new, old).language == "fr"
+    assert newer(None, old) == old
+
+
+@pytest.mark.parametrize(
+    ("withdrawal", "reason"),
+    [({"opted_out": True}, "opted_out"), ({"consents": NO}, "no_consent"), ({"consents": ()}, "no_consent")],
+)
+def test_a_withdrawal_holds_until_a_grant_is_appended_after_it_and_stamped_surely_later(
+    withdrawal: dict[str, Any], reason: str
+) -> None:
+    no, stamp = at(60, **withdrawal), T0 + 60 * MINUTE
+    first = at(0)
+    assert told(first, no) == reason
+    assert told(first, no, at(30)) == reason, "a stale grant"
+    assert told(first, no, customer(updated_at_ms=stamp + DOUBT_MS)) == reason, "within the doubt"
+    assert told(first, no, customer(updated_at_ms=stamp + SURE)) == "a-c-1"
+    assert told(first, at(90), no) == reason, "the grant was appended before, whatever its stamp says"
+    assert told(first, at(90), no, at(90)) == "a-c-1"
+
+
+def test_a_consent_that_never_was_there_is_no_withdrawal() -> None:
+    assert told(at(0, consents=()), at(1)) == "a-c-1"
+
+
+def test_each_channel_is_withdrawn_and_granted_for_itself() -> None:
+    def both(webhook: bool, email: bool) -> dict[str, Any]:
+        return {"consents": (Consent(channel="webhook", granted=webhook), Consent(channel="email", granted=email))}
+
+    known = after(at(0, **both(True, True)), at(60, **both(False, True)), at(120, **both(True, False)))
+    assert known.withdrawals == {"email": T0 + 120 * MINUTE}
+    assert way_to(known, WEBHOOK) == Way("webhook", "a-c-1")
+
+
+def test_a_profile_of_2099_in_an_old_state_hides_no_later_opt_out() -> None:
+    masked = profile_of(customer(updated_at_ms=T0 + 73 * 365 * DAY))
+    known = newer(masked, profile_of(at(60, opted_out=True)), T0 + HOUR)
+    assert way_to(known, WEBHOOK) == "opted_out"
+    assert known.updated_at_ms == T0 + HOUR
+    later = newer(known, profile_of(at(120)), T0 + 2 * HOUR)
+    assert way_to(later, WEBHOOK) == Way("webhook", "a-c-1")
+
+
+def test_an_opt_out_of_2099_in_an_old_state_holds_until_a_later_grant_but_not_for_ever() -> None:
+    masked = profile_of(customer(updated_at_ms=T0 + 73 * 365 * DAY, opted_out=True))
+    first = newer(masked, profile_of(at(60)), T0 + HOUR)
+    assert way_to(first, WEBHOOK) == "opted_out", "it was appended at some time before"
+    assert way_to(newer(first, profile_of(at(70)), T0 + 70 * MINUTE), WEBHOOK) == Way("webhook", "a-c-1")
+
+
+def test_an_unreadable_profile_blocks_until_a_readable_one_newer_than_the_last_known() -> None:
+    unreadable = Unreadable("c-1")
+    assert told(at(60), unreadable) == "unreadable"
+    assert told(at(60), unreadable, at(60)) == "unreadable"
+    assert told(at(60), unreadable, at(30)) == "unreadable"
+    assert told(at(60), unreadable, at(61)) == "a-c-1"
+    assert told(unreadable) == "unreadable"
+    assert told(unreadable, at(0)) == "a-c-1"
+    assert told(at(0, opted_out=True), unreadable) == "opted_out"
+
+
+def test_an_erasure_leaves_only_that_there_is_nobody_to_tell_and_a_stale_profile_brings_nothing_back() -> None:
+    gone = Erasure("c-1", T0 + HOUR)
+    known = after(at(0), gone)
+    assert known == Profile(T0 + HOUR, erased=True)
+    assert way_to(known, WEBHOOK) == "erased"
+    assert after(at(0), gone, at(30)) == known
+    assert after(at(0), gone, customer(updated_at_ms=T0 + HOUR + DOUBT_MS)) == known
+    assert told(at(0), gone, customer(updated_at_ms=T0 + HOUR + SURE)) == "a-c-1", "a new customer of that name"
+
+
+# ---- any sequence, read live, after restarts, and compacted -------------------------------------------------------
+
+
+class Reader:
+    """The sender's view: it keeps what its wishes say has to be kept, and reads the log anew after a restart."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+        self.wishes = Wishes()
+        self.read = 0
+
+    def hear(self, log: list[Told]) -> None:
+        """Read on to the end."""
+        for row in log:
+            if row.offset >= self.read:
+                kept = self.wishes.hear(row)
+                self.read = row.offset + 1
+                if kept is not None:
+                    self.kept[row.said.customer_id] = kept
+
+    def restart(self) -> None:
+        """Lose everything but what was kept."""
+        self.wishes, self.read = Wishes(), 0
+        for name, kept in self.kept.items():
+            self.wishes.restore(name, kept)
+
+    def way(self) -> Way | str:
+        """May the customer be told?"""
+        profile = self.wishes.profiles.get("c-1")
+        return "no_profile" if profile is None else way_to(profile, WEBHOOK)
+
+
+def compacted(log: list[Told], upto: int) -> list[Told]:
+    """The log after the cleaner went over its first ``upto`` records: the last of the one key among them stays."""
+    return [*log[:upto][-1:], *log[upto:]]
+
+
+stamps = st.sampled_from([0, 1, 4, 5, 6, 10, 60, 61, 66, 120, 50 * 525_600]) | st.integers(0, 200)
+records: st.SearchStrategy[Said] = st.one_of(
+    st.builds(at, stamps),
+    st.builds(lambda minute: at(minute, opted_out=True), stamps),
+    st.builds(lambda minute: at(minute, consents=NO), stamps),
+    st.builds(lambda minute: at(minute, consents=()), stamps),
+    st.builds(lambda minute: Erasure("c-1", T0 + minute * MINUTE), st.integers(0, 200)),
+    st.just(Unreadable("c-1")),
+)
+
+
+def appended(said: list[Said]) -> list[Told]:
+    """A log of these, one a second, as it is read: what claims to be from the future is not."""
+    at_ms = T0 + 400 * DAY
+    future = [isinstance(one, Customer) and one.updated_at_ms > at_ms for one in said]
+    read = [Unreadable("c-1") if early else one for one, early in zip(said, future, strict=True)]
+    return [Told(one, offset, at_ms + offset * 1_000) for offset, one in enumerate(read)]
+
+
+def forbidden(log: list[Told]) -> bool:
+    """The rule said a second time, without folding: some withdrawal that nothing appended after it takes back."""
+    for place, row in enumerate(log):
+        later = [one.said for one in log[place + 1 :]]
+        grants = [said for said in later if isinstance(said, Customer)]
+        if isinstance(row.said, Erasure) and not any(
+            said.updated_at_ms > row.said.erased_at_ms + DOUBT_MS for said in grants
+        ):
+            return True
+        if isinstance(row.said, Customer) and (row.said.opted_out or row.said.consents == NO):
+            wanted = [said for said in grants if not said.opted_out and (row.said.opted_out or said.consents == YES)]
+            erased = any(isinstance(said, Erasure) for said in later)  # an erasure ends what was before it
+            if not erased and not any(said.updated_at_ms > row.said.updated_at_ms + DOUBT_MS for said in wanted):
+                return True
+    return False
+
+
+@given(st.lists(records, min_size=1, max_size=9), st.data())
+@example([at(60, opted_out=True), at(0)], None)
+@example([at(90), at(60, opted_out=True)], None)
+def test_no_view_of_any_history_allows_a_send_after_a_withdrawal_that_holds(said: list[Said], data: Any) -> None:
+    log = appended(said)
+    live, restarted = Reader(), Reader()
+    for size in range(1, len(log) + 1):
+        live.hear(log[:size])
+        cleaned = data.draw(st.integers(0, size), "compacted up to") if data is not None else size
+        restarted.hear(log[:size])
+        restarted.restart()
+        restarted.hear(compacted(log[:size], cleaned))
+        for reader in (live, restarted):
+            if forbidden(log[:size]):
+                assert isinstance(reader.way(), str)
+
+
+@given(st.lists(records, min_size=1, max_size=9))
+def test_reading_the_whole_log_again_changes_nothing(said: list[Said]) -> None:
+    log = appended(said)
+    reader = Reader()
+    reader.hear(log)
+    before, kept = reader.way(), dict(reader.kept)
+    for _ in range(2):
+        reader.restart()
+        reader.hear(log)
+        assert (reader.way(), reader.kept) == (before, kept)
+
+
+@given(st.lists(records, min_size=1, max_size=9))
+def test_a_permission_that_is_given_can_be_traced_to_the_newest_readable_profile(said: list[Said]) -> None:
+    known: Profile | None = None
+    for number, one in enumerate(said):
+        known = heard(known, one, T0 + DAY * 40_000 + number)
+    assert known is not None
+    if isinstance(way_to(known, WEBHOOK), Way):
+        profiles = [one for one in said if isinstance(one, Customer)]
+        newest = max(one.updated_at_ms for one in profiles)
+        assert any(not one.opted_out and one.consents == YES and one.updated_at_ms == newest for one in profiles)
+
+
+# ---- astray ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_lies_astray_is_waited_for_until_its_copy_is_heard() -> None:
+    wishes = Wishes()
+    wishes.await_home(Astray("c-1", 2, 7))
+    wishes.await_home(Astray("c-1", 2, 9))
+    wishes.await_home(Astray("c-2", 3, 1))
+    assert wishes.counts() == {"astray": 2}
+    wishes.came_home(Home(2, 7))
+    assert (wishes.awaits("c-1"), wishes.awaits("c-2")) == (True, True)
+    wishes.came_home(Home(2, 9))
+    assert (wishes.awaits("c-1"), wishes.awaits("c-2")) == (False, True)
+    wishes.await_home(Astray("c-1", 2, 8))
+    assert not wishes.awaits("c-1"), "its copy was heard before it was seen itself"
+
+
+def test_a_kept_withdrawal_does_not_outlive_a_topic_that_was_made_anew() -> None:
+    wishes = Wishes()
+    kept = wishes.hear(Told(at(60, opted_out=True), 500, T0 + HOUR))
+    assert kept is not None
+    again = Wishes()
+    again.restore("c-1", kept)
+    again.hear(Told(at(2_000), 0, T0 + 2_000 * MINUTE))
+    assert way_to(again.profiles["c-1"], WEBHOOK) == Way("webhook", "a-c-1")
+
+
+def test_held_back_customers_are_counted_by_reason_without_naming_them() -> None:
+    wishes = Wishes()
+    rows = [customer("c-1", opted_out=True), Unreadable("c-2"), Erasure("c-3", T0), customer("c-4")]
+    for offset, said in enumerate(rows):
+        wishes.hear(Told(said, offset, T0 + DAY))
+    assert wishes.counts() == {"withdrawn": 1, "unreadable": 1, "erased": 1}
+
+
+def test_addresses_of_an_erased_customer_are_not_kept() -> None:
+    wishes = Wishes()
+    wishes.hear(Told(customer(addresses=(Address(channel="webhook", token="secret-token"),)), 0, T0))
+    kept = wishes.hear(Told(Erasure("c-1", T0 + HOUR), 1, T0 + HOUR))
+    assert "secret-token" not in repr((kept, wishes.profiles))
+
+
