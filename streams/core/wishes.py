@@ -59,9 +59,17 @@ class Kept(msgspec.Struct, frozen=True):
         """The profile as far as it is kept."""
         return Profile(self.known_ms, withdrawn=self.withdrawn, unreadable=self.unreadable, erased=self.erased)
 
+    def means(self) -> tuple[object, ...]:
+        """What it says; kept anew when that changes."""
+        blocked = self.unreadable or self.erased
+        return self.withdrawn, self.unreadable, self.erased, self.known_ms if blocked else 0
+
     def covers(self, told: Told) -> bool:
         """True if this already takes ``told`` into account (a topic made anew begins at 0 again, much later)."""
         return told.offset <= self.offset and told.appended_ms <= self.appended_ms + DOUBT_MS
+
+
+NOTHING = Kept(0, (), unreadable=False, erased=False, offset=0, appended_ms=0).means()
 
 
 class Wishes:
@@ -91,12 +99,12 @@ class Wishes:
         return self._keep(profile, told)
 
     def _keep(self, profile: Profile, told: Told) -> Kept | None:
-        name, held = told.said.customer_id, tuple(sorted(profile.withdrawals.items()))
-        before = self._kept.get(name)
-        state = (held, profile.unreadable, profile.erased)
-        if state == ((before.withdrawn, before.unreadable, before.erased) if before else ((), False, False)):
+        name, before = told.said.customer_id, self._kept.get(told.said.customer_id)
+        held = tuple(sorted(profile.withdrawals.items()))
+        kept = Kept(profile.updated_at_ms, held, profile.unreadable, profile.erased, told.offset, told.appended_ms)
+        if kept.means() == (before.means() if before is not None else NOTHING):
             return None
-        kept = self._kept[name] = Kept(profile.updated_at_ms, *state, told.offset, told.appended_ms)
+        self._kept[name] = kept
         return kept
 
     def await_home(self, record: Astray) -> None:
