@@ -30,7 +30,7 @@ OUTCOMES: dict[str, str] = {
     "quarantined": "claimed to be from the future: in the dead letters, moved no watermark",
     "rekeyed": "lay on the wrong partition for their key and were written again to the right one",
     "astray": "lay on the wrong partition and are left to the room that brings them home (outreach)",
-    "erased": "a customer's key without a value: all that is known about the customer is erased, the dead letter says so",
+    "erased": "a customer's key without a value: all known about the customer is erased, and the dead letter says so",
     "skipped": "read a second time after a restart and left out",
 }
 """Values of the label ``outcome`` of ``cx_runtime_records_total``.
