@@ -7,11 +7,13 @@ of the customer's partition. Other partitions are read from where outreach has g
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import BrokerResponseError
 
 from schemas.codec import decode
 from schemas.topics import BY_NOUN
@@ -20,6 +22,8 @@ from streams.core.wishes import Astray, Home, Told
 from streams.runtime.astray import BROUGHT, Parted, came_from, part_customers
 from streams.runtime.batch import RawBatch
 from streams.runtime.keys import Keys
+
+log = logging.getLogger("cx.sender")
 
 _WAIT_MS = 20
 
@@ -94,12 +98,15 @@ async def brought_home(bootstrap: str, prefix: str) -> dict[TopicPartition, int]
     """How far outreach has brought home what lies astray, per partition of the customer topic. Raises KafkaError.
 
     Its group offsets follow its transactions, so they are never ahead of what is written. Those of versions that
-    brought nothing home do not say so and are left out.
+    brought nothing home do not say so and are left out: there everything has to be looked at.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id=f"{prefix}cx.send")
     await admin.start()
     try:
         found = await admin.list_consumer_group_offsets(f"{prefix}cx.outreach")
+    except BrokerResponseError as error:  # no group was ever there, or this user may not ask
+        log.warning("how far outreach is cannot be asked (%s): every profile is looked at", type(error).__name__)
+        return {}
     finally:
         await admin.close()
     topic = prefix + BY_NOUN["customer"].name
