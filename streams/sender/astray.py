@@ -17,6 +17,7 @@ from aiokafka.errors import BrokerResponseError
 
 from schemas.codec import decode
 from schemas.topics import BY_NOUN
+from streams.brokers import connection
 from streams.core.said import screen
 from streams.core.wishes import Astray, Home, Told
 from streams.runtime.astray import BROUGHT, Parted, came_from, part_customers
@@ -100,7 +101,7 @@ async def brought_home(bootstrap: str, prefix: str) -> dict[TopicPartition, int]
     Its group offsets follow its transactions, so they are never ahead of what is written. Those of versions that
     brought nothing home do not say so and are left out: there everything has to be looked at.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id=f"{prefix}cx.send")
+    admin = AIOKafkaAdminClient(**connection(bootstrap), client_id=f"{prefix}cx.send")
     await admin.start()
     try:
         found = await admin.list_consumer_group_offsets(f"{prefix}cx.outreach")
