@@ -35,7 +35,7 @@ class Profile(msgspec.Struct, frozen=True):
     unreadable: bool = False
     """A later record cannot be read: it may be a withdrawal."""
     erased: bool = False
-    """Everything about the customer was erased at ``updated_at_ms`` (append time); nothing else is kept."""
+    """Everything about the customer was erased by ``updated_at_ms`` (append time); nothing else is kept."""
 
     @property
     def withdrawals(self) -> dict[str, int]:
@@ -83,7 +83,7 @@ def newer(old: Profile | None, new: Profile, appended_ms: int | None = None) -> 
     if old is None:
         return new
     if old.erased:
-        return new if new.updated_at_ms > old.updated_at_ms + DOUBT_MS else old
+        return _after_erasure(old, new)
     if appended_ms is not None and old.updated_at_ms > appended_ms + DOUBT_MS:
         old = _dated(old, appended_ms)
     base = new if new.updated_at_ms >= old.updated_at_ms else old
@@ -92,6 +92,13 @@ def newer(old: Profile | None, new: Profile, appended_ms: int | None = None) -> 
         withdrawn=tuple(sorted(_withdrawn(old, new).items())),
         unreadable=old.unreadable and new.updated_at_ms <= old.updated_at_ms,
     )
+
+
+def _after_erasure(old: Profile, new: Profile) -> Profile:
+    """Only a profile that is surely later begins anew; of any other nothing is kept but that it withdraws."""
+    if new.updated_at_ms > old.updated_at_ms + DOUBT_MS:
+        return new
+    return Profile(max(old.updated_at_ms, new.updated_at_ms), erased=True) if new.withdrawals else old
 
 
 def seen_again(old: Profile, said: Said) -> Profile:
