@@ -111,7 +111,7 @@ async def test_a_stop_holds_whatever_the_partition_count_says_and_tells_who_hear
             assert told(receiver) == set()
             assert (await order(line, "resume", "--wait", WAIT_S, CX_PARTITIONS="1"))[0] == 0
             await tick(line, NOON + MINUTE + 2_000)
-            await receiver.wait_for(count, 90)
+            await receiver.wait_for(count, patience(90))
             await said("again", 0, "heard by 4 of 4 senders' partitions", CX_PARTITIONS="1")
             await notices(line, second, NOON + 2 * MINUTE)
             await asyncio.sleep(size(3, 10))
