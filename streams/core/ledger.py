@@ -21,9 +21,19 @@ from typing import Any, get_args
 import msgspec
 
 from schemas.events import Channel, Command
-from schemas.findings import ChannelCondition, ChannelState, Delivery, DeliveryOutcome, Issue, Stage, Watermark
+from schemas.findings import (
+    Affected,
+    ChannelCondition,
+    ChannelState,
+    Delivery,
+    DeliveryOutcome,
+    Issue,
+    Stage,
+    Watermark,
+)
 from schemas.findings import Outreach as Decided
 from streams.core.cases import OutreachRules, outreach_id
+from streams.core.mended import Mended
 from streams.core.policy import fits, fits_from, way_to
 from streams.core.stage import Drained, Message
 from streams.core.wishes import Astray, Home, Kept, Told, Wishes
@@ -112,6 +122,9 @@ class Ledger:
         self.approved: set[str] = set()
         self.resolved: dict[str, int] = {}
         """Issue -> when it was resolved, ms; 0 if an operator said so."""
+        self.onsets: dict[str, dict[str, int]] = {}
+        """Root issue -> its issues that were shown -> when each was detected, ms."""
+        self.mended = Mended(rules.retention_ms)
         self.waiting: dict[str, Notice] = {}
         self.claimed: dict[str, Notice] = {}
         self.entries: dict[str, Entry] = {}
@@ -164,7 +177,7 @@ class Ledger:
     def _mark(self) -> None:
         self._changes[_key("w")] = msgspec.json.encode((self.clock_ms, self.stopped))
 
-    def learn(self, record: Told | Astray | Home | Command | Issue | Watermark) -> None:
+    def learn(self, record: Told | Astray | Home | Command | Issue | Affected | Watermark) -> None:
         """Take in what a customer said, an order or an issue. Orders are in force from their arrival on."""
         if isinstance(record, Told):
             self._hear(record)
@@ -173,10 +186,17 @@ class Ledger:
         elif isinstance(record, Home):
             self.wishes.came_home(record)
         elif isinstance(record, Issue):
-            if record.resolved_at_ms is not None:
-                self.resolved[record.issue_id] = record.resolved_at_ms
-        elif isinstance(record, Command):  # the issue topic carries watermarks too
+            self._follow(record)
+        elif isinstance(record, Command):
             self._obey(record)
+        elif record.kind == "affected":  # issue and affected carry watermarks too
+            self.mended.learn(record)
+
+    def _follow(self, issue: Issue) -> None:
+        if issue.state != "suspected":
+            self.onsets.setdefault(issue.root_id, {})[issue.issue_id] = issue.detected_at_ms
+        if issue.resolved_at_ms is not None:
+            self.resolved[issue.issue_id] = issue.resolved_at_ms
 
     def _hear(self, told: Told) -> None:
         customer = told.said.customer_id
@@ -262,7 +282,7 @@ class Ledger:
             if notice is None:  # it lay in the queue twice
                 continue
             at_ms = max(due_ms, decided_ms) if simulated else now_ms
-            verdict = self._check(notice, at_ms)
+            verdict = self._check(notice, at_ms, at_ms if simulated else None)
             if isinstance(verdict, Wait):
                 again = verdict.until_ms if verdict.until_ms > at_ms + RECHECK_MS else max(verdict.until_ms, now_ms + 1)
                 later.append((again, decided_ms, name))
@@ -302,11 +322,12 @@ class Ledger:
             claimed_at_ms=entry.claimed_ms, done_at_ms=entry.done_ms,
         ))  # fmt: skip
 
-    def _check(self, notice: Notice, now_ms: int) -> Wait | Close | None:
+    def _check(self, notice: Notice, now_ms: int, known_ms: int | None) -> Wait | Close | None:
         """May this waiting notice be claimed now?"""
         if now_ms >= notice.deadline_ms:
             return Close("expired", "deadline")
-        blocked = self._forbidden(notice, now_ms) or self._follows(notice, now_ms) or self._pause(notice, now_ms)
+        blocked = self._forbidden(notice, now_ms) or self._follows(notice, now_ms) or self._over(notice, known_ms)
+        blocked = blocked or self._pause(notice, now_ms)
         if blocked:
             return blocked
         charges = self._charges.get(notice.customer, [])
@@ -331,6 +352,24 @@ class Ledger:
         over = notice.stage == "notice" and notice.issue in self.resolved and self.resolved[notice.issue] <= now_ms
         return Close("suppressed", "resolved") if over else None
 
+    def _over(self, notice: Notice, known_ms: int | None) -> Close | None:
+        """What became of the failure itself. All that is known counts; in simulated time only what was so then."""
+        issue, customer = notice.issue, notice.customer
+        if self.mended.played(issue, customer) and not self.rules.replayed:
+            return Close("suppressed", "replayed")
+        if notice.stage == "notice":
+            return Close("suppressed", "put_right") if self.mended.right(issue, customer, known_ms) else None
+        if self._back(notice, known_ms):
+            return Close("suppressed", "regressed")
+        return None if self.mended.all_right(notice.root, customer, known_ms) else Close("suppressed", "unrepaired")
+
+    def _back(self, notice: Notice, known_ms: int | None) -> bool:
+        """True while another onset of the same root goes on."""
+        others = [each for each in self.onsets.get(notice.root, {}).items() if each[0] != notice.issue]
+        if known_ms is None:
+            return any(issue not in self.resolved for issue, _ in others)
+        return any(since <= known_ms < self.resolved.get(issue, known_ms + 1) for issue, since in others)
+
     def _follows(self, notice: Notice, now_ms: int) -> Wait | Close | None:
         """An all-clear goes to exactly those whose notice went out."""
         if notice.stage == "notice":
@@ -347,7 +386,7 @@ class Ledger:
             return Wait("astray", now_ms + RECHECK_MS)
         if self.stopped:
             return Wait("stopped", now_ms + RECHECK_MS)
-        if notice.stage == "notice" and (notice.issue in self.muted or notice.root in self.muted):
+        if notice.issue in self.muted or notice.root in self.muted:
             return Wait("muted", now_ms + RECHECK_MS)
         opens = self.rules.quiet.opens_at(now_ms, self.wishes.profiles[notice.customer].time_zone)
         if opens is None:
@@ -365,7 +404,8 @@ class Ledger:
         now_ms = self.entries[name].claimed_ms if simulated else now_ms
         if now_ms >= notice.deadline_ms:
             return Close("expired", "deadline")
-        return self._forbidden(notice, now_ms) or self._pause(notice, now_ms)
+        over = self._over(notice, now_ms if simulated else None)
+        return self._forbidden(notice, now_ms) or over or self._pause(notice, now_ms)
 
     def release(self, name: str, reason: str) -> None:
         """Take back a claim of which surely nothing was accepted. It waits outside of the line until :meth:`wake`."""
@@ -403,6 +443,7 @@ class Ledger:
 
     def _forget(self, now_ms: int) -> None:
         """Drop entries whose retention has passed (the decisions themselves are gone from their topic by then)."""
+        self.mended.forget(now_ms)
         while self._ends and self._ends[0][0] < now_ms:
             _, name = heapq.heappop(self._ends)
             entry = self.entries.get(name)

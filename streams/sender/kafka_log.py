@@ -31,7 +31,7 @@ from streams.sender.ports import Opened
 log = logging.getLogger("cx.sender")
 
 ROOM = "send"
-REFERENCE = ("customer", "command", "issue")
+REFERENCE = ("customer", "command", "issue", "affected")
 """What must be known before anything is sent; read from the beginning at every start."""
 HOLDS = ("stop", "mute")
 """Orders that are obeyed even if they claim to be from the future: no wrong clock may undo a stop."""
@@ -127,7 +127,7 @@ class KafkaLog:
         return found
 
     async def news(self) -> list[Any]:
-        """Read customer, command and issue up to the end that is committed now; before them, what lies elsewhere."""
+        """Read all of REFERENCE up to the end that is committed now; before it, what lies elsewhere."""
         tps = [self._tp(noun) for noun in REFERENCE]
         news: list[Any] = []
         try:

@@ -22,7 +22,7 @@ KEYS = {
 
 
 def line(partitions: int, seed: int | None) -> MemoryLine:
-    """An incident from 12:00 to 14:00 that hits 30 of 40 customers; six of them call."""
+    """An incident from 12:00 to 14:00 that hits 30 of 40 customers; six of them call. At 15:00 all is put right."""
     settings = Settings(approval_above=1_000, impact_contact_cents=700)
     rooms = [match.room(settings), impact.room(settings), outreach.room(settings)]
     built = MemoryLine(rooms, partitions, Cadence(seed, feed_events=7))
@@ -33,7 +33,7 @@ def line(partitions: int, seed: int | None) -> MemoryLine:
         at = NOON - 5 * MINUTE + number * MINUTE
         contacted = at + 90_000 if number % 5 == 0 else None
         version = "5.2.0" if number % 4 else "5.1.0"
-        built.produce("episode", episode(name, at, version=version, contacted_at_ms=contacted))
+        built.produce("episode", episode(name, at, version=version, contacted_at_ms=contacted, right=NOON + 3 * HOUR))
     for record in (one, mark(NOON + HOUR), resolved(one, NOON + 2 * HOUR), mark(NOON + 2 * DAY)):
         built.produce("issue", record, key=one.issue_id)
     for number in range(partitions):

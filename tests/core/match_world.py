@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from schemas.events import Address, Consent, Customer
-from schemas.findings import Cause, Episode, Issue, LeafEvidence, Watermark
+from schemas.findings import Affected, Cause, Episode, Issue, LeafEvidence, Watermark
 from schemas.partition import partition_of
 from streams.core.stage import Batch, Drained, Stage
 
@@ -19,6 +19,8 @@ MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 END = T0 + 40 * DAY
+NOON = T0 + 11 * HOUR
+"""12:00 in Berlin."""
 
 
 def issue(name: str = "i-1", at: int = T0 + HOUR, **other: Any) -> Issue:
@@ -54,6 +56,13 @@ def episode(customer: str = "c-1", first: int = T0 + HOUR, **other: Any) -> Epis
         "evidence": ("e-1",),
     }  # fmt: skip
     return Episode.model_validate(fields | other)
+
+
+def affected(name: str = "c-1", known: int = NOON, **other: Any) -> Affected:
+    """A customer hit by i-1."""
+    fields = {"issue_id": "i-1", "root_id": other.get("issue_id", "i-1"), "customer_id": name, "line": "shop",
+              "family": "app", "known_at_ms": known, "first_failed_ms": known, "last_failed_ms": known}  # fmt: skip
+    return Affected.model_validate(fields | other)
 
 
 def customer(name: str = "c-1", **other: Any) -> Customer:

@@ -23,20 +23,24 @@ from streams.core.cases import REASONS, held_out
 from streams.core.outreach import Outreach, OutreachRules
 from streams.core.policy import QuietHours
 from streams.core.stage import Idle
-from tests.core.match_world import DAY, END, HOUR, MINUTE, T0, Runner, customer, interleave, issue, mark, resolved
+from tests.core.match_world import (
+    DAY,
+    END,
+    HOUR,
+    MINUTE,
+    NOON,
+    Runner,
+    affected,
+    customer,
+    interleave,
+    issue,
+    mark,
+    resolved,
+)
 
-NOON = T0 + 11 * HOUR
-"""12:00 in Berlin."""
 NOBODY_HELD_OUT = OutreachRules(holdout_ratio=0.0)
 SPRING = 1_774_620_000_000 - 7 * HOUR
 """2026-03-27 07:00 UTC, two days before Berlin's clocks change."""
-
-
-def affected(name: str = "c-1", known: int = NOON, **other: Any) -> Affected:
-    """A customer hit by i-1."""
-    fields = {"issue_id": "i-1", "root_id": other.get("issue_id", "i-1"), "customer_id": name, "line": "shop",
-              "family": "app", "known_at_ms": known, "first_failed_ms": known, "last_failed_ms": known}  # fmt: skip
-    return Affected.model_validate(fields | other)
 
 
 def command(action: str, at: int, issue_id: str | None = "i-1", name: str = "") -> Command:

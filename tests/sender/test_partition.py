@@ -15,7 +15,7 @@ from schemas.events import Address, Consent
 from streams.core.ledger import Ledger
 from streams.sender.partition import PartitionSender
 from streams.sender.ports import Pace, StreamClock, WallClock
-from tests.core.match_world import issue, resolved
+from tests.core.match_world import affected, issue, resolved
 from tests.sender.world import (
     DAY,
     HOUR,
@@ -380,6 +380,7 @@ async def test_an_all_clear_follows_only_a_notice_that_went_out() -> None:
     await built.work()
     built.broker.reference.append(customer("untold", updated_at_ms=NOON + 1))
     assert built.outcome(told) == ("delivered", "accepted")
+    built.broker.reference += [affected(name, put_right_ms=NOON + HOUR) for name in ("told", "untold")]
     built.clock.time_ms = NOON + DAY + HOUR
     await built.work()
     assert built.outcome(clears[0]) == ("delivered", "accepted")
