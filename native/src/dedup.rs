@@ -47,6 +47,9 @@ struct Bucket {
     log: Vec<u64>,
     slices: Vec<usize>,
     written: usize,
+    /// The log up to `sorted`, for who asks by order.
+    runs: Vec<Vec<u64>>,
+    sorted: usize,
 }
 
 impl Bucket {
@@ -108,7 +111,27 @@ impl Bucket {
             self.rest.shrink_to_fit();
             self.log = Vec::new();
             self.recent = Hashes::default();
+            (self.runs, self.sorted) = (Vec::new(), 0);
         }
+    }
+
+    /// The smallest item from `low` to `high` that counts. What was added since the last question is sorted once, into
+    /// runs whose sizes grow as in a binary counter.
+    fn first(&mut self, low: u64, high: u64, counts: &dyn Fn(u64) -> bool) -> Option<u64> {
+        if self.sorted < self.log.len() {
+            let mut fresh = self.log[self.sorted..].to_vec();
+            while let Some(run) = self.runs.pop_if(|run| run.len() <= 2 * fresh.len()) {
+                fresh.extend(run);
+            }
+            fresh.sort_unstable();
+            self.runs.push(fresh);
+            self.sorted = self.log.len();
+        }
+        let within = |run: &Vec<u64>| {
+            let from = run.partition_point(|item| *item < low);
+            run[from..].iter().copied().take_while(|item| *item <= high).find(|item| counts(*item))
+        };
+        self.runs.iter().chain([&self.rest]).filter_map(within).min()
     }
 }
 
@@ -150,6 +173,31 @@ impl Memory {
                 fresh
             }
         }
+    }
+
+    /// Remembers an item at a time, whether it is known or not; `add` must not be used besides.
+    pub fn push(&mut self, time_ms: i64, item: u64) {
+        let start_ms = time_ms - time_ms.rem_euclid(self.width_ms);
+        if !matches!(&self.current, Some((current, _)) if *current == start_ms) {
+            self.put_back();
+            self.touched.insert(start_ms);
+            self.fresh.insert(start_ms);
+            self.current = Some((start_ms, self.buckets.remove(&start_ms).unwrap_or_default()));
+        }
+        if let Some((_, bucket)) = &mut self.current {
+            bucket.log.push(item);
+        }
+    }
+
+    /// Starts of all buckets from `from_ms` on, the earliest first.
+    pub fn starts_from(&mut self, from_ms: i64) -> Vec<i64> {
+        self.put_back();
+        self.buckets.range(from_ms..).map(|(start_ms, _)| *start_ms).collect()
+    }
+
+    /// The smallest item of a bucket from `low` to `high` that counts.
+    pub fn first(&mut self, start_ms: i64, low: u64, high: u64, counts: &dyn Fn(u64) -> bool) -> Option<u64> {
+        self.buckets.get_mut(&start_ms)?.first(low, high, counts)
     }
 
     fn put_back(&mut self) {

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::cohorts::family_number;
 use crate::leaves::{LeafId, Leaves};
 use crate::pack::{Json, Packer, Read, Reader};
+use crate::repairs::{all_put_right, Obligation, Owed, Owing};
 use crate::rules::{ContactRule, Limits, Rules};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -19,6 +20,9 @@ pub struct Failure<'a> {
     pub leaf: LeafId,
     pub event_id: &'a str,
     pub amount_cents: i64,
+    pub owed: Owed,
+    /// Place in the origins of the rules.
+    pub origin: u8,
 }
 
 /// One contact that may be about failures. Ordered by time, then id, line and reason.
@@ -35,6 +39,41 @@ struct Seen {
     first_ms: i64,
     last_ms: i64,
     count: i64,
+    origin: u8,
+    owed: Vec<Obligation>,
+}
+
+impl Seen {
+    fn new(leaf: LeafId, time_ms: i64, origin: u8) -> Seen {
+        Seen { leaf, first_ms: time_ms, last_ms: time_ms, count: 0, origin, owed: Vec::with_capacity(1) }
+    }
+
+    /// Folds one failure in; true if what puts it right has to be looked for. Keeps the obligations with the smallest
+    /// hashes.
+    fn add(&mut self, failure: &Failure<'_>, most: usize, owing: &mut Owing) -> bool {
+        let (time_ms, Owed { obligation, mask }) = (failure.time_ms, failure.owed);
+        self.first_ms = self.first_ms.min(time_ms);
+        self.last_ms = self.last_ms.max(time_ms);
+        self.count += 1;
+        self.origin = self.origin.min(failure.origin);
+        if let Some(known) = self.owed.iter_mut().find(|owed| owed.hash == obligation) {
+            return known.fail(time_ms, mask);
+        }
+        let owed = Obligation { hash: obligation, time_ms, mask, put_right_ms: None };
+        owing.hold(&owed);
+        self.owed.push(owed);
+        if self.owed.len() > most {
+            let last = (0..self.owed.len()).max_by_key(|place| self.owed[*place].hash).expect("there is one");
+            let last = self.owed.swap_remove(last);
+            owing.release(&last);
+            return last.hash != obligation;
+        }
+        true
+    }
+
+    fn put_right_ms(&self) -> Option<i64> {
+        all_put_right(self.owed.iter().map(|owed| owed.put_right_ms))
+    }
 }
 
 /// What is remembered of one episode.
@@ -52,7 +91,8 @@ struct Evidence {
 }
 
 impl Evidence {
-    fn add(&mut self, failure: &Failure<'_>, limits: &Limits, leaves: &Leaves) {
+    /// Folds one failure in; true if what puts it right has to be looked for.
+    fn add(&mut self, failure: &Failure<'_>, limits: &Limits, leaves: &Leaves, owing: &mut Owing) -> bool {
         let time_ms = failure.time_ms;
         self.first_ms = self.first_ms.min(time_ms);
         self.last_ms = self.last_ms.max(time_ms);
@@ -63,29 +103,42 @@ impl Evidence {
             self.earliest.insert(place, (time_ms, failure.event_id.into()));
             self.earliest.truncate(limits.evidence);
         }
-        match self.leaves.iter_mut().find(|seen| seen.leaf == failure.leaf) {
-            Some(seen) => {
-                seen.first_ms = seen.first_ms.min(time_ms);
-                seen.last_ms = seen.last_ms.max(time_ms);
-                seen.count += 1;
-            }
-            None => {
-                self.leaves.push(Seen { leaf: failure.leaf, first_ms: time_ms, last_ms: time_ms, count: 1 });
-                if self.leaves.len() > limits.episode_leaves {
-                    self.evict(leaves);
-                }
-            }
+        let place = self.leaves.iter().position(|seen| seen.leaf == failure.leaf).unwrap_or_else(|| {
+            self.leaves.push(Seen::new(failure.leaf, time_ms, failure.origin));
+            self.leaves.len() - 1
+        });
+        let is_open = self.leaves[place].add(failure, limits.obligations, owing);
+        if self.leaves.len() > limits.episode_leaves {
+            self.evict(leaves, owing);
         }
+        is_open
     }
 
-    fn evict(&mut self, leaves: &Leaves) {
+    fn evict(&mut self, leaves: &Leaves, owing: &mut Owing) {
         let highest = (0..self.leaves.len()).max_by(|one, two| {
             let (one, two) = (leaves.get(self.leaves[*one].leaf), leaves.get(self.leaves[*two].leaf));
             one.rank().cmp(&two.rank()).then_with(|| one.values().cmp(two.values()))
         });
         if let Some(place) = highest {
-            self.leaves.remove(place);
+            self.leaves.remove(place).owed.iter().for_each(|owed| owing.release(owed));
         }
+    }
+
+    fn owed(&self) -> impl Iterator<Item = &Obligation> {
+        self.leaves.iter().flat_map(|seen| &seen.owed)
+    }
+
+    fn put_right_ms(&self) -> Option<i64> {
+        all_put_right(self.leaves.iter().map(Seen::put_right_ms))
+    }
+
+    /// The time for whose sake it is kept: it goes when the ordinary retention is past this.
+    fn needed_ms(&self, rules: &Rules) -> i64 {
+        if self.owed().any(Obligation::waits) {
+            return self.window_ms + rules.unrepaired_retention_ms - rules.retention_ms;
+        }
+        let latest_ms = self.owed().filter_map(|owed| owed.put_right_ms).max().unwrap_or(0);
+        self.window_ms.max(latest_ms + rules.settled_ms - rules.retention_ms)
     }
 
     /// Order of the persisted and sent forms.
@@ -111,8 +164,24 @@ struct Person {
     contacts: Vec<Contacted>,
 }
 
+impl Person {
+    /// All that is held of an obligation.
+    fn until_ms(&self, obligation: u64) -> i64 {
+        let held = self.episodes.iter().flat_map(Evidence::owed);
+        held.filter(|owed| owed.hash == obligation && owed.mask != 0).map(Obligation::until_ms).max().unwrap_or(0)
+    }
+}
+
 /// A customer by slot and generation.
 type Ticket = (u32, u32);
+
+/// A failure that is to be looked up: whose, of which hour, leaf and obligation.
+struct Open {
+    ticket: Ticket,
+    window_ms: i64,
+    leaf: LeafId,
+    obligation: u64,
+}
 
 /// All customers of one source partition that failed or complained lately.
 #[derive(Default)]
@@ -125,6 +194,8 @@ pub struct Episodes {
     gone: Vec<Box<str>>,
     dirty: Vec<u32>,
     generation: u32,
+    open: Vec<Open>,
+    pub owing: Owing,
 }
 
 impl Episodes {
@@ -154,10 +225,65 @@ impl Episodes {
             person.episodes.len() - 1
         });
         let evidence = &mut person.episodes[place];
-        evidence.add(failure, &rules.limits, leaves);
+        let Owed { obligation, mask } = failure.owed;
+        if evidence.add(failure, &rules.limits, leaves, &mut self.owing) && mask != 0 {
+            self.open.push(Open { ticket, window_ms, leaf: failure.leaf, obligation });
+            self.owing.reopen(obligation);
+        }
         mark_dirty(&mut self.dirty, slot, evidence);
         if known.is_none() {
             self.expire_after(window_ms, ticket);
+        }
+    }
+
+    /// Folds in an event that puts an obligation right, if its kind (`mask`) does and it is the first after it.
+    pub fn repair(&mut self, rules: &Rules, customer: &str, hash: u64, obligation: u64, time_ms: i64, mask: u8) {
+        let Some(slot) = self.known(customer, hash) else { return };
+        let person = self.people[slot as usize].as_mut().expect("a slot in the table is taken");
+        let ticket = (slot, person.generation);
+        let takes = |owed: &Obligation| {
+            owed.hash == obligation && owed.mask & mask != 0 && owed.takes(time_ms, rules.unrepaired_ms)
+        };
+        let mut needed = Vec::new();
+        for evidence in &mut person.episodes {
+            let mut taken = false;
+            for owed in evidence.leaves.iter_mut().flat_map(|seen| &mut seen.owed).filter(|owed| takes(owed)) {
+                owed.put_right_ms = Some(time_ms);
+                taken = true;
+            }
+            if taken {
+                mark_dirty(&mut self.dirty, slot, evidence);
+                needed.push(evidence.needed_ms(rules));
+            }
+        }
+        if !needed.is_empty() {
+            self.owing.settle(obligation, person.until_ms(obligation));
+            self.touch(slot);
+            needed.into_iter().for_each(|time_ms| self.expire_after(time_ms, ticket));
+        }
+    }
+
+    /// Asks for all failures since the last call whether they were put right before they arrived.
+    pub fn look_up(&mut self, rules: &Rules, find: &mut dyn FnMut(u64, i64, u8) -> Option<i64>) {
+        for Open { ticket: (slot, generation), window_ms, leaf, obligation } in std::mem::take(&mut self.open) {
+            let person = self.people[slot as usize].as_mut().filter(|person| person.generation == generation);
+            let Some(person) = person else { continue };
+            let held = person.episodes.iter_mut().filter(|found| found.window_ms == window_ms).find_map(|evidence| {
+                let place = evidence.leaves.iter().position(|seen| seen.leaf == leaf)?;
+                Some((evidence, place))
+            });
+            let Some((evidence, place)) = held else { continue };
+            let Some(owed) = evidence.leaves[place].owed.iter_mut().find(|owed| owed.hash == obligation) else {
+                continue; // lost its place to others
+            };
+            let found = find(obligation, owed.time_ms, owed.mask);
+            if let Some(time_ms) = found.filter(|time_ms| owed.takes(*time_ms, rules.unrepaired_ms)) {
+                owed.put_right_ms = Some(time_ms);
+                mark_dirty(&mut self.dirty, slot, evidence);
+                let needed_ms = evidence.needed_ms(rules);
+                self.owing.settle(obligation, person.until_ms(obligation));
+                self.expire_after(needed_ms, (slot, generation));
+            }
         }
     }
 
@@ -195,19 +321,26 @@ impl Episodes {
 
     fn person(&mut self, customer: &str, hash: u64) -> u32 {
         let slot = self.slot(customer, hash);
+        self.touch(slot);
+        slot
+    }
+
+    fn touch(&mut self, slot: u32) {
         let person = self.people[slot as usize].as_mut().expect("a slot in the table is taken");
         if !person.changed {
             person.changed = true;
             self.changed.push(slot);
         }
-        slot
+    }
+
+    fn known(&self, customer: &str, hash: u64) -> Option<u32> {
+        let is_it = |slot: &u32| self.people[*slot as usize].as_ref().is_some_and(|person| &*person.id == customer);
+        self.table.find(hash, is_it).copied()
     }
 
     fn slot(&mut self, customer: &str, hash: u64) -> u32 {
-        let people = &self.people;
-        let is_it = |slot: &u32| people[*slot as usize].as_ref().is_some_and(|person| &*person.id == customer);
-        if let Some(slot) = self.table.find(hash, is_it) {
-            return *slot;
+        if let Some(slot) = self.known(customer, hash) {
+            return slot;
         }
         self.generation = self.generation.wrapping_add(1);
         let person = Person {
@@ -241,18 +374,29 @@ impl Episodes {
         let oldest_ms = behind - behind.rem_euclid(HOUR_MS);
         while let Some(entry) = self.by_hour.first_entry().filter(|entry| *entry.key() < oldest_ms) {
             for ticket in entry.remove() {
-                self.prune(ticket, oldest_ms);
+                self.prune(rules, ticket, oldest_ms);
             }
         }
     }
 
-    fn prune(&mut self, (slot, generation): Ticket, oldest_ms: i64) {
+    fn prune(&mut self, rules: &Rules, (slot, generation): Ticket, oldest_ms: i64) {
         let Some(person) = self.people[slot as usize].as_mut().filter(|person| person.generation == generation) else {
             return;
         };
-        person.episodes.retain(|found| found.window_ms >= oldest_ms);
+        let held = (person.episodes.len(), person.contacts.len());
+        let gone = person.episodes.extract_if(.., |found| found.needed_ms(rules) < oldest_ms);
+        let mut gone: Vec<Evidence> = gone.collect();
+        let mut old: Vec<i64> = person.episodes.iter().map(|found| found.window_ms).collect();
+        old.retain(|window_ms| *window_ms < oldest_ms);
+        if old.len() > rules.limits.old_episodes {
+            gone.extend(oldest(rules, &mut person.episodes, oldest_ms, old.len() - rules.limits.old_episodes));
+        }
+        gone.iter().flat_map(Evidence::owed).for_each(|owed| self.owing.release(owed));
         person.contacts.retain(|found| found.time_ms >= oldest_ms);
-        if !person.changed {
+        let kept = person.episodes.iter().filter(|found| found.window_ms < oldest_ms);
+        let needed: Vec<i64> = kept.map(|found| found.needed_ms(rules)).collect();
+        let is_changed = held != (person.episodes.len(), person.contacts.len());
+        if is_changed && !person.changed {
             person.changed = true;
             self.changed.push(slot);
         }
@@ -265,6 +409,7 @@ impl Episodes {
             self.free.push(slot);
             self.gone.push(person.id);
         }
+        needed.into_iter().for_each(|time_ms| self.expire_after(time_ms, (slot, generation)));
     }
 
     /// Every episode that changed since the last call, by customer, line, family and window.
@@ -321,9 +466,10 @@ impl Episodes {
         }
         let times: Vec<i64> = episodes
             .iter()
-            .map(|found| found.window_ms)
+            .map(|found| found.needed_ms(rules))
             .chain(contacts.iter().map(|found| found.time_ms))
             .collect();
+        episodes.iter().flat_map(Evidence::owed).for_each(|owed| self.owing.hold(owed));
         let person = self.people[slot as usize].as_mut().expect("just made");
         (person.episodes, person.contacts) = (episodes, contacts);
         let ticket = (slot, person.generation);
@@ -337,6 +483,18 @@ impl Episodes {
             leaves.mark(seen.leaf);
         }
     }
+}
+
+/// Takes the oldest `count` of the episodes whose window starts before `oldest_ms`.
+fn oldest(rules: &Rules, episodes: &mut Vec<Evidence>, oldest_ms: i64, count: usize) -> Vec<Evidence> {
+    let (mut old, rest): (Vec<_>, Vec<_>) = episodes.drain(..).partition(|found| found.window_ms < oldest_ms);
+    old.sort_by(|one, two| {
+        let (left, right) = (one.key(&rules.families), two.key(&rules.families));
+        (left.2, left.0, left.1).cmp(&(right.2, right.0, right.1))
+    });
+    *episodes = old.split_off(count);
+    episodes.extend(rest);
+    old
 }
 
 fn mark_dirty(dirty: &mut Vec<u32>, slot: u32, evidence: &mut Evidence) {
@@ -381,7 +539,8 @@ fn message(rules: &Rules, leaves: &Leaves, person: &Person, evidence: &Evidence)
     json.raw(",\"leaves\":").list(shown, |json, seen| {
         json.raw("{\"values\":").texts(leaves.get(seen.leaf).values());
         json.raw(",\"first_ms\":").int(seen.first_ms).raw(",\"last_ms\":").int(seen.last_ms);
-        json.raw(",\"failures\":").int(seen.count).raw(",\"put_right_ms\":null,\"origin\":\"live\"}");
+        json.raw(",\"failures\":").int(seen.count);
+        put_right(json, rules, seen.put_right_ms(), seen.origin);
     });
     json.raw(",\"first_failed_ms\":").int(evidence.first_ms);
     json.raw(",\"last_failed_ms\":").int(evidence.last_ms);
@@ -393,8 +552,19 @@ fn message(rules: &Rules, leaves: &Leaves, person: &Person, evidence: &Evidence)
         None => json.raw("null"),
     };
     json.raw(",\"contacts\":").unsigned(about.len() as u64);
-    json.raw(",\"put_right_ms\":null,\"origin\":\"live\"}");
+    let origin = evidence.leaves.iter().map(|seen| seen.origin).min().unwrap_or(0);
+    put_right(&mut json, rules, evidence.put_right_ms(), origin);
     json.out
+}
+
+/// The last two fields of an episode or a leaf.
+fn put_right(json: &mut Json, rules: &Rules, time_ms: Option<i64>, origin: u8) {
+    json.raw(",\"put_right_ms\":");
+    match time_ms {
+        Some(time_ms) => json.int(time_ms),
+        None => json.raw("null"),
+    };
+    json.raw(",\"origin\":").text(&rules.origins[usize::from(origin)]).raw("}");
 }
 
 fn packed(rules: &Rules, leaves: &Leaves, person: &Person) -> Vec<u8> {
@@ -433,12 +603,17 @@ fn pack_evidence(packer: &mut Packer, rules: &Rules, leaves: &Leaves, evidence: 
     seen.sort_by(|one, two| leaves.get(one.leaf).values().cmp(leaves.get(two.leaf).values()));
     packer.array(seen.len());
     for one in seen {
-        packer.array(2);
+        packer.array(4);
         packer.texts(leaves.get(one.leaf).values());
         packer.array(3);
         packer.int(one.first_ms);
         packer.int(one.last_ms);
         packer.int(one.count);
+        packer.int(i64::from(one.origin));
+        let mut owed: Vec<&Obligation> = one.owed.iter().collect();
+        owed.sort_by_key(|owed| owed.hash);
+        packer.array(owed.len());
+        owed.iter().for_each(|owed| owed.pack(packer));
     }
     packer.array(evidence.earliest.len());
     for (time_ms, id) in &evidence.earliest {
@@ -465,16 +640,22 @@ fn read_evidence(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) ->
         earliest: vec![],
     };
     for _ in 0..reader.array()? {
-        reader.array()?;
+        let fields = reader.array()?;
         let values = reader.texts()?;
         let leaf = leaves.of(line, family, &values);
         reader.array()?;
-        evidence.leaves.push(Seen {
-            leaf,
-            first_ms: reader.int()?,
-            last_ms: reader.int()?,
-            count: reader.int()?,
-        });
+        let (first_ms, last_ms, count) = (reader.int()?, reader.int()?, reader.int()?);
+        let (mut origin, mut owed) = (0, vec![]);
+        if fields > 2 {
+            origin = reader.int()? as u8;
+            for _ in 0..reader.array()? {
+                owed.push(Obligation::read(reader)?);
+            }
+        } else {
+            // An older build did not write what is owed: then nothing is known to put it right.
+            owed.push(Obligation { hash: 0, time_ms: last_ms, mask: 0, put_right_ms: None });
+        }
+        evidence.leaves.push(Seen { leaf, first_ms, last_ms, count, origin, owed });
     }
     for _ in 0..reader.array()? {
         reader.array()?;

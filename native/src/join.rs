@@ -14,6 +14,7 @@ use crate::leaves::{hash_of, Leaves};
 use crate::pack::{Damaged, Json, Packer, Read, Reader};
 use crate::partition::partition_of;
 use crate::promises::{Fact, OrderKey, Outcome, Promises, DAY_MS};
+use crate::repairs::{link, obligation, owed, Log, Owed};
 use crate::rules::{Row, Rules};
 use crate::sources::{Kind, Sources};
 
@@ -72,6 +73,8 @@ pub struct Core {
     bins: OpenBins,
     promises: Promises,
     episodes: Episodes,
+    /// What went well, by topic.
+    logs: Vec<Option<Log>>,
     closed_ms: i64,
     through_ms: i64,
     clocks_written: Vec<u8>,
@@ -130,7 +133,9 @@ impl Core {
                 sources: Sources::new(&topic.name, partition, rules.bin_ms),
             })
             .collect();
+        let logs = rules.topics.iter().map(|topic| topic.success.as_ref().map(Log::new)).collect();
         Core {
+            logs,
             rules,
             partition,
             partitions,
@@ -219,14 +224,34 @@ impl Core {
                     leaf,
                     event_id: &outcome.event_id,
                     amount_cents: outcome.amount_cents.max(0),
+                    owed: self.promised(customer, &outcome),
+                    origin: outcome.origin,
                 };
                 self.episodes.fail(&self.rules, &self.leaves, &outcome.key.customer, customer, &failure);
             }
         }
     }
 
+    /// What a broken promise leaves; what decided it cannot put it right.
+    fn promised(&self, customer: u64, outcome: &Outcome) -> Owed {
+        let Some(rule) = &self.rules.promise.leaving else { return Owed::default() };
+        let success = self.rules.topics[self.rules.order].success.as_ref();
+        let kinds = success.map_or(&[][..], |success| &success.kinds);
+        let own = kinds.iter().find(|(value, _)| **value == *outcome.status).map_or(0, |(_, kind)| 1 << kind);
+        Owed { obligation: obligation(customer, link(&outcome.key.order, rule.naming.seed)), mask: rule.mask & !own }
+    }
+
+    /// Asks for all failures since the last drain whether they were put right before they arrived.
+    fn look_up(&mut self) {
+        let Core { rules, logs, episodes, .. } = self;
+        episodes.look_up(rules, &mut |obligation, since_ms, mask| {
+            logs.iter_mut().flatten().filter_map(|log| log.first(obligation, since_ms, mask)).min()
+        });
+    }
+
     /// Hands out everything that changed since the last drain: messages in their order, changes sorted by key.
     pub fn drain(&mut self) -> (Vec<Message>, Vec<Written>) {
+        self.look_up();
         let watermark_ms = self.slowest_ms();
         let through_ms = self.closed_ms.max(floor(watermark_ms, self.rules.bin_ms));
         let mut messages = std::mem::take(&mut self.late);
@@ -285,6 +310,12 @@ impl Core {
             self.topics[place].seen.forget(oldest_ms);
             self.topics[place].sources.forget(oldest_ms.min(self.closed_ms));
         }
+        for (rules, log) in self.rules.topics.iter().zip(&mut self.logs) {
+            let behind = |(topic, reach_ms): &(usize, i64)| self.topics[*topic].clock.newest_ms - reach_ms;
+            if let (Some(log), Some(before_ms)) = (log, rules.reaches.iter().map(behind).min()) {
+                log.forget(before_ms);
+            }
+        }
         self.promises.forget(&self.rules.promise, self.oldest_ms(self.rules.order));
         self.episodes.forget(&self.rules, watermark_ms);
     }
@@ -312,6 +343,10 @@ impl Core {
         self.promises.drain(order_ms, &mut write);
         self.episodes.drain(&self.rules, &self.leaves, &mut write);
         out.extend(self.promises.ended.drain(order_ms - DAY_MS).into_iter().map(|change| slice(&["e"], change)));
+        for (rules, log) in self.rules.topics.iter().zip(&mut self.logs) {
+            let changes = log.as_mut().map(Log::drain).into_iter().flatten();
+            out.extend(changes.map(|change| slice(&["r", &rules.name], change)));
+        }
         out
     }
 
@@ -351,6 +386,7 @@ impl Core {
     pub fn load(&mut self, pairs: &[(&[u8], &[u8])]) -> Read<()> {
         let mut slices: BTreeMap<&str, BTreeMap<i64, BTreeMap<usize, Vec<u64>>>> = BTreeMap::new();
         let mut ended: BTreeMap<i64, BTreeMap<usize, Vec<u64>>> = BTreeMap::new();
+        let mut went_well: BTreeMap<&str, BTreeMap<i64, BTreeMap<usize, Vec<u64>>>> = BTreeMap::new();
         // Clocks first: other kinds are read by them.
         if let Some((_, clocks)) = pairs.iter().find(|(key, _)| *key == b"\x91\xa1w") {
             self.load_clocks(clocks)?;
@@ -363,9 +399,10 @@ impl Core {
             let mut value = Reader::new(value);
             match kind {
                 "w" => {}
-                "d" => {
+                "d" | "r" => {
+                    let of_kind = if kind == "d" { &mut slices } else { &mut went_well };
                     let (topic, start_ms, first) = (key.text()?, key.int()?, key.int()?);
-                    let found = slices.entry(topic).or_default().entry(start_ms).or_default();
+                    let found = of_kind.entry(topic).or_default().entry(start_ms).or_default();
                     found.insert(first as usize, value.hashes()?);
                 }
                 "e" => {
@@ -390,6 +427,10 @@ impl Core {
         for (name, found) in slices {
             let topic = self.topic(name).ok_or(Damaged("a topic is not known"))?;
             self.topics[topic].seen.load(found);
+        }
+        for (name, found) in went_well {
+            let topic = self.topic(name).ok_or(Damaged("a topic is not known"))?;
+            self.logs[topic].as_mut().ok_or(Damaged("nothing goes well on a topic"))?.load(found);
         }
         self.promises.ended.load(ended);
         Ok(())
@@ -466,7 +507,8 @@ fn admit(room: &mut Core, place: usize, row: Row<'_>, offset: i64, arrived_ms: i
         topic.sources.count(Kind::Late, bin_ms, source);
     }
     topic.clock.follow(customer, time_ms.min(arrived_ms));
-    count(room, place, row, customer, is_late);
+    count(room, place, row, customer, is_late, newest_ms - time_ms);
+    note(room, place, row, customer);
     if place == room.rules.order {
         follow_promise(room, row, is_late, newest_ms);
     } else if place == room.rules.contact_topic {
@@ -475,7 +517,7 @@ fn admit(room: &mut Core, place: usize, row: Row<'_>, offset: i64, arrived_ms: i
 }
 
 /// Counts exposure and failure: on time in bins, failures in any case in episodes.
-fn count(room: &mut Core, place: usize, row: Row<'_>, customer: u64, is_late: bool) {
+fn count(room: &mut Core, place: usize, row: Row<'_>, customer: u64, is_late: bool, behind_ms: i64) {
     let Core { rules, leaves, bins, episodes, .. } = room;
     let topic = &rules.topics[place];
     let time_ms = row.int(topic.event_time).unwrap_or(0);
@@ -503,10 +545,29 @@ fn count(room: &mut Core, place: usize, row: Row<'_>, customer: u64, is_late: bo
                 leaf,
                 event_id: row.text(topic.event_id),
                 amount_cents: rule.amount.and_then(|field| row.int(field)).unwrap_or(0),
+                owed: owed(&rule.leaving, row, customer, behind_ms),
+                origin: origin_of(rules, row.text(topic.origin)),
             };
             episodes.fail(rules, leaves, row.text(topic.customer), customer, &failure);
         }
     }
+}
+
+/// Remembers what went well, and puts right what it puts right.
+fn note(room: &mut Core, place: usize, row: Row<'_>, customer: u64) {
+    let Core { rules, logs, episodes, .. } = room;
+    let topic = &rules.topics[place];
+    let (Some(success), Some(log)) = (&topic.success, &mut logs[place]) else { return };
+    let Some(kind) = success.kind(row) else { return };
+    let (time_ms, obligation) = (row.int(topic.event_time).unwrap_or(0), success.naming.of(row, customer));
+    log.note(time_ms, obligation, kind);
+    if episodes.owing.matters(obligation, time_ms) {
+        episodes.repair(rules, row.text(topic.customer), customer, obligation, time_ms, 1 << kind);
+    }
+}
+
+fn origin_of(rules: &Rules, name: &str) -> u8 {
+    rules.origins.iter().position(|known| known == name).unwrap_or(0) as u8
 }
 
 fn follow_promise(room: &mut Core, row: Row<'_>, is_late: bool, newest_ms: i64) {
@@ -523,6 +584,7 @@ fn follow_promise(room: &mut Core, row: Row<'_>, is_late: bool, newest_ms: i64) 
         row.int(rule.amount).unwrap_or(0),
         row.int(rule.promised_at),
         row.text(rule.cancelled_by) == "company",
+        origin_of(&room.rules, row.text(topic.origin)),
     );
     room.advance(watermark_ms);
     let mut outcomes = std::mem::take(&mut room.outcomes);

@@ -17,6 +17,7 @@ mod pack;
 mod partition;
 mod promises;
 mod records;
+mod repairs;
 mod rules;
 mod sources;
 mod writing;
@@ -30,7 +31,7 @@ use crate::records::Parts;
 use crate::rules::Rules;
 
 /// Raised with every change of what Python hands over or gets: `streams/core/accelerated.py` takes no other.
-const CONTRACT: u32 = 7;
+const CONTRACT: u32 = 8;
 
 /// One partition of the join room.
 #[pyclass(module = "cxwatch_native")]

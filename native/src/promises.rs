@@ -43,6 +43,7 @@ pub struct Fact {
     pub amount_cents: i64,
     pub promised_at_ms: Option<i64>,
     pub by_company: bool,
+    pub origin: u8,
     chunk: AtomicI64,
 }
 
@@ -58,6 +59,7 @@ impl Fact {
         amount_cents: i64,
         promised_at_ms: Option<i64>,
         by_company: bool,
+        origin: u8,
     ) -> Fact {
         Fact {
             time_ms,
@@ -69,6 +71,7 @@ impl Fact {
             amount_cents,
             promised_at_ms,
             by_company,
+            origin,
             chunk: AtomicI64::new(NO_CHUNK),
         }
     }
@@ -88,6 +91,10 @@ pub struct Outcome {
     pub on_time: bool,
     pub event_id: Box<str>,
     pub amount_cents: i64,
+    /// Status of the event that decided it, empty if time did.
+    pub status: Box<str>,
+    /// Origin of the event it is named by.
+    pub origin: u8,
 }
 
 /// One open promise; `stated` and `latest` are event time and event id.
@@ -100,6 +107,8 @@ struct Promise {
     line: Box<str>,
     values: Vec<Box<str>>,
     amount_cents: i64,
+    /// Origin of the statement.
+    origin: u8,
 }
 
 impl Promise {
@@ -254,6 +263,7 @@ impl Promises {
             promise.stated = (fact.time_ms, fact.event_id.clone());
             (promise.due_ms, promise.fire_ms) = (due_ms, fire_ms);
             promise.line = fact.line.clone();
+            promise.origin = fact.origin;
         }
         if fact.time_ms <= promise.due_ms {
             self.resolve(rule, hash, fact, late, out);
@@ -269,7 +279,7 @@ impl Promises {
         }
         let promise = self.remove(hash, &fact.key, fact.time_ms);
         if decided {
-            out.push(outcome(promise, fact.time_ms, broken, !late, fact.event_id.clone()));
+            out.push(outcome(promise, Some(fact), broken, !late));
         }
     }
 
@@ -281,8 +291,8 @@ impl Promises {
         }
         let due_ms = promise.due_ms;
         let promise = self.remove(hash, key, due_ms);
-        let (on_time, event_id) = (promise.on_time(), promise.stated.1.clone());
-        out.push(outcome(promise, due_ms, true, on_time, event_id));
+        let on_time = promise.on_time();
+        out.push(outcome(promise, None, true, on_time));
     }
 
     fn insert(&mut self, hash: u64, promise: Promise) {
@@ -341,7 +351,7 @@ impl Promises {
     /// Takes back one open promise and sets its timer.
     pub fn load_open(&mut self, customer: &str, order: &str, reader: &mut Reader<'_>) -> Read<()> {
         let key = Arc::new(OrderKey { customer: customer.into(), order: order.into() });
-        reader.array()?;
+        let fields = reader.array()?;
         reader.array()?;
         let stated = (reader.int()?, reader.text()?.into());
         reader.array()?;
@@ -355,6 +365,7 @@ impl Promises {
             line: reader.text()?.into(),
             values: reader.texts()?.into_iter().map(Into::into).collect(),
             amount_cents: reader.int()?,
+            origin: if fields > 7 { reader.int()? as u8 } else { 0 },
         };
         self.queue.push(Reverse(Waiting { time_ms: promise.fire_ms, key: key.clone(), fact: None }));
         self.insert(key.hash(), promise);
@@ -390,10 +401,16 @@ fn blank(fact: &Fact) -> Promise {
         line: "".into(),
         values: vec!["".into(); fact.values.len()],
         amount_cents: 0,
+        origin: 0,
     }
 }
 
-fn outcome(promise: Promise, time_ms: i64, failed: bool, on_time: bool, event_id: Box<str>) -> Outcome {
+/// What came of a promise: `fact` decided it, or its time.
+fn outcome(promise: Promise, fact: Option<&Fact>, failed: bool, on_time: bool) -> Outcome {
+    let (time_ms, event_id, status, origin) = match fact {
+        Some(fact) => (fact.time_ms, fact.event_id.clone(), fact.status.clone(), fact.origin),
+        None => (promise.due_ms, promise.stated.1, "".into(), promise.origin),
+    };
     Outcome {
         time_ms,
         key: promise.key,
@@ -403,6 +420,8 @@ fn outcome(promise: Promise, time_ms: i64, failed: bool, on_time: bool, event_id
         on_time,
         event_id,
         amount_cents: promise.amount_cents,
+        status,
+        origin,
     }
 }
 
@@ -435,7 +454,7 @@ fn chunk_key(chunk: i64) -> Vec<u8> {
 
 fn packed(promise: &Promise) -> Vec<u8> {
     let mut packer = Packer::default();
-    packer.array(7);
+    packer.array(8);
     for (time_ms, event_id) in [&promise.stated, &promise.latest] {
         packer.array(2);
         packer.int(*time_ms);
@@ -446,11 +465,12 @@ fn packed(promise: &Promise) -> Vec<u8> {
     packer.text(&promise.line);
     packer.texts(promise.values.iter().map(|value| &**value));
     packer.int(promise.amount_cents);
+    packer.int(i64::from(promise.origin));
     packer.out
 }
 
 fn pack_fact(packer: &mut Packer, fact: &Fact) {
-    packer.array(10);
+    packer.array(11);
     packer.int(fact.time_ms);
     packer.text(&fact.event_id);
     packer.text(&fact.key.customer);
@@ -464,14 +484,16 @@ fn pack_fact(packer: &mut Packer, fact: &Fact) {
         None => packer.nil(),
     }
     packer.boolean(fact.by_company);
+    packer.int(i64::from(fact.origin));
 }
 
 fn read_fact(reader: &mut Reader<'_>) -> Read<Fact> {
-    reader.array()?;
+    let fields = reader.array()?;
     let (time_ms, event_id) = (reader.int()?, reader.text()?);
     let key = OrderKey { customer: reader.text()?.into(), order: reader.text()?.into() };
     let (status, line) = (reader.text()?, reader.text()?);
     let values = reader.texts()?.into_iter().map(Into::into).collect();
     let (amount, promised, by_company) = (reader.int()?, reader.optional_int()?, reader.boolean()?);
-    Ok(Fact::new(time_ms, event_id, key, status, line, values, amount, promised, by_company))
+    let origin = if fields > 10 { reader.int()? as u8 } else { 0 };
+    Ok(Fact::new(time_ms, event_id, key, status, line, values, amount, promised, by_company, origin))
 }

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::decode::{spec_from_python, Spec, Value};
+use crate::repairs::{Leaving, Naming, Success};
 
 /// True for a row whose field has one of the values.
 pub struct Test {
@@ -45,6 +46,7 @@ pub struct FamilyRule {
     pub failed: Test,
     pub attributes: Vec<usize>,
     pub amount: Option<usize>,
+    pub leaving: Vec<Leaving>,
 }
 
 /// What the room does with one topic.
@@ -59,6 +61,11 @@ pub struct TopicRules {
     pub source: usize,
     pub product: usize,
     pub arrived_at: usize,
+    pub origin: usize,
+    /// Which of its events put failures right.
+    pub success: Option<Success>,
+    /// Topic -> how far behind its newest event a failure may lie that is looked up in this topic's log.
+    pub reaches: Vec<(usize, i64)>,
 }
 
 /// Fields of an order, and what its statuses mean.
@@ -77,6 +84,7 @@ pub struct PromiseRule {
     pub amount: usize,
     pub promised_at: usize,
     pub cancelled_by: usize,
+    pub leaving: Option<Leaving>,
 }
 
 /// Fields of a contact, and which reasons are about which families.
@@ -108,6 +116,8 @@ pub struct Limits {
     pub episode_leaves_shown: usize,
     pub evidence: usize,
     pub contacts: usize,
+    pub obligations: usize,
+    pub old_episodes: usize,
 }
 
 /// Everything the room decides by.
@@ -124,6 +134,11 @@ pub struct Rules {
     pub bin_ms: i64,
     pub window_ms: i64,
     pub retention_ms: i64,
+    pub unrepaired_ms: i64,
+    pub unrepaired_retention_ms: i64,
+    pub settled_ms: i64,
+    /// Names of origins, the gravest first.
+    pub origins: Vec<String>,
     pub order: usize,
     pub contact_topic: usize,
 }
@@ -148,6 +163,32 @@ fn fields(spec: &Spec, names: &[String]) -> PyResult<Vec<usize>> {
     names.iter().map(|name| field(spec, name)).collect()
 }
 
+fn naming(spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<Naming> {
+    Ok(Naming { fields: fields(spec, &item::<Vec<String>>(from, "same")?)?, seed: item(from, "seed")? })
+}
+
+fn leaving(spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<Vec<Leaving>> {
+    let one = |rule: PyResult<Bound<'_, PyAny>>| {
+        let rule = rule?;
+        Ok(Leaving { naming: naming(spec, &rule)?, mask: item(&rule, "mask")?, reach_ms: item(&rule, "reach_ms")? })
+    };
+    from.get_item("leaving")?.try_iter()?.map(one).collect()
+}
+
+fn success(spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<Option<Success>> {
+    let from = from.get_item("success")?;
+    if from.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Success {
+        field: field(spec, &item::<String>(&from, "field")?)?,
+        kinds: item(&from, "kinds")?,
+        naming: naming(spec, &from)?,
+        width_ms: item(&from, "width_ms")?,
+        time_bits: item(&from, "time_bits")?,
+    }))
+}
+
 fn family_rule(spec: &Spec, names: &[String], from: &Bound<'_, PyAny>) -> PyResult<FamilyRule> {
     let family: String = item(from, "family")?;
     let amount: Option<String> = item(from, "amount")?;
@@ -157,6 +198,7 @@ fn family_rule(spec: &Spec, names: &[String], from: &Bound<'_, PyAny>) -> PyResu
         failed: test(spec, &from.get_item("failed")?)?,
         attributes: fields(spec, &item::<Vec<String>>(from, "attributes")?)?,
         amount: amount.map(|name| field(spec, &name)).transpose()?,
+        leaving: leaving(spec, from)?,
     })
 }
 
@@ -168,13 +210,18 @@ fn number(names: &[String], name: &str) -> PyResult<u8> {
         .ok_or_else(|| PyValueError::new_err(format!("no family {name}")))
 }
 
-fn topic_rules(names: &[String], from: &Bound<'_, PyAny>) -> PyResult<(TopicRules, Spec)> {
+fn topic_rules(names: &[String], topics: &[String], from: &Bound<'_, PyAny>) -> PyResult<(TopicRules, Spec)> {
     let spec = spec_from_python(&from.get_item("fields")?)?;
     let families = from
         .get_item("families")?
         .try_iter()?
         .map(|rule| family_rule(&spec, names, &rule?))
         .collect::<PyResult<Vec<_>>>()?;
+    let reaches: Vec<(String, i64)> = item(from, "reaches")?;
+    let reach = |(name, reach_ms): (String, i64)| {
+        let place = topics.iter().position(|topic| *topic == name);
+        place.map(|place| (place, reach_ms)).ok_or_else(|| PyValueError::new_err(format!("no topic {name}")))
+    };
     let rules = TopicRules {
         name: item(from, "name")?,
         disorder_ms: item(from, "disorder_ms")?,
@@ -186,6 +233,9 @@ fn topic_rules(names: &[String], from: &Bound<'_, PyAny>) -> PyResult<(TopicRule
         source: field(&spec, "source")?,
         product: field(&spec, "product")?,
         arrived_at: field(&spec, "arrived_at_ms")?,
+        origin: field(&spec, "origin")?,
+        success: success(&spec, from)?,
+        reaches: reaches.into_iter().map(reach).collect::<PyResult<_>>()?,
     };
     Ok((rules, spec))
 }
@@ -206,6 +256,7 @@ fn promise_rule(names: &[String], topic: &TopicRules, spec: &Spec, from: &Bound<
         amount: field(spec, "amount_cents")?,
         promised_at: field(spec, "promised_at_ms")?,
         cancelled_by: field(spec, "cancelled_by")?,
+        leaving: leaving(spec, from)?.into_iter().next(),
     })
 }
 
@@ -234,7 +285,9 @@ impl Rules {
     /// if a name is not known.
     pub fn from_python(from: &Bound<'_, PyAny>) -> PyResult<(Rules, Vec<Spec>)> {
         let families: Vec<String> = item(from, "family_names")?;
-        let both = from.get_item("topics")?.try_iter()?.map(|topic| topic_rules(&families, &topic?));
+        let listed: Vec<Bound<'_, PyAny>> = from.get_item("topics")?.try_iter()?.collect::<PyResult<_>>()?;
+        let names: Vec<String> = listed.iter().map(|topic| item(topic, "name")).collect::<PyResult<_>>()?;
+        let both = listed.iter().map(|topic| topic_rules(&families, &names, topic));
         let (topics, specs): (Vec<TopicRules>, Vec<Spec>) =
             both.collect::<PyResult<Vec<_>>>()?.into_iter().unzip();
         let place = |name: &str| {
@@ -255,11 +308,17 @@ impl Rules {
                 episode_leaves_shown: item(&limits, "episode_leaves_shown")?,
                 evidence: item(&limits, "evidence")?,
                 contacts: item(&limits, "contacts")?,
+                obligations: item(&limits, "obligations")?,
+                old_episodes: item(&limits, "old_episodes")?,
             },
             clock_customers: item(from, "clock_customers")?,
             bin_ms: item(from, "bin_ms")?,
             window_ms: item(from, "window_ms")?,
             retention_ms: item(from, "retention_ms")?,
+            unrepaired_ms: item(from, "unrepaired_ms")?,
+            unrepaired_retention_ms: item(from, "unrepaired_retention_ms")?,
+            settled_ms: item(from, "settled_ms")?,
+            origins: item(from, "origins")?,
             topics,
             families,
             order,

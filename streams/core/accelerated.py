@@ -20,9 +20,11 @@ from schemas.fieldspec import field_specs
 from schemas.findings import Family
 from streams.core.eventtime import MAX_ARRIVAL_MS
 from streams.core.friction import JoinRules, Test
+from streams.core.putright import ORIGINS
+from streams.core.repairs import TIME_BITS, leaving
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
-CONTRACT = 7
+CONTRACT = 8
 """What this build and the accelerator have to agree on."""
 
 
@@ -117,6 +119,7 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
             "dropped": sorted(promise.dropped),
             "memory_ms": promise.memory_ms,
             "horizon_ms": promise.horizon_ms,
+            "leaving": _leaving(rules, "order", promise.family),
         },
         "contact": {
             "opened": _test(contact.opened),
@@ -130,6 +133,10 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
         "bin_ms": rules.bin_ms,
         "window_ms": rules.window_ms,
         "retention_ms": rules.retention_ms,
+        "unrepaired_ms": rules.unrepaired_ms,
+        "unrepaired_retention_ms": rules.unrepaired_retention_ms,
+        "settled_ms": rules.settled_ms,
+        "origins": list(ORIGINS),
     }
 
 
@@ -147,11 +154,41 @@ def _topic(rules: JoinRules, topic: str) -> Mapping[str, Any]:
                 "failed": _test(rule.failed),
                 "attributes": list(rule.attributes),
                 "amount": rule.amount,
+                "leaving": _leaving(rules, topic, rule.family),
             }
             for rule in rules.families
             if rule.topic == topic
         ],
+        "success": _success(rules, topic),
+        "reaches": list(rules.reaches(topic).items()) if _success(rules, topic) else [],
     }
+
+
+def _success(rules: JoinRules, topic: str) -> Mapping[str, Any] | None:
+    """How events of a topic put failures right, if they do."""
+    return next(
+        (
+            {
+                "field": rule.name,
+                "kinds": [(value, rules.kinds[topic, value]) for value in rule.values],
+                "same": list(rule.same),
+                "seed": place,
+                "width_ms": rule.width_ms,
+                "time_bits": TIME_BITS[rule.width_ms],
+            }
+            for place, rule in enumerate(rules.repairs)
+            if rule.topic == topic
+        ),
+        None,
+    )
+
+
+def _leaving(rules: JoinRules, topic: str, family: Family) -> list[Mapping[str, Any]]:
+    """The rules by which a failure of a topic and family finds what it leaves, in the order in which they are tried."""
+    return [
+        {"same": list(rule.same), "seed": place, "mask": rules.mask(rule, family), "reach_ms": reach_ms}
+        for place, rule, reach_ms in leaving(rules, topic, family)
+    ]
 
 
 def _test(test: Test) -> tuple[str, list[str]]:

@@ -23,8 +23,8 @@ binary counter) so that a bucket of n hashes has about log2(n) + n / 32,768 keys
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import xxhash
@@ -56,7 +56,7 @@ class Bucket:
     ``rested`` is true.
     """
 
-    __slots__ = ("_rest", "_slices", "_written", "log", "recent")
+    __slots__ = ("_rest", "_runs", "_slices", "_sorted", "_written", "log", "recent")
 
     def __init__(self, slices: dict[int, bytes] | None = None) -> None:
         """Start empty, or from persisted slices (first index -> bytes), in any order."""
@@ -65,6 +65,8 @@ class Bucket:
         self.log = array("Q")  # in the order of arrival, from index len(_rest) on
         self._slices: list[int] = []  # first indexes of persisted slices of the log
         self._written = 0
+        self._runs: list[array[int]] = []  # the log up to index _sorted, for who asks by order
+        self._sorted = 0
         if slices:
             joined = b"".join(slices[start] for start in sorted(slices))
             self._rest = _sorted(joined)
@@ -87,6 +89,24 @@ class Bucket:
         rest = self._rest
         index = bisect_left(rest, item) if rest else 0
         return index < len(rest) and rest[index] == item
+
+    def first(self, low: int, high: int, counts: Callable[[int], bool]) -> int | None:
+        """Return the smallest item from ``low`` to ``high`` that counts, None if there is none.
+
+        What was added since the last question is sorted once, into runs whose sizes grow as in a binary counter.
+        """
+        self._sort()
+        found = (_first(run, low, high, counts) for run in (self._rest, *self._runs))
+        return min((item for item in found if item is not None), default=None)
+
+    def _sort(self) -> None:
+        if self._sorted == len(self.log):
+            return
+        fresh = _sorted(_little_endian(self.log[self._sorted :]))
+        while self._runs and len(self._runs[-1]) <= 2 * len(fresh):
+            fresh = _sorted(_little_endian(self._runs.pop()) + _little_endian(fresh))
+        self._runs.append(fresh)
+        self._sorted = len(self.log)
 
     def add(self, item: int) -> bool:
         """Remember a hash; return False if it was remembered already."""
@@ -125,6 +145,7 @@ class Bucket:
             self._rest = _sorted(_little_endian(self._rest) + _little_endian(self.log))
             self.log = array("Q")
             self.recent = set()
+            self._runs, self._sorted = [], 0
 
     def starts(self) -> list[int]:
         """Return the first index of every persisted slice."""
@@ -191,6 +212,13 @@ class Memory:
         for (start, first), value in slices.items():
             by_start.setdefault(start, {})[first] = value
         self.buckets = {start: Bucket(found) for start, found in by_start.items()}
+
+
+def _first(run: array[int], low: int, high: int, counts: Callable[[int], bool]) -> int | None:
+    for item in run[bisect_left(run, low) : bisect_right(run, high)]:
+        if counts(item):
+            return item
+    return None
 
 
 def _little_endian(items: array[int]) -> bytes:

@@ -13,8 +13,12 @@ too many (a member of the final choice was a member all along, so its counts are
 on order), a customer the contacts with the smallest hashes (here, what expires can make room for what was refused
 before: a customer with more than 256 contacts in two days is no person, and its count is a lower bound).
 
+Each leaf holds what its failures are owed (``core.repairs``), at most so many obligations, those with the smallest
+hashes. It is put right when all of them are, at the time of the last.
+
 Everything is kept until nothing that can still be accepted could change it (``JoinRules.retention_ms`` behind the
-slowest topic), then it goes; until then an episode can be sent again, absolute, under the same key.
+slowest topic), then it goes; until then an episode can be sent again, absolute, under the same key. One that waits to
+be put right stays for ``JoinRules.unrepaired_retention_ms``, of one customer the newest 64 such.
 
 State: one value per customer with anything remembered, msgpack. In memory a customer is that value, too (*cold*), and
 becomes objects (*warm*) only from the first touch after a drain to the next drain, which packs it anyway: less memory,
@@ -24,22 +28,28 @@ nothing that the garbage collector has to look at, and nothing to build at recov
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 import msgspec
 import xxhash
 
-from schemas.findings import Episode, Family
+from schemas.findings import Episode, Family, LeafEvidence
 from schemas.hotfindings import episode, leaf_evidence
 from schemas.topics import HOUR_MS
 from streams.core.eventtime import floor_ms
 from streams.core.friction import ContactRule, JoinRules, Limits
+from streams.core.putright import ORIGINS, all_put_right
+from streams.core.repairs import NOTHING, Obligation, Owed, Owing
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
+Find = Callable[[int, int, int], int | None]
+"""``core.repairs.finder``."""
 EpisodeKey = tuple[str, Family, int]
 """(line, family, start of the window in ms)."""
 
@@ -54,6 +64,9 @@ class Failure(NamedTuple):
     values: tuple[str, ...]
     event_id: str
     amount_cents: int
+    owed: Owed = NOTHING
+    origin: int = 0
+    """Place in ``putright.ORIGINS``."""
 
 
 class Contacted(NamedTuple):
@@ -66,18 +79,51 @@ class Contacted(NamedTuple):
 
 
 @dataclass(slots=True)
+class Leaf:
+    """Failures in one leaf cohort; ``owed``: obligation -> the latest failure of it."""
+
+    first_ms: int
+    last_ms: int
+    failures: int
+    origin: int
+    owed: dict[int, Obligation] = field(default_factory=dict)
+
+    @property
+    def put_right_ms(self) -> int | None:
+        """When the last of it was put right, None while something is not."""
+        return all_put_right([obligation.put_right_ms for obligation in self.owed.values()])
+
+    def add(self, failure: Failure, most: int, owing: Owing) -> bool:
+        """Fold one failure in; True if what puts it right has to be looked for. Keeps the smallest ``most`` hashes."""
+        time_ms, (name, mask) = failure.time_ms, failure.owed
+        self.first_ms = min(self.first_ms, time_ms)
+        self.last_ms = max(self.last_ms, time_ms)
+        self.failures += 1
+        self.origin = min(self.origin, failure.origin)
+        known = self.owed.get(name)
+        if known is not None:
+            return known.fail(time_ms, mask)
+        self.owed[name] = Obligation(time_ms, mask)
+        owing.hold(name, self.owed[name])
+        if len(self.owed) > most:
+            last = max(self.owed)
+            owing.release(last, self.owed.pop(last))
+        return name in self.owed
+
+
+@dataclass(slots=True)
 class Evidence:
-    """What is remembered of one episode; ``leaves``: values -> [first, last, count]."""
+    """What is remembered of one episode."""
 
     first_ms: int
     last_ms: int
     failures: int = 0
     amount_cents: int = 0
-    leaves: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
+    leaves: dict[tuple[str, ...], Leaf] = field(default_factory=dict)
     earliest: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, failure: Failure, limits: Limits) -> None:
-        """Fold one failure in; the order of calls does not matter."""
+    def add(self, failure: Failure, limits: Limits, owing: Owing) -> bool:
+        """Fold one failure in; the order of calls does not matter. True if what puts it right has to be looked for."""
         time_ms = failure.time_ms
         self.first_ms = min(self.first_ms, time_ms)
         self.last_ms = max(self.last_ms, time_ms)
@@ -85,12 +131,28 @@ class Evidence:
         self.amount_cents = max(self.amount_cents, failure.amount_cents)
         insort(self.earliest, (time_ms, failure.event_id))
         del self.earliest[limits.evidence :]
-        leaf = self.leaves.setdefault(failure.values, [time_ms, time_ms, 0])
-        leaf[0] = min(leaf[0], time_ms)
-        leaf[1] = max(leaf[1], time_ms)
-        leaf[2] += 1
+        leaf = self.leaves.setdefault(failure.values, Leaf(time_ms, time_ms, 0, failure.origin))
+        is_open = leaf.add(failure, limits.obligations, owing)
         if len(self.leaves) > limits.episode_leaves:
-            del self.leaves[max(self.leaves, key=_rank)]
+            for name, obligation in self.leaves.pop(max(self.leaves, key=_rank)).owed.items():
+                owing.release(name, obligation)
+        return is_open
+
+    def obligations(self) -> Iterator[tuple[int, Obligation]]:
+        """Yield (hash, obligation) of all leaves."""
+        return chain.from_iterable(leaf.owed.items() for leaf in self.leaves.values())
+
+    @property
+    def put_right_ms(self) -> int | None:
+        """When the last of it was put right, None while something is not."""
+        return all_put_right([leaf.put_right_ms for leaf in self.leaves.values()])
+
+    def needed_ms(self, window_ms: int, rules: JoinRules) -> int:
+        """Return the time for whose sake it is kept: it goes when the ordinary retention is past this."""
+        if any(obligation.waits for _, obligation in self.obligations()):
+            return window_ms + rules.unrepaired_retention_ms - rules.retention_ms
+        repairs = (obligation.put_right_ms or 0 for _, obligation in self.obligations())
+        return max(window_ms, max(repairs, default=0) + rules.settled_ms - rules.retention_ms)
 
 
 @dataclass(slots=True)
@@ -111,6 +173,8 @@ class Episodes:
         self._cold: dict[str, bytes] = {}  # as of the last drain
         self._by_hour: dict[int, set[str]] = {}
         self._dirty: set[tuple[str, EpisodeKey]] = set()
+        self._open: list[tuple[EpisodeKey, Failure]] = []  # to be looked up at the flush
+        self.owing = Owing()
 
     def __len__(self) -> int:
         """Return how many customers are remembered."""
@@ -130,9 +194,49 @@ class Episodes:
         evidence = person.episodes.get(key)
         if evidence is None:
             evidence = person.episodes[key] = Evidence(failure.time_ms, failure.time_ms)
-        evidence.add(failure, self._rules.limits)
+        if evidence.add(failure, self._rules.limits, self.owing) and failure.owed.mask:
+            self._open.append((key, failure))
+            self.owing.reopen(failure.owed.obligation)
         self._dirty.add((failure.customer_id, key))
         self._expire_after(key[2], failure.customer_id)
+
+    def repair(self, customer_id: str, obligation: int, time_ms: int, mask: int) -> None:
+        """Fold in an event that puts an obligation right, if its kind (``mask``) does and it is the first after it."""
+
+        def taken_from(person: Person) -> list[tuple[EpisodeKey, Obligation]]:
+            return [
+                (key, owed)
+                for key, evidence in person.episodes.items()
+                for name, owed in evidence.obligations()
+                if name == obligation and owed.mask & mask and owed.takes(time_ms, self._rules.unrepaired_ms)
+            ]
+
+        known = self.person(customer_id)
+        if known is not None and taken_from(known):
+            person = self._person(customer_id)
+            for key, owed in taken_from(person):
+                self._put_right(customer_id, person, key, owed, time_ms)
+            self.owing.settle(obligation, (owed for name, owed in _all_owed(person) if name == obligation))
+
+    def _put_right(self, customer_id: str, person: Person, key: EpisodeKey, owed: Obligation, time_ms: int) -> None:
+        owed.put_right_ms = time_ms
+        self._dirty.add((customer_id, key))
+        self._expire_after(person.episodes[key].needed_ms(key[2], self._rules), customer_id)
+
+    def look_up(self, find: Find) -> None:
+        """Ask for all failures since the last call whether they were put right before they arrived."""
+        waiting, self._open = self._open, []
+        for key, failure in waiting:
+            person = self._person(failure.customer_id)
+            leaf = person.episodes[key].leaves.get(failure.values)
+            name = failure.owed.obligation
+            owed = leaf.owed.get(name) if leaf is not None else None
+            if owed is None:
+                continue  # lost its place to others
+            found = find(name, owed.time_ms, owed.mask)
+            if found is not None and owed.takes(found, self._rules.unrepaired_ms):
+                self._put_right(failure.customer_id, person, key, owed, found)
+                self.owing.settle(name, (owed for other, owed in _all_owed(person) if other == name))
 
     def contact(self, customer_id: str, contacted: Contacted) -> None:
         """Fold one opened contact in, if it can be about a failure at all."""
@@ -170,11 +274,23 @@ class Episodes:
                 self._prune(customer_id, oldest_ms)
 
     def _prune(self, customer_id: str, oldest_ms: int) -> None:
-        if customer_id not in self._warm and customer_id not in self._cold:
+        person = self.person(customer_id)
+        if person is None:
             return
-        person = self._person(customer_id)
-        person.episodes = {key: found for key, found in person.episodes.items() if key[2] >= oldest_ms}
-        person.contacts = {name: found for name, found in person.contacts.items() if found.time_ms >= oldest_ms}
+        needed = {key: found.needed_ms(key[2], self._rules) for key, found in person.episodes.items()}
+        gone = [key for key, needed_ms in needed.items() if needed_ms < oldest_ms]
+        old = sorted((key for key in needed if key[2] < oldest_ms <= needed[key]), key=_by_age)
+        gone += old[: -self._rules.limits.old_episodes]
+        over = [name for name, contacted in person.contacts.items() if contacted.time_ms < oldest_ms]
+        if gone or over:
+            person = self._person(customer_id)
+            for name, owed in chain.from_iterable(person.episodes.pop(key).obligations() for key in gone):
+                self.owing.release(name, owed)
+            for contact_id in over:
+                del person.contacts[contact_id]
+        for key in person.episodes:
+            if key[2] < oldest_ms:
+                self._expire_after(needed[key], customer_id)
 
     def messages(self) -> Iterator[Episode]:
         """Yield every episode that changed since the last call, by customer, line, family and window."""
@@ -187,16 +303,16 @@ class Episodes:
 
     def _record(self, customer_id: str, key: EpisodeKey, evidence: Evidence, person: Person) -> Episode:
         line, family, window_ms = key
-        limits = self._rules.limits.episode_leaves_shown
+        most = self._rules.limits.episode_leaves_shown
         about = [c for c in person.contacts.values() if _is_about(self._rules.contact, c, key, evidence)]
-        leaves = sorted(evidence.leaves.items(), key=lambda leaf: (leaf[1][0], leaf[0]))
+        leaves = sorted(evidence.leaves.items(), key=lambda leaf: (leaf[1].first_ms, leaf[0]))
         return episode(
             customer_id,
             line,
             family,
             window_ms,
             self._rules.attributes[family],
-            tuple([leaf_evidence(values, *seen, None, "live") for values, seen in leaves[:limits]]),
+            tuple([_leaf_record(values, leaf) for values, leaf in leaves[:most]]),
             evidence.first_ms,
             evidence.last_ms,
             evidence.failures,
@@ -204,8 +320,8 @@ class Episodes:
             evidence.amount_cents,
             min([contact.time_ms for contact in about], default=None),
             len(about),
-            None,
-            "live",
+            evidence.put_right_ms,
+            ORIGINS[min(leaf.origin for leaf in evidence.leaves.values())],
         )
 
     def drain(self) -> Iterator[tuple[str, bytes | None]]:
@@ -223,10 +339,25 @@ class Episodes:
     def load(self, customer_id: str, packed: bytes) -> None:
         """Take back one customer."""
         self._cold[customer_id] = packed
-        episodes, contacts = _unpack(packed)
-        times = [row[2] for row in episodes] + [row[0] for row in contacts]
+        person = _person_of(packed)
+        times = [evidence.needed_ms(key[2], self._rules) for key, evidence in person.episodes.items()]
+        times += [contacted.time_ms for contacted in person.contacts.values()]
         for time_ms in times:
             self._expire_after(time_ms, customer_id)
+        for name, owed in _all_owed(person):
+            self.owing.hold(name, owed)
+
+
+def _all_owed(person: Person) -> Iterator[tuple[int, Obligation]]:
+    return chain.from_iterable(evidence.obligations() for evidence in person.episodes.values())
+
+
+def _leaf_record(values: tuple[str, ...], leaf: Leaf) -> LeafEvidence:
+    return leaf_evidence(values, leaf.first_ms, leaf.last_ms, leaf.failures, leaf.put_right_ms, ORIGINS[leaf.origin])
+
+
+def _by_age(key: EpisodeKey) -> tuple[int, str, str]:
+    return key[2], key[0], key[1]
 
 
 def _is_about(rule: ContactRule, contact: Contacted, key: EpisodeKey, evidence: Evidence) -> bool:
@@ -247,12 +378,24 @@ def _packed(person: Person) -> tuple[Any, ...]:
             evidence.last_ms,
             evidence.failures,
             evidence.amount_cents,
-            sorted(evidence.leaves.items()),
+            [_packed_leaf(values, leaf) for values, leaf in sorted(evidence.leaves.items(), key=itemgetter(0))],
             evidence.earliest,
         )
         for key, evidence in sorted(person.episodes.items())
     ]
     return episodes, sorted(person.contacts.values())
+
+
+def _packed_leaf(values: tuple[str, ...], leaf: Leaf) -> tuple[Any, ...]:
+    owed = [(name, one.time_ms, one.mask, one.put_right_ms) for name, one in sorted(leaf.owed.items())]
+    return values, (leaf.first_ms, leaf.last_ms, leaf.failures), leaf.origin, owed
+
+
+def _leaf_of(counts: list[int], origin: int = 0, owed: list[Any] | None = None) -> Leaf:
+    """Undo ``_packed_leaf``. An older build did not write what is owed: then nothing is known to put it right."""
+    first_ms, last_ms, failures = counts
+    rows = [(NOTHING.obligation, last_ms, NOTHING.mask, None)] if owed is None else owed
+    return Leaf(first_ms, last_ms, failures, origin, {name: Obligation(*rest) for name, *rest in rows})
 
 
 def _person_of(packed: bytes) -> Person:
@@ -265,7 +408,7 @@ def _person_of(packed: bytes) -> Person:
             last,
             failures,
             amount,
-            {tuple(values): list(counts) for values, counts in leaves},
+            {tuple(values): _leaf_of(*rest) for values, *rest in leaves},
             [(time_ms, event_id) for time_ms, event_id in earliest],
         )
     person.contacts = {row[1]: Contacted(*row) for row in contacts}

@@ -165,6 +165,51 @@ class ContactRule:
         return None if named is None else frozenset((named, "contact"))
 
 
+KIND_BITS: Final = 3
+"""Bits for the number of a status that puts something right: eight of them over all topics."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairRule:
+    """Which later events of one topic put failures right: those whose ``name`` has a value that ``by`` lists for the
+    family, of the same customer, and equal in the fields ``same``.
+
+    A failure on another topic belongs here if it has these fields and none is empty (a contact that names an order).
+    What went well is remembered in buckets of ``width_ms`` of event time: a minute or an hour.
+    """
+
+    topic: str
+    same: tuple[str, ...]
+    name: str
+    by: Mapping[Family, frozenset[str]]
+    width_ms: int
+
+    def __post_init__(self) -> None:
+        """Validate."""
+        _require(bool(self.same), f"{self.topic}: what is put right needs at least one field to be known by")
+        for name in self.same:
+            _require_field(self.topic, name)
+        for family, values in self.by.items():
+            _require(family in get_args(Family), f"unknown family {family!r}")
+            Test(self.name, values).check(self.topic)
+        _require(self.width_ms in (MINUTE_MS, HOUR_MS), "what went well is remembered by the minute or by the hour")
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Every value that puts anything right, sorted."""
+        return tuple(sorted(frozenset().union(*self.by.values())))
+
+
+_PAID = frozenset({"paid", "delivered", "cancelled", "refunded"})
+_DELIVERED = frozenset({"delivered", "cancelled", "refunded"})
+REPAIRS: Final[tuple[RepairRule, ...]] = (
+    RepairRule("order", ("order_id",), "status", {"payment": _PAID, "delivery": _DELIVERED, "contact": _PAID}, HOUR_MS),
+    RepairRule("telemetry", ("product", "event_name"), "outcome", {"app": frozenset({"ok"})}, MINUTE_MS),
+    RepairRule("contact", ("contact_id",), "status", {"contact": frozenset({"resolved"})}, HOUR_MS),
+)
+"""How failures are put right. What decided a failure (the company's cancellation) never puts it right itself."""
+
+
 FAMILIES: Final[tuple[FamilyRule, ...]] = (
     FamilyRule(
         "app",
@@ -197,7 +242,8 @@ class Limits:
     """Bounds of memory against producers gone wrong; ordinary traffic stays below all of them.
 
     ``leaves`` per (line, family): leaf cohorts with a place of their own, the rest is counted under ``__other__``.
-    The others bound one customer: leaf cohorts remembered per episode, contacts remembered, and what is shown.
+    The others bound one customer: leaf cohorts remembered per episode, obligations per leaf, contacts remembered,
+    episodes that wait to be put right beyond the ordinary retention (the newest), and what is shown.
     """
 
     leaves: int = 10_000
@@ -205,11 +251,13 @@ class Limits:
     episode_leaves_shown: int = 8
     evidence: int = 5
     contacts: int = 256
+    obligations: int = 16
+    old_episodes: int = 64
 
     def __post_init__(self) -> None:
         """Validate."""
         values = (self.leaves, self.episode_leaves_shown, self.evidence, self.contacts)
-        _require(min(values) >= 1, "every limit must be at least 1")
+        _require(min(*values, self.obligations, self.old_episodes) >= 1, "every limit must be at least 1")
         _require(self.episode_leaves >= self.episode_leaves_shown, "episode_leaves must cover episode_leaves_shown")
 
 
@@ -225,21 +273,45 @@ class JoinRules:
     families: tuple[FamilyRule, ...] = FAMILIES
     promise: PromiseRule = field(default_factory=PromiseRule)
     contact: ContactRule = field(default_factory=ContactRule)
+    repairs: tuple[RepairRule, ...] = REPAIRS
     limits: Limits = field(default_factory=Limits)
     bounds: Mapping[str, Bounds] = field(default_factory=_catalogue_bounds)
     clock_customers: int = 3
     """How many distinct customers move a topic's clock together (``core.eventtime``)."""
     bin_ms: int = 10_000
     window_ms: int = HOUR_MS
+    unrepaired_ms: int = 60 * DAY_MS
+    """How long after a failure something can still put it right."""
 
     def __post_init__(self) -> None:
         """Validate what no part can see alone."""
+        self._check_repairs()
         names = [rule.family for rule in self.families] + [self.promise.family]
         _require(len(set(names)) == len(names), "a family is declared twice")
         _require(set(self.bounds) == set(MODELS), f"bounds must name exactly {', '.join(MODELS)}")
         _require(self.clock_customers >= 1, "clock_customers must be at least 1")
         _require(self.bin_ms > 0 and self.window_ms % self.bin_ms == 0, "window_ms must be a multiple of bin_ms")
         _require(MINUTE_MS % self.bin_ms == 0, "a minute must be a multiple of bin_ms")
+
+    def _check_repairs(self) -> None:
+        topics = [rule.topic for rule in self.repairs]
+        _require(len(set(topics)) == len(topics), "a topic has two rules of what puts right")
+        _require(set(topics) <= set(self.bounds), "what puts right comes on a topic that is not read")
+        _require(len(self.kinds) <= 1 << KIND_BITS, f"at most {1 << KIND_BITS} statuses may put something right")
+        for rule in self.repairs:
+            fits = self.promise.family not in rule.by or (rule.topic, *rule.same) == ("order", "order_id")
+            _require(fits, "promises are put right by events of their order")
+
+    @property
+    def kinds(self) -> Mapping[tuple[str, str], int]:
+        """Number of every (topic, value) that puts something right."""
+        listed = [(rule.topic, value) for rule in self.repairs for value in rule.values]
+        return MappingProxyType({pair: number for number, pair in enumerate(listed)})
+
+    def mask(self, rule: RepairRule, family: Family) -> int:
+        """Return a bit for each kind of event that puts failures of the family right under one rule."""
+        kinds = self.kinds
+        return sum(1 << kinds[rule.topic, value] for value in rule.by.get(family, ()))
 
     @property
     def attributes(self) -> Mapping[Family, tuple[str, ...]]:
@@ -258,3 +330,30 @@ class JoinRules:
         lateness = max(bound.lateness_ms for bound in self.bounds.values())
         reach = max(self.promise.memory_ms, self.contact.before_ms)
         return lateness + reach + self.window_ms + self.contact.after_ms
+
+    @property
+    def settled_ms(self) -> int:
+        """How far behind the partition watermark an earlier repair than the one that is known can still arrive, ms."""
+        return max(bound.lateness_ms for bound in self.bounds.values()) + self.window_ms
+
+    @property
+    def unrepaired_retention_ms(self) -> int:
+        """How far behind the partition watermark the window of an episode may lie that waits to be put right, ms.
+
+        The last repair that counts happened ``unrepaired_ms`` after the end of the window, and arrives as late as any.
+        """
+        return max(self.retention_ms, self.window_ms + self.unrepaired_ms + self.settled_ms)
+
+    def reaches(self, topic: str) -> Mapping[str, int]:
+        """How far behind the newest event of which topics a failure may lie that is looked up in the log of ``topic``.
+
+        Failures of the topic itself come as late as its events, broken promises by ``promise.memory_ms`` later; those
+        of other topics are looked up if they are no later than that topic's own.
+        """
+        own_ms = self.bounds[topic].lateness_ms
+        found = {topic: own_ms + (self.promise.memory_ms if topic == "order" else 0)}
+        for rule in self.repairs:
+            if rule.topic == topic:
+                others = (family.topic for family in self.families if family.family in rule.by)
+                found |= {noun: own_ms for noun in others if noun != topic}
+        return MappingProxyType(found)

@@ -15,7 +15,7 @@ events. Late: an event older than the topic's newest by more than its disorder b
 
 State topic: keys and values are msgpack. A key starts with its kind:
 ``w`` clocks | ``d`` dedup slice | ``b`` bin additions | ``k`` cohort place | ``s`` source counts | ``p`` promise |
-``q`` waiting order events | ``e`` ended orders | ``c`` customer.
+``q`` waiting order events | ``e`` ended orders | ``r`` slice of what went well | ``c`` customer.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ from streams.core.episodes import Contacted, Episodes, Failure
 from streams.core.eventtime import MAX_ARRIVAL_MS, PartitionClock, arrival_ms, floor_ms
 from streams.core.friction import FamilyRule, JoinRules
 from streams.core.promises import Fact, Outcome, Promises
+from streams.core.putright import ORIGINS
+from streams.core.repairs import Leaving, Log, Promised, Success, finder, logs_of, note
 from streams.core.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey, TopicSources
 from streams.core.stage import Batch, Drained, Idle, Message
 
@@ -68,10 +70,10 @@ def _tuple_of(names: Sequence[str]) -> Callable[[Any], Values]:
 class Reader:
     """A family rule compiled for the loop over events."""
 
-    __slots__ = ("amount", "exposed", "exposed_values", "failed", "failed_values", "family", "values")
+    __slots__ = ("amount", "exposed", "exposed_values", "failed", "failed_values", "family", "leaving", "values")
 
-    def __init__(self, rule: FamilyRule) -> None:
-        """Compile ``rule``."""
+    def __init__(self, rule: FamilyRule, rules: JoinRules) -> None:
+        """Compile ``rule``, one of ``rules``."""
         self.family: Family = rule.family
         self.exposed = attrgetter(rule.exposed.name)
         self.exposed_values = rule.exposed.values
@@ -79,6 +81,7 @@ class Reader:
         self.failed_values = rule.failed.values
         self.values = _tuple_of(rule.attributes)
         self.amount: Callable[[Any], int] = attrgetter(rule.amount) if rule.amount else lambda _: 0
+        self.leaving = Leaving(rules, rule.topic, rule.family)
 
 
 @dataclass(slots=True)
@@ -93,6 +96,7 @@ class JoinState:
     sources: dict[str, TopicSources]
     promises: Promises
     episodes: Episodes
+    logs: dict[str, Log]
     closed_ms: int = 0
     """Bins before this are closed and were announced."""
     through_ms: int = 0
@@ -108,10 +112,12 @@ class JoinStage:
         """Compile the rules (defaults: ``JoinRules()``)."""
         self.rules = rules or JoinRules()
         self._readers = {
-            topic: tuple(Reader(rule) for rule in self.rules.families if rule.topic == topic)
+            topic: tuple(Reader(rule, self.rules) for rule in self.rules.families if rule.topic == topic)
             for topic in self.rules.bounds
         }
         self._promise_values = _tuple_of(self.rules.promise.attributes)
+        self._successes = {rule.topic: Success(self.rules, place) for place, rule in enumerate(self.rules.repairs)}
+        self._promised = Promised(self.rules)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -127,6 +133,7 @@ class JoinStage:
             sources={topic: TopicSources(topic, partition, rules.bin_ms) for topic in rules.bounds},
             promises=Promises(rules.promise, rules.bounds["order"]),
             episodes=Episodes(rules),
+            logs=logs_of(rules),
         )
 
     def load(self, partition: int, partitions: int, items: Iterable[tuple[bytes, bytes]]) -> JoinState:
@@ -166,6 +173,11 @@ class JoinStage:
             facts = [(*row[:6], tuple(row[6]), *row[7:]) for row in rows]
             state.promises.load_waiting(chunk, facts, watermark_ms)
         state.promises.ended.load({(start_ms, first): value for (start_ms, first), value in by_kind.get("e", ())})
+        went_well: dict[str, dict[tuple[int, int], bytes]] = {topic: {} for topic in state.logs}
+        for (topic, start_ms, first), value in by_kind.get("r", ()):
+            went_well[topic][start_ms, first] = value
+        for topic, slices in went_well.items():
+            state.logs[topic].load(slices)
 
     def clock_ms(self, state: JoinState, topic: str) -> int:
         """How far a topic has come; 0 if nothing was heard."""
@@ -185,6 +197,8 @@ class JoinStage:
         admitted = _admit(state, batch, self.rules.bin_ms)
         for reader in self._readers[batch.topic]:
             _count(state, reader, admitted, self.rules.bin_ms)
+        if (success := self._successes.get(batch.topic)) is not None:
+            note(success, state.logs[batch.topic], state.episodes, admitted)
         if batch.topic == "order":
             self._follow_promises(state, admitted)
         elif batch.topic == "contact":
@@ -196,7 +210,7 @@ class JoinStage:
         for event, time_ms, _, late, newest_ms in admitted:
             watermark_ms = newest_ms - disorder_ms
             if promises.next_ms < watermark_ms:
-                _conclude(state, self.rules.promise.family, promises.advance(watermark_ms))
+                _conclude(state, self._promised, promises.advance(watermark_ms))
             fact = Fact(
                 time_ms,
                 event.event_id,
@@ -208,8 +222,9 @@ class JoinStage:
                 event.amount_cents,
                 event.promised_at_ms,
                 event.cancelled_by == "company",
+                ORIGINS.index(event.origin),
             )
-            _conclude(state, self.rules.promise.family, promises.offer(fact, watermark_ms, late))
+            _conclude(state, self._promised, promises.offer(fact, watermark_ms, late))
 
     def _attach_contacts(self, state: JoinState, admitted: list[Admitted]) -> None:
         opened = self.rules.contact.opened
@@ -222,7 +237,7 @@ class JoinStage:
         """Let promises see how far the order topic has come."""
         watermark_ms = state.clock.topics["order"].watermark_ms
         if state.promises.next_ms < watermark_ms:
-            _conclude(state, self.rules.promise.family, state.promises.advance(watermark_ms))
+            _conclude(state, self._promised, state.promises.advance(watermark_ms))
 
     # -- results -------------------------------------------------------------------------------------------------
 
@@ -232,6 +247,7 @@ class JoinStage:
         Messages come in a fixed order; every closed count comes before the BinClosed that announces it, every episode
         before its Watermark. Changes are sorted by key.
         """
+        state.episodes.look_up(finder(self.rules, state.logs))
         watermark_ms = state.clock.watermark_ms
         through_ms = max(state.closed_ms, floor_ms(watermark_ms, self.rules.bin_ms))
         messages, state.late = state.late, []
@@ -245,7 +261,7 @@ class JoinStage:
             mark = Watermark(partition=state.partition, through_ms=watermark_ms)
             messages.append(Message("episode", PROGRESS_KEY, mark, partition=state.partition))
             state.through_ms = watermark_ms
-        _forget(state)
+        _forget(state, self.rules)
         return Drained(sorted(_changes(state), key=lambda change: change[0]), messages)
 
 
@@ -312,7 +328,7 @@ def _count(state: JoinState, reader: Reader, admitted: list[Admitted], width_ms:
     failed, failed_values = reader.failed, reader.failed_values
     family, values_of = reader.family, reader.values
     bins, bin_ms = state.bins, -1
-    for event, time_ms, customer, late, _ in admitted:
+    for event, time_ms, customer, late, newest_ms in admitted:
         if exposed(event) not in exposed_values:
             continue
         values = values_of(event)
@@ -329,17 +345,27 @@ def _count(state: JoinState, reader: Reader, admitted: list[Admitted], width_ms:
                 cells.fail(key, leaf, customer)
         if is_failure:
             failure = Failure(
-                time_ms, event.customer_id, event.product, family, values, event.event_id, reader.amount(event)
+                time_ms,
+                event.customer_id,
+                event.product,
+                family,
+                values,
+                event.event_id,
+                reader.amount(event),
+                reader.leaving(event, customer, newest_ms - time_ms),
+                ORIGINS.index(event.origin),
             )
             state.episodes.fail(failure)
 
 
-def _conclude(state: JoinState, family: Family, outcomes: Iterable[Outcome]) -> None:
+def _conclude(state: JoinState, promised: Promised, outcomes: Iterable[Outcome]) -> None:
     """Count decided promises."""
+    family = promised.family
     for outcome in outcomes:
+        customer = customer_hash(outcome.customer_id)
         if outcome.on_time:
             key = (outcome.line, family, outcome.values)
-            state.bins.count(outcome.time_ms, key, customer_hash(outcome.customer_id), outcome.failed)
+            state.bins.count(outcome.time_ms, key, customer, outcome.failed)
         if outcome.failed:
             failure = Failure(
                 outcome.time_ms,
@@ -349,6 +375,8 @@ def _conclude(state: JoinState, family: Family, outcomes: Iterable[Outcome]) -> 
                 outcome.values,
                 outcome.event_id,
                 max(0, outcome.amount_cents),
+                promised(customer, outcome.order_id, outcome.status),
+                outcome.origin,
             )
             state.episodes.fail(failure)
 
@@ -365,8 +393,11 @@ def _counts(state: JoinState, through_ms: int) -> Iterator[Message]:
         yield Message("cohort_count", count.line, count)
 
 
-def _forget(state: JoinState) -> None:
+def _forget(state: JoinState, rules: JoinRules) -> None:
     """Drop everything that no event still to be accepted can need."""
+    newest = {topic: clock.newest_ms for topic, clock in state.clock.topics.items()}
+    for topic, log in state.logs.items():
+        log.forget(min(newest[noun] - reach_ms for noun, reach_ms in rules.reaches(topic).items()))
     for topic, clock in state.clock.topics.items():
         state.seen[topic].forget(clock.oldest_ms)
         state.sources[topic].forget(min(clock.oldest_ms, state.closed_ms))
@@ -390,6 +421,8 @@ def _changes(state: JoinState) -> Iterator[tuple[bytes, bytes | None]]:
     yield from (_change(("p", *key), value) for key, value in state.promises.drain_open())
     yield from (_change(("q", key), value) for key, value in state.promises.drain_waiting(order_ms))
     yield from (_change(("e", *key), value) for key, value in state.promises.drain_ended(order_ms - DAY_MS))
+    for topic, log in state.logs.items():
+        yield from (_change(("r", topic, *key), value) for key, value in log.drain())
     yield from ((_pack(("c", key)), packed) for key, packed in state.episodes.drain())
 
 

@@ -53,10 +53,14 @@ class Fact(NamedTuple):
     amount_cents: int
     promised_at_ms: int | None
     by_company: bool
+    origin: int = 0
 
 
 class Outcome(NamedTuple):
-    """A promise was decided: exposure of the delivery family, failed if broken."""
+    """A promise was decided: exposure of the delivery family, failed if broken.
+
+    ``status`` is that of the event that decided it, empty if time did; ``origin`` is that of the event it is named by.
+    """
 
     time_ms: int
     customer_id: str
@@ -66,6 +70,9 @@ class Outcome(NamedTuple):
     on_time: bool
     event_id: str
     amount_cents: int
+    order_id: str
+    status: str
+    origin: int
 
 
 OrderKey = tuple[str, str]
@@ -74,7 +81,7 @@ OrderKey = tuple[str, str]
 
 @dataclass(slots=True)
 class Promise:
-    """One open promise. ``stated`` and ``latest`` are (event time, event id)."""
+    """One open promise. ``stated`` and ``latest`` are (event time, event id); ``origin`` is that of the statement."""
 
     stated: tuple[int, str]
     latest: tuple[int, str]
@@ -83,6 +90,7 @@ class Promise:
     line: str
     values: tuple[str, ...]
     amount_cents: int
+    origin: int = 0
 
     @property
     def on_time(self) -> bool:
@@ -95,6 +103,7 @@ class Promise:
         self.due_ms = fact.promised_at_ms or 0
         self.fire_ms = fire_ms
         self.line = fact.line
+        self.origin = fact.origin
 
     def learn(self, fact: Fact) -> None:
         """Take over attributes and amount that are not empty; an older event only fills gaps."""
@@ -214,7 +223,7 @@ class Promises:
         rule, status = self._rule, fact.status
         broken = status in rule.broken or (status in rule.cancelled and fact.by_company)
         if broken or status in rule.kept:
-            yield self._outcome(key, promise, fact.time_ms, broken, not late, fact.event_id)
+            yield self._outcome(key, promise, fact, broken, not late)
             self._end(key, promise, fact.time_ms)
         elif status in rule.dropped or status in rule.cancelled:
             self._end(key, promise, fact.time_ms)
@@ -222,13 +231,24 @@ class Promises:
     def _fire(self, key: OrderKey, time_ms: int) -> Iterator[Outcome]:
         promise = self.open.get(key)
         if promise is not None and promise.fire_ms == time_ms:  # otherwise decided or revised since
-            yield self._outcome(key, promise, promise.due_ms, True, promise.on_time, promise.stated[1])
+            yield self._outcome(key, promise, None, True, promise.on_time)
             self._end(key, promise, promise.due_ms)
 
-    def _outcome(
-        self, key: OrderKey, promise: Promise, time_ms: int, failed: bool, on_time: bool, event_id: str
-    ) -> Outcome:
-        return Outcome(time_ms, key[0], promise.line, promise.values, failed, on_time, event_id, promise.amount_cents)
+    def _outcome(self, key: OrderKey, promise: Promise, fact: Fact | None, failed: bool, on_time: bool) -> Outcome:
+        """Say what came of a promise: ``fact`` decided it, or its time."""
+        return Outcome(
+            promise.due_ms if fact is None else fact.time_ms,
+            key[0],
+            promise.line,
+            promise.values,
+            failed,
+            on_time,
+            promise.stated[1] if fact is None else fact.event_id,
+            promise.amount_cents,
+            key[1],
+            "" if fact is None else fact.status,
+            promise.origin if fact is None else fact.origin,
+        )
 
     def _end(self, key: OrderKey, promise: Promise, time_ms: int) -> None:
         del self.open[key]
@@ -265,6 +285,7 @@ class Promises:
                     promise.line,
                     promise.values,
                     promise.amount_cents,
+                    promise.origin,
                 ),
             )
         self._changed.clear()
@@ -293,8 +314,8 @@ class Promises:
 
     def load_open(self, key: OrderKey, value: Iterable[Any]) -> None:
         """Take back one open promise and set its timer."""
-        stated, latest, due_ms, fire_ms, line, values, amount_cents = value
-        self.open[key] = Promise(tuple(stated), tuple(latest), due_ms, fire_ms, line, tuple(values), amount_cents)
+        stated, latest, due_ms, fire_ms, line, values, *rest = value
+        self.open[key] = Promise(tuple(stated), tuple(latest), due_ms, fire_ms, line, tuple(values), *rest)
         heappush(self._queue, Waiting(fire_ms, 1, "", *key, None))
 
     def load_waiting(self, chunk: int, rows: Iterable[Iterable[Any]], watermark_ms: int) -> None:

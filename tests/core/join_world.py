@@ -268,20 +268,24 @@ def _unique(events: Iterable[Event]) -> Iterator[Event]:
 def _event(dice: random.Random, customers: list[str], span: int) -> Event:
     at, customer = dice.randrange(0, span, 2_500), dice.choice(customers)
     line = dice.choice(("shop", "shop", "tv"))
+    origin = dice.choice(("live", "live", "replay", "drill"))
     kind = dice.random()
     if kind < 0.4:
         return telemetry(at, customer, dice.choice(("ok", "ok", "failed", "abandoned")), product=line,
-                         app_version=dice.choice("12"), source=dice.choice(("ios", "web")))
+                         app_version=dice.choice("12"), source=dice.choice(("ios", "web")), origin=origin,
+                         event_name=dice.choice(("tap", "pay")), component=dice.choice(("", "", "cart")))
     if kind < 0.75:
         status = dice.choice(("placed", "paid", "payment_failed", "shipped", "delivered", "late", "cancelled",
                               "returned", "refunded"))
         promised = dice.choice((None, at + dice.randrange(-HOUR, 2 * HOUR, 2_500), span // 2))
         return order(at, status, customer, f"o{dice.randrange(3)}", promised, product=line,
                      carrier=dice.choice(("", "swift", "dpx")), amount_cents=dice.choice((0, 500, 900)),
-                     cancelled_by=dice.choice((None, "company", "customer")) if status == "cancelled" else None)
+                     cancelled_by=dice.choice((None, "company", "customer")) if status == "cancelled" else None,
+                     origin=origin)
     reason = dice.choice(("", "app", "technical", "payment", "delivery", "complaint", "question", "campaign"))
     return contact(at, customer, reason, contact_id=f"k{dice.randrange(20)}", product=dice.choice(("", line)),
-                   status=dice.choice(("opened", "opened", "resolved")))
+                   status=dice.choice(("opened", "opened", "resolved")), origin=origin,
+                   order_id=dice.choice((None, None, "", "o0", "o1")))
 
 
 # -- the naive join: reads the whole log at once, knows nothing of state, watermarks or batches --------------------
@@ -300,6 +304,11 @@ class Hit:
     in_bins: bool
     event_id: str = ""
     amount: int = 0
+    origin: str = "live"
+    owed: tuple[str, ...] = ()
+    """What has to go well for it to be put right."""
+    by: frozenset[str] = frozenset()
+    """The outcomes and statuses that put it right."""
 
 
 def naive(log: Log, customers: int = 1) -> dict[str, list[bytes]]:
@@ -338,18 +347,26 @@ def _admitted(events: list[Event], topic: str, customers: int) -> list[tuple[Eve
     return [(e, verdict == "late") for e, verdict, _ in judged if verdict in ("late", "on time")]
 
 
+_PAID = frozenset({"paid", "delivered", "cancelled", "refunded"})
+
+
 def _direct(event: Event, late: bool) -> Iterator[Hit]:
     base = (event.event_time_ms, event.customer_id)
     if isinstance(event, Telemetry) and event.outcome != "abandoned":
         leaf = (event.app_version, event.platform, event.device_model, event.region, event.component)
-        yield Hit(*base, event.product, "app", leaf, event.outcome == "failed", not late, event.event_id)
+        yield Hit(*base, event.product, "app", leaf, event.outcome == "failed", not late, event.event_id, 0,
+                  event.origin, ("tap", event.customer_id, event.product, event.event_name), frozenset({"ok"}))
     if isinstance(event, Order) and event.status in ("paid", "payment_failed"):
         values = (event.payment_provider, event.payment_method, event.region)
         failed = event.status == "payment_failed"
-        yield Hit(*base, event.product, "payment", values, failed, not late, event.event_id, event.amount_cents)
+        yield Hit(*base, event.product, "payment", values, failed, not late, event.event_id, event.amount_cents,
+                  event.origin, ("order", event.customer_id, event.order_id), _PAID)
     if isinstance(event, Contact) and event.status == "opened":
         failed = event.reason in ("app", "payment", "delivery", "problem", "complaint", "technical")
-        yield Hit(*base, event.product, "contact", (event.channel, event.region), failed, not late, event.event_id)
+        owed = ("order", event.customer_id, event.order_id) if event.order_id else (
+            "contact", event.customer_id, event.contact_id)
+        yield Hit(*base, event.product, "contact", (event.channel, event.region), failed, not late, event.event_id, 0,
+                  event.origin, owed, _PAID if event.order_id else frozenset({"resolved"}))
 
 
 def _promised(events: list[tuple[Event, bool]]) -> Iterator[Hit]:
@@ -381,21 +398,22 @@ def _outcome(history: list[Order]) -> Hit | None:
         if promise is None or (promise.promised_at_ms or 0) < now:
             break
         if status == "delivered":
-            return _hit(now, promise, told, failed=False, event_id=event.event_id)
+            return _hit(now, promise, told, False, event, status)
         if status == "late" or (status == "cancelled" and event.cancelled_by == "company"):
-            return _hit(now, promise, told, failed=True, event_id=event.event_id)
+            return _hit(now, promise, told, True, event, status)
         if status in ("cancelled", "returned"):
             return None
-    return None if promise is None else _hit(promise.promised_at_ms or 0, promise, told, True, promise.event_id)
+    return None if promise is None else _hit(promise.promised_at_ms or 0, promise, told, True, promise, "")
 
 
-def _hit(at: int, promise: Order, told: list[Order], failed: bool, event_id: str) -> Hit:
+def _hit(at: int, promise: Order, told: list[Order], failed: bool, named: Order, status: str) -> Hit:
     def last(name: str) -> Any:
         return next((getattr(event, name) for event in reversed(told) if getattr(event, name)), "")
 
     values = (last("carrier"), last("warehouse"), last("region"))
     return Hit(at, promise.customer_id, promise.product, "delivery", values, failed, at >= promise.event_time_ms,
-               event_id, last("amount_cents") or 0)
+               named.event_id, last("amount_cents") or 0, named.origin,
+               ("order", promise.customer_id, promise.order_id), _PAID - {"paid", status})
 
 
 ATTRIBUTES = {
@@ -448,7 +466,37 @@ _ABOUT = {"": {"app", "payment", "delivery", "contact"}, "complaint": {"app", "p
           "delivery": {"delivery", "contact"}}
 
 
+Went = dict[tuple[str, ...], list[tuple[int, str]]]
+"""What had to go well -> when it did, and how."""
+
+
+def _went_well(events: list[Event]) -> Went:
+    found: Went = defaultdict(list)
+    for event in events:
+        if isinstance(event, Telemetry):
+            owed, status = ("tap", event.customer_id, event.product, event.event_name), event.outcome
+        elif isinstance(event, Order):
+            owed, status = ("order", event.customer_id, event.order_id), event.status
+        else:
+            assert isinstance(event, Contact)
+            owed, status = ("contact", event.customer_id, event.contact_id), event.status
+        found[owed].append((event.event_time_ms, status))
+    return found
+
+
+def _put_right(failures: list[Hit], went: Went) -> int | None:
+    """When the last of these failures was put right: each by the first that counts at or after it."""
+    times = [min((at for at, status in went[hit.owed] if at >= hit.at and status in hit.by), default=None)
+             for hit in failures]
+    return None if None in times else max(at for at in times if at is not None)
+
+
+def _gravest(failures: list[Hit]) -> str:
+    return next(origin for origin in ("live", "drill", "replay") if any(hit.origin == origin for hit in failures))
+
+
 def _episode_rows(hits: list[Hit], events: list[Event]) -> list[dict[str, Any]]:
+    went = _went_well(events)
     first_opened: dict[tuple[str, str], Contact] = {}
     for event in sorted((e for e in events if isinstance(e, Contact) and e.status == "opened" and e.reason in _ABOUT),
                         key=lambda e: (e.event_time_ms, e.contact_id, e.product, e.reason)):
@@ -457,24 +505,28 @@ def _episode_rows(hits: list[Hit], events: list[Event]) -> list[dict[str, Any]]:
     for hit in hits:
         if hit.failed:
             groups[hit.customer, hit.line, hit.family, hit.at // HOUR * HOUR].append(hit)
-    return [_episode_row(key, sorted(found, key=lambda hit: (hit.at, hit.event_id)), first_opened.values())
+    return [_episode_row(key, sorted(found, key=lambda hit: (hit.at, hit.event_id)), first_opened.values(), went)
             for key, found in groups.items()]
 
 
-def _episode_row(key: tuple[str, str, str, int], found: list[Hit], contacts: Iterable[Contact]) -> dict[str, Any]:
+def _episode_row(
+    key: tuple[str, str, str, int], found: list[Hit], contacts: Iterable[Contact], went: Went
+) -> dict[str, Any]:
     customer, line, family, window = key
     about = [c.event_time_ms for c in contacts
              if c.customer_id == customer and c.product in ("", line) and family in _ABOUT[c.reason]
              and c.event_time_ms - DAY <= found[0].at <= c.event_time_ms + 15 * MINUTE]
     leaves = []
     for values in {hit.values for hit in found}:
-        times = [hit.at for hit in found if hit.values == values]
-        leaves.append({"values": list(values), "first_ms": min(times), "last_ms": max(times), "failures": len(times)})
+        inside = [hit for hit in found if hit.values == values]
+        times = [hit.at for hit in inside]
+        leaves.append({"values": list(values), "first_ms": min(times), "last_ms": max(times), "failures": len(times),
+                       "put_right_ms": _put_right(inside, went), "origin": _gravest(inside)})
     leaves.sort(key=lambda leaf: (leaf["first_ms"], leaf["values"]))
     return {
         "kind": "episode", "customer_id": customer, "line": line, "family": family, "window_ms": window,
         "attributes": ATTRIBUTES[family], "leaves": leaves[:8], "first_failed_ms": found[0].at,
         "last_failed_ms": found[-1].at, "failures": len(found), "evidence": [hit.event_id for hit in found[:5]],
         "amount_cents": max(hit.amount for hit in found), "contacted_at_ms": min(about, default=None),
-        "contacts": len(about),
+        "contacts": len(about), "put_right_ms": _put_right(found, went), "origin": _gravest(found),
     }

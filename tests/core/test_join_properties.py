@@ -145,6 +145,10 @@ def test_state_is_bounded_everything_expires_but_the_clocks(world: list[Event], 
     log = arrive(world, random.Random(seed), with_stragglers)
     player = Cadence(seed, restart_ratio=0.3).play(Player(rules=rules), log, end=2 * DAY)
     player.reach(6 * DAY)
+    assert all(key[:2] in (b"\x91\xa1", b"\x92\xa1") for key in player.store)
+    kinds = {key[2:3] for key in player.store} - {b"w"}
+    assert kinds <= {b"c"}, "only who waits for something to be put right is remembered"
+    player.reach(70 * DAY)
     assert len(player.store) == 1
     player.restart(random.Random(seed))
     assert len(player.store) == 1
