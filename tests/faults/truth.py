@@ -4,7 +4,10 @@ The rules restated here: an event is judged by how far its own topic has come (i
 interleaving of topics does not matter): as far as the third-newest customer, or the newest heartbeat or tick; no event
 or heartbeat counts for more than its arrival. Older than the lateness bound: kept apart; seen before (id, customer and
 time): a duplicate; behind the disorder bound: joins episodes but no bin. Bins of 10 s hold distinct customers per leaf;
-episodes hold failures per customer, line, family and hour with the contacts about them; promises have one outcome.
+episodes hold failures per customer, line, family and hour with the contacts about them; promises have one outcome. A
+failure is put right by the first event at or after it that says so: of its order (paid, delivered, cancelled, refunded;
+a broken promise not by paid, nor by what broke it), of its event name, or of its contact; an episode by the last of
+these.
 """
 
 from __future__ import annotations
@@ -37,6 +40,9 @@ ATTRIBUTES = {
     "contact": ("channel", "region"),
     "delivery": ("carrier", "warehouse", "region"),
 }
+PAID = frozenset({"paid", "delivered", "cancelled", "refunded"})
+ORIGINS = ("live", "drill", "replay")
+"""The gravest first: one failure seen live makes all of it live."""
 PROMISE_HORIZON_MS = 60 * DAY_MS
 SHOWN_LEAVES = 8
 SHOWN_EVIDENCE = 5
@@ -67,6 +73,11 @@ class Failure(NamedTuple):
     event_id: str
     values: tuple[str, ...]
     amount: int
+    origin: str
+    owed: tuple[str, ...]
+    """What has to go well."""
+    by: frozenset[str]
+    """What it says then."""
 
 
 EpisodeKey = tuple[str, str, str, int]
@@ -130,6 +141,7 @@ class _Promise:
     line: str = ""
     values: list[str] = field(default_factory=lambda: ["", "", ""])
     amount: int = 0
+    origin: str = "live"
 
 
 class _Partition:
@@ -143,6 +155,7 @@ class _Partition:
         self.bins: dict[tuple[str, str, int], dict[tuple[str, ...], tuple[set[int], set[int]]]] = {}
         self.cells: dict[tuple[str, str, int], list[int]] = {}
         self.failures: dict[EpisodeKey, list[Failure]] = {}
+        self.well: dict[tuple[str, ...], list[tuple[int, str]]] = {}
         self.contacts: dict[str, dict[str, tuple[int, str, str, str]]] = {}
         self.orders = _Orders(self)
 
@@ -216,6 +229,7 @@ class _Partition:
             self.newest[noun] = max(self.newest[noun], min(beat["event_time_ms"], record.timestamp_ms))
 
     def _accept(self, noun: str, event: dict[str, Any], time_ms: int, late: bool) -> None:
+        self.well.setdefault(_about(noun, event), []).append((time_ms, event.get(_SAYS[noun], "opened")))
         if noun == "telemetry":
             if event["outcome"] in ("ok", "failed"):
                 self._count(event, "app", time_ms, late, event["outcome"] == "failed")
@@ -236,7 +250,12 @@ class _Partition:
         if not late:
             self.expose(line, family, time_ms, values, event["customer_id"], failed)
         if failed:
-            failure = Failure(time_ms, event["event_id"], values, amount)
+            noun = {"app": "telemetry", "payment": "order", "contact": "contact"}[family]
+            by = {"app": frozenset({"ok"}), "payment": PAID, "contact": frozenset({"resolved"})}[family]
+            if family == "contact" and event.get("order_id"):
+                noun, by = "order", PAID
+            origin = event.get("origin", "live")
+            failure = Failure(time_ms, event["event_id"], values, amount, origin, _about(noun, event), by)
             self.fail(event["customer_id"], line, family, failure)
 
     def expose(
@@ -287,28 +306,50 @@ class _Partition:
             if product in ("", line) and (reason in ANY_FAMILY or family in (FAMILY_OF.get(reason), "contact"))
             and at - DAY_MS <= first <= at + 15 * MINUTE_MS
         ]  # fmt: skip
-        leaves: dict[tuple[str, ...], list[int]] = {}
+        leaves: dict[tuple[str, ...], list[Failure]] = {}
         for failure in failures:
-            leaf = leaves.setdefault(failure.values, [failure.time_ms, failure.time_ms, 0])
-            leaf[:] = [min(leaf[0], failure.time_ms), max(leaf[1], failure.time_ms), leaf[2] + 1]
-        shown = sorted(leaves.items(), key=lambda item: (item[1][0], item[0]))[:SHOWN_LEAVES]
+            leaves.setdefault(failure.values, []).append(failure)
+        shown = sorted(leaves.items(), key=lambda item: (min(item[1]).time_ms, item[0]))[:SHOWN_LEAVES]
         return {
             "kind": "episode", "customer_id": customer, "line": line, "family": family, "window_ms": window,
             "attributes": list(ATTRIBUTES[family]),
             "leaves": [
-                {"values": list(values), "first_ms": low, "last_ms": high, "failures": count}
-                for values, (low, high, count) in shown
+                {"values": list(values), "first_ms": min(mine).time_ms, "last_ms": max(mine).time_ms,
+                 "failures": len(mine), "put_right_ms": self._put_right(mine), "origin": _gravest(mine)}
+                for values, mine in shown
             ],
             "first_failed_ms": first, "last_failed_ms": max(failure.time_ms for failure in failures),
             "failures": len(failures),
             "evidence": [event_id for _, event_id, *_ in sorted(failures)[:SHOWN_EVIDENCE]],
             "amount_cents": max(0, *(failure.amount for failure in failures)),
             "contacted_at_ms": min(about, default=None), "contacts": len(about),
+            "put_right_ms": self._put_right(failures), "origin": _gravest(failures),
         }  # fmt: skip
+
+    def _put_right(self, failures: list[Failure]) -> int | None:
+        times = []
+        for failure in failures:
+            well = [at for at, said in self.well.get(failure.owed, ()) if at >= failure.time_ms and said in failure.by]
+            if not well:
+                return None
+            times.append(min(well))
+        return max(times)
 
     def _kept_contacts(self, customer: str) -> list[tuple[int, str, str, str]]:
         found = sorted(self.contacts.get(customer, {}).values(), key=lambda contact: hash_of(contact[1]))
         return found[:KEPT_CONTACTS]
+
+
+_SAYS = {"telemetry": "outcome", "order": "status", "contact": "status"}
+_NAMES = {"telemetry": ("product", "event_name"), "order": ("order_id",), "contact": ("contact_id",)}
+
+
+def _about(noun: str, event: dict[str, Any]) -> tuple[str, ...]:
+    return noun, event["customer_id"], *(event[name] for name in _NAMES[noun])
+
+
+def _gravest(failures: list[Failure]) -> str:
+    return min((failure.origin for failure in failures), key=ORIGINS.index)
 
 
 class _Orders:
@@ -339,7 +380,8 @@ class _Orders:
             promise = self.open.get((customer, order))
             if promise is not None and promise.fire_ms == time_ms:
                 on_time = promise.fire_ms == promise.due_ms >= promise.stated[0]
-                self._decide((customer, order), promise, promise.due_ms, True, on_time, promise.stated[1])
+                named = {"event_id": promise.stated[1], "origin": promise.origin, "status": ""}
+                self._decide((customer, order), promise, promise.due_ms, True, on_time, named)
                 self._end((customer, order), promise.due_ms)
 
     def _apply(self, event: dict[str, Any], watermark_ms: int, *, late: bool) -> None:
@@ -361,7 +403,7 @@ class _Orders:
             if fire != promise.fire_ms:
                 heapq.heappush(self.waiting, (fire, 1, "", *key, None))
             promise.stated, promise.due_ms, promise.fire_ms = (at, event["event_id"]), promised, fire
-            promise.line = event["product"]
+            promise.line, promise.origin = event["product"], event.get("origin", "live")
         if at <= promise.due_ms:
             self._resolve(key, promise, event, late)
 
@@ -386,7 +428,7 @@ class _Orders:
         at, status = event["event_time_ms"], event["status"]
         broken = status == "late" or (status == "cancelled" and event.get("cancelled_by") == "company")
         if broken or status == "delivered":
-            self._decide(key, promise, at, broken, not late, event["event_id"])
+            self._decide(key, promise, at, broken, not late, event)
         if broken or status in ("delivered", "returned", "cancelled"):
             self._end(key, max(at, promise.due_ms))
 
@@ -395,13 +437,15 @@ class _Orders:
         self.ended[key] = max(at, self.ended.get(key, 0))
 
     def _decide(
-        self, key: tuple[str, str], promise: _Promise, at: int, failed: bool, on_time: bool, event_id: str
+        self, key: tuple[str, str], promise: _Promise, at: int, failed: bool, on_time: bool, named: dict[str, Any]
     ) -> None:
         values = tuple(promise.values)
         if on_time:
             self.partition.expose(promise.line, "delivery", at, values, key[0], failed)
         if failed:
-            failure = Failure(at, event_id, values, max(0, promise.amount))
+            owed, by = ("order", *key), PAID - {"paid", named["status"]}
+            origin = named.get("origin", "live")
+            failure = Failure(at, named["event_id"], values, max(0, promise.amount), origin, owed, by)
             self.partition.fail(key[0], promise.line, "delivery", failure)
 
 
