@@ -11,6 +11,10 @@ from dashboards.model import Board, Field, Grid, Panel
 
 HEADLINE_SQL = """
 WITH
+    (s -> multiIf(
+        s >= 172800, formatReadableTimeDelta(s, 'days', 'days'),
+        s >= 7200, formatReadableTimeDelta(s, 'hours', 'minutes'),
+        formatReadableTimeDelta(s, 'minutes', 'minutes'))) AS words,
     assumeNotNull((SELECT now FROM event_clock)) AS newest,
     greatest(0, dateDiff('second', newest, $__toTime_ms)) AS age_s,
     (SELECT countIf(active) FROM issue_overview) AS issues,
@@ -33,7 +37,7 @@ WITH
     ) AS costs,
     arrayConcat(
         (SELECT groupArray(trouble) FROM (SELECT trouble FROM room_status WHERE state != 'ok' ORDER BY position)),
-        if(age_s >= 120, [concat('the newest event is ', formatReadableTimeDelta(age_s), ' old')], [])
+        if(age_s >= 120, [concat('the newest event is ', words(age_s), ' old')], [])
     ) AS troubles,
     age_s >= 600 OR (SELECT countIf(state IN ('blind', 'unknown')) FROM room_status) > 0 AS blind,
     toUnixTimestamp(newest) = 0 AS empty

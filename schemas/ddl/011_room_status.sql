@@ -2,6 +2,10 @@
 -- was never heard of makes its room unknown. The same thresholds as in dashboards/model.py: 2 and 10 minutes.
 CREATE VIEW IF NOT EXISTS room_status AS
 WITH
+    (s -> multiIf(
+        s >= 172800, formatReadableTimeDelta(s, 'days', 'days'),
+        s >= 7200, formatReadableTimeDelta(s, 'hours', 'minutes'),
+        formatReadableTimeDelta(s, 'minutes', 'minutes'))) AS words,
     assumeNotNull((SELECT now FROM event_clock)) AS newest,
     ifNull((SELECT max(partitions) FROM watermark FINAL WHERE topic = 'cohort_count'), 0) AS partitions,
     heard AS
@@ -22,8 +26,8 @@ SELECT
     multiIf(NOT known, 'unknown', lag_s >= 600, 'blind', lag_s >= 120, 'behind', 'ok') AS state,
     multiIf(
         NOT known, concat(room, ' was never heard of'),
-        behind_s >= 120, concat(room, ' is ', formatReadableTimeDelta(assumeNotNull(behind_s)), ' behind'),
-        idle_s >= 120, concat(room, ' has not got on for ', formatReadableTimeDelta(assumeNotNull(idle_s))),
+        behind_s >= 120, concat(room, ' is ', words(assumeNotNull(behind_s)), ' behind'),
+        idle_s >= 120, concat(room, ' has not got on for ', words(assumeNotNull(idle_s))),
         '') AS trouble
 FROM
 (

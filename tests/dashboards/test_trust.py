@@ -66,7 +66,7 @@ def test_a_room_that_is_behind_takes_the_all_clear_away(
         "warn", f"No open issue as far as is known. Not up to date: {room} is 3 minutes behind.")
     Store(writer).write(marks(NOW + 1_474 * MINUTE, {room: 1_474 * MINUTE}, ver=3))
     assert told(reader, NOW + 1_474 * MINUTE) == (
-        "bad", f"Nobody can say whether all is well. Not up to date: {room} is 1 day and 34 minutes behind.")
+        "bad", f"Nobody can say whether all is well. Not up to date: {room} is 24 hours and 34 minutes behind.")
 
 
 @pytest.mark.clickhouse
