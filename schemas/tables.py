@@ -50,6 +50,8 @@ class Table:
     retention_days: int
     meaning: str
     kind: Literal["findings", "rollup", "raw", "reference"] = "findings"
+    deleted: str = ""
+    """Column that is 1 in a row that stands for nothing: FINAL leaves it out, with all it replaces."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -289,8 +291,9 @@ TABLES: tuple[Table, ...] = (
         Column("language", WORD, "BCP 47 language"),
         Column("time_zone", WORD, "IANA zone"),
         Column("opted_out", FLAG, "Revoked everything"),
+        Column("erased", "UInt8", "1: everything about the customer was erased; the row hides and replaces older ones"),
     ), ("customer_id",), "updated_at", 400,
-       "Profile of one customer, without consents and addresses", kind="reference"),
+       "Profile of one customer, without consents and addresses", kind="reference", deleted="erased"),
     Table("change", "change", (
         Column("change_id", TEXT, "Id"),
         Column("changed_at", TIME, "When it took effect", "ms UTC"),

@@ -3,7 +3,8 @@
 -- databases of their own.
 CREATE USER IF NOT EXISTS writer IDENTIFIED BY '${writer_password}';
 ALTER USER writer IDENTIFIED BY '${writer_password}' HOST LOCAL;
-GRANT SELECT, INSERT, SHOW ON ${database}*.* TO writer;
+-- OPTIMIZE lets the store remove the profiles of erased customers at once instead of at some later merge.
+GRANT SELECT, INSERT, SHOW, OPTIMIZE ON ${database}*.* TO writer;
 
 CREATE USER IF NOT EXISTS migrator IDENTIFIED BY '${migrator_password}';
 ALTER USER migrator IDENTIFIED BY '${migrator_password}' HOST LOCAL;

@@ -12,6 +12,7 @@ from streams.runtime.batch import RawBatch
 from streams.runtime.room import Pace, SinkRoom
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, check_columns, login_of
+from streams.sinks.erasure import erase
 from streams.sinks.native import NativePlans, NativeRows
 from streams.sinks.rows import RowBuffer
 
@@ -67,6 +68,8 @@ class Store:
     def _insert(self, buffer: RowBuffer) -> None:
         for table, columns in buffer.columns():
             self.stored += self.sink.insert(table, columns)
+        if buffer.erased:
+            erase(self.sink, buffer.erased)
 
 
 def room(settings: Settings) -> SinkRoom:

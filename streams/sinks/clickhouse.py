@@ -45,6 +45,7 @@ PROTOCOL = defines.DBMS_MIN_PROTOCOL_VERSION_WITH_PROFILE_EVENTS_IN_INSERT - 1
 a small insert itself."""
 _OWN_FAULTS = (driver.TypeMismatchError, driver.UnknownTypeError, driver.TooLargeStringSize, struct.error)
 """Raised by the driver before anything is sent: a defect of ours that no retry mends."""
+_NOT_ALLOWED = 497
 _NOT_MIGRATED = {16: "a column is missing", 47: "a column is missing", 60: "a table is missing", 81: "no database"}
 _WORDS = {
     **_NOT_MIGRATED,
@@ -53,7 +54,7 @@ _WORDS = {
     241: "out of memory",
     243: "disk full",
     252: "too many parts",
-    497: "not allowed",
+    _NOT_ALLOWED: "not allowed",
     516: "wrong user or password",
 }
 _COLUMNS = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()"
@@ -152,6 +153,21 @@ class ClickHouse:
         with self._client() as client:
             rows, columns = client.execute(sql, parameters, with_column_types=True)
         return Answer(tuple(name for name, _ in columns), tuple(kind for _, kind in columns), list(rows))
+
+    def remove_replaced(self, table: str) -> bool:
+        """Merge a table now, so that rows which others replace are gone; False if this user may not.
+
+        The server may leave parts out that are just being merged. Raises SinkUnavailable.
+        """
+        with self._client() as client:
+            try:
+                client.execute(f"OPTIMIZE TABLE `{table}` FINAL")
+            except driver.ServerException as error:
+                if error.code != _NOT_ALLOWED:
+                    raise
+                self.close()
+                return False
+        return True
 
     def close(self) -> None:
         """Close this thread's client."""

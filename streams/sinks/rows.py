@@ -13,11 +13,13 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, Protocol
 
 from schemas.cloudevents import has_context
-from schemas.codec import HOT, decode
+from schemas.codec import HOT, Decoded, decode
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.tables import BY_NAME
 from schemas.topics import DLQ_SUFFIX, VERSION_HEADER
+from streams.core.said import FUTURE_MS, Erasure, sayings, screen
 from streams.core.stage import RawPart
+from streams.runtime.astray import came_from
 from streams.sinks.native import FIELD_OF, NativeRows, Ready
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -61,6 +63,8 @@ class RowBuffer:
         self.pending = 0
         self.rejected = 0
         """Messages that break their contract; the room that reads the topic has dead-lettered them."""
+        self.erased: dict[str, int] = {}
+        """Customers erased -> up to which time of a profile, ms: when their rows are stored, remove older ones."""
         self._native = native
         self._raw: dict[str, Columns] = {}
         self._newest: dict[Target, dict[Hashable, tuple[int, Any]]] = {}
@@ -76,8 +80,10 @@ class RowBuffer:
             if left is None:
                 return
             batch = left
-        decoded = decode(batch.topic, batch.values, batch.keys, batch.headers)
+        decoded = screen(batch.topic, decode(batch.topic, batch.values, batch.keys, batch.headers), batch.timestamps)
         self.rejected += len(decoded.rejects)
+        if batch.topic == "customer":
+            self._erase(batch, decoded)
         if batch.topic in HOT:
             self._add_raw(batch, decoded.records, decoded.index)
         elif decoded.records:
@@ -97,6 +103,19 @@ class RowBuffer:
             columns = target.columns([record for _, record in kept.values()], [ver for ver, _ in kept.values()])
             if columns[0]:
                 yield target.table, columns
+
+    def _erase(self, batch: Messages, decoded: Decoded) -> None:
+        """Keys without a value: a row that replaces the profile. Copies and sweeps of such say nothing new."""
+        found = [
+            said
+            for place, _, said in sayings(decoded, batch.keys, batch.timestamps)
+            if isinstance(said, Erasure) and came_from(batch.headers[place]) is None
+        ]
+        if found:
+            self._keep(_PROFILES, found, [0] * len(found))
+            self.rejected -= len(found)
+            for said in found:
+                self.erased[said.customer_id] = max(_stamp(said), self.erased.get(said.customer_id, 0))
 
     def _add_findings(self, batch: Messages, records: list[Any], index: list[int]) -> None:
         """Sort records by kind; all of one kind go to the same tables."""
@@ -354,6 +373,17 @@ _CHANGE = attrgetter("change_id", "changed_at_ms", "change_kind", "product", "at
 _CUSTOMER = attrgetter("customer_id", "updated_at_ms", "segment", "value_cents", "language", "time_zone", "opted_out")
 
 
+def _stamp(said: Any) -> int:
+    """The version of a profile's row. An erasure replaces whatever rooms would not take for a new beginning."""
+    return said.erased_at_ms + FUTURE_MS + 1 if isinstance(said, Erasure) else int(said.updated_at_ms)
+
+
+def _customer_row(said: Any) -> Row:
+    if isinstance(said, Erasure):
+        return (said.customer_id, _stamp(said), "", 0, "", "", False, 1)
+    return (*_CUSTOMER(said), 0)
+
+
 def _change_row(record: Any, batch: Messages, index: int) -> Row:
     return (*_CHANGE(record), batch.offsets[index])
 
@@ -364,6 +394,7 @@ def _command_row(record: Any) -> Row:
 
 _MARK = Target("watermark", itemgetter(0, 1), _rows(tuple), _mark)
 _COHORTS = Target("cohort_count", _by("line", "family", "bin_ms", "width_ms", "partition"), _cohort_columns)
+_PROFILES = Target("customer", lambda said: (said.customer_id, _stamp(said)), _plain(_customer_row))
 _COMMANDS = Target("command", _by("command_id"), _plain(_command_row))
 DEAD_LETTER = Target(
     "dead_letter",
@@ -469,7 +500,7 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
             _one("room", "partition", "event_time_ms", "offsets"),
         ),
     ),
-    "customer": (Target("customer", _by("customer_id", "updated_at_ms"), _plain(_CUSTOMER)),),
+    "customer": (_PROFILES,),
     "change": (Target("change", itemgetter(0), _plain(tuple), _change_row),),
     "command": (_COMMANDS,),
     "control": (_COMMANDS,),

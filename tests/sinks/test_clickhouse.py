@@ -21,7 +21,7 @@ from streams.settings import Settings
 from streams.sinks.clickhouse import DDL, ClickHouse, check_columns, login, login_of, migrate, migrations
 from streams.stack import Endpoints
 from tests.sinks.conftest import migrated
-from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, issue, outreach
+from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, issue, outreach, profile
 
 pytestmark = pytest.mark.clickhouse
 
@@ -51,7 +51,8 @@ def test_keys_versions_and_retention_are_those_of_the_catalogue(reader: ClickHou
         keys = ", ".join(f"`{key}`" if f"`{key}`" in made.split("ORDER BY")[1] else key for key in table.key)
         order = f"ORDER BY ({keys})" if len(table.key) > 1 else f"ORDER BY {keys}"
         assert order in made, (table.name, made)
-        assert f"ReplacingMergeTree({table.version})" in made if table.version else "ReplacingMergeTree\n" in made
+        arguments = ", ".join(filter(None, (table.version, table.deleted)))
+        assert f"ReplacingMergeTree({arguments})" in made if arguments else "ReplacingMergeTree\n" in made
         assert f"TTL toDateTime({INGEST_TIME}) + toIntervalDay({table.retention_days})" in made
         assert "PARTITION BY" not in made
 
@@ -120,6 +121,81 @@ def test_an_episode_and_a_raw_copy_tell_where_they_come_from(writer: ClickHouse,
     rows = reader.query("SELECT toUnixTimestamp64Milli(put_right_at), origin FROM episode_latest").rows
     assert rows == [(DAY + 90_000, "drill")]
     assert reader.query("SELECT origin FROM order_raw").rows == [("replay",)]
+
+
+def deleted(name: str, appended_ms: int) -> RawBatch:
+    """A key of the customer topic without a value."""
+    return replace(batch("customer", [b""]), keys=[name.encode()], values=[None], timestamps=[appended_ms])
+
+
+def later(*updated: int) -> RawBatch:
+    """Profiles of c-1, appended much later."""
+    return replace(batch("customer", [profile(at) for at in updated]), timestamps=[2 * DAY] * len(updated))
+
+
+PROFILES = "SELECT customer_id, erased, value_cents FROM customer{} ORDER BY customer_id, updated_at"
+
+
+def test_an_erased_customer_has_no_profile_left_and_a_replayed_one_does_not_come_back(
+    writer: ClickHouse, reader: ClickHouse
+) -> None:
+    store, others = Store(writer), [profile(DAY + 5), profile(DAY).model_copy(update={"customer_id": "c-2"})]
+    for one in (profile(DAY), *others):
+        store.write([batch("customer", [one])])
+    store.write([deleted("c-1", DAY + 60_000)])
+    assert reader.query(PROFILES.format("")).rows == [("c-1", 1, 0), ("c-2", 0, 12_000)]
+    store.write([later(DAY, DAY + 360_000)])
+    assert reader.query(PROFILES.format(" FINAL")).rows == [("c-2", 0, 12_000)]
+    store.write([deleted("c-1", DAY + 60_000)])
+    assert reader.query(PROFILES.format("")).rows == [("c-1", 1, 0), ("c-2", 0, 12_000)]
+    store.write([later(DAY + 360_002)])
+    assert reader.query(PROFILES.format(" FINAL")).rows == [("c-1", 0, 12_000), ("c-2", 0, 12_000)], "a new customer"
+
+
+def test_profiles_orders_and_changes_from_the_future_are_no_rows(writer: ClickHouse, reader: ClickHouse) -> None:
+    store = Store(writer)
+    for noun in ("customer", "change", "command"):
+        early = replace(batch(noun, EXAMPLES[noun]), timestamps=[DAY - 300_001] * len(EXAMPLES[noun]))
+        store.write([early])
+        assert reader.query(f"SELECT count() FROM `{noun}`").rows == [(0,)]
+        store.write([replace(early, timestamps=[DAY - 300_000] * len(EXAMPLES[noun]))])
+        assert reader.query(f"SELECT count() FROM `{noun}`").rows == [(len(EXAMPLES[noun]),)]
+
+
+def test_a_writer_that_may_not_merge_hides_the_erased_and_says_what_to_grant(
+    clickhouse: Endpoints, database: str, reader: ClickHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Bound(ClickHouse):
+        def remove_replaced(self, table: str) -> bool:
+            return False
+
+    store = Store(Bound(login(clickhouse, "writer", database)))
+    store.write([batch("customer", [profile(DAY)])])
+    store.write([deleted("c-1", DAY + 60_000)])
+    assert reader.query(PROFILES.format(" FINAL")).rows == []
+    assert "GRANT OPTIMIZE" in caplog.text
+    assert "c-1" not in caplog.text
+
+
+def test_the_reader_may_not_merge(reader: ClickHouse) -> None:
+    assert not reader.remove_replaced("customer")
+
+
+def test_profiles_from_the_future_are_left_behind_when_the_table_is_made_anew(
+    clickhouse: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in DDL.glob("*.sql"):
+        if file.name != "013_erasure.sql":
+            shutil.copy(file, tmp_path)
+    monkeypatch.setattr("streams.sinks.clickhouse.DDL", tmp_path)
+    with migrated(clickhouse) as database:
+        old = ClickHouse(login(clickhouse, "migrator", database))
+        for name, updated in (("c-1", "2026-01-02 03:04:05"), ("c-1", "2099-01-01 00:00:00"), ("c-2", "2026-01-01")):
+            old.query(f"INSERT INTO customer (customer_id, updated_at, segment) SELECT '{name}', '{updated}', 'gold'")
+        monkeypatch.undo()
+        assert migrate(clickhouse, database) == ["013_erasure.sql"]
+        rows = "SELECT customer_id, toYear(updated_at), segment, erased FROM customer FINAL ORDER BY customer_id"
+        assert old.query(rows).rows == [("c-1", 2026, "gold", 0), ("c-2", 2026, "gold", 0)]
 
 
 def test_a_lower_version_loses_even_when_it_arrives_later(writer: ClickHouse, reader: ClickHouse) -> None:

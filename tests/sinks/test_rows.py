@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,18 @@ def test_every_kind_of_finding_has_a_target() -> None:
     kinds = {model.model_fields["kind"].default for topic in TOPICS for model in topic.records
              if "kind" in model.model_fields and issubclass(model, events.Record)}
     assert kinds - {None} <= set(TARGETS)
+
+
+def test_a_deleted_key_is_a_row_that_replaces_the_profile_and_its_copies_are_none() -> None:
+    gone = replace(batch("customer", [b""]), keys=[b"c-1"], values=[None])
+    copy = replace(gone, headers=[[("cx.rekeyed", b"1/7")]])
+    buffer = RowBuffer()
+    for one in (batch("customer", [profile(DAY)]), gone, copy):
+        buffer.add(one)
+    rows = columns(batch("customer", [profile(DAY)]), gone, copy)["customer"]
+    assert (rows["erased"], rows["value_cents"]) == ([0, 1], [12_000, 0])
+    assert [int(at) for at in rows["updated_at"]] == [DAY, DAY + 300_001]
+    assert (buffer.erased, buffer.rejected) == ({"c-1": DAY + 300_001}, 1)
 
 
 def test_of_two_versions_in_one_flush_only_the_newer_becomes_rows_whatever_their_order() -> None:
