@@ -207,6 +207,10 @@ class Command(Record):
     )
     actor: Label = Field(default="", description="Who ordered (role or token)", examples=["operator"])
     reason: Label = Field(default="", description="Why", examples=["checked with carrier"])
+    signature: Label = Field(
+        default="", description="HMAC-SHA-256 of all the above with the actor's key, hex; wanted where keys are set",
+        examples=["9f" * 32],
+    )
 
 
 class Heartbeat(Record):

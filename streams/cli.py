@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "stop": "streams.commands",
     "resume": "streams.commands",
     "channels": "streams.commands",
+    "keys": "streams.keys_commands",
     "topics": "streams.topics_commands",
     "schemas": "streams.topics_commands",
     "tables": "streams.upkeep",

@@ -133,10 +133,17 @@ def follow_up(what: str, given: Given, bootstrap: str, settings: Settings, wait_
     """Say who has heard the order; exit code 75 if a sender has not."""
     name = given.command.command_id
     try:
-        found = await_heard(bootstrap, settings, given.placed, wait_s)
+        found = await_heard(bootstrap, settings, name, given.placed, wait_s)
     except SinkUnavailable as error:
         typer.echo(f"{what}: ordered, but nobody knows who heard it: {error} ({name})", err=True)
         raise typer.Exit(ExitCode.STALLED) from error
+    if found.refused:
+        typer.echo(
+            f"{what}: REFUSED by the senders of partitions {', '.join(map(str, sorted(found.refused)))} ({name}): do they "
+            "hold this actor's key, and is the clock of this machine right? Dead letters on command.dlq say which",
+            err=True,
+        )
+        raise typer.Exit(1)
     if found.complete:
         typer.echo(f"{what}: ordered, {found.words} ({name})")
         return

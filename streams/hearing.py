@@ -1,9 +1,9 @@
 """Who has heard an order: the partitions that senders serve, and how far the owner of each has read the orders.
 
-A sender says how far it has read in the transaction of its ledger (``KafkaLog.commit``), as offsets of the group
-``cx.send.heard``: a fenced owner cannot say anything, and what is said is in force. Which partitions are served is
-known by the broker: a sender is a member of ``cx.send``, which shares them out, or of ``cx.send.fixed``, where its
-client id names them. A process that was killed stays a member until its session ends (``CX_SESSION_TIMEOUT_MS``).
+A sender says how far it has read, and which of the newest orders it obeys, in the transaction of its ledger
+(``KafkaLog.commit``), as offsets of the group ``cx.send.heard``: a fenced owner cannot say anything, and what is said
+is in force. Which partitions are served is known by the broker: a sender is a member of ``cx.send``, which shares them
+out, or of ``cx.send.fixed``, where its client id names them. A process that was killed stays a member until its session ends (``CX_SESSION_TIMEOUT_MS``).
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ class Hearing:
     """Of the cluster."""
     senders: Senders
     heard: frozenset[int] = field(default_factory=frozenset)
+    refused: frozenset[int] = field(default_factory=frozenset)
+    """Partitions whose sender has read the order and does not obey it."""
 
     @property
     def deaf(self) -> list[int]:
         """Served partitions whose sender has not heard it."""
-        return sorted(self.senders.served - self.heard)
+        return sorted(self.senders.served - self.heard - self.refused)
 
     @property
     def complete(self) -> bool:
@@ -71,22 +73,22 @@ def _listed(numbers: list[int]) -> str:
 
 
 def await_heard(
-    bootstrap: str, settings: Settings, placed: Mapping[int, int], within_s: float = HEARD_WITHIN_S
+    bootstrap: str, settings: Settings, name: str, placed: Mapping[int, int], within_s: float = HEARD_WITHIN_S
 ) -> Hearing:
-    """Wait until every sender has heard the order that lies at ``placed`` (partition -> offset), or time is up.
+    """Wait until every sender has heard the order ``name`` at ``placed`` (partition -> offset), or time is up.
 
     Returns at once if no sender runs. Raises SinkUnavailable if Kafka does not answer.
     """
     deadline = time.monotonic() + within_s
     with admin_of(bootstrap) as admin:
         while True:
-            found = _look(admin, settings, placed)
+            found = _look(admin, settings, name, placed)
             if found.complete or time.monotonic() >= deadline:
                 return found
             time.sleep(_LOOK_S)
 
 
-def _look(admin: KafkaAdminClient, settings: Settings, placed: Mapping[int, int]) -> Hearing:
+def _look(admin: KafkaAdminClient, settings: Settings, name: str, placed: Mapping[int, int]) -> Hearing:
     try:
         senders = senders_of(admin, settings)
         if not senders.served:
@@ -97,8 +99,9 @@ def _look(admin: KafkaAdminClient, settings: Settings, placed: Mapping[int, int]
         said = admin.list_group_offsets({group: tps})[group]
     except CoordinatorNotAvailableError:  # on a cluster without any group yet: it is being made
         return Hearing(len(placed), Senders(sharing=True))
-    heard = {tp.partition for tp, at in said.items() if at.offset > placed[tp.partition]}
-    return Hearing(len(placed), senders, frozenset(heard))
+    read = {tp.partition: at.metadata for tp, at in said.items() if at.offset > placed[tp.partition]}
+    obeyed = frozenset(partition for partition, words in read.items() if name in words.split("\n"))
+    return Hearing(len(placed), senders, obeyed, frozenset(read) - obeyed)
 
 
 def senders_of(admin: KafkaAdminClient, settings: Settings) -> Senders:

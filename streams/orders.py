@@ -19,11 +19,13 @@ from schemas.errors import ConfigError, SinkUnavailable
 from schemas.events import Channel, Command
 from schemas.topics import BY_NOUN
 from streams.brokers import connection
+from streams.keyfile import order_rules
 from streams.known import find_id, issue_ids
 from streams.plain import LABEL_CHARACTERS, plain
 from streams.runtime.task import Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from streams.settings import Settings
+from streams.signing import Keyring
 from streams.topics import partition_counts
 
 Action = Literal["approve", "mute", "unmute", "resolve", "stop", "resume", "resume_channel"]
@@ -55,16 +57,35 @@ async def order(
     said = plain(reason)
     notes += _difference(reason, said)
     event_time = await stream_time_ms(settings, bootstrap, count) if settings.sender_clock == "event" else None
+    rules = order_rules(settings)
+    actor = actor_of(settings, rules.keyring)
     command = Command(
         command_id=f"cmd-{uuid.uuid4().hex}", issued_at_ms=event_time or time.time_ns() // 1_000_000, action=action,
-        issue_id=issue, channel=channel, actor=actor_here(), reason=said,
+        issue_id=issue, channel=channel, actor=actor, reason=said,
     )  # fmt: skip
+    if rules.keyring is not None:
+        command = rules.keyring.sign(command)
     return Given(command, await _write(settings, bootstrap, command, count), tuple(notes))
 
 
 async def known_issue(settings: Settings, bootstrap: str, wanted: str) -> str:
     """The full id of an issue. Raises UnknownIssue, or IssuesUnread if the issue topic cannot be read."""
     return find_id(plain(wanted), await issue_ids(settings, bootstrap))
+
+
+def actor_of(settings: Settings, keyring: Keyring | None) -> str:
+    """Who orders. Raises ConfigError if orders are signed here and this actor has no key: nobody would obey."""
+    if keyring is None:
+        return plain(settings.order_actor or "") or actor_here()
+    if settings.order_actor is None and len(keyring.keys) == 1:
+        return next(iter(keyring.keys))
+    actor = settings.order_actor or actor_here()
+    if actor not in keyring.keys:
+        raise ConfigError(
+            f"{plain(actor)!r} has no key in CX_ORDER_KEYS, so nobody would obey; CX_ORDER_ACTOR says who orders, "
+            "`cxwatch keys list` shows who may"
+        )
+    return actor
 
 
 def actor_here() -> str:

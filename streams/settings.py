@@ -228,6 +228,13 @@ class Settings(BaseSettings):
         None, description="Standard Webhooks secret (whsec_...) that signs notices"
     )
     pseudonym_key: PseudonymKey | None = Field(None, description="Key of the HMAC that replaces direct identifiers")
+    order_keys: Path | None = Field(
+        None, description="File with the keys of those who may order (`cxwatch keys`); unset: whoever may write"
+    )
+    order_actor: str | None = Field(
+        None, min_length=1, max_length=128, description="Who orders from here; unset: the only actor with a key here, "
+        "or the user's name",
+    )
     approval_above: int = Field(1_000, ge=0, description="Notices per issue that need no person's approval")
     holdout_ratio: float = Field(
         0.10, ge=0.0, le=0.5, description="Share of eligible customers not told, for comparison"

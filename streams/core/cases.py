@@ -170,6 +170,13 @@ class Order(msgspec.Struct, frozen=True, order=True):
     issue: str | None = None
 
 
+def _slot(order: Order) -> tuple[str, str | None]:
+    """What an order decides about until the next of the same kind."""
+    if order.action in ("stop", "resume"):
+        return "stop", None
+    return ("mute" if order.action in ("mute", "unmute") else order.action), order.issue
+
+
 @dataclass(slots=True)
 class Orders:
     """All orders by id; what is in force at a time depends on their times only, not on their arrival."""
@@ -185,6 +192,18 @@ class Orders:
             if order.action in actions and order.issued_ms <= at_ms and (wanted == {None} or order.issue in wanted)
         ]
         return max(found).action if found else None
+
+    def forget(self, before_ms: int) -> list[str]:
+        """Drop orders of before that time that decide nothing about any later one; returns their ids.
+
+        The last stop stays until it is taken back, the last mute of an issue too.
+        """
+        old = sorted(order for order in self.by_id.values() if order.issued_ms < before_ms)
+        last = {_slot(order): order.id for order in old}
+        gone = [order.id for order in old if order.action not in ("stop", "mute") or last[_slot(order)] != order.id]
+        for name in gone:
+            del self.by_id[name]
+        return gone
 
     def stopped(self, at_ms: int) -> bool:
         """True while every send is stopped."""
@@ -230,6 +249,8 @@ class OutreachState:
     by_issue: dict[str, set[str]] = field(default_factory=dict)
     dirty: set[str] = field(default_factory=set)
     changed: dict[bytes, bytes | None] = field(default_factory=dict)
+    forgot_on: int = 0
+    """Day of event time up to which old orders are forgotten."""
 
     @property
     def clock_ms(self) -> int:

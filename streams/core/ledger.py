@@ -34,6 +34,7 @@ from schemas.findings import (
 from schemas.findings import Outreach as Decided
 from streams.core.cases import OutreachRules, outreach_id
 from streams.core.mended import Mended
+from streams.core.obeyed import Obeyed, OrderBook
 from streams.core.policy import fits, fits_from, way_to
 from streams.core.stage import Drained, Message
 from streams.core.wishes import Astray, Home, Kept, Told, Wishes
@@ -120,6 +121,7 @@ class Ledger:
         self.wishes = Wishes()
         self.muted: set[str] = set()
         self.approved: set[str] = set()
+        self.orders = OrderBook()
         self.resolved: dict[str, int] = {}
         """Issue -> when it was resolved, ms; 0 if an operator said so."""
         self.onsets: dict[str, dict[str, int]] = {}
@@ -144,6 +146,7 @@ class Ledger:
         """Rebuild from what earlier drains made durable; ``next_offset`` is the first decision that is not in it."""
         self.next_offset = next_offset
         notices: dict[str, Notice] = {}
+        stopped = False
         for key, value in items:
             match msgspec.json.decode(key):
                 case ["n", str(name)]:
@@ -154,8 +157,13 @@ class Ledger:
                     self.channels[name] = msgspec.json.decode(value, type=ChannelMark)
                 case ["o", str(customer)]:
                     self.wishes.restore(customer, msgspec.json.decode(value, type=Kept))
+                case ["k", str(name)]:
+                    self.orders.restore(name, msgspec.json.decode(value, type=Obeyed))
                 case ["w"]:
-                    self.clock_ms, self.stopped = msgspec.json.decode(value, type=tuple[int, bool])
+                    self.clock_ms, stopped = msgspec.json.decode(value, type=tuple[int, bool])
+        for order in self.orders.in_turn():
+            self._act(order)
+        self.stopped = stopped
         for name, notice in notices.items():
             if name in self.entries:
                 self.claimed[name] = notice
@@ -210,11 +218,21 @@ class Ledger:
                     heapq.heappush(self._queue, (0, notice.decided_ms, notice.id))
 
     def _obey(self, order: Command) -> None:
-        name = order.issue_id or ""
+        """Obey an order once: a copy of it changes nothing, also after a restart."""
+        kept = self.orders.add(order)
+        if kept is not None:
+            self._changes[_key("k", order.command_id)] = msgspec.json.encode(kept)
+            self._act(kept)
+            self._mark()
+        if order.action == "resume_channel":  # the mark of a channel keeps by itself which orders it has heard
+            for channel in [order.channel] if order.channel else get_args(Channel):
+                self._resume_channel(channel, order.command_id)
+
+    def _act(self, order: Obeyed) -> None:
+        name = order.issue
         match order.action:
             case "stop" | "resume":
                 self.stopped = order.action == "stop"
-                self._mark()
             case "mute":
                 self.muted.add(name)
             case "unmute":
@@ -223,9 +241,6 @@ class Ledger:
                 self.approved.add(name)
             case "resolve":
                 self.resolved[name] = 0
-            case "resume_channel":
-                for channel in [order.channel] if order.channel else get_args(Channel):
-                    self._resume_channel(channel, order.command_id)
 
     def _resume_channel(self, channel: Channel, order: str) -> None:
         """Obey an order once: it is read again at every start, also after a later pause."""
@@ -444,6 +459,8 @@ class Ledger:
     def _forget(self, now_ms: int) -> None:
         """Drop entries whose retention has passed (the decisions themselves are gone from their topic by then)."""
         self.mended.forget(now_ms)
+        for name in self.orders.forget(now_ms - 2 * self.rules.retention_ms):
+            self._changes[_key("k", name)] = None
         while self._ends and self._ends[0][0] < now_ms:
             _, name = heapq.heappop(self._ends)
             entry = self.entries.get(name)

@@ -325,7 +325,15 @@ class Outreach:
         self._begin(state, case, known.issue)
 
     def _evict(self, state: OutreachState) -> None:
-        """Forget decisions and issues whose retention has passed; everything about them is long decided."""
+        """Forget decisions and issues whose retention has passed; everything about them is long decided.
+
+        Orders are forgotten after twice the time, once a day: long after their topic has, so that none comes again.
+        """
+        day = (state.clock_ms - 2 * self.rules.retention_ms) // DAY_MS
+        if day > state.forgot_on:
+            state.forgot_on = day
+            for order in state.orders.forget(day * DAY_MS):
+                state.changed[_key("k", order)] = None
         while state.ends and state.ends[0][0] < state.clock_ms:
             _, name = heapq.heappop(state.ends)
             case = state.cases.get(name)

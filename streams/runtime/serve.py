@@ -20,6 +20,7 @@ from typing import Any
 from schemas.errors import ConfigError
 from streams.brokers import brokers_of
 from streams.core.accelerated import wanted
+from streams.keyfile import order_rules
 from streams.metrics import Metrics
 from streams.runtime.application import StageShell
 from streams.runtime.exits import Die, ExitCode, Guard, die
@@ -49,6 +50,7 @@ def context_of(settings: Settings, build: str, end: Die = die) -> Context:
         slice_events=settings.slice_events,
         max_event_bytes=settings.max_event_bytes,
         quarantine_future=settings.future_events == "quarantine",
+        orders=order_rules(settings),
         build=build,
     )
     return Context(

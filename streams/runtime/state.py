@@ -56,6 +56,8 @@ class Meta(msgspec.Struct, frozen=True):
     """Noun -> id that the broker gave the topic: a topic made anew under the same name has another one."""
     brings: tuple[str, ...] = ()
     """Nouns whose astray records up to the offset were written again where they belong (``Room.brings``)."""
+    orders: dict[str, int] = {}
+    """Ids of orders that were let in lately -> append time, ms."""
 
 
 @dataclass

@@ -31,6 +31,7 @@ from streams.runtime.deadletter import BadRun, DeadLetter, emitter
 from streams.runtime.keys import Keys
 from streams.runtime.room import Room
 from streams.runtime.state import Meta, Recovered, StateDamaged, next_incarnation, state_records, version
+from streams.signing import ORDER_TOPICS, Doorkeeper, OrderRules
 
 S = TypeVar("S")
 
@@ -66,6 +67,8 @@ class TaskRules:
     that say themselves that they arrived before they happened: they are so at any time."""
     bad_run: int = 100
     """Dead letters in a row, from at least two emitters, that are worth a page."""
+    orders: OrderRules = field(default_factory=OrderRules)
+    """Who may order."""
     build: str = "0"
     """Version of cxwatch, written into dead letters."""
 
@@ -152,6 +155,7 @@ class PartitionTask(Generic[S]):
         """Units of work done since the caller was last let go on."""
         self._keys = Keys(partition, partitions)
         self._pending = _Pending()
+        self._door = Doorkeeper(self.rules.orders)
         found = recovered or Recovered()
         items = found.whole()
         self._parts = {key: len(parts) for key, parts in found.parts.items()}
@@ -164,6 +168,7 @@ class PartitionTask(Generic[S]):
                 f"{partitions}: set it back, or start with a new CX_TOPIC_PREFIX"
             )
         self.incarnation = next_incarnation(meta, wall_s)
+        self._door.known = dict(meta.orders)
         self.flushes = 0
         self.positions = {
             noun: offset
@@ -284,7 +289,10 @@ class PartitionTask(Generic[S]):
         pending, self._pending = self._pending, _Pending()
         offsets = dict(self.positions)
         topics = dict(self.topic_ids)
-        meta = Meta(self.incarnation, self.flushes, self.partitions, offsets, topics=topics, brings=self.room.brings)
+        orders, brings = dict(self._door.known), self.room.brings
+        meta = Meta(
+            self.incarnation, self.flushes, self.partitions, offsets, topics=topics, brings=brings, orders=orders
+        )
         self.dirty = False
         self.pending_bytes = 0
         writes: dict[tuple[str, int], list[Write]] = {}
@@ -348,6 +356,8 @@ class PartitionTask(Generic[S]):
         records, index, heartbeats = decoded.records, decoded.index, counts.heartbeats
         if noun in HOT and records:
             records, index = self._screen(part, records, index)
+        elif noun in ORDER_TOPICS and records:
+            records, index = self._screen_orders(part, records, index)
         if records:
             counts.accepted += len(records) - (counts.heartbeats - heartbeats)
             offsets, stamps = part.offsets, part.timestamps
@@ -452,6 +462,22 @@ class PartitionTask(Generic[S]):
         """When the first of these events arrived, or earlier."""
         brought: Iterable[int | None] = (getattr(record, "arrived_at_ms", None) for record in records)
         return min([min(part.timestamps), *(own for own in brought if own is not None)])
+
+    def _screen_orders(self, part: RawBatch, records: list[Any], index: list[int]) -> tuple[list[Any], list[int]]:
+        """Take orders out of a slice that nobody may give, or that were given before."""
+        kept: list[Any] = []
+        places: list[int] = []
+        for record, place in zip(records, index, strict=True):
+            fault = self._door.fault(record, part.timestamps[place])
+            if fault is None:
+                kept.append(record)
+                places.append(place)
+            elif self.rules.orders.keyring is None:
+                self.counts[part.topic].skipped += 1  # a producer may send twice; only signed orders are never copied
+            else:
+                self._dead(part, place, fault)
+                self.counts[part.topic].dead += 1
+        return kept, places
 
     def _set_aside_future(self, part: RawBatch, records: list[Any], index: list[int]) -> tuple[list[Any], list[int]]:
         """Events of the future become dead letters and never move a watermark."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata
 
 from schemas.errors import Fenced
 from streams.brokers import connection
@@ -40,6 +41,8 @@ class GroupOffsets:
     group: str
     """Without the deployment's prefix."""
     offsets: Mapping[TopicPartition, int]
+    note: str = ""
+    """Kept with them; at most 4096 bytes (``offset.metadata.max.bytes`` of the broker)."""
 
 
 class TransactionWriter:
@@ -92,7 +95,8 @@ class TransactionWriter:
                     *(self._send(topic, number, transaction.writes[topic, number]) for topic, number in places)
                 )
                 if said is not None:
-                    await producer.send_offsets_to_transaction(dict(said.offsets), self._prefix + said.group)
+                    noted = {tp: OffsetAndMetadata(offset, said.note) for tp, offset in said.offsets.items()}
+                    await producer.send_offsets_to_transaction(noted, self._prefix + said.group)
                 await producer.commit_transaction()
                 return dict(zip(places, offsets, strict=True))
         except (ProducerFenced, InvalidProducerEpoch) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter, deque
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -27,6 +28,7 @@ from streams.runtime.task import Transaction, Write
 from streams.runtime.writer import GroupOffsets, TransactionWriter
 from streams.sender.astray import Elsewhere, brought_home, other_partitions, own_news
 from streams.sender.ports import Opened
+from streams.signing import MOST_WORDS, OrderRules, heard_words
 
 log = logging.getLogger("cx.sender")
 
@@ -41,8 +43,12 @@ _WAIT_MS = 20
 class KafkaLog:
     """One partition's log. One producer, one consumer of decisions, one of profiles, orders and issues."""
 
-    def __init__(self, bootstrap: str, prefix: str, partition: int, partitions: int, stall_s: float = 30.0) -> None:
-        """Names only; nothing is opened yet."""
+    def __init__(
+        self, bootstrap: str, prefix: str, partition: int, partitions: int, stall_s: float = 30.0,
+        orders: OrderRules | None = None,
+    ) -> None:  # fmt: skip
+        """Names only; nothing is opened yet. ``orders``: who may order."""
+        self._orders = orders or OrderRules()
         self.partition, self.partitions = partition, partitions
         self._bootstrap, self._prefix, self._stall_s = bootstrap, prefix, stall_s
         self._writer = TransactionWriter(bootstrap, prefix, ROOM, partition)
@@ -53,6 +59,8 @@ class KafkaLog:
         self._flush = 0
         self._heard = 0
         """Offset up to which the orders were handed out."""
+        self._lately: deque[str] = deque(maxlen=MOST_WORDS)
+        """Ids of the newest orders that were handed out, last one last; what was refused is not among them."""
         self._said: int | None = None
         """What the group of heard orders was last told by this owner."""
 
@@ -151,7 +159,20 @@ class KafkaLog:
             log.error("partition %d: %d %s records are not obeyed", self.partition, len(timely.rejects), noun)
         kept = set(timely.index)
         found = zip(decoded.records, decoded.index, strict=True)
-        return [record for record, place in found if place in kept or getattr(record, "action", "") in HOLDS]
+        taken = [(record, row) for record, row in found if row in kept or getattr(record, "action", "") in HOLDS]
+        return self._obeyed([(record, rows[row].timestamp) for record, row in taken]) if noun == "command" else [
+            record for record, _ in taken
+        ]
+
+    def _obeyed(self, orders: list[tuple[Any, int]]) -> list[Any]:
+        """Without what is no order of anybody who may order; the outreach room writes its dead letter."""
+        faults = [self._orders.fault(order, appended_ms) for order, appended_ms in orders]
+        reasons = Counter(fault.reason for fault in faults if fault is not None)
+        if reasons:
+            log.error("partition %d: orders that are refused: %s", self.partition, dict(reasons))
+        obeyed = [order for (order, _), fault in zip(orders, faults, strict=True) if fault is None]
+        self._lately.extend(order.command_id for order in obeyed)
+        return obeyed
 
     async def commit(self, drained: Drained, next_offset: int) -> None:
         """One transaction: the ledger's changes with the position, the deliveries, and how far orders were heard.
@@ -168,7 +189,8 @@ class KafkaLog:
             writes.setdefault((BY_NOUN[message.noun].name, self.partition), []).append(row)
         offsets = {"outreach": next_offset}
         heard = self._heard
-        said = GroupOffsets(HEARD, {self._tp("command"): heard}) if self.owes_word else None
+        word = heard_words(self._lately)
+        said = GroupOffsets(HEARD, {self._tp("command"): heard}, word) if self.owes_word else None
         await self._writer.write(
             Transaction(ROOM, self.partition, self._incarnation, self._flush, writes, offsets), said
         )

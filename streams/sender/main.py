@@ -18,6 +18,7 @@ from schemas.topics import BY_NOUN
 from streams.core.breaker import Breaker
 from streams.core.cases import OutreachRules
 from streams.core.ledger import Ledger
+from streams.keyfile import order_rules
 from streams.rules import outreach_rules
 from streams.runtime.exits import Guard, die
 from streams.runtime.health import Health
@@ -85,9 +86,11 @@ async def serve(
 
     pace, gate, metrics, statuses = Pace(), Breaker(), SenderMetrics(), Statuses()
 
+    orders = order_rules(settings)
+
     def build(partition: int) -> PartitionSender:
         ledger = Ledger(rules, partition, settings.partitions)
-        kafka = KafkaLog(bootstrap, settings.topic_prefix, partition, settings.partitions)
+        kafka = KafkaLog(bootstrap, settings.topic_prefix, partition, settings.partitions, orders=orders)
         return PartitionSender(ledger, Outside(kafka, channel, clock, library, pace, gate, metrics, statuses))
 
     service = SenderService(build, settings.session_timeout_ms, statuses.group)

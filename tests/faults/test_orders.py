@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from schemas.codec import decode, encode
 from schemas.findings import Issue
+from schemas.topics import BY_NOUN
 from streams.hearing import Senders, senders_of
+from streams.keyfile import new_key, order_rules
+from streams.keyfile import put as put_key
 from streams.runtime.exits import ExitCode
 from streams.sinks.receiver import Receiver
 from streams.topics import admin_of
-from tests.core.match_world import MINUTE, customer, issue, mark
+from tests.core.match_world import HOUR, MINUTE, customer, issue, mark
 from tests.faults.conftest import Arena
 from tests.faults.harness import COMMAND, SECRET, Deployment, Result, size, until
 from tests.faults.test_sender_stop import put
@@ -153,3 +162,122 @@ async def test_orders_take_the_beginning_of_an_id_and_any_reason_and_refuse_what
         assert (code, "the reason was put on one line" in text) == (0, True), text
         code, text = await order(line, "stop", CX_TOPIC_PREFIX="elsewhere.")
         assert (code, "there is no topic elsewhere.cx.command.v1" in text) == (78, True), text
+
+
+def zone_of_noon() -> str:
+    """A zone in which it is about noon now, so that no night holds anything up."""
+    ahead = 12 - time.gmtime().tm_hour
+    return f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT"
+
+
+async def due_now(line: Deployment, names: list[str]) -> None:
+    """Notices that may be sent by the clock on the wall."""
+    now, zone = time.time_ns() // 1_000_000, zone_of_noon()
+    await put(line, "customer", [customer(name, time_zone=zone) for name in names])
+    times = {"decided_at_ms": now, "not_before_ms": now, "deadline_ms": now + 10 * HOUR, "time_zone": zone}
+    await put(line, "outreach", [send(name, **times) for name in names])
+
+
+async def everywhere(line: Deployment, value: bytes) -> None:
+    """Write an order as ``cxwatch`` would: to every partition of command and to control."""
+    producer = AIOKafkaProducer(bootstrap_servers=line.straight.kafka_bootstrap)
+    await producer.start()
+    try:
+        for number in range(line.settings.partitions):
+            await producer.send_and_wait(line.prefix + BY_NOUN["command"].name, value, partition=number)
+        await producer.send_and_wait(line.prefix + BY_NOUN["control"].name, value, partition=0)
+    finally:
+        await producer.stop()
+
+
+async def lying_on(line: Deployment, topic: str) -> list[Any]:
+    """Every committed record of a topic."""
+    name = line.prefix + topic
+    consumer = AIOKafkaConsumer(bootstrap_servers=line.straight.kafka_bootstrap, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        await consumer.topics()
+        tps = [TopicPartition(name, number) for number in sorted(consumer.partitions_for_topic(name) or ())]
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        ends, found = await consumer.end_offsets(tps), list[Any]()
+        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+            for rows in (await consumer.getmany(timeout_ms=200)).values():
+                found += rows
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def refused(line: Deployment, noun: str, reasons: Counter[str]) -> None:
+    """Wait until exactly these dead letters lie on the topic of a noun."""
+
+    async def there() -> bool:
+        letters = await lying_on(line, BY_NOUN[noun].dlq)
+        return Counter(dict(letter.headers)["dlq.reason"].decode() for letter in letters) == reasons
+
+    await until(there)
+
+
+@pytest.mark.fault(70)
+async def test_forged_repeated_and_stale_orders_are_dead_letters_and_nobody_obeys_them(kafka_arena: Arena) -> None:
+    count = size(12, 120)
+    first, second = ([f"{part}-{number}" for number in range(count)] for part in ("a", "b"))
+    result = Result(
+        70, "orders to resume that are unsigned, wrongly signed, copied or stale, written by whoever may write the topic",
+        f"{count} notices wait behind a signed stop; sender and worker are restarted in between, kill -9 the worker",
+        "nothing leaves; four kinds of dead letters on command (every partition) and control; a signed resume works",
+    )  # fmt: skip
+    with result.measured(), kafka_arena.deployment(stored=False, sender_clock="wall") as line:
+        file = line.folder / "keys.json"
+        put_key(file, "alice", new_key(), "")
+        line.settings = line.settings.model_copy(update={"order_keys": file})
+        async with Receiver(SECRET) as receiver:
+            worker = line.worker("w", "detect,outreach")
+            sender = line.sender("s", receiver.url)
+            await served(line, {0, 1, 2, 3})
+            assert (await order(line, "resume", "--wait", WAIT_S))[0] == 0
+            await due_now(line, first)
+            await receiver.wait_for(count, patience(30))
+            code, text = await order(line, "stop", "--wait", WAIT_S)
+            assert (code, "heard by 4 of 4" in text) == (0, True), text
+            good = (await lying_on(line, BY_NOUN["control"].name))[0].value
+            wrong = await attacks(line, good)
+            await due_now(line, second)
+            assert sender.terminate() == 0
+            sender.start()
+            worker.kill()
+            worker.start()
+            await served(line, {0, 1, 2, 3})
+            await everywhere(line, good)
+            wrong["repeated"] += 1
+            await refused(line, "control", wrong)
+            await refused(line, "command", Counter({reason: 4 * times for reason, times in wrong.items()}))
+            code, text = await order(line, "stop", "--wait", WAIT_S)
+            assert (code, "heard by 4 of 4" in text) == (0, True), text
+            await asyncio.sleep(size(2, 10))
+            result.diff = len(told(receiver) & set(second))
+            assert result.diff == 0, "a forged order was obeyed"
+            assert (await order(line, "resume", "--wait", WAIT_S))[0] == 0
+            await receiver.wait_for(2 * count, patience(30))
+            result.lost = 2 * count - len(told(receiver))
+            result.duplicate_accepts = len(receiver.accepted) - len(told(receiver))
+            result.figures = {"dead letters on control": dict(wrong), "on command": 4}
+            secret = json.loads(file.read_text())["keys"]["alice"]["key"]
+            assert secret not in sender.log.read_text() + worker.log.read_text()
+
+
+async def attacks(line: Deployment, good: bytes) -> Counter[str]:
+    """Write every kind of order that is none; returns what each is refused for."""
+    given = decode("command", [good]).records[0]
+    assert (given.action, len(given.signature)) == ("resume", 64)
+    now = time.time_ns() // 1_000_000
+    fresh = given.model_copy(update={"command_id": "cmd-forged", "issued_at_ms": now})
+    ring = order_rules(line.settings).keyring
+    assert ring is not None
+    stale = ring.sign(fresh.model_copy(update={"command_id": "cmd-stale", "issued_at_ms": now - HOUR}))
+    unsigned = fresh.model_copy(update={"signature": ""})
+    stranger = fresh.model_copy(update={"actor": "eve", "signature": given.signature})
+    for value in (encode(unsigned), encode(fresh), encode(stranger), encode(stale), good):
+        await everywhere(line, value)
+    return Counter(unsigned=1, wrong_signature=1, unknown_actor=1, stale=1, repeated=1)

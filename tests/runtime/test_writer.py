@@ -94,8 +94,9 @@ def test_a_flush_is_begun_sent_in_whole_batches_in_order_and_committed() -> None
 
 def test_offsets_of_a_group_are_said_within_the_transaction_or_not_at_all() -> None:
     producer, heard = Producer(), {TopicPartition("p.cx.command.v1", 3): 7}
-    asyncio.run(writer(producer).write(transaction(), GroupOffsets("cx.send.heard", heard)))
-    assert producer.log[-2:] == [("say", "p.cx.send.heard", heard), ("commit",)]
+    asyncio.run(writer(producer).write(transaction(), GroupOffsets("cx.send.heard", heard, "cmd-1")))
+    noted = {tp: (offset, "cmd-1") for tp, offset in heard.items()}
+    assert producer.log[-2:] == [("say", "p.cx.send.heard", noted), ("commit",)]
     failing = Producer({"say": KafkaTimeoutError()})
     with pytest.raises(KafkaFailed):
         asyncio.run(writer(failing).write(transaction(), GroupOffsets("cx.send.heard", heard)))
