@@ -89,16 +89,16 @@ def await_heard(
 
 
 def _look(admin: KafkaAdminClient, settings: Settings, name: str, placed: Mapping[int, int]) -> Hearing:
+    senders = senders_of(admin, settings)
+    if not senders.served:
+        return Hearing(len(placed), senders)
+    topic = settings.named(BY_NOUN["command"].name)
+    tps = [TopicPartition(topic, number) for number in placed]
+    group = settings.named(HEARD)
     try:
-        senders = senders_of(admin, settings)
-        if not senders.served:
-            return Hearing(len(placed), senders)
-        topic = settings.named(BY_NOUN["command"].name)
-        tps = [TopicPartition(topic, number) for number in placed]
-        group = settings.named(HEARD)
         said = admin.list_group_offsets({group: tps})[group]
-    except CoordinatorNotAvailableError:  # on a cluster without any group yet: it is being made
-        return Hearing(len(placed), Senders(sharing=True))
+    except CoordinatorNotAvailableError:
+        said = {}
     read = {tp.partition: at.metadata for tp, at in said.items() if at.offset > placed[tp.partition]}
     obeyed = frozenset(partition for partition, words in read.items() if name in words.split("\n"))
     return Hearing(len(placed), senders, obeyed, frozenset(read) - obeyed)
@@ -106,7 +106,10 @@ def _look(admin: KafkaAdminClient, settings: Settings, name: str, placed: Mappin
 
 def senders_of(admin: KafkaAdminClient, settings: Settings) -> Senders:
     """Which partitions live senders serve."""
-    shared, fixed = (_group(admin, settings.named(name)) for name in (SENDERS, FIXED_SENDERS))
+    try:
+        shared, fixed = (_group(admin, settings.named(name)) for name in (SENDERS, FIXED_SENDERS))
+    except CoordinatorNotAvailableError:  # the topic of all groups is being made, or has no leader just now
+        return Senders(sharing=True)
     served: set[int] = set()
     for member in shared["members"]:
         for part in _assigned(member):

@@ -13,6 +13,7 @@ from rich.table import Table
 from schemas.errors import ConfigError
 from schemas.export import export
 from schemas.metrics import page
+from streams.access import acl_commands
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 from streams.topics import Wanted, catalogue, ensure_topics, plan
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     topics.command("create")(create_command)
     topics.command("diff")(diff_command)
     topics.command("list")(list_command)
+    topics.command("acls")(acls_command)
     app.add_typer(topics, name="topics")
     schemas = typer.Typer(help="What the contracts say, as files.", no_args_is_help=True)
     schemas.command("export")(export_command)
@@ -72,6 +74,15 @@ def list_command(as_json: AsJson = False) -> None:
         largest = f"{int(topic.configs['max.message.bytes']) // 1024} KiB"
         table.add_row(topic.name, str(topic.partitions), _kept(topic), largest, topic.meaning)
     Console().print(table)
+
+
+def acls_command(
+    brokers: Annotated[str, typer.Option(help="What to print as the address of the brokers.")] = "BROKERS",
+    config: Annotated[str, typer.Option(help="What to print as the administrator's settings.")] = "ADMIN.properties",
+) -> None:
+    """Print kafka-acls commands that give each kind of process its rights and no others; needs no Kafka."""
+    for line in acl_commands(load_settings(), brokers, config):
+        typer.echo(line)
 
 
 def export_command(
