@@ -139,8 +139,8 @@ def follow_up(what: str, given: Given, bootstrap: str, settings: Settings, wait_
         raise typer.Exit(ExitCode.STALLED) from error
     if found.refused:
         typer.echo(
-            f"{what}: REFUSED by the senders of partitions {', '.join(map(str, sorted(found.refused)))} ({name}): do they "
-            "hold this actor's key, and is the clock of this machine right? Dead letters on command.dlq say which",
+            f"{what}: REFUSED by the senders of partitions {', '.join(map(str, sorted(found.refused)))} ({name}): do "
+            "they hold this actor's key, and is the clock of this machine right? The dead letters of command say which",
             err=True,
         )
         raise typer.Exit(1)

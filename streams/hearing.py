@@ -3,7 +3,8 @@
 A sender says how far it has read, and which of the newest orders it obeys, in the transaction of its ledger
 (``KafkaLog.commit``), as offsets of the group ``cx.send.heard``: a fenced owner cannot say anything, and what is said
 is in force. Which partitions are served is known by the broker: a sender is a member of ``cx.send``, which shares them
-out, or of ``cx.send.fixed``, where its client id names them. A process that was killed stays a member until its session ends (``CX_SESSION_TIMEOUT_MS``).
+out, or of ``cx.send.fixed``, where its client id names them. A process that was killed stays a member until its
+session ends (``CX_SESSION_TIMEOUT_MS``).
 """
 
 from __future__ import annotations

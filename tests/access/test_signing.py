@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import Command
-from streams.signing import FRESH_MS, MOST_IDS, REMEMBER_MS, Doorkeeper, Keyring, OrderRules, text_of
+from streams.signing import FRESH_MS, MOST_IDS, REMEMBER_MS, Doorkeeper, Keyring, OrderRules, heard_words, text_of
 
 NOW = 1_767_225_600_000
 RING = Keyring({"alice": b"a" * 32, "bob": b"b" * 32})
@@ -29,7 +29,8 @@ def reason(given: Command, at: int = NOW, rules: OrderRules | None = None) -> st
 @pytest.mark.parametrize(
     "changed",
     [
-        {"command_id": "k-2"}, {"issued_at_ms": NOW + 1}, {"action": "resume"}, {"issue_id": "i-1"}, {"actor": "bob"},
+        {"command_id": "k-2"}, {"issued_at_ms": NOW + 1}, {"action": "resume"}, {"issue_id": "i-1"}, {"channel": "sms"},
+        {"actor": "bob"},
         {"reason": "other"}, {"signature": "0" * 64}, {"signature": "\u00fc"},
     ],
 )  # fmt: skip
@@ -56,7 +57,7 @@ def test_an_order_is_only_fresh_around_the_time_it_names_and_always_where_time_i
 @given(st.lists(LABEL, min_size=4, max_size=4), st.lists(LABEL, min_size=4, max_size=4))
 def test_no_two_orders_have_the_same_text(one: list[str], other: list[str]) -> None:
     texts = [text_of(Command.model_construct(
-        command_id=name, issued_at_ms=1, action="stop", issue_id=issue, actor=actor, reason=why,
+        command_id=name, issued_at_ms=1, action="stop", issue_id=issue, channel=None, actor=actor, reason=why,
     )) for name, issue, actor, why in (one, other)]  # fmt: skip
     assert (texts[0] == texts[1]) == (one == other)
 
@@ -84,3 +85,11 @@ def test_ids_are_remembered_longer_than_an_order_is_fresh_and_are_bounded() -> N
 
 def test_a_keyring_shows_no_key() -> None:
     assert "aaaa" not in repr(RING) + repr(OrderRules(RING)) + repr(Doorkeeper(OrderRules(RING)))
+
+
+def test_what_a_sender_says_that_it_obeyed_fits_beside_an_offset() -> None:
+    names = [f"cmd-{number:032x}" for number in range(60)]
+    assert heard_words(names).split("\n") == names
+    wide = heard_words(["\u00fc" * 128] * 60 + ["newest"])
+    assert len(wide.encode()) <= 4096
+    assert wide.split("\n")[-1] == "newest"
