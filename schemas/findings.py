@@ -90,6 +90,31 @@ class BinClosed(Record):
     through_ms: Through
 
 
+class SeenValue(Record):
+    """Customers in whose events one value of one attribute was seen."""
+
+    attribute: Label = Field(description="Attribute", examples=["app_version"])
+    value: Label = Field(description="Value", examples=["5.2.0"])
+    customers: Annotated[tuple[int, ...], Field(strict=False)] = Field(
+        description="The smallest 20 unsigned 64-bit hashes of the customers, sorted", examples=[_HASHES]
+    )
+
+
+class ValuesSeen(Record):
+    """Who was seen with which values in one closed bin, of one bin in five minutes: what tells a value that many
+    customers have from one that somebody made up. Key: service line."""
+
+    kind: Literal["values_seen"] = "values_seen"
+    line: Line
+    family: FamilyName
+    bin_ms: BinStart
+    partition: Partition
+    values: Annotated[tuple[SeenValue, ...], Field(strict=False)] = Field(
+        description="Values, sorted by attribute and value; those of the most customers if there are very many",
+        examples=[[{"attribute": "app_version", "value": "5.2.0", "customers": _HASHES}]],
+    )
+
+
 class SourceCount(Record):
     """Events of one producer on one topic in one closed bin, from one partition (stream health, no data)."""
 
@@ -175,6 +200,11 @@ class Cause(Record):
     failed: Count = Field(description="Customers inside who failed", examples=[130])
     changes: Annotated[tuple[Token, ...], Field(strict=False)] = Field(
         default=(), description="Candidate change ids", examples=[["rel-5.2.0"]]
+    )
+    known: Annotated[tuple[Label, ...], Field(strict=False)] = Field(
+        default=(), examples=[["app_version"]],
+        description="Attributes whose value at least 20 customers had before the onset, or a change event names: only "
+        "these values may become words in a message",
     )
 
 

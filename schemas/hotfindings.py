@@ -30,14 +30,17 @@ from schemas.findings import (
     Late,
     LeafCount,
     LeafEvidence,
+    SeenValue,
     SourceCount,
+    ValuesSeen,
     Watermark,
 )
 from schemas.hot import SUSPECT, may_be_suspect
 from schemas.topics import BY_NOUN
 
 STRUCTS: tuple[type[Record], ...] = (
-    LeafCount, CohortCount, BinClosed, SourceCount, LeafEvidence, Episode, Watermark, Affected, Late,
+    LeafCount, CohortCount, BinClosed, SeenValue, ValuesSeen, SourceCount, LeafEvidence, Episode, Watermark, Affected,
+    Late,
 )
 """Models that have a struct."""
 NOUNS = frozenset(
@@ -142,6 +145,8 @@ def as_struct(record: Any) -> Any:
 # without ``kind``.
 cohort_count = cast("Callable[..., CohortCount]", struct_of(CohortCount))
 leaf_count = cast("Callable[..., LeafCount]", struct_of(LeafCount))
+seen_value = cast("Callable[..., SeenValue]", struct_of(SeenValue))
+values_seen = cast("Callable[..., ValuesSeen]", struct_of(ValuesSeen))
 source_count = cast("Callable[..., SourceCount]", struct_of(SourceCount))
 episode = cast("Callable[..., Episode]", struct_of(Episode))
 leaf_evidence = cast("Callable[..., LeafEvidence]", struct_of(LeafEvidence))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from schemas.errors import ConfigError
 from streams.core.cases import OutreachRules
 from streams.core.detect.rules import DetectRules
@@ -9,7 +15,16 @@ from streams.core.friction import JoinRules
 from streams.core.impact import ImpactRules
 from streams.core.money import Parameters, configured
 from streams.core.policy import QuietHours
+from streams.core.words import LANGUAGES, Names, plain, promises
 from streams.settings import Settings
+
+_NAMES = TypeAdapter(
+    dict[str, dict[str, str | dict[Literal["en", "de"], str]]], config=ConfigDict(strict=True)
+)
+_NAMES_ALLOWED = (
+    "should be attribute: {value: words} or attribute: {value: {language: words}} with languages "
+    f"{', '.join(LANGUAGES)}, everything in quotes that YAML could take for a number"
+)
 
 
 def outreach_rules(settings: Settings) -> OutreachRules:
@@ -24,7 +39,38 @@ def outreach_rules(settings: Settings) -> OutreachRules:
         approval_above=settings.approval_above,
         holdout_ratio=settings.holdout_ratio,
         replayed=settings.outreach_replayed,
+        names=read_names(settings.outreach_names),
     )
+
+
+def read_names(file: Path | None) -> Names:
+    """The company's words for values of attributes: ``attribute: {value: words}`` or ``{value: {en: ..., de: ...}}``.
+
+    Raises ConfigError for a file that cannot be read, says nothing sensible, or promises money or goods.
+    """
+    if file is None:
+        return {}
+    try:
+        body = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"CX_OUTREACH_NAMES cannot be read ({type(error).__name__})") from None
+    try:
+        found = _NAMES.validate_python(body or {})
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ConfigError(f"CX_OUTREACH_NAMES: {place}: {_NAMES_ALLOWED}") from None
+    named = {name: {value: _by_language(words) for value, words in values.items()} for name, values in found.items()}
+    wrong = [
+        f"{name}.{value}" for name, values in named.items() for value, own in values.items()
+        if any(map(promises, own.values())) or not all(map(plain, own.values()))
+    ]  # fmt: skip
+    if wrong:
+        raise ConfigError(f"CX_OUTREACH_NAMES: {wrong[0]}: promises money or goods, or has no words")
+    return named
+
+
+def _by_language(words: str | dict[Literal["en", "de"], str]) -> dict[str, str]:
+    return {"": words} if isinstance(words, str) else dict(words.items())
 
 
 def detect_rules(settings: Settings) -> DetectRules:

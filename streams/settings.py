@@ -251,6 +251,10 @@ class Settings(BaseSettings):
     outreach_replayed: bool = Field(
         False, description="Tell also of what was played from a file or made up, only with a receiver on this machine"
     )
+    outreach_names: Path | None = Field(
+        None, description="YAML file of your words for values of attributes in messages, attribute: {value: words} or"
+        " attribute: {value: {en: words, de: words}}; other values are said only if many customers had them before",
+    )
     sender_clock: Literal["wall", "event"] = Field(
         "wall", description="Clock of the sender; event: the stream's own time, only with a receiver on this machine"
     )

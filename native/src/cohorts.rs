@@ -19,6 +19,10 @@ const RECORD_BYTES: usize = 1024 * 1024 * 7 / 8;
 const LABEL_BYTES: usize = 128 * 4 + 3;
 const HASH_BYTES: usize = 21;
 const LEAF_BYTES: usize = 48;
+/// Which closing bins tell of values, of how many customers per value, and of how many values.
+const SEEN_EVERY_MS: i64 = 300_000;
+const ENOUGH: usize = 20;
+const SEEN_VALUES: usize = 512;
 
 /// Line and family.
 type Group = (Box<str>, u8);
@@ -207,10 +211,52 @@ impl OpenBins {
                     self.places.give(&group, bin.cells[*place as usize].leaf, hour_ms);
                 }
                 send(&group.0, self.message(rules, leaves, bin_ms, &bin, &group, &cells, &unseated, true));
+                if (SEEN_EVERY_MS / 2 - bin_ms).rem_euclid(SEEN_EVERY_MS) < rules.bin_ms {
+                    let seated = cells.iter().filter(|place| !unseated.contains(place));
+                    let seated = seated.map(|place| &bin.cells[*place as usize]);
+                    send(&group.0, self.values_seen(rules, leaves, bin_ms, &group, seated));
+                }
             }
             self.closed.extend((0..bin.chunks).map(|number| (bin_ms, number)));
         }
         self.places.expire(through_ms);
+    }
+
+    /// Who was exposed with which value, sorted by attribute and value.
+    fn values_seen<'a>(
+        &self,
+        rules: &Rules,
+        leaves: &Leaves,
+        bin_ms: i64,
+        group: &Group,
+        cells: impl Iterator<Item = &'a Cell>,
+    ) -> Vec<u8> {
+        let mut found: BTreeMap<(&str, &str), BTreeSet<u64>> = BTreeMap::new();
+        for cell in cells {
+            let attributes = rules.attributes[usize::from(group.1)].iter();
+            for (name, value) in attributes.zip(leaves.get(cell.leaf).values()) {
+                if !value.is_empty() && value != OTHER {
+                    found.entry((name.as_str(), value)).or_default().extend(&cell.exposed);
+                }
+            }
+        }
+        let mut ranked: Vec<_> = found.iter().collect();
+        ranked.sort_by_key(|(_, customers)| Reverse(customers.len().min(ENOUGH)));
+        ranked.truncate(SEEN_VALUES);
+        ranked.sort_by_key(|(key, _)| **key);
+        let mut json = Json::default();
+        json.raw("{\"kind\":\"values_seen\",\"line\":").text(&group.0);
+        json.raw(",\"family\":").text(&rules.families[usize::from(group.1)]);
+        json.raw(",\"bin_ms\":").int(bin_ms).raw(",\"partition\":").int(self.partition).raw(",\"values\":");
+        json.list(ranked, |json, ((name, value), customers)| {
+            json.raw("{\"attribute\":").text(name).raw(",\"value\":").text(value).raw(",\"customers\":");
+            json.list(customers.iter().take(ENOUGH), |json, customer| {
+                json.unsigned(*customer);
+            });
+            json.raw("}");
+        });
+        json.raw("}");
+        json.out
     }
 
     /// The counts so far of every (bin, line, family) that changed since the last drain, of bins from `since_ms` on.

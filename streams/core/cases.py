@@ -15,6 +15,7 @@ from schemas.findings import Affected, Decision, EndReason, Family, Stage
 from streams.core.consent import Profile
 from streams.core.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
 from streams.core.spells import Stretches, told
+from streams.core.words import Names
 
 REASONS: dict[str, str] = {
     "eligible": "may be told, and is",
@@ -63,6 +64,8 @@ class OutreachRules:
     retention_ms: int = 90 * DAY_MS
     """How long a decision is remembered after its deadline: nobody is told twice within it."""
     template_version: int = 1
+    names: Names = field(default_factory=dict)
+    """The company's own words for values of attributes."""
 
     def __post_init__(self) -> None:
         """Refuse rules that promise nothing or cannot hold."""
@@ -154,6 +157,8 @@ class Known(msgspec.Struct, frozen=True):
     resolved_ms: int | None
     shown_ms: int | None = None
     end_reason: EndReason | None = None
+    known: tuple[str, ...] = ()
+    """Attributes of the cause whose value may be said."""
 
     @property
     def mended(self) -> bool:

@@ -34,9 +34,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 import numpy as np
 
-from schemas.findings import CohortCount, Family, LeafCount
-from schemas.hotfindings import cohort_count, leaf_count
-from schemas.topics import BY_NOUN, HOUR_MS
+from schemas.findings import CohortCount, Family, LeafCount, SeenValue, ValuesSeen
+from schemas.hotfindings import cohort_count, leaf_count, seen_value, values_seen
+from schemas.topics import BY_NOUN, HOUR_MS, MINUTE_MS
 from streams.core.eventtime import floor_ms
 from streams.core.friction import JoinRules
 
@@ -50,6 +50,13 @@ _LABEL_BYTES = 128 * 4 + 3
 _HASH_BYTES = 21
 _LEAF_BYTES = 48
 """Bounds of the JSON of one value, one hash, and the rest of one leaf."""
+
+SEEN_EVERY_MS = 5 * MINUTE_MS
+"""Of the bins that close, those with the middle of such a stretch in them say who was seen with which values."""
+ENOUGH = 20
+"""Customers of whom such a bin tells, per value; more need not be known to call a value familiar."""
+SEEN_VALUES = 512
+"""Most values in one record: those of the most customers."""
 
 LeafKey = tuple[str, Family, tuple[str, ...]]
 """A leaf cohort: service line, family, values in the order of the family's attributes."""
@@ -206,14 +213,21 @@ class OpenBins:
         if failed:
             cells.fail(key, leaf, customer)
 
-    def close(self, through_ms: int) -> Iterator[CohortCount]:
-        """Close every bin that ends at or before ``through_ms``; yield its counts by bin, line and family."""
+    def close(self, through_ms: int) -> Iterator[CohortCount | ValuesSeen]:
+        """Close every bin that ends at or before ``through_ms``; yield its counts by bin, line and family.
+
+        After the counts of a bin that tells of values, what it tells.
+        """
         for bin_ms in sorted(start for start in self.bins if start + self._width_ms <= through_ms):
             self.places.expire(bin_ms)
             for line, family, leaves in _groups(self.bins.pop(bin_ms)):
                 unseated = self.places.without(line, family, leaves)
                 self.places.give(line, family, (v for v in leaves if v not in unseated), bin_ms)
                 yield self._record(bin_ms, line, family, _capped(leaves, unseated), closed=True)
+                if (SEEN_EVERY_MS // 2 - bin_ms) % SEEN_EVERY_MS < self._width_ms:
+                    seated = ((values, leaf.exposed) for values, leaf in leaves.items() if values not in unseated)
+                    seen = _seen(self._attributes[family], seated)
+                    yield values_seen(line, family, bin_ms, self._partition, seen)
             self._closed.extend((bin_ms, number) for number in range(self._chunks.pop(bin_ms, 0)))
         self.places.expire(through_ms)
 
@@ -254,6 +268,19 @@ class OpenBins:
             leaf = cells.setdefault((line, family, values), Leaf())
             leaf.exposed.update(_unpack(exposed))
             leaf.failed.update(_unpack(failed))
+
+
+def _seen(
+    attributes: tuple[str, ...], leaves: Iterable[tuple[tuple[str, ...], set[int]]]
+) -> tuple[SeenValue, ...]:
+    """Who was exposed with which value, sorted by attribute and value."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for values, exposed in leaves:
+        for name, value in zip(attributes, values, strict=True):
+            if value not in ("", OTHER):
+                found.setdefault((name, value), set()).update(exposed)
+    ranked = sorted(found, key=lambda key: (-min(len(found[key]), ENOUGH), key))[:SEEN_VALUES]
+    return tuple([seen_value(*key, tuple(sorted(found[key])[:ENOUGH])) for key in sorted(ranked)])
 
 
 def _groups(cells: Cells) -> Iterator[tuple[str, Family, dict[tuple[str, ...], Leaf]]]:

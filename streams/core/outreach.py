@@ -29,7 +29,7 @@ from streams.core.policy import DAY_MS
 from streams.core.said import Erasure, Said
 from streams.core.stage import Batch, Drained, Idle, Message
 from streams.core.verdict import Verdict, judge
-from streams.core.words import cause_words, speak, title_words
+from streams.core.words import cause_words, speak, speakable, title_words
 
 __all__ = ["Outreach", "OutreachRules", "OutreachState"]
 
@@ -189,7 +189,7 @@ class Outreach:
             return
         known = Known(
             record.issue_id, record.root_id, record.family, dict(record.cause.attributes), record.detected_at_ms,
-            record.updated_at_ms, record.resolved_at_ms, record.shown_at_ms, record.end_reason,
+            record.updated_at_ms, record.resolved_at_ms, record.shown_at_ms, record.end_reason, record.cause.known,
         )  # fmt: skip
         self._keep_issue(state, known)
         state.changed[_key("i", known.issue)] = msgspec.json.encode(known)
@@ -382,9 +382,14 @@ class Outreach:
             "address": case.address, "language": case.language, "time_zone": case.time_zone,
             "template": f"{case.family}.{case.stage}@{self.rules.template_version}",
             "title": title_words(case.family, case.language),
-            "cause_text": cause_words(case.family, known.cause if known else {}, case.language),
+            "cause_text": self._cause_text(case, known),
             "decided_at_ms": case.decided_ms, "not_before_ms": case.not_before_ms, "deadline_ms": case.deadline_ms,
         })  # fmt: skip
+
+    def _cause_text(self, case: Case, known: Known | None) -> str:
+        """The cause in words, with those values only that the company or many customers know."""
+        cause, trusted = (known.cause, known.known) if known else ({}, ())
+        return cause_words(case.family, speakable(cause, trusted, self.rules.names, case.language), case.language)
 
     def _watermark(self, state: OutreachState) -> list[Message]:
         advanced = state.clock_ms > state.said_ms

@@ -1,13 +1,15 @@
 """An issue in plain words for the customer it hit: a short title and the cause, per language.
 
-Attribute values come from events, so they are reduced to harmless characters here and stay inert wherever the text
-goes: no markup, no template syntax, no links, no control or direction characters.
+Attribute values come from events, and anybody who can send an event can write into them. They become words only if the
+company's own table has words for them, or if they are known: named by a change event, or had by many customers before
+the onset. Even then they are reduced to harmless characters and stay inert wherever the text goes: no markup, no
+template syntax, no links, no control or direction characters.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 LANGUAGES = ("en", "de")
 """Languages we can speak; every other one gets the first."""
@@ -56,6 +58,41 @@ _NAMES: dict[str, dict[str, str]] = {
         "warehouse": "Depot", "channel": "Kanal", "firmware": "Firmware",
     },
 }  # fmt: skip
+
+
+Names = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""The company's words: attribute -> value -> language (``""``: any) -> words."""
+_PROMISE = re.compile(
+    r"refund|compensat|voucher|discount|coupon|credit|free of charge|guarantee|reimburs|"
+    r"erstatt|entschädig|gutschein|rabatt|gutschrift|kostenlos|garantier|[€$£]",
+    re.IGNORECASE,
+)
+
+
+def promises(text: str) -> bool:
+    """True if a text promises money or goods, or reads as if it did.
+
+    >>> promises("refund 500 EUR guaranteed now"), promises("version 5.2.0")
+    (True, False)
+    """
+    return bool(_PROMISE.search(text))
+
+
+def speakable(cause: Mapping[str, str], known: Collection[str], names: Names, language: str) -> dict[str, str]:
+    """The attributes of a cause that may be said, with the words for their values.
+
+    >>> speakable({"app_version": "5.2.0", "region": "free money"}, ("app_version",), {}, "en")
+    {'app_version': '5.2.0'}
+    >>> speakable({"carrier": "c-7"}, (), {"carrier": {"c-7": {"": "Swift Parcel"}}}, "de")
+    {'carrier': 'Swift Parcel'}
+    """
+    said: dict[str, str] = {}
+    for name, value in cause.items():
+        own = names.get(name, {}).get(value, {})
+        words = own.get(speak(language)) or own.get("") or (value if name in known else "")
+        if words:
+            said[name] = words
+    return said
 
 
 def speak(language: str) -> str:

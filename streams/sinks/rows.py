@@ -405,6 +405,7 @@ DEAD_LETTER = Target(
 TARGETS: Mapping[str, tuple[Target, ...]] = {
     "cohort_count": (_COHORTS,),
     "bin_closed": (_MARK,),
+    "values_seen": (),
     "watermark": (_MARK,),
     "source_count": (
         Target(

@@ -36,7 +36,7 @@ def issue(name: str = "i-1", at: int = T0 + HOUR, **other: Any) -> Issue:
 def cause(**attributes: str) -> Cause:
     """A cause with these attribute values."""
     return Cause(attributes=attributes, risk_ratio=9.0, risk_ratio_low=4.0, risk_ratio_high=20.0, support=0.9,
-                 exposed=100, failed=40)  # fmt: skip
+                 exposed=100, failed=40, known=tuple(attributes))  # fmt: skip
 
 
 def resolved(one: Issue, at: int, **other: Any) -> Issue:

@@ -11,6 +11,7 @@ from schemas.events import Heartbeat
 from schemas.findings import BinClosed, CohortCount, Episode, SourceCount
 from schemas.topics import ROOM_INPUTS
 from streams.agents.join import room
+from streams.core.cohorts import ENOUGH, SEEN_VALUES
 from streams.core.dedup import customer_hash
 from streams.core.friction import JoinRules, Limits
 from streams.settings import Settings
@@ -54,6 +55,33 @@ def test_a_bin_closes_when_the_slowest_topic_has_passed_its_end() -> None:
         "CohortCount", "SourceCount", "BinClosed", "Watermark"
     ]
     assert [m.partition for m in said if isinstance(m.record, BinClosed)] == [0]
+
+
+def test_one_bin_in_five_minutes_tells_who_was_seen_with_which_values() -> None:
+    #  T0 + 2:20     + 2:30       + 2:40
+    #   [ c9        )[ c1 c2 c3  )
+    player = Player()
+    player.events(telemetry(140_000, "c9"), telemetry(150_000), telemetry(151_000, "c2", "failed"),
+                  telemetry(152_000, "c3", app_version="2", region="DE"))  # fmt: skip
+    player.reach(200 * SECOND)
+    (told,) = player.said("values_seen")
+    assert (told.line, told.family, told.bin_ms, told.partition) == ("shop", "app", T0 + 150_000, 0)
+    assert [(seen.attribute, seen.value, seen.customers) for seen in told.values] == [
+        ("app_version", "1", tuple(sorted(map(customer_hash, ("c1", "c2"))))),
+        ("app_version", "2", (customer_hash("c3"),)),
+        ("region", "DE", (customer_hash("c3"),)),
+    ]
+
+
+def test_of_very_many_customers_and_values_it_tells_of_some() -> None:
+    player = Player()
+    player.events(*(telemetry(150_000, f"c{n}") for n in range(30)))
+    player.events(*(telemetry(151_000, "c0", app_version=f"made-up-{n}", event_id=f"m{n}") for n in range(600)))
+    player.reach(200 * SECOND)
+    (told,) = player.said("values_seen")
+    assert len(told.values) == SEEN_VALUES
+    (many,) = [seen for seen in told.values if seen.value == "1"]
+    assert many.customers == tuple(sorted(customer_hash(f"c{n}") for n in range(30))[:ENOUGH])
 
 
 def test_open_bins_are_shown_at_every_drain_that_changed_them() -> None:

@@ -31,6 +31,7 @@ from tests.core.match_world import (
     NOON,
     Runner,
     affected,
+    cause,
     customer,
     interleave,
     issue,
@@ -78,6 +79,14 @@ def test_an_affected_customer_who_agreed_is_told_why_in_their_language() -> None
     assert row.cause_text == "ein Fehler in unserer App (Version 5.2.0)"
     assert row.decided_at_ms == row.not_before_ms == NOON
     assert row.deadline_ms == NOON + 14 * HOUR
+
+
+def test_a_value_that_nobody_vouches_for_never_reaches_a_customer() -> None:
+    offer = "refund 500 EUR guaranteed now"
+    unknown = cause(app_version=offer).model_copy(update={"known": ()})
+    row = play(affected(), one=issue(at=NOON, cause=unknown))[("c-1", "notice")]
+    assert row.cause_text == "ein Fehler in unserer App"
+    assert offer not in row.model_dump_json()
 
 
 @pytest.mark.parametrize(

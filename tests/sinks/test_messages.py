@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.findings import Family
 from streams.core.ledger import Notice
-from streams.core.words import LANGUAGES, cause_words, plain, speak, title_words
+from streams.core.words import LANGUAGES, cause_words, plain, speak, speakable, title_words
 from streams.sinks.messages import BLOCKS, Library, TemplateRefused, lint, read_sources
 
 LIBRARY = Library()
@@ -104,6 +104,31 @@ def test_causes_fit_their_field_whatever_the_attributes_are(cause: dict[str, str
     assert 0 < len(text) <= 128
     assert "secret" not in text
     assert title_words(family, language)
+
+
+OFFER = "refund 500 EUR guaranteed now"
+
+
+def test_a_letter_that_would_promise_says_the_cause_without_details_or_is_refused() -> None:
+    for language, plainly in (("en", "a fault in our app"), ("de", "ein Fehler in unserer App")):
+        said = cause_words("app", {"app_version": OFFER}, language)
+        assert OFFER in said
+        text = LIBRARY.render(notice(cause_text=said, language=language)).text
+        assert "refund" not in text
+        assert plainly in text
+    assert "Gutschein" not in LIBRARY.render(notice(title="Gutschein: 50 Euro")).subject
+    late = {"app.notice@1.de": read_sources()["app.notice@1.de"].replace("{{ as_of", "{{ 'rab' + 'att' }} {{ as_of")}
+    with pytest.raises(TemplateRefused, match="promise"):
+        Library(late).render(notice())
+
+
+def test_only_known_values_and_the_companys_own_words_are_said() -> None:
+    cause = {"app_version": OFFER, "carrier": "c-7", "region": "DE"}
+    names = {"carrier": {"c-7": {"en": "Swift Parcel", "de": "Eilpaket"}}, "region": {"DE": {"": "Germany"}}}
+    assert speakable(cause, (), {}, "en") == {}
+    assert speakable(cause, ("region",), {}, "en") == {"region": "DE"}
+    assert speakable(cause, ("region", "carrier"), names, "de-AT") == {"carrier": "Eilpaket", "region": "Germany"}
+    assert speakable(cause, (), names, "fr") == {"carrier": "Swift Parcel", "region": "Germany"}
 
 
 def test_a_cause_is_said_in_plain_words() -> None:

@@ -21,9 +21,10 @@ from dataclasses import replace
 from schemas.events import Change
 from schemas.findings import EndReason
 from streams.core.detect.cusum import eb05
+from streams.core.detect.familiar import Familiar
 from streams.core.detect.family import Alarm, Family, Seen
 from streams.core.detect.lattice import LINE
-from streams.core.detect.live import Live, candidates, fingerprint
+from streams.core.detect.live import Live, candidates, fingerprint, named_by
 from streams.core.detect.rules import DAY_MS, HOUR_MS, MINUTE_MS, DetectRules
 from streams.core.explain import Explanation, explain
 
@@ -40,6 +41,7 @@ class Book:
         self.rules = rules
         self.issues: dict[str, Live] = {}
         self.changes: dict[str, Change] = {}
+        self.familiar = Familiar()
         self.publish: set[str] = set()
         self.dirty: set[str] = set()
 
@@ -145,6 +147,7 @@ class Book:
             live.pairs, live.settled_ms, live.settled_customers = cause.pairs, end_ms, max(cause.failed, 1)
         live.cause, live.observed, live.expected = cause, cause.failed, cause.expected
         live.changes = candidates(list(self.changes.values()), live, rules)
+        self._recognise(live)
         self._touch(live, end_ms)
         if self._passes(live, family, end_ms):
             self._open(live, family, end_ms)
@@ -187,6 +190,7 @@ class Book:
         root = self._root(live)
         if root is not None:
             live.root_id, live.onset, live.state = root.root_id, root.onset + 1, "regressed"
+        self._recognise(live)
         family.explain_away(live.pairs, live.opened_at_ms)
         self._touch(live, end_ms)
 
@@ -281,9 +285,16 @@ class Book:
         self.changes[change.change_id] = change
         for live in self.issues.values():
             found = candidates(list(self.changes.values()), live, self.rules)
-            if found != live.changes:
-                live.changes = found
+            named = named_by(self.changes.values(), live)
+            if (found, named) != (live.changes, live.named):
+                live.changes, live.named = found, named
                 self._touch(live, live.updated_at_ms)
+
+    def _recognise(self, live: Live) -> None:
+        """Which values of the cause are the company's or its customers' own, not somebody's invention."""
+        keys = {name: (live.line, live.family, name, value) for name, value in live.pairs}
+        live.seen = tuple(name for name, key in keys.items() if self.familiar.before(key, live.opened_at_ms))
+        live.named = named_by(self.changes.values(), live)
 
     def _touch(self, live: Live, end_ms: int) -> None:
         live.updated_at_ms = end_ms

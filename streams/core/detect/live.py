@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import xxhash
@@ -53,6 +54,10 @@ class Live:
     settled_customers: int = 0
     muted: bool = False
     changes: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    """Attributes of the cause whose value enough customers had before the onset."""
+    named: tuple[str, ...] = ()
+    """Attributes of the cause whose value a change event names."""
     shown_at_ms: int | None = None
     end_reason: EndReason | None = None
     recent: list[tuple[int, int, float]] = field(default_factory=list)
@@ -74,6 +79,7 @@ class Live:
             exposed=c.exposed,
             failed=c.failed,
             changes=self.changes,
+            known=tuple(sorted({*self.seen, *self.named})),
         )
         return Issue(
             issue_id=self.issue_id,
@@ -119,6 +125,12 @@ def fingerprint(line: str, family: str, cohort: Pairs, bin_ms: int) -> str:
     """Stable id of an issue: hash of line, family, first alarming cohort and bin."""
     text = "\x1f".join([line, family, *(f"{name}={value}" for name, value in cohort), str(bin_ms)])
     return f"i-{xxhash.xxh3_64_hexdigest(text.encode())}"
+
+
+def named_by(changes: Iterable[Change], live: Live) -> tuple[str, ...]:
+    """Attributes of the cause whose value a change event has too: the company itself wrote it."""
+    named = {item for change in changes for item in change.attributes.items()}
+    return tuple(name for name, value in live.pairs if (name, value) in named)
 
 
 def candidates(changes: list[Change], live: Live, rules: DetectRules) -> tuple[str, ...]:

@@ -87,6 +87,8 @@ class DetectStage:
                 self._closed(state, record)
                 if self.left(state):
                     return place + 1
+            elif kind == "values_seen":
+                state.book.familiar.note(record)
             elif isinstance(record, Change):
                 state.book.learn(record)
                 state.kept.changes.add(record.change_id)

@@ -2,8 +2,8 @@
 
 Keys are msgpack tuples ``(kind, ...)``: ``meta``; ``pending`` counts not yet stepped; per line and family ``fam``
 (clock, running excursions), ``norm`` (dispersion, daily rates), ``leaves`` (numbered tuples, 256 a key), ``row`` (one
-hour), ``block`` (5 minutes of evidence), ``wait`` (values without a place); ``lines`` without a place; ``issue``;
-``change``. Everything else is computed from them.
+hour), ``block`` (5 minutes of evidence), ``wait`` (values without a place); ``lines`` without a place; ``seen`` (the
+first customers of a value); ``issue``; ``change``. Everything else is computed from them.
 """
 
 from __future__ import annotations
@@ -68,6 +68,10 @@ def save(state: DetectState) -> list[tuple[bytes, bytes | None]]:
     for change_id in kept.changes:
         change = state.book.changes.get(change_id)
         out[_encode(("change", change_id))] = None if change is None else change.model_dump_json().encode()
+    familiar = state.book.familiar
+    for seen in familiar.changed:
+        out[_encode(("seen", *seen))] = _encode(familiar.first[seen])
+    familiar.changed.clear()
     state.book.dirty.clear()
     state.kept = Kept()
     return sorted(out.items())
@@ -157,6 +161,8 @@ def load(state: DetectState, items: Iterable[tuple[bytes, bytes]]) -> None:
     for _, value in kinds.get("issue", []):
         live = _unpack_live(_decode(value))
         state.book.issues[live.issue_id] = live
+    for (line, name, attribute, found), value in kinds.get("seen", []):
+        state.book.familiar.first[line, name, attribute, found] = [(at, who) for at, who in _decode(value)]
     for (change_id,), value in kinds.get("change", []):
         state.book.changes[change_id] = Change.model_validate_json(value)
 
@@ -212,6 +218,7 @@ def _unpack_live(packed: dict[str, Any]) -> Live:
     cause = Explanation(_pairs(packed.pop("cause_pairs")), *packed.pop("cause"))
     packed["recent"] = [tuple(r) for r in packed["recent"]]
     packed["changes"] = tuple(packed["changes"])
+    packed["seen"], packed["named"] = tuple(packed.get("seen", ())), tuple(packed.get("named", ()))
     packed["pairs"], packed["cohort"] = _pairs(packed["pairs"]), _pairs(packed["cohort"])
     return Live(cause=cause, **packed)
 
