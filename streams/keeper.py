@@ -89,7 +89,10 @@ class Keeper:
     def __init__(
         self, file: Path, note: str = "", most_in_a_row: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """``note`` is shown with the processes; ``most_in_a_row``: give up a program after more ends than these."""
+        """``note`` is shown with the processes.
+
+        ``most_in_a_row``: give up a program after more ends than these; for a run that ends by itself, as a demo does.
+        """
         self.file, self.note = file, note
         self.kept: list[Kept] = []
         self._most, self._clock = most_in_a_row, clock
@@ -158,7 +161,8 @@ class Keeper:
         return f"{ended}{loop}; it is started again in {wait:g} s"
 
     def _save(self) -> None:
-        body = {"keeper": self._me, "note": self.note, "processes": [kept.shown() for kept in self.kept]}
+        processes = [kept.shown() for kept in self.kept]
+        body = {"keeper": self._me, "note": self.note, "ends": self._most is not None, "processes": processes}
         write_private(self.file, json.dumps(body, indent=1) + "\n")
 
 

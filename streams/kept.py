@@ -17,7 +17,7 @@ from rich.table import Table
 from streams.stack.process import started_at
 
 ANSWER_S = 2.0
-"""A worker that does not answer in time is shown as running, without more."""
+"""A process that does not answer in time is shown as running, without more."""
 _COLOURS = {"running": "green", "ready": "green", "not ready": "yellow", "waiting": "yellow"}
 
 
@@ -66,6 +66,8 @@ def shown(state_dir: Path) -> Iterator[dict[str, Any]]:
         if not said:
             continue
         kept = known(said.get("keeper", {})).alive
+        if not kept and said.get("ends") and not any(left_behind(file)):
+            continue  # a demo that was killed: nobody expects it to run
         for entry in said["processes"]:
             one = known(entry)
             row = {"run": file.stem.removeprefix("run-"), **entry, "note": said.get("note", "")}
@@ -82,9 +84,9 @@ def runs(row: Mapping[str, Any]) -> bool:
 
 
 def _addresses(state_dir: Path) -> dict[int, str]:
-    """Process id -> address of its own web server, as workers say it."""
+    """Process id -> address of its own web server, as workers and senders say it."""
     found: dict[int, str] = {}
-    for file in state_dir.glob("worker-*.json"):
+    for file in (*state_dir.glob("worker-*.json"), *state_dir.glob("sender-*.json")):
         try:
             said = json.loads(file.read_text(encoding="utf-8"))
             found[int(said["pid"])] = str(said["url"])

@@ -48,14 +48,16 @@ def run_command(
     """Run everything: workers, and the sender if a webhook is set. Restarts what ends; SIGTERM or Ctrl-C drains all."""
     settings = load_settings()
     prepare_logs(settings)
-    endpoints(settings)
+    workers = workers_of(settings, worker or ())
+    stored = board or any("store" in rooms for rooms in workers)
+    endpoints(settings, ("kafka", "clickhouse") if stored else ("kafka",))  # refuses what is not there
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopping.set())
-    programs = programs_of(settings, workers_of(settings, worker or ()), board)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda *_: stopping.set())
     with alone(settings):
-        raise typer.Exit(keep(settings, programs, stopping, log.info))
+        raise typer.Exit(keep(settings, programs_of(settings, workers, board), stopping, log.info))
 
 
 def workers_of(settings: Settings, asked: Sequence[str]) -> tuple[str, ...]:

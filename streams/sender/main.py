@@ -22,6 +22,7 @@ from streams.keyfile import order_rules
 from streams.rules import outreach_rules
 from streams.runtime.exits import Guard, die
 from streams.runtime.health import Health
+from streams.runtime.lived import Lived
 from streams.runtime.watchdog import Watchdog
 from streams.sender.kafka_log import KafkaLog
 from streams.sender.metrics import SenderMetrics, Statuses
@@ -117,7 +118,8 @@ async def seen(settings: Settings, statuses: Statuses, metrics: SenderMetrics) -
     A partition that stands still makes it unready only: its next owner could do no better with the same receiver, and
     reading a million profiles takes its time.
     """
-    watchdog = Watchdog((), settings.stall_s, die)
+    lived = Lived()
+    watchdog = Watchdog((), settings.stall_s, die, clock=lived, measure=lived.look)
     health = Health(statuses, watchdog, metrics, settings.web_host, settings.sender_web_port)
     url, file = await health.start(), sender_file(settings)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from schemas.errors import ConfigError, StackError
 from streams import keeper as module
 from streams import kept as files
+from streams.cli import build_app
 from streams.keeper import Keeper, Kept, Program
 from streams.run_commands import UNSENT, alone, keep, programs_of, run_file, workers_of
 from streams.runtime.exits import ExitCode, in_words
@@ -213,6 +215,39 @@ def test_a_file_that_names_pids_of_other_programs_is_not_believed(tmp_path: Path
     assert [row["state"] for row in files.shown(tmp_path)] == ["dead"]
     file.write_text("{")
     assert list(files.shown(tmp_path)) == []
+
+
+def test_status_tells_what_runs_how_often_it_was_started_again_and_why(
+    tmp_path: Path, begun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CX_STATE_DIR", str(tmp_path))
+    now = Now()
+    keeper = Keeper(tmp_path / "run-a.json", UNSENT, clock=now)
+    ended = begun(keeper, "worker-1", ends(75, "x exit 75 STALLED: room join cannot commit"))
+    up = begun(keeper, "worker-2", SLEEPER)
+    told(keeper)
+    shown = CliRunner().invoke(build_app("status"), ["status"], terminal_width=200)
+    assert shown.exit_code == 1
+    assert "worker-1" in shown.output
+    assert "exit 75, it did not get on: 75 STALLED: room join cannot commit" in " ".join(shown.output.split())
+    assert UNSENT in " ".join(shown.output.split())
+    plain = CliRunner().invoke(build_app("status"), ["status", "--json"]).output
+    lines = [json.loads(line) for line in plain.splitlines() if line.startswith("{")]
+    states = {line["process"]: (line["state"], line["restarts"]) for line in lines if "process" in line}
+    assert states == {"worker-1": ("waiting", 0), "worker-2": ("running", 0)}
+    os.kill(up.pid, signal.SIGKILL)
+    wait(lambda: started_at(up.pid) is None)
+    assert {row["name"]: row["state"] for row in files.shown(tmp_path)}["worker-2"] == "just ended"
+    assert ended.last_code == 75
+
+
+def test_a_demo_that_was_killed_is_not_shown_as_something_that_should_run(tmp_path: Path) -> None:
+    entry = {"name": "worker-1", "state": "running", "pid": 1, "started": "long ago", "since_ms": 1, "restarts": 0}
+    body = {"keeper": {"pid": 1, "started": "long ago"}, "note": "", "ends": True, "processes": [entry]}
+    (tmp_path / "run-demo.json").write_text(json.dumps(body))
+    assert list(files.shown(tmp_path)) == []
+    (tmp_path / "run-demo.json").write_text(json.dumps({**body, "ends": False}))
+    assert [row["state"] for row in files.shown(tmp_path)] == ["dead"]
 
 
 def test_a_second_run_of_the_same_name_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
