@@ -30,7 +30,7 @@ from benchmarks.rivals import PeerError
 from benchmarks.stack import Servers
 from schemas.topics import BY_NOUN, MINUTE_MS
 from streams.runtime.serve import worker_file
-from streams.session import Session, drop_database
+from streams.session import Session
 from streams.settings import Settings
 from streams.sinks.clickhouse import migrate
 from streams.topics import ensure_topics
@@ -128,9 +128,20 @@ def afresh(servers: Servers, prefix: str, raw: bool, native: bool = True) -> Set
     finally:
         admin.close()
     ensure_topics(servers.bootstrap, settings)
-    drop_database(servers.endpoints, DATABASE)
+    _drop_database(servers)
     migrate(servers.endpoints, DATABASE)
     return settings
+
+
+def _drop_database(servers: Servers) -> None:
+    """Drop what the run before left on the benchmark's own server."""
+    user, password = servers.endpoints.account("migrator")
+    host, port = servers.endpoints.clickhouse_host, servers.endpoints.clickhouse_port
+    client = Client(host, port=port, user=user, password=password.get_secret_value())
+    try:
+        client.execute(f"DROP DATABASE IF EXISTS `{DATABASE}` SYNC")
+    finally:
+        client.disconnect()
 
 
 def without_raw() -> dict[str, Any]:

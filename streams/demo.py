@@ -42,6 +42,7 @@ SHOWN_NOTICES = 2
 HISTORY_S = 40.0
 """The live part begins at the latest this long after the start, or half of it after the history was played."""
 DONE_S = 120.0
+STAY_S = 2.0
 STILL_S = 3.0
 """Notices that the sender leaves untouched this long are not to be sent now."""
 LOOKS = 4
@@ -82,8 +83,14 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", envvar="KEEP", help="Leave everything running at the end, until Ctrl-C.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Go on with the last demo, as after a reboot: its data, its board.")
+    ] = False,
 ) -> None:
-    """See the main job: a made-up company, three incidents, who is hit, who is told. Ends by itself."""
+    """See the main job: a made-up company, three incidents, who is hit, who is told. Ends by itself.
+
+    A demo that is kept outlives its servers: after `cxwatch down` it waits for `cxwatch up` and goes on.
+    """
     begun = time.monotonic()
     settings = load_settings()
     secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
@@ -92,7 +99,7 @@ def demo(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         with Teller() as teller:
-            passed = asyncio.run(_demo(told, SimulateRules(seed=seed), Options(speed, keep, begun), teller))
+            passed = asyncio.run(_demo(told, SimulateRules(seed=seed), Options(speed, keep, begun, again), teller))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Abort from None
     except BaseExceptionGroup as group:
@@ -116,6 +123,7 @@ class Options:
     speed: float
     keep: bool
     begun: float
+    again: bool = False
 
 
 async def _demo(settings: Settings, rules: SimulateRules, options: Options, teller: Teller) -> bool:
@@ -123,7 +131,7 @@ async def _demo(settings: Settings, rules: SimulateRules, options: Options, tell
     if (me := asyncio.current_task()) is not None:
         loop.add_signal_handler(signal.SIGTERM, me.cancel)  # as Ctrl-C: end the processes, then leave
     making = loop.run_in_executor(None, simulate, rules)
-    context = session(settings, "demo", teller)
+    context = session(settings, "demo", teller, options.again)
     prepared = await loop.run_in_executor(None, context.__enter__)
     try:
         assert prepared.settings.webhook_secret is not None
@@ -142,6 +150,8 @@ async def _line(run: Run, webhook: str, options: Options) -> bool:
     page = await board.start(run.session.reader(), settings.board_port, settings.web_host, simulated=True)
     try:
         run.teller.say(f"workers and sender are starting; live board: {page.address}")
+        if options.again:
+            await _stay(run, page.address)
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(_watch(run))
             await _play(run, options.speed)
@@ -151,8 +161,7 @@ async def _line(run: Run, webhook: str, options: Options) -> bool:
         summary = await _judge(run, options.begun)
         _finish(run, summary)
         if options.keep:
-            run.teller.say(f"still running (KEEP): board {page.address}; Ctrl-C ends it")
-            await _stay(run)
+            await _stay(run, page.address)
         return summary.passed
     finally:
         await page.close()
@@ -326,7 +335,18 @@ def _write(file: Path, body: dict[str, Any]) -> None:
     draft.replace(file)
 
 
-async def _stay(run: Run) -> None:
+async def _stay(run: Run, address: str) -> None:
+    """Keep everything running until Ctrl-C; servers that stop are waited for."""
+    run.teller.say(f"still running (KEEP): board {address}; Ctrl-C ends it, `cxwatch demo --again` goes on with it")
+    away = False
     while True:
-        await asyncio.sleep(2.0)
-        await _look(run)
+        await asyncio.sleep(STAY_S)
+        gone = await asyncio.to_thread(run.session.servers_gone)
+        if gone and not away:
+            run.teller.say(f"[yellow]{' and '.join(gone)} stopped[/]: after `cxwatch up` the demo goes on")
+        if away and not gone:
+            run.teller.say("the servers are back")
+        away = bool(gone)
+        if not away:
+            with suppress(SinkUnavailable):
+                await _look(run)

@@ -2,7 +2,11 @@
 
 Each message holds one JSON object (the mapping's format is ndjson). Offsets of the source are committed after the
 mapped events are acknowledged, so a crash repeats events and loses none; event ids are stable, so the join counts each
-once. Time passes with the wall clock: the source's heartbeat vouches for everything older than its allowed delay.
+once. Partitions of the source are merged by event time (``streams.sources.merge``), and the heartbeat vouches only for
+what was read and written; how far each partition came is kept beside its offset, for the next owner.
+
+One follower of a mapping reads, others of the same group stand by: two that read half of a backlog each could neither
+merge it nor vouch for it.
 """
 
 from __future__ import annotations
@@ -11,22 +15,38 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError, IllegalStateError, InconsistentGroupProtocolError, KafkaError
 
 from schemas.errors import ConfigError, SinkUnavailable
-from schemas.topics import MINUTE_MS
-from streams.arrivals import EVENT_NOUNS, Arrival, heartbeats
+from schemas.topics import BY_NOUN, MINUTE_MS
+from streams.arrivals import EVENT_NOUNS, heartbeats
 from streams.brokers import connection
+from streams.one_reads import OneReads, client_name
 from streams.play import Target, Write, writer
-from streams.sources import Mapping, Span, Tally, map_messages
+from streams.presence import ended, started
+from streams.sources import Mapping, Span, Tally, map_each
+from streams.sources.merge import Merge, read_of
 
 log = logging.getLogger("cx.source")
 HEARTBEAT_S = 10.0
-POLL_MS = 500
+HEARTBEAT_MS = MINUTE_MS
+"""Of a backlog a heartbeat follows every minute of event time, as when a file is played."""
+IDLE_MS = 500
+"""Wait for more where nothing is at hand."""
+HELD_MS = 50
+"""Wait for a partition that holds the others back, before it is asked for its end."""
+MOST_ROWS = 2_000
+"""Rows fetched, and rows written, at a stretch."""
+PROVEN_S = 3.0
+"""Who writes has proved so recently to be the owner: a commit that the group accepted."""
+AGAIN_S = 0.2
+_APPEND_TIME = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,52 +62,207 @@ class Followed:
         """Name of the heartbeats' producer."""
         return f"follow-{self.mapping.name}"
 
+    @property
+    def span_ms(self) -> int:
+        """Event time written between two commits: what a crash repeats is never too late to be known again."""
+        nouns = [noun for noun in self.mapping.nouns if noun in EVENT_NOUNS]
+        return min((BY_NOUN[noun].lateness_ms for noun in nouns), default=10 * MINUTE_MS) // 2
+
 
 async def follow(what: Followed, target: Target, tally: Tally, stopping: asyncio.Event) -> None:
     """Map until ``stopping`` is set. Raises ConfigError for an absent topic, SinkUnavailable if Kafka is away."""
     if what.mapping.shape.format != "ndjson":
         raise ConfigError(f"mapping {what.mapping.name}: input.format must be ndjson to follow a topic")
+    group = f"{target.prefix}cx.source.{what.mapping.name}"
     consumer = AIOKafkaConsumer(
-        **connection(target.bootstrap), group_id=f"{target.prefix}cx.source.{what.mapping.name}",
-        enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
+        **connection(target.bootstrap), group_id=group, client_id=client_name(),
+        partition_assignment_strategy=(OneReads,), enable_auto_commit=False, auto_offset_reset="earliest",
+        isolation_level="read_committed", request_timeout_ms=30_000,
     )  # fmt: skip
     try:
-        await consumer.start()
+        await started(consumer.start(), target.bootstrap)
         if what.topic not in await consumer.topics():
             raise ConfigError(f"there is no topic {what.topic} on {target.bootstrap}")
-        consumer.subscribe([what.topic])
         async with writer(target) as write:
-            await _run(consumer, what, target, (write, tally), stopping)
+            follower = Follower(consumer, group, what, target)
+            consumer.subscribe([what.topic], listener=follower)
+            await follower.run(write, tally, stopping)
+    except InconsistentGroupProtocolError as error:
+        raise ConfigError(f"a follower of {what.mapping.name} by an older cxwatch still runs: end it first") from error
     except KafkaError as error:
         raise SinkUnavailable(f"Kafka at {target.bootstrap} ({type(error).__name__})") from error
     finally:
-        await consumer.stop()
+        await ended(consumer.stop())
 
 
-async def _run(
-    consumer: AIOKafkaConsumer, what: Followed, target: Target, out: tuple[Write, Tally], stopping: asyncio.Event
-) -> None:
-    """Poll, map, write, commit; a heartbeat now and then, also when nothing comes."""
-    write, tally = out
-    beat = 0.0
-    while not stopping.is_set():
-        fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=2_000)
+class Follower:
+    """Reads what it is given, merges, writes, commits, vouches."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, group: str, what: Followed, target: Target) -> None:
+        """``consumer`` is started and not yet subscribed."""
+        self._consumer = consumer
+        self._group = group
+        self._what = what
+        self._target = target
+        self._merge: Merge | None = None
+        self._next: dict[int, int] = {}
+        """Offset behind what was written, per partition."""
+        self._epoch = 0
+        """Moves on with every change of what is ours."""
+        self._busy = asyncio.Lock()
+        self._proved_s = self._beat_s = 0.0
+        self._vouched_ms = 0
+
+    async def on_partitions_revoked(self, _revoked: object) -> None:
+        """Wait for what is being written; what is only held is read again by whoever comes next."""
+        self._epoch += 1
+        async with self._busy:
+            self._merge = None
+
+    def on_partitions_assigned(self, _assigned: object) -> None:
+        """Begin anew, before anything of the new assignment can have been read."""
+        self._epoch += 1
+        self._merge = None
+
+    async def run(self, write: Write, tally: Tally, stopping: asyncio.Event) -> None:
+        """Follow until ``stopping`` is set."""
+        while not stopping.is_set():
+            merge = self._merge or await self._begin()
+            if merge is None:
+                continue
+            await self._fetch(merge, tally)
+            async with self._busy:
+                if merge is self._merge:
+                    await self._hand_on_what_is_ours(merge, write)
+
+    async def _begin(self) -> Merge | None:
+        """Go to where the last owner stopped; None while nothing is ours, or if that changes meanwhile."""
+        epoch, places = self._epoch, sorted(self._consumer.assignment())
+        if not places:
+            await self._consumer.getmany(timeout_ms=IDLE_MS)  # stands by; who does not poll is put out of the group
+            return None
+        before = await self._written_before(places)
+        try:
+            self._next = {place.partition: await self._seek(place, before[place][0]) for place in places}
+        except IllegalStateError:
+            return None
+        if epoch != self._epoch:
+            return None
+        self._proved_s = 0.0
+        self._merge = Merge({place.partition: before[place][1] for place in places}, self._what.delay_ms)
+        return self._merge
+
+    async def _written_before(self, places: Collection[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """Offset (-1: none) and newest event time that owners before committed, per partition."""
+        admin = AIOKafkaAdminClient(**connection(self._target.bootstrap))
+        try:
+            await started(admin.start(), self._target.bootstrap)
+            found = await _committed(admin, self._group, list(places))
+        finally:
+            await ended(admin.close())
+        known = {place: (kept.offset, kept.metadata or "") for place, kept in found.items()}
+        read = {place: known.get(place, (-1, "")) for place in places}
+        return {place: (offset, int(note) if note.isdecimal() else 0) for place, (offset, note) in read.items()}
+
+    async def _seek(self, place: TopicPartition, offset: int) -> int:
+        if offset < 0:
+            await self._consumer.seek_to_beginning(place)
+        else:
+            self._consumer.seek(place, offset)
+        return int(await self._consumer.position(place))
+
+    async def _fetch(self, merge: Merge, tally: Tally) -> None:
+        """Read more of the partitions that need it."""
+        wanted = [self._place(number) for number in merge.hungry()]
+        if not wanted:
+            return
+        wait_ms = IDLE_MS if not merge.held else HELD_MS if merge.doubtful() else 0
+        fetched = await self._consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=MOST_ROWS)
+        now_ms = _now_ms()
+        if merge is not self._merge:
+            return  # the next owner, perhaps this process, seeks back to what was committed
         for place, records in fetched.items():
             rows = [(record.offset, record.value or b"") for record in records]
-            mapped = list(map_messages(what.mapping, rows, f"{place.topic}-{place.partition}", tally, Span()))
-            if mapped:
-                await write(mapped)
-        if fetched:
+            latest = [record.timestamp if record.timestamp_type == _APPEND_TIME else now_ms for record in records]
+            mapped = map_each(self._what.mapping, rows, f"{place.topic}-{place.partition}", tally, Span())
+            read = (
+                read_of(offset, arrivals, latest_ms)
+                for (offset, arrivals), latest_ms in zip(mapped, latest, strict=True)
+            )
+            merge.add(place.partition, read)
+
+    async def _hand_on_what_is_ours(self, merge: Merge, write: Write) -> None:
+        try:
+            await self._hand_on(merge, write)
+        except (CommitFailedError, IllegalStateError) as error:
+            log.info("the partitions have gone to another follower (%s)", type(error).__name__)
+            self._merge = None
+
+    async def _hand_on(self, merge: Merge, write: Write) -> None:
+        """Write what is next, commit it, vouch for it."""
+        if doubtful := merge.doubtful():
+            await self._ask(merge, doubtful)
+        rows = merge.take(MOST_ROWS, self._what.span_ms)
+        if rows:
+            if time.monotonic() - self._proved_s > PROVEN_S:
+                await self._commit(merge)
+            await write([arrival for _, row in rows for arrival in row.arrivals])
             await write.drain()
-            await consumer.commit()
-        if time.monotonic() - beat >= HEARTBEAT_S:
-            beat = time.monotonic()
-            await write(list(_beats(what, target.partitions)))
+            self._next.update({number: row.offset + 1 for number, row in rows})
+            await self._commit(merge)
+        await self._vouch(merge, write)
+
+    async def _ask(self, merge: Merge, numbers: Iterable[int]) -> None:
+        """Which of these partitions are read to their end? Asked now, so that a pause of this process cannot matter."""
+        asked_ms, places = _now_ms(), [self._place(number) for number in numbers]
+        ends = await self._consumer.end_offsets(places)
+        done = [place for place in places if await self._consumer.position(place) >= ends[place]]
+        merge.at_end([place.partition for place in done if not self._undecided(place)], asked_ms)
+
+    def _undecided(self, place: TopicPartition) -> bool:
+        """True if a transaction of the company's own is open: what it holds can be older than what comes after it."""
+        end, stable = self._consumer.highwater(place), self._consumer.last_stable_offset(place)
+        return end is not None and stable is not None and 0 <= stable < end
+
+    async def _commit(self, merge: Merge) -> None:
+        """Offsets, each with the newest event time. Raises CommitFailedError if the group has gone on without us."""
+        offsets = {self._place(number): (offset, str(merge.newest_ms(number))) for number, offset in self._next.items()}
+        await self._consumer.commit(offsets)
+        self._proved_s = time.monotonic()
+
+    async def _vouch(self, merge: Merge, write: Write) -> None:
+        """A heartbeat if it says something new: every minute of a backlog, or every ten seconds."""
+        due = time.monotonic() - self._beat_s >= HEARTBEAT_S
+        if due:
+            self._beat_s = time.monotonic()
+            await self._ask(merge, merge.places)
+        vouched_ms = merge.vouched_ms()
+        if vouched_ms <= self._vouched_ms or not (due or vouched_ms - self._vouched_ms >= HEARTBEAT_MS):
+            return
+        self._vouched_ms = vouched_ms
+        await write(list(heartbeats(_now_ms(), vouched_ms, self._target.partitions, self._what.source, EVENT_NOUNS)))
+        await write.drain()
+
+    def _place(self, number: int) -> TopicPartition:
+        return TopicPartition(self._what.topic, number)
 
 
-def _beats(what: Followed, partitions: int) -> Iterable[Arrival]:
-    now_ms = time.time_ns() // 1_000_000
-    return heartbeats(now_ms, now_ms - what.delay_ms, partitions, what.source, EVENT_NOUNS)
+ConsumerRebalanceListener.register(Follower)
+
+
+async def _committed(admin: AIOKafkaAdminClient, group: str, places: list[TopicPartition]) -> dict[TopicPartition, Any]:
+    """What a group committed; waits for a coordinator that is just being made or moved."""
+    while True:
+        try:
+            return dict(await admin.list_consumer_group_offsets(group, partitions=places))
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(AGAIN_S)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def until_signal(what: Followed, target: Target, tally: Tally) -> None:

@@ -122,6 +122,11 @@ class Keeper:
                 self._start(kept)
         return said
 
+    def forgive(self) -> None:
+        """Ends up to here count no longer: their reason lay elsewhere, as when the servers were stopped."""
+        for kept in self.kept:
+            kept.in_a_row = 0
+
     def stop(self, patience_s: float) -> list[str]:
         """End all, in the order in which they were begun, each with its time to drain; returns whom it took longer."""
         slow = []

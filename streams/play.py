@@ -22,6 +22,7 @@ from schemas.events import HEARTBEAT_KEY
 from schemas.topics import BY_NOUN
 from streams.arrivals import Arrival
 from streams.brokers import connection
+from streams.presence import ended, started, while_present
 
 CHUNK = 2_000
 """Messages handed over at a stretch."""
@@ -146,20 +147,24 @@ class Write:
 
 @asynccontextmanager
 async def writer(target: Target) -> AsyncIterator[Write]:
-    """Something that writes messages; on leaving, everything is acknowledged."""
+    """Something that writes messages; on leaving, everything is acknowledged.
+
+    Raises SinkUnavailable if there is no Kafka, BrokerGone if it goes away while the block runs.
+    """
     producer = AIOKafkaProducer(
         **connection(target.bootstrap), enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0,
         max_request_size=4 * 1024 * 1024, request_timeout_ms=30_000,
     )  # fmt: skip
     try:
-        await producer.start()
-        write = Write(producer, target)
-        yield write
-        await write.drain()
+        await started(producer.start(), target.bootstrap)
+        async with while_present(producer.client, target.bootstrap):
+            write = Write(producer, target)
+            yield write
+            await write.drain()
     except KafkaError as error:
         raise SinkUnavailable(f"Kafka at {target.bootstrap} ({type(error).__name__})") from error
     finally:
-        await producer.stop()
+        await ended(producer.stop())
 
 
 async def _settle(pending: set[asyncio.Future[Any]], until: str) -> None:

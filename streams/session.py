@@ -1,11 +1,13 @@
 """One run of the whole line in processes of its own: topics, database, worker, sender. Demo and example are such runs.
 
 Each run has a topic prefix and a database of its own, so that it mixes with nothing; the run before it is dropped
-first, so that the disk holds one run of each kind. Whatever happens, the processes end with this one.
+first, so that the disk holds one run of each kind - but only what this state folder made (``streams.created``), because
+the cluster may be a company's own. Whatever happens, the processes end with this one.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import time
@@ -14,25 +16,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clickhouse_driver import Client
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
 from rich.markup import escape
 
-from schemas.errors import SinkUnavailable, StackError
-from streams.brokers import connection
+from schemas.errors import StackError
+from streams.created import Created, drop_database, drop_topics, make_database
 from streams.keeper import Keeper, Kept, Program
 from streams.settings import PREFIX, Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
-from streams.stack import Endpoints
+from streams.stack import Endpoints, status
 from streams.stack.manage import Reporter, up
+from streams.stack.places import write_private
 from streams.stack.process import PidFile
-from streams.topics import ensure_topics
+from streams.topics import ensure_topics, topic_ids
 
 WORKERS = ("join", "detect,match,impact,outreach,store")
 MOST_RESTARTS = 3
 """A process of a run that ends more often in a row is given up."""
 _STOP_S = 25.0
+_NAMES = ("topic_prefix", "clickhouse_database", "instance")
+"""Settings that a run has of its own."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,13 @@ class Session:
         """
         return self.keeper.look()
 
+    def servers_gone(self) -> list[str]:
+        """Which of the servers do not serve now. A process that ended meanwhile did so for that: it may start anew."""
+        gone = [server.name for server in status(self.settings) if server.health != "healthy"]
+        if gone:
+            self.keeper.forgive()
+        return gone
+
     def reader(self, timeout_s: float = 20.0) -> ClickHouse:
         """A read-only login on this run's database."""
         return ClickHouse(login(self.endpoints, "reader", self.settings.clickhouse_database), timeout_s)
@@ -90,10 +99,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def session(settings: Settings, kind: str, reporter: Reporter) -> Iterator[Session]:
+def session(settings: Settings, kind: str, reporter: Reporter, again: bool = False) -> Iterator[Session]:
     """Start the stack, drop the run before, make topics and tables; on leaving, end every process of the run.
 
-    Raises StackError if a run of this kind is still going on.
+    ``again``: drop nothing and make nothing, but go on with the run before. Raises StackError if a run of this kind is
+    still going on, or there is none to go on with.
     """
     mark = PidFile(settings.state_dir / f"{kind}.pid")
     other = mark.alive()
@@ -101,50 +111,61 @@ def session(settings: Settings, kind: str, reporter: Reporter) -> Iterator[Sessi
         raise StackError(f"a {kind} is still running (pid {other}): end it first (Ctrl-C in its terminal)")
     places = up(settings, reporter)
     mark.write(os.getpid())
-    mine = settings.model_copy(
-        update={
-            "topic_prefix": f"{kind}-{secrets.token_hex(3)}.",
-            "clickhouse_database": f"cx_{kind}",
-            "instance": kind,
-        }
-    )
-    run = Session(mine, places)
+    run: Session | None = None
     try:
-        drop_topics(places.kafka_bootstrap, f"{kind}-")
-        drop_database(places, mine.clickhouse_database)
-        reporter.say("creating topics and tables")
-        ensure_topics(places.kafka_bootstrap, mine)
-        migrate(places, mine.clickhouse_database)
+        run = Session(_kept(settings, kind) if again else _made(settings, places, kind, reporter), places)
         yield run
     finally:
-        run.stop()
+        if run is not None:
+            run.stop()
         mark.remove()
 
 
-def drop_topics(bootstrap: str, prefix: str) -> int:
-    """Delete every topic whose name starts with ``prefix``; returns how many."""
-    try:
-        admin = KafkaAdminClient(**connection(bootstrap), client_id="cxwatch-session")
-        try:
-            old = [name for name in admin.list_topics() if name.startswith(prefix)]
-            if old:
-                admin.delete_topics(old)
-            return len(old)
-        finally:
-            admin.close()
-    except KafkaError as error:
-        raise SinkUnavailable(f"Kafka at {bootstrap}") from error
+def _made(settings: Settings, places: Endpoints, kind: str, reporter: Reporter) -> Settings:
+    """Topics and tables of a new run, and the settings that name them, which are kept."""
+    created = Created(settings.state_dir)
+    database = _drop_the_run_before(places, created, kind, reporter)
+    named = {"topic_prefix": f"{kind}-{secrets.token_hex(3)}.", "clickhouse_database": database, "instance": kind}
+    mine = settings.model_copy(update=named)
+    reporter.say("creating topics and tables")
+    made = ensure_topics(places.kafka_bootstrap, mine)
+    created.add("topics", topic_ids(places.kafka_bootstrap, made))
+    make_database(places, created, database)
+    migrate(places, database)
+    write_private(_kept_file(settings, kind), json.dumps(named))
+    return mine
 
 
-def drop_database(places: Endpoints, database: str) -> None:
-    """Drop a run's database; the name is one of ours, never a user's."""
-    user, password = places.account("migrator")
-    secret = password.get_secret_value()
-    client = Client(places.clickhouse_host, port=places.clickhouse_port, user=user, password=secret)
+def _kept_file(settings: Settings, kind: str) -> Path:
+    return settings.state_dir / f"{kind}-kept.json"
+
+
+def _kept(settings: Settings, kind: str) -> Settings:
+    """The settings of the run before."""
     try:
-        client.execute(f"DROP DATABASE IF EXISTS `{database}` SYNC")
-    finally:
-        client.disconnect()
+        named = json.loads(_kept_file(settings, kind).read_text(encoding="utf-8"))
+        return settings.model_copy(update={name: str(named[name]) for name in _NAMES})
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StackError(f"there is no {kind} in {settings.state_dir} to go on with: start one") from None
+
+
+def _drop_the_run_before(places: Endpoints, created: Created, kind: str, reporter: Reporter) -> str:
+    """Drop what earlier runs of this state folder left; returns the name of the database for the next one."""
+    _, foreign = drop_topics(places.kafka_bootstrap, created, f"{kind}-")
+    if foreign:
+        reporter.say(
+            f"{len(foreign)} topics whose names begin with {kind}- were not made by this state folder "
+            f"({foreign[0]}{', ...' if len(foreign) > 1 else ''}): they are left alone"
+        )
+    database = f"cx_{kind}"
+    for known in sorted(set(created.ids("databases").values())):
+        if known.startswith(f"{database}_"):
+            drop_database(places, created, known)
+    if drop_database(places, created, database):
+        return database
+    other = f"{database}_{secrets.token_hex(3)}"
+    reporter.say(f"database {database} was not made by this state folder: it is left alone, this run uses {other}")
+    return other
 
 
 def await_true(

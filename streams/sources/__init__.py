@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from streams.arrivals import Arrival
-from streams.sources.apply import Mapped, Rejected, Span, Tally, apply, dead_letter_headers
+from streams.sources.apply import Mapped, Rejected, Span, Tally, apply, apply_each, dead_letter_headers
 from streams.sources.mapping import Mapping, load_mapping, parse_mapping
 from streams.sources.ordering import Sorter
 from streams.sources.rows import parse_json_row, read_rows
 
-__all__ = ["Mapping", "Reading", "Span", "Tally", "load_mapping", "map_messages", "parse_mapping", "read"]
+__all__ = ["Mapping", "Reading", "Span", "Tally", "load_mapping", "map_each", "parse_mapping", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,27 @@ def read(mapping: Mapping, file: Path, span: Span | None = None) -> Reading:
     return Reading(mapping, file, span or Span())
 
 
-def map_messages(
+def map_each(
     mapping: Mapping, messages: Iterable[tuple[int, bytes]], origin: str, tally: Tally, span: Span
-) -> Iterator[Arrival]:
-    """Map messages of a topic, (offset, value) each one JSON object, in the order given; broken ones: dead letters."""
+) -> Iterator[tuple[int, list[Arrival]]]:
+    """Map messages of a topic, (offset, value) each one JSON object, in the order given; broken ones: dead letters.
+
+    Every message comes back with its offset, also one that makes no event.
+    """
     rows = (parse_json_row(offset, value, mapping.shape) for offset, value in messages)
     build = _build()
-    for outcome in apply(mapping, rows, span, tally):
-        if isinstance(outcome, Mapped):
-            yield Arrival(outcome.at_ms, outcome.noun, outcome.key, None, outcome.value)
-        else:
-            headers = dead_letter_headers(outcome, mapping, origin, build)
-            yield Arrival(0, outcome.noun, None, None, outcome.row.raw, headers)
+    for row, outcomes in apply_each(mapping, rows, span, tally):
+        yield row.line, [_arrival(outcome, mapping, origin, build) for outcome in outcomes]
 
 
+def _arrival(outcome: Mapped | Rejected, mapping: Mapping, origin: str, build: str) -> Arrival:
+    if isinstance(outcome, Mapped):
+        return Arrival(outcome.at_ms, outcome.noun, outcome.key, None, outcome.value)
+    headers = dead_letter_headers(outcome, mapping, origin, build)
+    return Arrival(0, outcome.noun, None, None, outcome.row.raw, headers)
+
+
+@cache
 def _build() -> str:
     try:
         return version("cxwatch")

@@ -66,13 +66,21 @@ class Span(NamedTuple):
 
 def apply(mapping: Mapping, rows: Iterable[Row], span: Span, tally: Tally) -> Iterator[Mapped | Rejected]:
     """Map rows in file order."""
+    for _, outcomes in apply_each(mapping, rows, span, tally):
+        yield from outcomes
+
+
+def apply_each(
+    mapping: Mapping, rows: Iterable[Row], span: Span, tally: Tally
+) -> Iterator[tuple[Row, list[Mapped | Rejected]]]:
+    """Map rows in file order; every row with what became of it."""
     source = iter(rows)
     while chunk := list(islice(source, _CHUNK)):
         tally.rows += len(chunk)
         mapped = [_row(mapping, row, span) for row in chunk]
         _check(chunk, mapped)
-        for outcome in mapped:
-            yield from _settle(outcome, tally)
+        for row, outcome in zip(chunk, mapped, strict=True):
+            yield row, list(_settle(outcome, tally))
 
 
 Outcome = list[Mapped] | Rejected | None

@@ -113,12 +113,21 @@ class Kafka:
         if (data / "meta.properties").exists():
             self._refuse_newer_data(data)
         else:
+            self._refuse_foreign_data(data)
             (self.folder / _MADE_BY).write_text(self.version, encoding="ascii")
             self._format([*command, "kafka.tools.StorageTool", "format", "--standalone"])
         if warning := forgets(self.version):
             say(warning)
         rotate(self.log)
         return Launch([*command, "kafka.Kafka", str(self.config)], self.folder, self.log, _environment())
+
+    def _refuse_foreign_data(self, data: Path) -> None:
+        """A format clears its folder: what lies there has to be left over from a format of ours that was cut off."""
+        if not (self.folder / _MADE_BY).exists() and data.exists() and any(data.iterdir()):
+            raise StackError(
+                f"{data} holds files that no local Kafka of ours has made: move them away, or set CX_STATE_DIR to "
+                "another folder"
+            )
 
     def _refuse_newer_data(self, data: Path) -> None:
         """A broker cannot read what a newer one has formatted, and says so in a way that helps nobody."""

@@ -31,8 +31,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from clickhouse_driver import Client
+from kafka.admin import KafkaAdminClient
 
-from streams.session import drop_database, drop_topics, environment_of
+from streams.session import environment_of
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints, UpOptions, down, endpoints, up
@@ -425,6 +426,27 @@ def deployment(
         if stored:
             with suppress(Exception):
                 drop_database(places, mine.clickhouse_database)
+
+
+def drop_topics(bootstrap: str, prefix: str) -> None:
+    """Delete every topic whose name starts with ``prefix``: one that only this test uses."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), client_id="cxwatch-faults")
+    try:
+        if old := [name for name in admin.list_topics() if name.startswith(prefix)]:
+            admin.delete_topics(old)
+    finally:
+        admin.close()
+
+
+def drop_database(places: Endpoints, database: str) -> None:
+    """Drop a database that only this test uses."""
+    user, password = places.account("migrator")
+    secret = password.get_secret_value()
+    client = Client(places.clickhouse_host, port=places.clickhouse_port, user=user, password=secret)
+    try:
+        client.execute(f"DROP DATABASE IF EXISTS `{database}` SYNC")
+    finally:
+        client.disconnect()
 
 
 async def behind(bootstrap: str, group: str) -> int:

@@ -12,10 +12,9 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from schemas.errors import ConfigError, SinkUnavailable
 from streams.runtime.exits import ExitCode
-from streams.session import drop_topics
 from streams.topics import ensure_topics
 from tests.faults.conftest import Arena
-from tests.faults.harness import Deployment, Result, size, until
+from tests.faults.harness import Deployment, Result, drop_topics, size, until
 from tests.faults.load import LoadRules, make_load
 from tests.faults.small_disk import small_disk
 from tests.faults.test_kills import chunks

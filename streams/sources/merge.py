@@ -1,0 +1,206 @@
+"""Several partitions of a company's own topic -> one stream in order of event time, with bounded memory. Pure.
+
+A partition is in order as far as its producers are; two partitions of a backlog are read at two speeds. So nothing of a
+partition is handed out before every other one has either shown something newer or was read to its end. A partition at
+its end counts as read up to the moment at which it was asked for it.
+
+    partition 0   ...written | head  next  next ...             behind the head: a look-ahead of a few rows
+    partition 1   ...written |                 (at its end)     holds the others back at the moment it was asked
+    partition 2   ...written |                 (not asked yet)  holds everything back
+
+A row whose clock runs ahead of what follows it waits for nobody, so that one wrong clock cannot hold up its partition.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+from streams.arrivals import Arrival, is_event
+
+LOOK_AHEAD = 16
+"""Rows of other customers by which a row's clock is judged."""
+_WIDEST = 256
+"""Rows that are looked at for that at most."""
+_AHEAD = 12
+"""A row that is newer than so many of them runs ahead."""
+AT_ONCE = -1
+"""Key of a row that waits for nobody."""
+_OBJECTS_BYTES = 1_000
+
+
+class Read(NamedTuple):
+    """One message of the source, mapped."""
+
+    offset: int
+    arrivals: tuple[Arrival, ...]
+    size: int
+    """Bytes that it takes in memory, roughly."""
+    at_ms: int
+    """Newest event in it; 0: it made no event."""
+    latest_ms: int
+    """No event in it can be newer than this: when it was appended, else when it was fetched."""
+    customer: bytes
+
+
+def read_of(offset: int, arrivals: Iterable[Arrival], latest_ms: int) -> Read:
+    """Make a :class:`Read` of what a message was mapped to."""
+    kept = tuple(arrivals)
+    events = [arrival for arrival in kept if is_event(arrival)]
+    customer = events[0].key if events else None
+    newest_ms = max((arrival.at_ms for arrival in events), default=0)
+    size = _OBJECTS_BYTES + sum(len(arrival.value) for arrival in kept)
+    return Read(offset, kept, size, newest_ms, latest_ms, customer or b"")
+
+
+class _Partition:
+    """What was read of one partition and is not yet handed out."""
+
+    __slots__ = ("bytes", "end_ms", "newest_ms", "passes_ms", "rows")
+
+    def __init__(self, newest_ms: int) -> None:
+        self.rows: deque[Read] = deque()
+        self.bytes = 0
+        self.newest_ms = newest_ms
+        """Newest event time handed out, no later than what bounds it; 0: no event yet."""
+        self.end_ms = 0
+        """It was read to its end as of this time; 0: not known, or there has come more since."""
+        self.passes_ms = 0
+        """Without rows it lets others pass up to here: what had been fetched by then, whatever the clock said."""
+
+    @property
+    def known(self) -> bool:
+        """True if enough was read to judge the head, or there is no more."""
+        return self.end_ms > 0 or len(self.rows) > LOOK_AHEAD
+
+    def key(self) -> int:
+        """Time of the head, by which it is merged."""
+        head = self.rows[0]
+        if not head.at_ms or self._runs_ahead(head):
+            return AT_ONCE
+        return min(head.at_ms, head.latest_ms)
+
+    def _runs_ahead(self, head: Read) -> bool:
+        """True if most of what follows, by other customers, is older."""
+        others = (row.at_ms for row in islice(self.rows, 1, _WIDEST) if row.at_ms and row.customer != head.customer)
+        return sum(time_ms < head.at_ms for time_ms in islice(others, LOOK_AHEAD)) >= _AHEAD
+
+
+class Merge:
+    """The partitions that one process owns. ``newest`` holds what was handed out of each before, by earlier owners."""
+
+    def __init__(self, newest: Mapping[int, int], delay_ms: int, budget_bytes: int = 64 * 1024 * 1024) -> None:
+        """``delay_ms``: an event reaches the source at most this long after it happened."""
+        self._delay_ms = delay_ms
+        self._share = max(65_536, budget_bytes // max(1, len(newest)))
+        self._parts = {place: _Partition(time_ms) for place, time_ms in sorted(newest.items())}
+        self._latest_ms = 0
+
+    @property
+    def places(self) -> Collection[int]:
+        """The partitions."""
+        return self._parts.keys()
+
+    @property
+    def held(self) -> int:
+        """Rows in memory."""
+        return sum(len(part.rows) for part in self._parts.values())
+
+    def add(self, place: int, rows: Iterable[Read]) -> None:
+        """Rows of one partition, in its order; its end has to be asked for anew."""
+        part = self._parts[place]
+        for row in rows:
+            part.rows.append(row)
+            part.bytes += row.size
+            part.end_ms = 0
+            self._latest_ms = max(self._latest_ms, row.latest_ms)
+
+    def hungry(self) -> list[int]:
+        """Partitions of which more should be read; the others wait, so that memory stays bounded."""
+        return [
+            place
+            for place, part in self._parts.items()
+            if part.bytes < self._share or len(part.rows) <= LOOK_AHEAD
+        ]
+
+    def doubtful(self) -> list[int]:
+        """Partitions that hold the others back until it is known whether they are at their end."""
+        if self._alone:
+            return []
+        unknown = [place for place, part in self._parts.items() if not part.known]
+        if unknown or not self.held:
+            return unknown
+        first_ms = min(part.key() for part in self._parts.values() if part.rows)
+        return [place for place, part in self._parts.items() if not part.rows and part.passes_ms < first_ms]
+
+    def at_end(self, places: Iterable[int], asked_ms: int) -> None:
+        """These partitions held nothing more when they were asked, and all of it was added."""
+        for place in places:
+            part = self._parts[place]
+            part.end_ms, part.passes_ms = max(1, asked_ms), max(asked_ms, self._latest_ms)
+
+    def take(self, most: int, span_ms: int) -> list[tuple[int, Read]]:
+        """The next rows, (partition, row), in order; at most so many, and of so much event time."""
+        heads, until_ms = self._heads()
+        taken: list[tuple[int, Read]] = []
+        first_ms = 0
+        while heads and len(taken) < most:
+            key, place = heads[0]
+            first_ms = first_ms or max(0, key)
+            if key > min(until_ms, first_ms + span_ms):
+                break
+            part = self._parts[place]
+            taken.append((place, _pop(part, key)))
+            if self._alone or part.known:
+                until_ms = self._next_head(heads, part, until_ms)
+            else:
+                break
+        return taken
+
+    @property
+    def _alone(self) -> bool:
+        return len(self._parts) == 1
+
+    def _heads(self) -> tuple[list[tuple[int, int]], float]:
+        """A heap of (key, partition), and up to which time partitions without rows let the others pass."""
+        if not self._alone and not all(part.known for part in self._parts.values()):
+            return [], 0
+        heads = [(part.key(), place) for place, part in self._parts.items() if part.rows]
+        heapq.heapify(heads)
+        return heads, min((part.passes_ms for part in self._parts.values() if not part.rows), default=float("inf"))
+
+    def _next_head(self, heads: list[tuple[int, int]], part: _Partition, until_ms: float) -> float:
+        """Replace the head that was handed out; returns up to which time may be read now."""
+        if part.rows:
+            heapq.heapreplace(heads, (part.key(), heads[0][1]))
+            return until_ms
+        heapq.heappop(heads)
+        return min(until_ms, part.passes_ms)
+
+    def newest_ms(self, place: int) -> int:
+        """Newest event time handed out of a partition; 0: none."""
+        return self._parts[place].newest_ms
+
+    def vouched_ms(self) -> int:
+        """Every event before this was handed out; 0 if nothing can be said, as before the first event.
+
+        The slowest partition decides: up to its newest event, or up to the moment it was found at its end; less the
+        time that an event may take to get there.
+        """
+        if not any(part.newest_ms for part in self._parts.values()):
+            return 0
+        reached = [
+            part.newest_ms if part.rows or not part.end_ms else max(part.newest_ms, part.end_ms)
+            for part in self._parts.values()
+        ]
+        return max(0, min(reached) - self._delay_ms)
+
+
+def _pop(part: _Partition, key: int) -> Read:
+    row = part.rows.popleft()
+    part.bytes -= row.size
+    part.newest_ms = max(part.newest_ms, key)
+    return row

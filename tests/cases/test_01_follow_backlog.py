@@ -1,0 +1,134 @@
+"""Case 01: a topic with six hours of backlog was followed, and 88 % of its events came too late. None may.
+
+In memory the follower's own merging is driven with fetches of one partition at a time, as a broker gives them; on the
+real stack ``cxwatch follow`` and a worker do the same work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from schemas.partition import partition_of
+from streams.agents import join
+from streams.arrivals import EVENT_NOUNS, heartbeats
+from streams.runtime.memory import Cadence, MemoryLine
+from streams.settings import Settings
+from streams.sources import Span, Tally, map_each, parse_mapping
+from streams.sources.merge import Merge, read_of
+from streams.stack import Endpoints
+from tests.backlog import EVENTS, SEGMENT, backlog, counted, create, fill, heartbeats_of, lag, start_follower
+from tests.faults.harness import deployment, until
+
+FETCH = 2_000
+DELAY_MS = 60_000
+MAPPING = parse_mapping(yaml.safe_load(SEGMENT))
+
+
+class InMemory:
+    """A follower without Kafka: the same merge, fetches of one partition after another, and time that goes on."""
+
+    def __init__(self, partitions: int, line: MemoryLine) -> None:
+        self.now = datetime(2026, 11, 28, 5, 20, tzinfo=UTC)
+        self.parts: list[list[bytes]] = [[] for _ in range(partitions)]
+        for key, value in backlog(self.now):
+            self.parts[partition_of(key, partitions)].append(value)
+        self.read = [0] * partitions
+        self.merge = Merge(dict.fromkeys(range(partitions), 0), DELAY_MS)
+        self.line, self.vouched = line, [0]
+
+    @property
+    def now_ms(self) -> int:
+        return round(self.now.timestamp() * 1000)
+
+    def fetch(self, place: int) -> None:
+        chunk = self.parts[place][self.read[place] : self.read[place] + FETCH]
+        mapped = map_each(MAPPING, enumerate(chunk, self.read[place]), "t-0", Tally(), Span())
+        self.merge.add(place, [read_of(offset, made, self.now_ms) for offset, made in mapped])
+        self.read[place] += len(chunk)
+
+    def beat(self) -> None:
+        vouched_ms = self.merge.vouched_ms()
+        if vouched_ms > self.vouched[-1]:
+            self.vouched.append(vouched_ms)
+            for one in heartbeats(self.now_ms, vouched_ms, self.line.partitions, "follow-segment", EVENT_NOUNS):
+                self.line.produce(one.noun, one.value, key=one.key, partition=one.partition)
+
+    def ask(self) -> None:
+        places = [place for place, rows in enumerate(self.parts) if self.read[place] == len(rows)]
+        self.merge.at_end(places, self.now_ms)
+
+    def run(self, early: bool) -> None:
+        turn = 0
+        if early:
+            self.beat()
+        while self.merge.held or any(read < len(rows) for read, rows in zip(self.read, self.parts, strict=True)):
+            self.now += timedelta(seconds=1)
+            turn += 1
+            if turn % len(self.parts) in self.merge.hungry():
+                self.fetch(turn % len(self.parts))
+            self.ask()
+            for _, row in self.merge.take(FETCH, 300_000):
+                for one in row.arrivals:
+                    self.line.produce(one.noun, one.value, key=one.key)
+            if early:
+                self.beat()
+        self.ask()
+        self.beat()
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["heartbeats at the end", "heartbeats all the while"])
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_no_event_of_a_backlog_is_late_whatever_its_partitions(partitions: int, early: bool) -> None:
+    line = MemoryLine([join.room(Settings())], partitions=4, cadence=Cadence())
+    follower = InMemory(partitions, line)
+    follower.run(early)
+    line.run()
+    counts: dict[tuple[object, ...], object] = {}
+    for row in line.records("source_count"):
+        counts[row.topic, row.source, row.partition, row.bin_ms] = row
+    assert line.records("late") == []
+    assert sum(row.events for row in counts.values()) == EVENTS
+    assert sum(row.late for row in counts.values()) == 0
+    assert follower.vouched[-1] == follower.now_ms - DELAY_MS
+    assert len(follower.vouched) > (5 if early else 1)
+
+
+def test_before_the_first_event_was_written_nothing_is_vouched_for() -> None:
+    follower = InMemory(3, MemoryLine([join.room(Settings())], partitions=4))
+    assert follower.merge.vouched_ms() == 0
+    for place in range(3):
+        follower.fetch(place)
+    assert follower.merge.vouched_ms() == 0
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.parametrize("partitions", [1, 3])
+async def test_on_the_real_stack_all_of_a_backlog_is_counted_and_none_is_late(
+    partitions: int, stack_settings: Settings, kafka: str, tmp_path: Path
+) -> None:
+    places = replace(Endpoints("", "", 0, 0, {}), kafka_bootstrap=kafka)
+    with deployment(stack_settings, places, tmp_path, stored=False) as line:
+        topic = f"{line.prefix}company.events"
+        await create(kafka, topic, partitions)
+        now = datetime.now(UTC)
+        await fill(kafka, topic, backlog(now))
+        line.worker()
+        follower = start_follower(line, topic)
+
+        async def followed() -> bool:
+            return await lag(line) == 0 and bool(await heartbeats_of(line))
+
+        await until(followed)
+        await line.settled(["join"])
+        assert follower.terminate() == 0, follower.tail()
+        verdict = await line.clean(downstream=False)
+        assert verdict["clean"], verdict["examples"]
+        assert (verdict["accepted"], verdict["parts"]["topic.late"]["expected"]) == (EVENTS, 0)
+        assert await counted(line) == (EVENTS, 0, 0)
+        assert f"rows {EVENTS:,}: events {EVENTS:,}" in follower.tail()
