@@ -387,3 +387,12 @@ def test_down_twice_is_no_error_and_after_all_this_the_data_are_still_there(sett
     heard = Heard()
     down(settings, heard)
     assert heard.text == "nothing is running\n"
+
+
+def test_a_format_clears_no_folder_that_was_not_begun_by_one(settings: Settings, tmp_path: Path) -> None:
+    foreign = tmp_path / "kafka" / "data" / "invoices.log"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("not ours")
+    with pytest.raises(StackError, match=r"holds files that no local Kafka of ours has made"):
+        up(Settings(state_dir=tmp_path), options=UpOptions(only=("kafka",), die_with_parent=True))
+    assert foreign.read_text() == "not ours"
