@@ -82,6 +82,8 @@ def make_venv() -> None:
     if shown == version() and (VENV / "bin" / "pip").exists():
         return
     if VENV.exists():
+        if not (VENV / "pyvenv.cfg").exists():
+            raise SetupError(f"{VENV} is not an environment of Python's: move it away, then try again")
         print(f"the environment in {VENV} is not of Python {version()}; making it anew")
         shutil.rmtree(VENV)
     made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from schemas.events import HEARTBEAT_KEY
+from schemas.events import HEARTBEAT_KEY, Origin
 from schemas.topics import MINUTE_MS
 
 EVENT_NOUNS = ("telemetry", "order", "contact")
@@ -26,10 +26,6 @@ class Arrival(NamedTuple):
     partition: int | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
-
-
-Origin = Literal["replay", "drill"]
-"""Where events come from that nobody lives through now: out of a file, or made up. The field is absent on live ones."""
 
 
 class Beats(NamedTuple):

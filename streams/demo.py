@@ -343,7 +343,7 @@ async def _stay(run: Run, address: str) -> None:
         await asyncio.sleep(STAY_S)
         gone = await asyncio.to_thread(run.session.servers_gone)
         if gone and not away:
-            run.teller.say(f"[yellow]{' and '.join(gone)} stopped[/]: after `cxwatch up` the demo goes on")
+            run.teller.say(f"[yellow]{' and '.join(gone)} cannot be reached[/]: after `cxwatch up` the demo goes on")
         if away and not gone:
             run.teller.say("the servers are back")
         away = bool(gone)

@@ -119,10 +119,12 @@ class Follower:
         async with self._busy:
             self._merge = None
 
-    def on_partitions_assigned(self, _assigned: object) -> None:
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Begin anew, before anything of the new assignment can have been read."""
         self._epoch += 1
         self._merge = None
+        role = f"reading {len(assigned)} partitions" if assigned else "standing by, another follower reads"
+        log.info("%s: %s", self._what.topic, role)
 
     async def run(self, write: Write, tally: Tally, stopping: asyncio.Event) -> None:
         """Follow until ``stopping`` is set."""

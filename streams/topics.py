@@ -206,11 +206,11 @@ def admin_of(bootstrap: str) -> Iterator[KafkaAdminClient]:
         admin = KafkaAdminClient(**connection(bootstrap), client_id="cxwatch-topics",
                                  bootstrap_timeout_ms=int(_TIMEOUT_S * 1000))
     except (KafkaError, OSError, ValueError) as error:
-        raise SinkUnavailable("Kafka", _TIMEOUT_S) from error
+        raise SinkUnavailable(f"Kafka at {bootstrap}", _TIMEOUT_S) from error
     try:
         yield admin
     except KafkaError as error:
-        raise SinkUnavailable("Kafka", _TIMEOUT_S) from error
+        raise SinkUnavailable(f"Kafka at {bootstrap}", _TIMEOUT_S) from error
     finally:
         admin.close()
 

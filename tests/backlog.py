@@ -116,3 +116,11 @@ async def heartbeats_of(line: Deployment, noun: str = "telemetry") -> list[int]:
     async with reading(line.straight.kafka_bootstrap) as read:
         await read(line.prefix + BY_NOUN[noun].name, take)
     return found
+
+
+async def written_to(line: Deployment, noun: str) -> int:
+    """Records on one topic of the line."""
+    found: list[Any] = []
+    async with reading(line.straight.kafka_bootstrap) as read:
+        await read(line.prefix + BY_NOUN[noun].name, found.append)
+    return len(found)

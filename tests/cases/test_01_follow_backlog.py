@@ -127,8 +127,8 @@ async def test_on_the_real_stack_all_of_a_backlog_is_counted_and_none_is_late(
         await until(followed)
         await line.settled(["join"])
         assert follower.terminate() == 0, follower.tail()
-        verdict = await line.clean(downstream=False)
-        assert verdict["clean"], verdict["examples"]
-        assert (verdict["accepted"], verdict["parts"]["topic.late"]["expected"]) == (EVENTS, 0)
+        verdict = await line.judge(downstream=False)
+        assert (verdict["lost"], verdict["accepted"]) == (0, EVENTS), verdict["examples"]
+        assert verdict["parts"]["topic.late"] == {"expected": 0, "lost": 0, "diff": 0}
         assert await counted(line) == (EVENTS, 0, 0)
         assert f"rows {EVENTS:,}: events {EVENTS:,}" in follower.tail()
