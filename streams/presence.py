@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
 
 from schemas.errors import SinkUnavailable
 
@@ -86,21 +86,25 @@ async def _until_gone(client: Client) -> float:
 
 
 async def _answers(client: Client) -> bool:
-    try:
-        return bool(await asyncio.wait_for(client.force_metadata_update(), ANSWER_S))
-    except TimeoutError:
-        return False
+    asked = client.force_metadata_update()
+    await asyncio.wait([asked], timeout=ANSWER_S)
+    return asked.done() and not asked.cancelled() and asked.exception() is None and asked.result()
 
 
 async def started(starting: Awaitable[None], bootstrap: str) -> None:
     """Wait for a client's start. Raises BrokerGone if it takes too long."""
     try:
-        await asyncio.wait_for(starting, START_S)
+        async with asyncio.timeout(START_S):
+            await starting
     except TimeoutError:
         raise BrokerGone(bootstrap, START_S) from None
 
 
-async def ended(stopping: Awaitable[None]) -> None:
-    """Wait for a client's stop, but not for a broker that is gone."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stopping, END_S)
+async def ended(stopping: Coroutine[Any, Any, None]) -> None:
+    """Wait for a client's stop, but not for a broker that is gone. What goes wrong in it concerns nobody any more."""
+    task = asyncio.create_task(stopping)
+    done, _ = await asyncio.wait([task], timeout=END_S)
+    for one in done:
+        if not one.cancelled():
+            one.exception()  # looked at, or asyncio would print it
+    task.cancel()
