@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import typer
@@ -122,11 +122,8 @@ async def seen(settings: Settings, statuses: Statuses, metrics: SenderMetrics) -
     watchdog = Watchdog((), settings.stall_s, die, clock=lived, measure=lived.look)
     health = Health(statuses, watchdog, metrics, settings.web_host, settings.sender_web_port)
     url, file = await health.start(), sender_file(settings)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_suffix(f".{os.getpid()}.tmp")
-    half.write_text(json.dumps({"pid": os.getpid(), "url": url, "rooms": ["send"]}), encoding="utf-8")
-    half.replace(file)
     log.info("sender: health on %s", url)
+    _say_where(file, url)
     watchdog.start()
     beating = asyncio.create_task(_beat(watchdog))
     try:
@@ -135,7 +132,19 @@ async def seen(settings: Settings, statuses: Statuses, metrics: SenderMetrics) -
         watchdog.stop()
         beating.cancel()
         await health.stop()
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def _say_where(file: Path, url: str) -> None:
+    """Write the address down; a sender keeps nothing else in its folder, so it need not be able to write there."""
+    half = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text(json.dumps({"pid": os.getpid(), "url": url, "rooms": ["send"]}), encoding="utf-8")
+        half.replace(file)
+    except OSError as error:
+        log.warning("sender: its address is not in the state folder (%s)", type(error).__name__)
 
 
 async def _beat(watchdog: Watchdog) -> None:
