@@ -35,6 +35,9 @@ STATE_MAX_BYTES = 4 * 1024 * 1024
 """Largest batch on a state topic."""
 DLQ_RETENTION_MS = 30 * DAY_MS
 """Dead letters are kept at least this long."""
+HEARD_WITHIN_MS = 7 * DAY_MS
+"""Profiles are not compacted sooner: a room or sender that was away for less hears each opt-out, also one that lies
+before a stale grant."""
 _STATE_SEGMENT_BYTES = 32 * 1024 * 1024
 _TIMEOUT_S = 10.0
 _ONE_AT_A_TIME = threading.Lock()
@@ -159,7 +162,9 @@ def _configs(topic: Topic) -> dict[str, str]:
         "max.message.bytes": str(topic.max_bytes),
         "message.timestamp.type": "LogAppendTime",
     }
-    if not topic.compacted:
+    if topic.compacted:
+        configs["min.compaction.lag.ms"] = str(HEARD_WITHIN_MS)
+    else:
         configs["retention.ms"] = str(topic.retention_ms)
     return configs
 
