@@ -116,7 +116,7 @@ async def test_an_opt_out_that_compaction_dropped_holds_in_the_next_process() ->
     built = house(profiles=(customer("c-1"), customer("c-1", opted_out=True, updated_at_ms=NOON - HOUR)))
     await built.work()
     stale = customer("c-1", updated_at_ms=NOON - HOUR - MINUTE)
-    built.broker.reference = [mark(0), mark(0), stale]  # the cleaner left the stale grant alone
+    built.broker.reference = [mark(T0), mark(T0), stale]  # the cleaner left the stale grant alone
     built.broker.decisions.append(later)
     await built.work()
     assert built.outcome(later) == ("suppressed", "opted_out")
