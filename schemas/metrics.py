@@ -74,6 +74,8 @@ METRICS: tuple[Metric, ...] = (
            "sender"),
     Metric("cx_sender_claimed_notices", "gauge", ("partition",), "notices", "Notices claimed and not settled",
            "sender"),
+    Metric("cx_sender_held_back_customers", "gauge", ("partition", "reason"), "customers",
+           "Customers who are sent nothing, or not yet, by what they said", "sender"),
     Metric("cx_sender_breaker_state", "gauge", (), "0 closed, 1 half-open, 2 open, 3 paused",
            "How the channel's circuit breaker stands", "sender"),
     Metric("cx_sender_news_age_seconds", "gauge", ("partition",), "seconds",
@@ -104,6 +106,8 @@ def page() -> str:
     ]
     lines += ["", "`outcome` is that of a delivery in `cx_sender_notices_total`; accepted, retry, refused or gone in"]
     lines += ["`cx_sender_attempts_total`."]
+    lines += ["", "`reason` in `cx_sender_held_back_customers`: withdrawn (something was), unreadable, erased, or astray:"]
+    lines += ["something said lies on another partition and has not been brought home yet."]
     lines += ["", "Values of `outcome` in `cx_runtime_records_total`:", "", "| outcome | records that |", "|---|---|"]
     lines += [f"| {outcome} | {meaning} |" for outcome, meaning in OUTCOMES.items()]
     return "\n".join([*lines, ""])

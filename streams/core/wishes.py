@@ -69,6 +69,8 @@ class Kept(msgspec.Struct, frozen=True):
         return told.offset <= self.offset and told.appended_ms <= self.appended_ms + DOUBT_MS
 
 
+HELD_BACK = ("withdrawn", "unreadable", "erased", "astray")
+"""Something was withdrawn, cannot be read, everything was erased, or something said has not been heard."""
 NOTHING = Kept(0, (), unreadable=False, erased=False, offset=0, appended_ms=0).means()
 
 
@@ -78,6 +80,7 @@ class Wishes:
     def __init__(self) -> None:
         """Nothing is known."""
         self.profiles: dict[str, Profile] = {}
+        self._held_back: Counter[str] = Counter()
         self._kept: dict[str, Kept] = {}
         self._brought: dict[int, int] = {}
         self._astray: dict[int, deque[Astray]] = {}
@@ -86,17 +89,25 @@ class Wishes:
     def restore(self, customer: str, kept: Kept) -> None:
         """Take over what an earlier owner kept."""
         self._kept[customer] = kept
-        self.profiles[customer] = kept.profile()
+        self._know(customer, kept.profile())
 
     def hear(self, told: Told) -> Kept | None:
         """Take in one record of the customer's own partition, in order; returns what is to be kept if that changed."""
         said = told.said
         old, kept = self.profiles.get(said.customer_id), self._kept.get(said.customer_id)
         if old is not None and kept is not None and kept.covers(told):
-            self.profiles[said.customer_id] = seen_again(old, said)
+            self._know(said.customer_id, seen_again(old, said))
             return None
-        profile = self.profiles[said.customer_id] = heard(old, said, told.appended_ms)
+        profile = heard(old, said, told.appended_ms)
+        self._know(said.customer_id, profile)
         return self._keep(profile, told)
+
+    def _know(self, customer: str, profile: Profile) -> None:
+        old = self.profiles.get(customer)
+        if old is not None:
+            self._held_back[_reason(old)] -= 1
+        self.profiles[customer] = profile
+        self._held_back[_reason(profile)] += 1
 
     def _keep(self, profile: Profile, told: Told) -> Kept | None:
         name, before = told.said.customer_id, self._kept.get(told.said.customer_id)
@@ -132,9 +143,8 @@ class Wishes:
         return customer in self._awaited
 
     def counts(self) -> dict[str, int]:
-        """How many customers are held back, by reason."""
-        found = Counter(reason for profile in self.profiles.values() if (reason := _reason(profile)))
-        return {**found, **({"astray": len(self._awaited)} if self._awaited else {})}
+        """How many customers are held back, by every reason in :data:`HELD_BACK`."""
+        return {**{reason: self._held_back[reason] for reason in HELD_BACK}, "astray": len(self._awaited)}
 
 
 def _reason(profile: Profile) -> str:

@@ -29,6 +29,10 @@ class SenderMetrics:
         self.attempts = Counter("cx_sender_attempts_total", "Attempts by what came of them", ["outcome"], **make)
         self.waiting = Gauge("cx_sender_waiting_notices", "Notices that wait for their time", ["partition"], **make)
         self.claimed = Gauge("cx_sender_claimed_notices", "Notices claimed and not settled", ["partition"], **make)
+        self.held_back = Gauge(
+            "cx_sender_held_back_customers", "Customers who are sent nothing, or not yet, by what they said",
+            ["partition", "reason"], **make,
+        )  # fmt: skip
         self.breaker = Gauge("cx_sender_breaker_state", "How the channel's circuit breaker stands", **make)
         self.news_age = Gauge(
             "cx_sender_news_age_seconds", "Age of what is known of customers and orders; over 2 s nothing is sent",
@@ -48,7 +52,7 @@ class SenderMetrics:
 
     def forget(self, partition: int) -> None:
         """A partition is somebody else's to tell."""
-        for gauge in (self.waiting, self.claimed, self.news_age):
+        for gauge in (self.waiting, self.claimed, self.held_back, self.news_age):
             gauge.remove_by_labels({"partition": str(partition)})
 
     def render(self) -> bytes:

@@ -155,6 +155,8 @@ class PartitionSender:
         metrics, partition, now_s = self._out.metrics, str(self.ledger.partition), self._out.pace.monotonic()
         metrics.waiting.labels(partition).set(len(self.ledger.waiting))
         metrics.claimed.labels(partition).set(len(self.ledger.claimed))
+        for reason, customers in self.ledger.wishes.counts().items():
+            metrics.held_back.labels(partition, reason).set(customers)
         metrics.breaker.set(STATES[self._out.gate.state(now_s)])
 
     def _note(self) -> None:

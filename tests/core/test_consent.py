@@ -241,7 +241,7 @@ def test_what_lies_astray_is_waited_for_until_its_copy_is_heard() -> None:
     wishes.await_home(Astray("c-1", 2, 7))
     wishes.await_home(Astray("c-1", 2, 9))
     wishes.await_home(Astray("c-2", 3, 1))
-    assert wishes.counts() == {"astray": 2}
+    assert wishes.counts()["astray"] == 2
     wishes.came_home(Home(2, 7))
     assert (wishes.awaits("c-1"), wishes.awaits("c-2")) == (True, True)
     wishes.came_home(Home(2, 9))
@@ -265,7 +265,10 @@ def test_held_back_customers_are_counted_by_reason_without_naming_them() -> None
     rows = [customer("c-1", opted_out=True), Unreadable("c-2"), Erasure("c-3", T0), customer("c-4")]
     for offset, said in enumerate(rows):
         wishes.hear(Told(said, offset, T0 + DAY))
-    assert wishes.counts() == {"withdrawn": 1, "unreadable": 1, "erased": 1}
+    assert wishes.counts() == {"withdrawn": 1, "unreadable": 1, "erased": 1, "astray": 0}
+    wishes.hear(Told(customer("c-2", updated_at_ms=T0), 9, T0 + DAY))
+    wishes.hear(Told(Erasure("c-1", T0 + DAY), 10, T0 + DAY))
+    assert wishes.counts() == {"withdrawn": 0, "unreadable": 0, "erased": 2, "astray": 0}
 
 
 def test_addresses_of_an_erased_customer_are_not_kept() -> None:

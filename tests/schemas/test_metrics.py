@@ -13,7 +13,7 @@ from streams.metrics import Metrics
 from streams.runtime.task import Counts
 from streams.sender.metrics import SenderMetrics
 
-ALLOWED_LABELS = {"room", "topic", "partition", "outcome", "consumergroup"}
+ALLOWED_LABELS = {"reason", "room", "topic", "partition", "outcome", "consumergroup"}
 
 
 def test_a_worker_exports_exactly_the_metrics_of_the_catalogue() -> None:
