@@ -106,7 +106,7 @@ def page() -> str:
     ]
     lines += ["", "`outcome` is that of a delivery in `cx_sender_notices_total`; accepted, retry, refused or gone in"]
     lines += ["`cx_sender_attempts_total`."]
-    lines += ["", "`reason` in `cx_sender_held_back_customers`: withdrawn (something was), unreadable, erased, or astray:"]
+    lines += ["", "`reason` in `cx_sender_held_back_customers`: withdrawn (something), unreadable, erased, or astray:"]
     lines += ["something said lies on another partition and has not been brought home yet."]
     lines += ["", "Values of `outcome` in `cx_runtime_records_total`:", "", "| outcome | records that |", "|---|---|"]
     lines += [f"| {outcome} | {meaning} |" for outcome, meaning in OUTCOMES.items()]

@@ -35,7 +35,7 @@ from streams.core.hits import (
     evidence,
     merge,
 )
-from streams.core.said import FUTURE_MS, Erasure, Said, Unreadable
+from streams.core.said import FUTURE_MS, Erasure, Said, Sweep, Unreadable
 from streams.core.stage import Batch, Drained, Idle, Message
 
 __all__ = ["Match", "MatchRules", "MatchState"]
@@ -179,9 +179,11 @@ class Match:
         state.members.setdefault(case.issue, {})
         state.tallies.setdefault(case.issue, Tally())
 
-    def _take_customer(self, state: MatchState, said: Said, appended_ms: int | None) -> None:
+    def _take_customer(self, state: MatchState, said: Said | Sweep, appended_ms: int | None) -> None:
         """The newest profile's margin counts; one that claims to be from the future of this one hides nothing."""
-        if isinstance(said, Unreadable):
+        if isinstance(said, Sweep) and state.worth.pop(said.customer_id, None) is not None:
+            state.changed[_key("c", said.customer_id)] = None
+        if isinstance(said, Unreadable | Sweep):
             return
         old = state.worth.get(said.customer_id)
         if isinstance(said, Erasure):

@@ -26,7 +26,7 @@ from streams.core.begins import begins, turns
 from streams.core.cases import Case, Known, Onset, Order, OutreachRules, OutreachState, outreach_id
 from streams.core.consent import Profile, heard
 from streams.core.policy import DAY_MS
-from streams.core.said import Erasure, Said
+from streams.core.said import Erasure, Said, Sweep
 from streams.core.stage import Batch, Drained, Idle, Message
 from streams.core.verdict import Verdict, judge
 from streams.core.words import cause_words, speak, speakable, title_words
@@ -207,9 +207,13 @@ class Outreach:
         if known.resolved_ms is not None:
             heapq.heappush(state.ended_issues, (known.resolved_ms + self.rules.retention_ms, known.issue))
 
-    def _customer(self, state: OutreachState, said: Said, appended_ms: int | None) -> None:
+    def _customer(self, state: OutreachState, said: Said | Sweep, appended_ms: int | None) -> None:
         """A profile, or that the customer was erased, or that something was said which cannot be read."""
         customer = said.customer_id
+        if isinstance(said, Sweep):
+            if state.profiles.pop(customer, None) is not None:
+                state.changed[_key("p", customer)] = None
+            return
         old = state.profiles.get(customer)
         profile = heard(old, said, appended_ms)
         if profile == old:

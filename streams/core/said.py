@@ -37,6 +37,12 @@ class Erasure(msgspec.Struct, frozen=True):
     erased_at_ms: int
 
 
+class Sweep(msgspec.Struct, frozen=True):
+    """A customer of another partition was erased: what earlier versions took in here goes too."""
+
+    customer_id: str
+
+
 Said = Customer | Unreadable | Erasure
 """What the customer topic says about one customer."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.codec import Decoded, Reject
 from schemas.errors import MalformedEvent
-from streams.core.said import Erasure, Said, Unreadable, sayings
+from streams.core.said import Erasure, Said, Sweep, Unreadable, sayings
 from streams.runtime.batch import Headers, RawBatch
 from streams.runtime.keys import Keys
 
@@ -39,7 +39,7 @@ class Copy:
 class Parted:
     """A slice of the customer topic, sorted."""
 
-    said: list[Said] = field(default_factory=list)
+    said: list[Said | Sweep] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     """Where in the slice that was said."""
     rejects: list[Reject] = field(default_factory=list)
@@ -47,6 +47,11 @@ class Parted:
     astray: list[Copy] = field(default_factory=list)
     sweeps: list[Copy] = field(default_factory=list)
     """Deletions for the other partitions, where copies of an erased customer may lie."""
+
+    def add(self, said: Said | Sweep, place: int) -> None:
+        """Take in what is said here."""
+        self.said.append(said)
+        self.places.append(place)
 
 
 def came_from(headers: Headers) -> tuple[int, int] | None:
@@ -69,16 +74,20 @@ def part_customers(keys: Keys, part: RawBatch, decoded: Decoded, partition: int)
     parted = Parted()
     told = {reject.index for reject in decoded.rejects}
     for place, key, said in sayings(decoded, part.keys, part.timestamps):
+        is_copy = came_from(part.headers[place]) is not None
         if belongs(keys, part.keys[place], key, partition):
-            parted.said.append(said)
-            parted.places.append(place)
+            parted.add(said, place)
             if isinstance(said, Erasure):
                 parted.sweeps += _sweeps(keys, key, part.offsets[place], partition)
+            elif is_copy and not part.values[place]:
+                told.discard(place)  # it was told of where it lay
             continue
         if isinstance(said, Erasure):
             told.discard(place)
-        if came_from(part.headers[place]) is None:
+        if not is_copy:
             parted.astray.append(_copy(keys, part, place, (key, said), partition))
+        elif isinstance(said, Erasure):
+            parted.add(Sweep(said.customer_id), place)
     parted.rejects = [reject for reject in decoded.rejects if reject.index in told]
     return parted
 

@@ -18,7 +18,7 @@ from aiokafka.errors import BrokerResponseError
 from schemas.codec import decode
 from schemas.topics import BY_NOUN
 from streams.brokers import connection
-from streams.core.said import screen
+from streams.core.said import Sweep, screen
 from streams.core.wishes import Astray, Home, Told
 from streams.runtime.astray import BROUGHT, Parted, came_from, part_customers
 from streams.runtime.batch import RawBatch
@@ -45,6 +45,7 @@ def own_news(rows: Sequence[Any], partition: int, partitions: int) -> list[Told 
     news: list[Told | Astray | Home] = [
         Told(said, rows[place].offset, rows[place].timestamp)
         for said, place in zip(found.said, found.places, strict=True)
+        if not isinstance(said, Sweep)
     ]
     news += strays(found, partition, partition)
     return [*news, *(Home(*origin) for row in rows if (origin := came_from(row.headers)) is not None)]
@@ -62,6 +63,7 @@ class Elsewhere:
         """``consumer`` is assigned to :func:`other_partitions`, at their beginning."""
         self.consumer = consumer
         self._partition, self._partitions = partition, partitions
+        self._keys = Keys(partition, partitions)
         self._tps = other_partitions(topic, partition, partitions)
 
     async def start(self, brought: dict[TopicPartition, int]) -> None:
@@ -86,7 +88,7 @@ class Elsewhere:
         """False for nearly every record, without decoding it: its key is its customer, who lives elsewhere."""
         if row.key is None:
             return True
-        ours = Keys(self._partition, self._partitions).home(row.key) == self._partition
+        ours = self._keys.home(row.key) == self._partition
         return ours or (row.value is not None and b'"' + row.key + b'"' not in row.value)
 
 

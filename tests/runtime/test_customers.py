@@ -11,6 +11,7 @@ from schemas.codec import encode, partition_of
 from schemas.events import Change, Command, Customer
 from streams.agents import detect, match, outreach
 from streams.runtime.astray import REKEYED_HEADER
+from streams.runtime.batch import RawBatch
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.runtime.state import Recovered, decode_meta
 from streams.runtime.task import PartitionTask
@@ -189,6 +190,8 @@ def test_an_unreadable_profile_blocks_over_restarts_also_if_it_lies_elsewhere(as
         longest = max(len(entry.value or b"") for entry in built.raw("customer")
                       if any(name == REKEYED_HEADER for name, _ in entry.headers))  # fmt: skip
         assert longest == 0, "what cannot be read is not carried on"
+    places = {(letter["dlq.partition"], letter["dlq.offset"]) for letter in letters(built)}
+    assert len(places) == len(NAMES), "told of where it lies, not once more where it came home"
 
 
 @pytest.mark.parametrize("astray", [False, True])
@@ -239,6 +242,26 @@ def test_copies_of_an_erased_customer_are_swept_from_the_other_partitions() -> N
         number: None for number in range(PARTITIONS) if number != home("c-1")
     }
     assert counted(built, "outreach", "erased") == 1, "a sweep is no erasure of its own"
+
+
+def test_a_sweep_takes_out_what_an_earlier_version_took_in_on_the_wrong_partition() -> None:
+    old = line()
+    put(old, customer("c-1"))
+    old.run()
+    for room in ("outreach", "match"):
+        found = old.state(room, home("c-1"))
+        one = PartitionTask(old.rooms[room], 0 if home("c-1") else 1, PARTITIONS, found)
+        assert "c-1" in (one.state.profiles if room == "outreach" else one.state.worth)
+        copied = [[(REKEYED_HEADER, b"1/2")]]
+        sweep = RawBatch("customer", one.partition, 9, 10, [9], [b"c-1"], [None], copied, [T0])
+        one.start_at("customer", 9)
+        one.feed(sweep)
+        assert "c-1" not in (one.state.profiles if room == "outreach" else one.state.worth)
+        written = one.flush(0)
+        assert written is not None
+        gone = {key for (topic, _), rows in written.writes.items() for key, value, _ in rows
+                if topic.endswith("state.v1") and value is None}  # fmt: skip
+        assert gone == {b'.["p","c-1"]' if room == "outreach" else b'.["c","c-1"]'}
 
 
 def test_erasing_is_no_bad_run_however_many_there_are() -> None:
