@@ -14,7 +14,8 @@ from typing import Any
 ENOUGH = 20
 """Distinct customers with a value before it is familiar."""
 MOST = 20_000
-"""Values that are remembered; beyond them a new one never becomes familiar."""
+"""Values that are remembered. Where made-up ones take the places, those of the fewest customers make room: no flood can
+keep a real value from becoming familiar for ever, and none that is familiar is forgotten."""
 
 Key = tuple[str, str, str, str]
 """Service line, family, attribute, value."""
@@ -25,8 +26,9 @@ First = tuple[int, int]
 class Familiar:
     """The first customers of every value."""
 
-    def __init__(self) -> None:
-        """Know nobody."""
+    def __init__(self, most: int = MOST) -> None:
+        """Know nobody; remember at most so many values."""
+        self.most = most
         self.first: dict[Key, list[First]] = {}
         self.changed: set[Key] = set()
 
@@ -36,12 +38,22 @@ class Familiar:
             key = (record.line, record.family, seen.attribute, seen.value)
             known = self.first.get(key)
             full = known is not None and len(known) == ENOUGH and known[-1][0] < record.bin_ms
-            if full or (known is None and len(self.first) >= MOST):
+            if full or (known is None and not self._room()):
                 continue
             found = _earliest(known or [], record.bin_ms, seen.customers)
             if found != known:
                 self.first[key] = found
                 self.changed.add(key)
+
+    def _room(self) -> bool:
+        """Is there a place for one more value? If not, half of those that are not familiar go."""
+        if len(self.first) < self.most:
+            return True
+        open_ = sorted((len(first), first[0], key) for key, first in self.first.items() if len(first) < ENOUGH)
+        for *_, key in open_[: (len(open_) + 1) // 2]:
+            del self.first[key]
+            self.changed.add(key)
+        return len(self.first) < self.most
 
     def before(self, key: Key, time_ms: int) -> bool:
         """Had enough customers the value in bins that start before ``time_ms``?"""

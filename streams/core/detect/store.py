@@ -70,7 +70,8 @@ def save(state: DetectState) -> list[tuple[bytes, bytes | None]]:
         out[_encode(("change", change_id))] = None if change is None else change.model_dump_json().encode()
     familiar = state.book.familiar
     for seen in familiar.changed:
-        out[_encode(("seen", *seen))] = _encode(familiar.first[seen])
+        first = familiar.first.get(seen)
+        out[_encode(("seen", *seen))] = None if first is None else _encode(first)
     familiar.changed.clear()
     state.book.dirty.clear()
     state.kept = Kept()

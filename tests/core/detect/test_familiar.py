@@ -40,6 +40,18 @@ def test_one_customer_a_thousand_times_makes_no_value_familiar() -> None:
     assert not familiar.before(KEY, T0 + 100_000)
 
 
+def test_a_flood_of_made_up_values_keeps_no_real_one_out_and_takes_no_familiar_one_away() -> None:
+    familiar = Familiar(most=50)
+    familiar.note(seen(0, *range(ENOUGH), value="old"))
+    for number in range(500):
+        familiar.note(seen(10 * number, 7, value=f"made-up-{number}"))
+        if number % 10 == 0:
+            familiar.note(seen(10 * number, number, number + 1, value="new"))
+    assert len(familiar.first) <= 50
+    for value in ("old", "new"):
+        assert familiar.before(("shop", "app", "app_version", value), T0 + 10_000), value
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.sets(st.integers(0, 40), min_size=1, max_size=20)), max_size=40),
        st.randoms())  # fmt: skip
 def test_the_order_in_which_records_arrive_changes_nothing(
