@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -290,6 +291,11 @@ def test_a_regression_does_not_tell_the_same_customer_twice_but_tells_one_who_wa
     rows = runner.latest("outreach", "customer_id", "stage")
     assert rows[("told", "notice")].decided_at_ms == NOON
     assert (rows[("late", "notice")].decision, rows[("late", "notice")].issue_id) == ("send", "i-1b")
+
+
+def test_every_reason_is_explained_in_the_glossary() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text()
+    assert [f"| `{word}` | {text} |" for word, text in REASONS.items() if f"| `{word}` | {text} |" not in page] == []
 
 
 def test_idle_inputs_are_passed_and_the_watermark_is_the_slower_of_the_two() -> None:
