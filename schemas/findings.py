@@ -248,6 +248,13 @@ class Issue(Record):
     provisional: bool = Field(description="True while less than two reference weeks are known", examples=[True])
 
 
+class Respite(Record):
+    """Everything that had failed was put right at ``since_ms``, and the next failure came at ``until_ms``."""
+
+    since_ms: TimeMs = Field(description="When the last of it was put right, event time", examples=[_T0 + 60_000])
+    until_ms: TimeMs = Field(description="When it failed again, event time", examples=[_T0 + 3_000_000])
+
+
 class Affected(Record):
     """One customer hit by one issue. Natural key: (issue_id, customer_id). Key on the wire: customer."""
 
@@ -272,6 +279,10 @@ class Affected(Record):
         examples=[_T0 + 3_600_000],
     )  # fmt: skip
     origin: Origin = Field(default="live", description="Where the events behind it come from", examples=["live"])
+    respites: Annotated[tuple[Respite, ...], Field(strict=False)] = Field(
+        default=(), description="Earlier times in which all was put right, until it failed again; the latest 16",
+        examples=[[{"since_ms": _T0 + 60_000, "until_ms": _T0 + 3_000_000}]],
+    )  # fmt: skip
 
 
 class AffectedCount(Record):

@@ -30,6 +30,7 @@ from schemas.findings import (
     Late,
     LeafCount,
     LeafEvidence,
+    Respite,
     SeenValue,
     SourceCount,
     ValuesSeen,
@@ -39,8 +40,8 @@ from schemas.hot import SUSPECT, may_be_suspect
 from schemas.topics import BY_NOUN
 
 STRUCTS: tuple[type[Record], ...] = (
-    LeafCount, CohortCount, BinClosed, SeenValue, ValuesSeen, SourceCount, LeafEvidence, Episode, Watermark, Affected,
-    Late,
+    LeafCount, CohortCount, BinClosed, SeenValue, ValuesSeen, SourceCount, LeafEvidence, Episode, Watermark, Respite,
+    Affected, Late,
 )
 """Models that have a struct."""
 NOUNS = frozenset(
@@ -150,6 +151,7 @@ values_seen = cast("Callable[..., ValuesSeen]", struct_of(ValuesSeen))
 source_count = cast("Callable[..., SourceCount]", struct_of(SourceCount))
 episode = cast("Callable[..., Episode]", struct_of(Episode))
 leaf_evidence = cast("Callable[..., LeafEvidence]", struct_of(LeafEvidence))
+respite = cast("Callable[..., Respite]", struct_of(Respite))
 affected = cast("Callable[..., Affected]", struct_of(Affected))
 late = cast("Callable[..., Late]", struct_of(Late))
 watermark = cast("Callable[..., Watermark]", struct_of(Watermark))

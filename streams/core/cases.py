@@ -14,7 +14,8 @@ from schemas.events import Origin
 from schemas.findings import Affected, Decision, EndReason, Family, Stage
 from streams.core.consent import Profile
 from streams.core.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
-from streams.core.spells import Stretches, told
+from streams.core.putright import Stretches
+from streams.core.spells import told
 from streams.core.words import Names
 
 REASONS: dict[str, str] = {
@@ -107,9 +108,10 @@ class Onset(msgspec.Struct, frozen=True):
     def revised(self, record: Affected) -> Onset:
         """After one more revision. Evidence and contacts are only ever added, so the earliest of both counts."""
         contacts = [at for at in (self.contacted_ms, record.contacted_at_ms) if at is not None]
+        respites = [(each.since_ms, each.until_ms) for each in record.respites]
         return Onset(
             min(self.known_ms, record.known_at_ms), min(contacts) if contacts else None,
-            told(self.right, record.put_right_ms, record.last_failed_ms), record.origin,
+            told(self.right, record.put_right_ms, record.last_failed_ms, respites), record.origin,
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import msgspec
 from schemas.errors import ConfigError
 from schemas.events import Origin
 from schemas.findings import Family
-from streams.core.putright import all_put_right, gravest
+from streams.core.putright import Stretches, all_put_right, gravest, united
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -89,6 +89,13 @@ class Hit(msgspec.Struct, frozen=True):
     amount_cents: int
     put_right_ms: int | None = None
     origin: Origin = "live"
+    failing: Stretches = ()
+    """When it was not put right: from the first failure of a part until that part was put right."""
+
+    @property
+    def suffered(self) -> Stretches:
+        """The same also for what an earlier version kept."""
+        return self.failing or ((self.first_ms, self.put_right_ms),)
 
 
 class Worth(msgspec.Struct, frozen=True):
@@ -152,6 +159,7 @@ def merge(hits: Iterable[Hit]) -> Hit:
         max(hit.amount_cents for hit in rows),
         all_put_right(hit.put_right_ms for hit in rows),
         gravest(hit.origin for hit in rows),
+        united(stretch for hit in rows for stretch in hit.suffered),
     )
 
 
@@ -176,4 +184,6 @@ def evidence(episode: Held, issue: Case, before_ms: int, rules: MatchRules) -> H
     first = min(leaf.first_ms for leaf in leaves)
     last = max(leaf.last_ms for leaf in leaves)
     right = all_put_right(leaf.put_right_ms for leaf in leaves)
-    return Hit(first, last, episode.contacted_ms, episode.amount_cents, right, gravest(leaf.origin for leaf in leaves))
+    failing = united((leaf.first_ms, leaf.put_right_ms) for leaf in leaves)
+    origin = gravest(leaf.origin for leaf in leaves)
+    return Hit(first, last, episode.contacted_ms, episode.amount_cents, right, origin, failing)

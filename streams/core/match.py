@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from schemas.findings import Affected, AffectedCount, Watermark
-from schemas.hotfindings import affected
+from schemas.hotfindings import affected, respite
 from streams.core.hits import (
     MINUTE_MS,
     Case,
@@ -35,6 +35,7 @@ from streams.core.hits import (
     evidence,
     merge,
 )
+from streams.core.putright import between
 from streams.core.said import FUTURE_MS, Erasure, Said, Sweep, Unreadable
 from streams.core.stage import Batch, Drained, Idle, Message
 
@@ -370,4 +371,5 @@ def _affected(case: Case, customer: str, hit: Hit, value: int | None) -> Affecte
     return affected(
         case.issue, case.root, customer, case.line, case.family, max(case.detected_ms, hit.first_ms), hit.first_ms,
         hit.last_ms, hit.contacted_ms, hit.amount_cents, value, hit.put_right_ms, hit.origin,
+        tuple(respite(since, until) for since, until in between(hit.suffered)),
     )  # fmt: skip

@@ -1,22 +1,19 @@
 """Since when a customer's failure is put right, until it failed again: what successive revisions of it say.
 
-A revision says only what holds in the end: right since then, or not. A decision about an earlier time needs what held
-at that time, so revisions are kept as stretches of event time, from (included) until (left out); the last may be open.
+A revision says what holds in the end, right since then or not, and, hour by hour, when all was right before. A decision
+about an earlier time needs what held then, so what revisions say is kept as stretches of event time; the last may be
+open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-Stretch = tuple[int, int | None]
-Stretches = tuple[Stretch, ...]
-
-MOST = 16
-"""Stretches remembered of one customer and issue; older ones matter only to decisions that were taken long ago."""
+from streams.core.putright import Stretch, Stretches, united
 
 
-def told(right: Stretches, put_right_ms: int | None, last_failed_ms: int) -> Stretches:
-    """The stretches after one more revision.
+def told(right: Stretches, put_right_ms: int | None, last_failed_ms: int, known: Iterable[Stretch] = ()) -> Stretches:
+    """The stretches after one more revision; ``known``: those that it names itself.
 
     One that takes "right" back ends the open stretch at the new failure. If no failure is newer than its begin, an
     earlier one turned out not to be put right, or to be so at another time: then that stretch never was.
@@ -27,10 +24,10 @@ def told(right: Stretches, put_right_ms: int | None, last_failed_ms: int) -> Str
     ended = tuple(stretch for stretch in right if stretch[1] is not None)
     since = right[-1][0] if len(right) > len(ended) else None
     if since is not None and since == put_right_ms:
-        return right
+        return united([*right, *known])
     if since is not None and last_failed_ms > since and (put_right_ms is None or put_right_ms > since):
         ended = (*ended, (since, last_failed_ms))
-    return (ended if put_right_ms is None else (*ended, (put_right_ms, None)))[-MOST:]
+    return united([*ended, *known, *([] if put_right_ms is None else [(put_right_ms, None)])])
 
 
 def right_at(right: Stretches, at_ms: int) -> bool:

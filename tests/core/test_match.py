@@ -342,3 +342,20 @@ def test_a_leaf_agrees_only_with_attributes_it_has() -> None:
 def test_a_retention_shorter_than_the_latest_correction_is_refused() -> None:
     with pytest.raises(ConfigError, match="2 days"):
         MatchRules(retention_ms=DAY)
+
+
+def test_a_revision_tells_when_all_was_right_before_although_only_the_last_one_is_seen() -> None:
+    runner = Runner(Match())
+    runner.feed("issue", issue(), mark(END))
+    hours = [T0 + number * HOUR for number in (2, 4, 6)]
+    runner.feed("episode", *(episode(first=at, right=at + MINUTE) for at in hours))
+    runner.feed("episode", mark(T0 + 8 * HOUR))
+    runner.restart()
+    (row,) = runner.records("affected")
+    assert row.put_right_ms == hours[2] + MINUTE
+    assert [(each.since_ms, each.until_ms) for each in row.respites] == [
+        (hours[0] + MINUTE, hours[1]), (hours[1] + MINUTE, hours[2])]  # fmt: skip
+    runner.feed("episode", episode(first=hours[1], right=None))
+    runner.restart()
+    again = runner.records("affected")[-1]
+    assert (again.put_right_ms, [each.until_ms for each in again.respites]) == (None, [hours[1]])
