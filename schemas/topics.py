@@ -33,9 +33,9 @@ class Topic:
     broadcast: bool = False
     """True if every record is written once per partition with explicit partition."""
     disorder_ms: int = 0
-    """Disorder bound for detection: how far behind the newest event of its partition an event may arrive."""
+    """Disorder bound for detection: how far behind its topic's clock an event may arrive (default of a setting)."""
     lateness_ms: int = 0
-    """Allowed lateness = dedup horizon; older events go to the late topic and change nothing."""
+    """Allowed lateness = dedup horizon; older events go to the late topic and change nothing (default of a setting)."""
     retention_ms: int = 7 * DAY_MS
     compacted: bool = False
     dead_letters: bool = False
@@ -57,9 +57,9 @@ TOPICS: tuple[Topic, ...] = (
     Topic("telemetry", (events.Telemetry, events.Heartbeat), "customer_id", "customer",
           disorder_ms=10_000, lateness_ms=10 * MINUTE_MS, dead_letters=True),
     Topic("order", (events.Order, events.Heartbeat), "customer_id", "customer",
-          disorder_ms=10_000, lateness_ms=DAY_MS, dead_letters=True),
+          disorder_ms=10_000, lateness_ms=7 * DAY_MS, dead_letters=True),
     Topic("contact", (events.Contact, events.Heartbeat), "customer_id", "customer",
-          disorder_ms=10_000, lateness_ms=DAY_MS, dead_letters=True),
+          disorder_ms=10_000, lateness_ms=45 * DAY_MS, dead_letters=True),
     Topic("customer", (events.Customer,), "customer_id", "customer", compacted=True, dead_letters=True),
     Topic("change", (events.Change,), "change_id", "one", dead_letters=True, retention_ms=90 * DAY_MS),
     Topic("command", (events.Command,), "command_id", "customer", broadcast=True, dead_letters=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import yaml
@@ -16,6 +17,7 @@ from streams.core.impact import ImpactRules
 from streams.core.money import Parameters, configured
 from streams.core.policy import QuietHours
 from streams.core.words import LANGUAGES, Names, plain, promises
+from streams.remembering import remembering, require_memory
 from streams.settings import Settings
 
 _NAMES = TypeAdapter(
@@ -84,7 +86,10 @@ def detect_rules(settings: Settings) -> DetectRules:
 
 def join_rules(settings: Settings) -> JoinRules:
     """How events become counts and episodes. Raises ConfigError for rules that cannot hold."""
-    return JoinRules(clock_customers=settings.clock_customers)
+    remembered = remembering(settings)
+    bounds = {one.noun: one.bounds for one in remembered}
+    require_memory(remembered, settings.seen_memory_mb)
+    return JoinRules(clock_customers=settings.clock_customers, bounds=MappingProxyType(bounds))
 
 
 def impact_rules(settings: Settings) -> ImpactRules:

@@ -163,6 +163,24 @@ class Settings(BaseSettings):
     clock_customers: int = Field(
         3, ge=1, le=100, description="Customers who move an event topic's clock together; heartbeats move it alone"
     )
+    telemetry_disorder_ms: int = Field(
+        10_000, ge=0, le=3_600_000, description="Telemetry this far behind its clock still enters bins; alarms wait"
+    )
+    order_disorder_ms: int = Field(10_000, ge=0, le=3_600_000, description="The same for orders; promises wait for it")
+    contact_disorder_ms: int = Field(10_000, ge=0, le=3_600_000, description="The same for contacts")
+    telemetry_lateness_s: int = Field(
+        600, ge=0, le=7_776_000, description="Telemetry this far behind still joins episodes and totals (10 minutes)"
+    )
+    order_lateness_s: int = Field(604_800, ge=0, le=7_776_000, description="The same for orders (7 days)")
+    contact_lateness_s: int = Field(3_888_000, ge=0, le=7_776_000, description="The same for contacts (45 days)")
+    telemetry_per_s: float = Field(
+        1_000.0, gt=0, description="Telemetry events a second that are planned for: how much memory lateness needs"
+    )
+    order_per_s: float = Field(100.0, gt=0, description="Orders a second that are planned for")
+    contact_per_s: float = Field(10.0, gt=0, description="Contacts a second that are planned for")
+    seen_memory_mb: int = Field(
+        2_048, ge=1, description="Most memory to remember events by; more is refused at start"
+    )
     idle_ms: int = Field(
         60_000,
         ge=0,

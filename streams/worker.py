@@ -16,6 +16,7 @@ import typer
 from pydantic import SecretStr
 
 from schemas.errors import ConfigError
+from streams.remembering import remembering
 from streams.runtime.exits import ExitCode, Guard, die
 from streams.runtime.ready import warm
 from streams.runtime.room import Room, SinkRoom
@@ -71,6 +72,9 @@ def load_room(name: str, settings: Settings) -> Room[Any] | SinkRoom:
     """Import ``streams.agents.<name>`` and ask it for its room. Raises ConfigError for an unknown name."""
     if name not in ROOMS:
         raise ConfigError(f"{name} is no room; allowed: {', '.join(ROOMS)}")
+    if name == "join":
+        for planned in remembering(settings):
+            logging.getLogger("cx.worker").info("remembers %s", planned)
     found = importlib.import_module(f"streams.agents.{name}").room(settings)
     if not isinstance(found, Room | SinkRoom):
         raise ConfigError(f"streams.agents.{name}.room gave no room")

@@ -39,6 +39,8 @@ pub type Hashes<T> = HashSet<T, BuildHasherDefault<Already>>;
 
 /// One change of the state topic: ((bucket start in ms, first index of the slice), the slice or None to delete it).
 pub type Change = ((i64, usize), Option<Vec<u64>>);
+/// Persisted slices: bucket start -> first index -> hashes.
+pub type Slices = BTreeMap<i64, BTreeMap<usize, Vec<u64>>>;
 
 #[derive(Default)]
 struct Bucket {
@@ -217,17 +219,35 @@ impl Memory {
 
     /// Drops every bucket that ends at or before `before_ms`.
     pub fn forget(&mut self, before_ms: i64) {
+        while self.pop_before(before_ms.saturating_sub(self.width_ms - 1)).is_some() {}
+    }
+
+    /// Drops the first bucket if it starts before `before_ms` and gives what it held, sorted.
+    pub fn take_before(&mut self, before_ms: i64) -> Option<(i64, Vec<u64>)> {
+        self.pop_before(before_ms).map(|(start_ms, mut bucket)| {
+            bucket.rest.append(&mut bucket.log);
+            bucket.rest.sort_unstable();
+            (start_ms, bucket.rest)
+        })
+    }
+
+    fn pop_before(&mut self, before_ms: i64) -> Option<(i64, Bucket)> {
         self.put_back();
-        while let Some(entry) = self.buckets.first_entry() {
-            let start_ms = *entry.key();
-            if start_ms + self.width_ms > before_ms {
-                break;
-            }
-            let bucket = entry.remove();
-            self.dropped.extend(bucket.slices.iter().map(|first| ((start_ms, *first), None)));
-            self.touched.remove(&start_ms);
-            self.fresh.remove(&start_ms);
-        }
+        let (start_ms, bucket) = self.buckets.first_entry().filter(|entry| *entry.key() < before_ms)?.remove_entry();
+        self.dropped.extend(bucket.slices.iter().map(|first| ((start_ms, *first), None)));
+        self.touched.remove(&start_ms);
+        self.fresh.remove(&start_ms);
+        Some((start_ms, bucket))
+    }
+
+    /// Remembers hashes, none of which their bucket holds.
+    pub fn extend(&mut self, start_ms: i64, items: &[u64]) {
+        self.put_back();
+        self.touched.insert(start_ms);
+        self.fresh.insert(start_ms);
+        let bucket = self.buckets.entry(start_ms).or_default();
+        bucket.log.extend_from_slice(items);
+        bucket.recent.extend(items);
     }
 
     /// Hands out what changed since the last drain; buckets that end by `rest_before_ms` take their compact form.
@@ -252,7 +272,7 @@ impl Memory {
     }
 
     /// Takes back everything that drains handed out and that was not deleted since.
-    pub fn load(&mut self, slices: BTreeMap<i64, BTreeMap<usize, Vec<u64>>>) {
+    pub fn load(&mut self, slices: Slices) {
         self.buckets = slices.into_iter().map(|(start_ms, found)| (start_ms, Bucket::restored(found))).collect();
     }
 }

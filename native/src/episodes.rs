@@ -138,7 +138,8 @@ impl Evidence {
             return self.window_ms + rules.unrepaired_retention_ms - rules.retention_ms;
         }
         let latest_ms = self.owed().filter_map(|owed| owed.put_right_ms).max().unwrap_or(0);
-        self.window_ms.max(latest_ms + rules.settled_ms - rules.retention_ms)
+        let joined_ms = self.window_ms + rules.longer_ms[usize::from(self.family)];
+        joined_ms.max(latest_ms + rules.settled_ms - rules.retention_ms)
     }
 
     /// Order of the persisted and sent forms.

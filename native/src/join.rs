@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::clock::Clock;
 use crate::cohorts::OpenBins;
 use crate::decode::{Spec, Value};
-use crate::dedup::{Change, Memory};
+use crate::dedup::Change;
 use crate::episodes::{Contacted, Episodes, Failure};
 use crate::leaves::{hash_of, Leaves};
 use crate::pack::{Damaged, Json, Packer, Read, Reader};
@@ -16,6 +16,7 @@ use crate::partition::partition_of;
 use crate::promises::{Fact, OrderKey, Outcome, Promises, DAY_MS};
 use crate::repairs::{link, obligation, owed, Log, Owed};
 use crate::rules::{Row, Rules};
+use crate::seen::{Loaded, Seen, SliceChange};
 use crate::sources::{Kind, Sources};
 
 const MINUTE_MS: i64 = 60_000;
@@ -51,7 +52,7 @@ pub struct Fetched<'a> {
 
 struct Topic {
     clock: Clock,
-    seen: Memory,
+    seen: Seen,
     sources: Sources,
 }
 
@@ -129,7 +130,7 @@ impl Core {
             .iter()
             .map(|topic| Topic {
                 clock: Clock::new(rules.clock_customers),
-                seen: Memory::new(MINUTE_MS),
+                seen: Seen::new(),
                 sources: Sources::new(&topic.name, partition, rules.bin_ms),
             })
             .collect();
@@ -307,8 +308,11 @@ impl Core {
     fn forget(&mut self, watermark_ms: i64) {
         for place in 0..self.topics.len() {
             let oldest_ms = self.oldest_ms(place);
-            self.topics[place].seen.forget(oldest_ms);
-            self.topics[place].sources.forget(oldest_ms.min(self.closed_ms));
+            let topic = &mut self.topics[place];
+            topic.seen.forget(oldest_ms);
+            topic.seen.age(topic.clock.newest_ms);
+            topic.sources.forget(oldest_ms.min(self.closed_ms));
+            topic.sources.age(topic.clock.newest_ms);
         }
         for (rules, log) in self.rules.topics.iter().zip(&mut self.logs) {
             let behind = |(topic, reach_ms): &(usize, i64)| self.topics[*topic].clock.newest_ms - reach_ms;
@@ -334,7 +338,7 @@ impl Core {
             let rest_before_ms = self.watermark_ms(place) - MINUTE_MS;
             let name = &self.rules.topics[place].name;
             let topic = &mut self.topics[place];
-            out.extend(topic.seen.drain(rest_before_ms).into_iter().map(|change| slice(&["d", name], change)));
+            out.extend(topic.seen.drain(rest_before_ms).into_iter().map(|change| seen_slice(name, change)));
             topic.sources.drain(&mut |key, value| out.push((key, value)));
         }
         let mut write = |key, value| out.push((key, value));
@@ -384,7 +388,7 @@ impl Core {
 
     /// Rebuilds the state from the live pairs of its state topic, in any order. Err: the state is not ours.
     pub fn load(&mut self, pairs: &[(&[u8], &[u8])]) -> Read<()> {
-        let mut slices: BTreeMap<&str, BTreeMap<i64, BTreeMap<usize, Vec<u64>>>> = BTreeMap::new();
+        let mut slices: BTreeMap<&str, Loaded> = BTreeMap::new();
         let mut ended: BTreeMap<i64, BTreeMap<usize, Vec<u64>>> = BTreeMap::new();
         let mut went_well: BTreeMap<&str, BTreeMap<i64, BTreeMap<usize, Vec<u64>>>> = BTreeMap::new();
         // Clocks first: other kinds are read by them.
@@ -394,16 +398,21 @@ impl Core {
         let order_ms = self.watermark_ms(self.rules.order);
         for (key, value) in pairs {
             let mut key = Reader::new(key);
-            key.array()?;
+            let parts = key.array()?;
             let kind = key.text()?;
             let mut value = Reader::new(value);
             match kind {
                 "w" => {}
                 "d" | "r" => {
-                    let of_kind = if kind == "d" { &mut slices } else { &mut went_well };
                     let (topic, start_ms, first) = (key.text()?, key.int()?, key.int()?);
-                    let found = of_kind.entry(topic).or_default().entry(start_ms).or_default();
-                    found.insert(first as usize, value.hashes()?);
+                    if kind == "d" {
+                        let width_ms = if parts > 4 { key.int()? } else { MINUTE_MS };
+                        let found = slices.entry(topic).or_default().entry(width_ms).or_default();
+                        found.entry(start_ms).or_default().insert(first as usize, value.hashes()?);
+                    } else {
+                        let found = went_well.entry(topic).or_default().entry(start_ms).or_default();
+                        found.insert(first as usize, value.hashes()?);
+                    }
                 }
                 "e" => {
                     let (start_ms, first) = (key.int()?, key.int()?);
@@ -416,7 +425,7 @@ impl Core {
                 "k" => self.bins.load_place(&self.rules, &mut self.leaves, &mut key, value.int()?)?,
                 "s" => {
                     let topic = self.topic(key.text()?).ok_or(Damaged("a topic is not known"))?;
-                    self.topics[topic].sources.load(key.int()?, &mut value, self.closed_ms)?;
+                    self.topics[topic].sources.load(key.int()?, parts > 3, &mut value, self.closed_ms)?;
                 }
                 "p" => self.promises.load_open(key.text()?, key.text()?, &mut value)?,
                 "q" => self.promises.load_waiting(key.int()?, &mut value, order_ms)?,
@@ -426,7 +435,12 @@ impl Core {
         }
         for (name, found) in slices {
             let topic = self.topic(name).ok_or(Damaged("a topic is not known"))?;
-            self.topics[topic].seen.load(found);
+            let newest_ms = self.clock_ms(topic);
+            self.topics[topic].seen.load(found, newest_ms);
+        }
+        for topic in &mut self.topics {
+            topic.seen.age(topic.clock.newest_ms);
+            topic.sources.age(topic.clock.newest_ms);
         }
         for (name, found) in went_well {
             let topic = self.topic(name).ok_or(Damaged("a topic is not known"))?;
@@ -464,6 +478,18 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// State change of a slice of what was seen.
+fn seen_slice(topic: &str, ((start_ms, first, width), hashes): SliceChange) -> Written {
+    let (mut key, value) = slice(&["d", topic], ((start_ms, first), hashes));
+    if let Some(width_ms) = width {
+        let mut packer = Packer::default();
+        packer.int(width_ms);
+        key[0] += 1; // one element more; a short array holds up to 15
+        key.extend(packer.out);
+    }
+    (key, value)
 }
 
 /// State change of a slice of a memory.
@@ -512,7 +538,7 @@ fn admit(room: &mut Core, place: usize, row: Row<'_>, offset: i64, arrived_ms: i
     if place == room.rules.order {
         follow_promise(room, row, is_late, newest_ms);
     } else if place == room.rules.contact_topic {
-        attach_contact(room, row, customer);
+        attach_contact(room, row, customer, newest_ms);
     }
 }
 
@@ -593,14 +619,15 @@ fn follow_promise(room: &mut Core, row: Row<'_>, is_late: bool, newest_ms: i64) 
     room.outcomes = outcomes;
 }
 
-fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64) {
+fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64, newest_ms: i64) {
     let topic = &room.rules.topics[room.rules.contact_topic];
     let rule = &room.rules.contact;
-    if !rule.opened.holds(row) {
+    let time_ms = row.int(topic.event_time).unwrap_or(0);
+    if time_ms < newest_ms - room.rules.attach_ms || !rule.opened.holds(row) {
         return;
     }
     let contacted = Contacted {
-        time_ms: row.int(topic.event_time).unwrap_or(0),
+        time_ms,
         contact_id: row.text(rule.contact_id).into(),
         line: row.text(topic.product).into(),
         reason: row.text(rule.reason).into(),

@@ -19,6 +19,7 @@ mod promises;
 mod records;
 mod repairs;
 mod rules;
+mod seen;
 mod sources;
 mod writing;
 
@@ -31,7 +32,7 @@ use crate::records::Parts;
 use crate::rules::Rules;
 
 /// Raised with every change of what Python hands over or gets: `streams/core/accelerated.py` takes no other.
-const CONTRACT: u32 = 8;
+const CONTRACT: u32 = 9;
 
 /// One partition of the join room.
 #[pyclass(module = "cxwatch_native")]

@@ -139,6 +139,10 @@ pub struct Rules {
     pub settled_ms: i64,
     /// Names of origins, the gravest first.
     pub origins: Vec<String>,
+    /// How late a contact may be to be joined by time.
+    pub attach_ms: i64,
+    /// How much longer episodes are remembered, by family.
+    pub longer_ms: Vec<i64>,
     pub order: usize,
     pub contact_topic: usize,
 }
@@ -319,6 +323,8 @@ impl Rules {
             unrepaired_retention_ms: item(from, "unrepaired_retention_ms")?,
             settled_ms: item(from, "settled_ms")?,
             origins: item(from, "origins")?,
+            attach_ms: item(from, "attach_ms")?,
+            longer_ms: item(from, "longer_ms")?,
             topics,
             families,
             order,

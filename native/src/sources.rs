@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::pack::{Json, Packer, Read, Reader};
 
 const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// What is counted; late events are accepted too.
 #[derive(Clone, Copy)]
@@ -16,18 +17,28 @@ pub enum Kind {
 
 /// Start of the bin and producer.
 type CellKey = (i64, Box<str>);
+type Cells = BTreeMap<CellKey, [i64; 3]>;
 
 /// Counts of one topic and partition.
 pub struct Sources {
     topic: String,
     partition: i64,
     width_ms: i64,
-    minutes: BTreeMap<i64, BTreeMap<CellKey, [i64; 3]>>,
+    minutes: BTreeMap<i64, Cells>,
+    /// As they are written.
+    hours: BTreeMap<i64, Vec<u8>>,
+    /// Hours that were touched since the last drain; they win over the packed ones.
+    open: BTreeMap<i64, Cells>,
+    hours_before_ms: i64,
     changed: BTreeSet<i64>,
     unsent: BTreeSet<CellKey>,
-    gone: Vec<i64>,
+    gone: Vec<(i64, Option<i64>)>,
     /// Counts of a feed, summed up before they go where they belong.
     pending: Vec<(i64, Box<str>, [i64; 3])>,
+}
+
+fn floor(time_ms: i64, width_ms: i64) -> i64 {
+    time_ms - time_ms.rem_euclid(width_ms)
 }
 
 impl Sources {
@@ -37,6 +48,9 @@ impl Sources {
             partition,
             width_ms,
             minutes: BTreeMap::new(),
+            hours: BTreeMap::new(),
+            open: BTreeMap::new(),
+            hours_before_ms: 0,
             changed: BTreeSet::new(),
             unsent: BTreeSet::new(),
             gone: vec![],
@@ -63,25 +77,43 @@ impl Sources {
     /// Adds up what was counted.
     pub fn settle(&mut self) {
         for (bin_ms, source, counts) in std::mem::take(&mut self.pending) {
-            let minute_ms = bin_ms - bin_ms.rem_euclid(MINUTE_MS);
             let key = (bin_ms, source);
-            let minute = self.minutes.entry(minute_ms).or_default();
-            let held = match minute.get_mut(&key) {
+            let cells = self.cells(bin_ms);
+            let held = match cells.get_mut(&key) {
                 Some(held) => held,
-                None => minute.entry(key.clone()).or_default(),
+                None => cells.entry(key.clone()).or_default(),
             };
             held.iter_mut().zip(counts).for_each(|(held, more)| *held += more);
-            self.changed.insert(minute_ms);
             self.unsent.insert(key);
         }
+    }
+
+    /// The cells of a bin's minute or hour, to be changed.
+    fn cells(&mut self, bin_ms: i64) -> &mut Cells {
+        let minute_ms = floor(bin_ms, MINUTE_MS);
+        if minute_ms < self.hours_before_ms {
+            return self.hour(floor(bin_ms, HOUR_MS));
+        }
+        self.changed.insert(minute_ms);
+        self.minutes.entry(minute_ms).or_default()
+    }
+
+    fn hour(&mut self, hour_ms: i64) -> &mut Cells {
+        let packed = self.hours.get(&hour_ms);
+        self.open.entry(hour_ms).or_insert_with(|| {
+            packed.map_or_else(Cells::new, |packed| read(&mut Reader::new(packed)).unwrap_or_default())
+        })
     }
 
     /// Counts that changed since they were last sent, of bins that end at or before `through_ms`.
     pub fn messages(&mut self, through_ms: i64, send: &mut dyn FnMut(&str, Vec<u8>)) {
         while let Some(key) = self.unsent.first().filter(|key| key.0 + self.width_ms <= through_ms).cloned() {
             self.unsent.remove(&key);
-            let minute_ms = key.0 - key.0.rem_euclid(MINUTE_MS);
-            let counts = self.minutes[&minute_ms][&key];
+            let minute_ms = floor(key.0, MINUTE_MS);
+            let counts = match minute_ms < self.hours_before_ms {
+                true => self.hour(floor(key.0, HOUR_MS))[&key],
+                false => self.minutes[&minute_ms][&key],
+            };
             let mut json = Json::default();
             json.raw("{\"kind\":\"source_count\",\"topic\":").text(&self.topic);
             json.raw(",\"source\":").text(&key.1).raw(",\"partition\":").int(self.partition);
@@ -92,58 +124,97 @@ impl Sources {
         }
     }
 
-    /// Drops minutes that ended at or before `oldest_ms`.
+    /// Drops what ended at or before `oldest_ms`.
     pub fn forget(&mut self, oldest_ms: i64) {
-        while let Some(entry) = self.minutes.first_entry().filter(|entry| entry.key() + MINUTE_MS <= oldest_ms) {
-            let (minute_ms, _) = entry.remove_entry();
-            self.changed.remove(&minute_ms);
-            self.gone.push(minute_ms);
+        while let Some(minute_ms) = self.minutes.keys().next().copied().filter(|start| start + MINUTE_MS <= oldest_ms) {
+            self.drop_minute(minute_ms);
+        }
+        let first = |packed: &BTreeMap<i64, Vec<u8>>, open: &BTreeMap<i64, Cells>| {
+            packed.keys().next().into_iter().chain(open.keys().next()).min().copied()
+        };
+        while let Some(hour_ms) = first(&self.hours, &self.open).filter(|start| start + HOUR_MS <= oldest_ms) {
+            self.open.remove(&hour_ms);
+            self.hours.remove(&hour_ms);
+            self.gone.push((hour_ms, Some(HOUR_MS)));
+        }
+    }
+
+    fn drop_minute(&mut self, minute_ms: i64) -> Cells {
+        self.changed.remove(&minute_ms);
+        self.gone.push((minute_ms, None));
+        self.minutes.remove(&minute_ms).unwrap_or_default()
+    }
+
+    /// Joins minutes of hours that ended an hour before `newest_ms`, the topic's clock, to those.
+    pub fn age(&mut self, newest_ms: i64) {
+        self.hours_before_ms = floor((newest_ms - HOUR_MS).max(0), HOUR_MS);
+        while let Some(minute_ms) = self.minutes.keys().next().copied().filter(|start| *start < self.hours_before_ms) {
+            let cells = self.drop_minute(minute_ms);
+            self.hour(floor(minute_ms, HOUR_MS)).extend(cells);
         }
     }
 
     /// Writes what changed since the last drain.
     pub fn drain(&mut self, write: &mut dyn FnMut(Vec<u8>, Option<Vec<u8>>)) {
-        for minute_ms in self.gone.drain(..) {
-            write(key_of(&self.topic, minute_ms), None);
+        for (start_ms, width) in self.gone.drain(..) {
+            write(key_of(&self.topic, start_ms, width), None);
         }
         for minute_ms in std::mem::take(&mut self.changed) {
-            let minute = &self.minutes[&minute_ms];
-            let mut packer = Packer::default();
-            packer.array(minute.len());
-            for ((bin_ms, source), counts) in minute {
-                packer.array(3);
-                packer.int(*bin_ms);
-                packer.text(source);
-                packer.array(3);
-                counts.iter().for_each(|count| packer.int(*count));
+            write(key_of(&self.topic, minute_ms, None), Some(packed(&self.minutes[&minute_ms])));
+        }
+        for (hour_ms, cells) in std::mem::take(&mut self.open) {
+            let value = packed(&cells);
+            if self.hours.get(&hour_ms) != Some(&value) {
+                self.hours.insert(hour_ms, value.clone());
+                write(key_of(&self.topic, hour_ms, Some(HOUR_MS)), Some(value));
             }
-            write(key_of(&self.topic, minute_ms), Some(packer.out));
         }
     }
 
-    /// Takes back one minute; bins that end after `sent_through_ms` were not sent yet.
-    pub fn load(&mut self, minute_ms: i64, reader: &mut Reader<'_>, sent_through_ms: i64) -> Read<()> {
-        let mut minute = BTreeMap::new();
-        for _ in 0..reader.array()? {
-            reader.array()?;
-            let key: CellKey = (reader.int()?, reader.text()?.into());
-            reader.array()?;
-            let counts = [reader.int()?, reader.int()?, reader.int()?];
-            if key.0 + self.width_ms > sent_through_ms {
-                self.unsent.insert(key.clone());
-            }
-            minute.insert(key, counts);
+    /// Takes back one minute (no width) or hour; bins that end after `sent_through_ms` were not sent yet.
+    pub fn load(&mut self, start_ms: i64, is_hour: bool, value: &mut Reader<'_>, sent_through_ms: i64) -> Read<()> {
+        let cells = read(value)?;
+        let late = cells.keys().filter(|key| key.0 + self.width_ms > sent_through_ms);
+        self.unsent.extend(late.cloned());
+        if is_hour {
+            self.hours.insert(start_ms, packed(&cells));
+        } else {
+            self.minutes.insert(start_ms, cells);
         }
-        self.minutes.insert(minute_ms, minute);
         Ok(())
     }
 }
 
-fn key_of(topic: &str, minute_ms: i64) -> Vec<u8> {
+fn packed(cells: &Cells) -> Vec<u8> {
+    let mut packer = Packer::default();
+    packer.array(cells.len());
+    for ((bin_ms, source), counts) in cells {
+        packer.array(3);
+        packer.int(*bin_ms);
+        packer.text(source);
+        packer.array(3);
+        counts.iter().for_each(|count| packer.int(*count));
+    }
+    packer.out
+}
+
+fn read(reader: &mut Reader<'_>) -> Read<Cells> {
+    let mut cells = Cells::new();
+    for _ in 0..reader.array()? {
+        reader.array()?;
+        let key: CellKey = (reader.int()?, reader.text()?.into());
+        reader.array()?;
+        cells.insert(key, [reader.int()?, reader.int()?, reader.int()?]);
+    }
+    Ok(cells)
+}
+
+fn key_of(topic: &str, start_ms: i64, width: Option<i64>) -> Vec<u8> {
     let mut key = Packer::default();
-    key.array(3);
+    key.array(3 + usize::from(width.is_some()));
     key.text("s");
     key.text(topic);
-    key.int(minute_ms);
+    key.int(start_ms);
+    width.into_iter().for_each(|width| key.int(width));
     key.out
 }

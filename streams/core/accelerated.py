@@ -24,7 +24,7 @@ from streams.core.putright import ORIGINS
 from streams.core.repairs import TIME_BITS, leaving
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
-CONTRACT = 8
+CONTRACT = 9
 """What this build and the accelerator have to agree on."""
 
 
@@ -93,6 +93,10 @@ class NativeJoinStage:
         """How far a topic has come; 0 if nothing was heard."""
         return int(state.clock_ms(topic))
 
+    def disorder_ms(self, topic: str) -> int:
+        """How far behind its clock an event of a topic is on time."""
+        return self.rules.bounds[topic].disorder_ms
+
     def drain(self, state: Any) -> Drained:
         """Return what changed since the last drain; its messages are encoded already."""
         messages, changes = state.drain()
@@ -137,6 +141,8 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
         "unrepaired_retention_ms": rules.unrepaired_retention_ms,
         "settled_ms": rules.settled_ms,
         "origins": list(ORIGINS),
+        "attach_ms": rules.attach_ms,
+        "longer_ms": [rules.longer_ms(name) for name in names],
     }
 
 

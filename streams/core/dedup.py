@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 CHUNK = 32_768
 """Most hashes in one persisted slice."""
@@ -116,6 +117,15 @@ class Bucket:
         self.log.append(item)
         return True
 
+    def items(self) -> NDArray[np.uint64]:
+        """Return all hashes, sorted."""
+        return np.sort(np.frombuffer(_little_endian(self._rest) + _little_endian(self.log), dtype="<u8"))
+
+    def extend(self, items: NDArray[np.uint64]) -> None:
+        """Remember hashes that are not remembered."""
+        self.log.frombytes(items.astype(np.uint64).tobytes())
+        self.recent.update(items.tolist())
+
     def dirty(self) -> bool:
         """Tell whether something was added since the last drain."""
         return len(self) > self._written
@@ -182,6 +192,21 @@ class Memory:
         """Remember a hash at a time; return False if its bucket held it already."""
         return self.bucket(time_ms - time_ms % self.width_ms).add(item)
 
+    def take(self, start_ms: int) -> NDArray[np.uint64]:
+        """Drop the bucket that starts at ``start_ms`` and return what it held, sorted."""
+        bucket = self.buckets.pop(start_ms)
+        self._drop(start_ms, bucket)
+        return bucket.items()
+
+    def extend(self, start_ms: int, items: NDArray[np.uint64]) -> None:
+        """Remember hashes, none of which its bucket holds."""
+        self.bucket(start_ms).extend(items)
+
+    def _drop(self, start_ms: int, bucket: Bucket) -> None:
+        self._dropped.extend(((start_ms, first), None) for first in bucket.starts())
+        self._touched.discard(start_ms)
+        self._fresh.discard(start_ms)
+
     def holds_since(self, time_ms: int, item: int) -> bool:
         """Tell whether any bucket that ends after ``time_ms`` holds the hash."""
         return any(start + self.width_ms > time_ms and item in bucket for start, bucket in self.buckets.items())
@@ -189,10 +214,7 @@ class Memory:
     def forget(self, before_ms: int) -> None:
         """Drop every bucket that ends at or before ``before_ms``."""
         for start in [start for start in self.buckets if start + self.width_ms <= before_ms]:
-            bucket = self.buckets.pop(start)
-            self._dropped.extend(((start, first), None) for first in bucket.starts())
-            self._touched.discard(start)
-            self._fresh.discard(start)
+            self._drop(start, self.buckets.pop(start))
 
     def drain(self, rest_before_ms: int) -> Iterator[Change]:
         """Yield what changed since the last drain; buckets that end by ``rest_before_ms`` take their compact form."""

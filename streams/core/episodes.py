@@ -16,9 +16,9 @@ before: a customer with more than 256 contacts in two days is no person, and its
 Each leaf holds what its failures are owed (``core.repairs``), at most so many obligations, those with the smallest
 hashes. It is put right when all of them are, at the time of the last.
 
-Everything is kept until nothing that can still be accepted could change it (``JoinRules.retention_ms`` behind the
-slowest topic), then it goes; until then an episode can be sent again, absolute, under the same key. One that waits to
-be put right stays for ``JoinRules.unrepaired_retention_ms``, of one customer the newest 64 such.
+Contacts are kept for ``JoinRules.retention_ms`` behind the slowest topic, episodes at least as long and until no
+failure that is still accepted could join them; until then an episode can be sent again, absolute, under the same key.
+One that waits to be put right stays for ``JoinRules.unrepaired_retention_ms``, of one customer the newest 64 such.
 
 State: one value per customer with anything remembered, msgpack. In memory a customer is that value, too (*cold*), and
 becomes objects (*warm*) only from the first touch after a drain to the next drain, which packs it anyway: less memory,
@@ -147,12 +147,14 @@ class Evidence:
         """When the last of it was put right, None while something is not."""
         return all_put_right([leaf.put_right_ms for leaf in self.leaves.values()])
 
-    def needed_ms(self, window_ms: int, rules: JoinRules) -> int:
+    def needed_ms(self, key: EpisodeKey, rules: JoinRules) -> int:
         """Return the time for whose sake it is kept: it goes when the ordinary retention is past this."""
+        _, family, window_ms = key
         if any(obligation.waits for _, obligation in self.obligations()):
             return window_ms + rules.unrepaired_retention_ms - rules.retention_ms
         repairs = (obligation.put_right_ms or 0 for _, obligation in self.obligations())
-        return max(window_ms, max(repairs, default=0) + rules.settled_ms - rules.retention_ms)
+        repaired_ms = max(repairs, default=0) + rules.settled_ms - rules.retention_ms
+        return max(window_ms + rules.longer_ms(family), repaired_ms)
 
 
 @dataclass(slots=True)
@@ -221,7 +223,7 @@ class Episodes:
     def _put_right(self, customer_id: str, person: Person, key: EpisodeKey, owed: Obligation, time_ms: int) -> None:
         owed.put_right_ms = time_ms
         self._dirty.add((customer_id, key))
-        self._expire_after(person.episodes[key].needed_ms(key[2], self._rules), customer_id)
+        self._expire_after(person.episodes[key].needed_ms(key, self._rules), customer_id)
 
     def look_up(self, find: Find) -> None:
         """Ask for all failures since the last call whether they were put right before they arrived."""
@@ -277,7 +279,7 @@ class Episodes:
         person = self.person(customer_id)
         if person is None:
             return
-        needed = {key: found.needed_ms(key[2], self._rules) for key, found in person.episodes.items()}
+        needed = {key: found.needed_ms(key, self._rules) for key, found in person.episodes.items()}
         gone = [key for key, needed_ms in needed.items() if needed_ms < oldest_ms]
         old = sorted((key for key in needed if key[2] < oldest_ms <= needed[key]), key=_by_age)
         gone += old[: -self._rules.limits.old_episodes]
@@ -340,7 +342,7 @@ class Episodes:
         """Take back one customer."""
         self._cold[customer_id] = packed
         person = _person_of(packed)
-        times = [evidence.needed_ms(key[2], self._rules) for key, evidence in person.episodes.items()]
+        times = [evidence.needed_ms(key, self._rules) for key, evidence in person.episodes.items()]
         times += [contacted.time_ms for contacted in person.contacts.values()]
         for time_ms in times:
             self._expire_after(time_ms, customer_id)

@@ -282,6 +282,8 @@ class JoinRules:
     window_ms: int = HOUR_MS
     unrepaired_ms: int = 60 * DAY_MS
     """How long after a failure something can still put it right."""
+    retention_ms: int = 3 * DAY_MS
+    """How far behind the partition's watermark failures and contacts are remembered to be joined by time."""
 
     def __post_init__(self) -> None:
         """Validate what no part can see alone."""
@@ -289,6 +291,7 @@ class JoinRules:
         names = [rule.family for rule in self.families] + [self.promise.family]
         _require(len(set(names)) == len(names), "a family is declared twice")
         _require(set(self.bounds) == set(MODELS), f"bounds must name exactly {', '.join(MODELS)}")
+        _require(self.attach_ms >= 0, "retention_ms must cover the reach of contacts and promises")
         _require(self.clock_customers >= 1, "clock_customers must be at least 1")
         _require(self.bin_ms > 0 and self.window_ms % self.bin_ms == 0, "window_ms must be a multiple of bin_ms")
         _require(MINUTE_MS % self.bin_ms == 0, "a minute must be a multiple of bin_ms")
@@ -320,16 +323,14 @@ class JoinRules:
         return MappingProxyType({**named, self.promise.family: self.promise.attributes})
 
     @property
-    def retention_ms(self) -> int:
-        """How far behind the partition watermark failures and contacts can still be joined, ms.
+    def attach_ms(self) -> int:
+        """How late a contact or failure may be, by its topic's clock, to be joined by time whatever was read first, ms.
 
-        The oldest failure that can still arrive lies ``max(lateness) + promise.memory_ms`` back (a promise may be
-        stated up to memory_ms after its time), the oldest that an arriving contact can reach ``max(lateness) +
-        before_ms``. Its episode starts at most a window earlier, and a contact about it at most after_ms before that.
+        A contact reaches failures ``before_ms`` back, a promise may be stated ``promise.memory_ms`` after its time, an
+        episode starts at most a window before its first failure, and a contact about it ``after_ms`` before that.
         """
-        lateness = max(bound.lateness_ms for bound in self.bounds.values())
         reach = max(self.promise.memory_ms, self.contact.before_ms)
-        return lateness + reach + self.window_ms + self.contact.after_ms
+        return self.retention_ms - reach - self.window_ms - self.contact.after_ms
 
     @property
     def settled_ms(self) -> int:
@@ -357,3 +358,13 @@ class JoinRules:
                 others = (family.topic for family in self.families if family.family in rule.by)
                 found |= {noun: own_ms for noun in others if noun != topic}
         return MappingProxyType(found)
+
+    def longer_ms(self, family: Family) -> int:
+        """How much longer than ``retention_ms`` the episodes of a family are remembered, ms.
+
+        An episode is told in absolute numbers, so it must be known as long as a failure can still join it.
+        """
+        topics = {rule.family: rule.topic for rule in self.families}
+        reach = self.promise.memory_ms if family == self.promise.family else 0
+        lateness = self.bounds[topics.get(family, "order")].lateness_ms
+        return max(0, lateness + reach + self.window_ms - self.retention_ms)

@@ -28,9 +28,9 @@ class MatchRules:
     unrepaired_ms: int = 62 * DAY_MS
 
     def __post_init__(self) -> None:
-        """Refuse a retention shorter than the latest possible correction of an episode (24 h late, 1 h window)."""
+        """Refuse a retention shorter than failures and contacts are joined by time (47 h late, 1 h window)."""
         if self.retention_ms < 2 * DAY_MS:
-            raise ConfigError("match: retention_ms must be at least 2 days: contacts may be a day late")
+            raise ConfigError("match: retention_ms must be at least 2 days: what is 47 h late is joined")
         if self.unrepaired_ms < self.retention_ms:
             raise ConfigError("match: unrepaired_ms must not be shorter than retention_ms")
         if self.slack_ms < 0 or self.recent_ms < MINUTE_MS or self.recent_ms % MINUTE_MS:

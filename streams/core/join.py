@@ -35,13 +35,14 @@ from schemas.events import MIN_TIME_MS, Heartbeat
 from schemas.findings import BinClosed, Family, Late, Watermark
 from schemas.topics import DAY_MS, MINUTE_MS
 from streams.core.cohorts import OpenBins
-from streams.core.dedup import Memory, customer_hash
+from streams.core.dedup import customer_hash
 from streams.core.episodes import Contacted, Episodes, Failure
 from streams.core.eventtime import MAX_ARRIVAL_MS, PartitionClock, arrival_ms, floor_ms
 from streams.core.friction import FamilyRule, JoinRules
 from streams.core.promises import Fact, Outcome, Promises
 from streams.core.putright import ORIGINS
 from streams.core.repairs import Leaving, Log, Promised, Success, finder, logs_of, note
+from streams.core.seen import Seen
 from streams.core.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey, TopicSources
 from streams.core.stage import Batch, Drained, Idle, Message
 
@@ -91,7 +92,7 @@ class JoinState:
     partition: int
     partitions: int
     clock: PartitionClock
-    seen: dict[str, Memory]
+    seen: dict[str, Seen]
     bins: OpenBins
     sources: dict[str, TopicSources]
     promises: Promises
@@ -128,7 +129,7 @@ class JoinStage:
             partition=partition,
             partitions=partitions,
             clock=PartitionClock(rules.bounds, rules.clock_customers),
-            seen={topic: Memory(MINUTE_MS) for topic in rules.bounds},
+            seen={topic: Seen() for topic in rules.bounds},
             bins=OpenBins(rules, partition),
             sources={topic: TopicSources(topic, partition, rules.bin_ms) for topic in rules.bounds},
             promises=Promises(rules.promise, rules.bounds["order"]),
@@ -153,17 +154,19 @@ class JoinStage:
         return state
 
     def _load_events(self, state: JoinState, by_kind: dict[str, list[tuple[list[Any], Any]]]) -> None:
-        slices: dict[str, dict[tuple[int, int], bytes]] = {}
-        for (topic, start_ms, first), value in by_kind.get("d", ()):
-            slices.setdefault(topic, {})[start_ms, first] = value
-        for topic, found in slices.items():
-            state.seen[topic].load(found)
+        slices: dict[str, dict[tuple[int, ...], bytes]] = {}
+        for (topic, *key), value in by_kind.get("d", ()):
+            slices.setdefault(topic, {})[tuple(key)] = value
+        for topic, clock in state.clock.topics.items():
+            state.seen[topic].load(slices.get(topic, {}), clock.newest_ms)
         for (bin_ms, number), rows in by_kind.get("b", ()):
             state.bins.load(bin_ms, number, [(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows])
         for (line, family, values), hour_ms in by_kind.get("k", ()):
             state.bins.places.load((line, family, tuple(values)), hour_ms)
-        for (topic, minute_ms), rows in by_kind.get("s", ()):
-            state.sources[topic].load(minute_ms, rows, state.closed_ms)
+        for (topic, start_ms, *width), rows in by_kind.get("s", ()):
+            state.sources[topic].load((start_ms, *width), rows, state.closed_ms)
+        for topic, clock in state.clock.topics.items():
+            state.sources[topic].age(clock.newest_ms)
 
     def _load_promises(self, state: JoinState, by_kind: dict[str, list[tuple[list[Any], Any]]]) -> None:
         watermark_ms = state.clock.topics["order"].watermark_ms
@@ -182,6 +185,10 @@ class JoinStage:
     def clock_ms(self, state: JoinState, topic: str) -> int:
         """How far a topic has come; 0 if nothing was heard."""
         return state.clock.topics[topic].newest_ms
+
+    def disorder_ms(self, topic: str) -> int:
+        """How far behind its clock an event of a topic is on time."""
+        return self.rules.bounds[topic].disorder_ms
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -227,9 +234,9 @@ class JoinStage:
             _conclude(state, self._promised, promises.offer(fact, watermark_ms, late))
 
     def _attach_contacts(self, state: JoinState, admitted: list[Admitted]) -> None:
-        opened = self.rules.contact.opened
-        for event, time_ms, *_ in admitted:
-            if getattr(event, opened.name) in opened.values:
+        opened, attach_ms = self.rules.contact.opened, self.rules.attach_ms
+        for event, time_ms, _, _, newest_ms in admitted:
+            if time_ms >= newest_ms - attach_ms and getattr(event, opened.name) in opened.values:
                 contacted = Contacted(time_ms, event.contact_id, event.product, event.reason)
                 state.episodes.contact(event.customer_id, contacted)
 
@@ -287,10 +294,10 @@ def _admit(state: JoinState, batch: Batch, width_ms: int) -> list[Admitted]:
             continue
         if not 0 <= time_ms - minute_ms < MINUTE_MS:
             minute_ms = time_ms - time_ms % MINUTE_MS
-            bucket = seen.bucket(minute_ms)
+            bucket, mix = seen.place(minute_ms)
             recent, log, rested = bucket.recent, bucket.log.append, bucket.rested
         customer = digest(event.customer_id.encode())  # customer_hash and event_hash, without the calls
-        identity = digest(event.event_id.encode(), customer)
+        identity = digest(event.event_id.encode(), customer) ^ mix
         cell = (time_ms - time_ms % width_ms, event.source)
         if identity in recent or (rested and identity in bucket):
             repeated.append(cell)
@@ -400,7 +407,9 @@ def _forget(state: JoinState, rules: JoinRules) -> None:
         log.forget(min(newest[noun] - reach_ms for noun, reach_ms in rules.reaches(topic).items()))
     for topic, clock in state.clock.topics.items():
         state.seen[topic].forget(clock.oldest_ms)
+        state.seen[topic].age(clock.newest_ms)
         state.sources[topic].forget(min(clock.oldest_ms, state.closed_ms))
+        state.sources[topic].age(clock.newest_ms)
     state.promises.forget(state.clock.topics["order"].oldest_ms)
     state.episodes.forget(state.clock.watermark_ms)
 
@@ -414,7 +423,7 @@ def _changes(state: JoinState) -> Iterator[tuple[bytes, bytes | None]]:
     for topic, memory in state.seen.items():
         rest_before_ms = state.clock.topics[topic].watermark_ms - MINUTE_MS
         yield from (_change(("d", topic, *key), value) for key, value in memory.drain(rest_before_ms))
-        yield from (_change(("s", topic, key), value) for key, value in state.sources[topic].drain())
+        yield from ((_pack(("s", topic, *key)), value) for key, value in state.sources[topic].drain())
     yield from (_change(("b", *key), value) for key, value in state.bins.drain())
     yield from (_change(("k", *key), value) for key, value in state.bins.places.drain())
     order_ms = state.clock.topics["order"].watermark_ms

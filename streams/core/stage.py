@@ -150,6 +150,9 @@ class Clocked(Protocol):
     def clock_ms(self, state: Any, topic: str) -> int:
         """How far the topic has come, ms since 1970 UTC; 0 if nothing was heard."""
 
+    def disorder_ms(self, topic: str) -> int:
+        """How far behind its clock an event of the topic is on time."""
+
 
 @runtime_checkable
 class RawStage(Protocol):

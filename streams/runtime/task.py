@@ -245,8 +245,8 @@ class PartitionTask(Generic[S]):
         active = [noun for noun in topics if noun not in quiet]
         if not quiet or not active or any(noun not in self.newest for noun in active):
             return False
-        reach = min(self.newest[noun] - BY_NOUN[noun].disorder_ms for noun in active)
-        if all(self.newest.get(noun, 0) - BY_NOUN[noun].disorder_ms >= reach for noun in quiet):
+        reach = min(self.newest[noun] - self._disorder_ms(noun) for noun in active)
+        if all(self.newest.get(noun, 0) - self._disorder_ms(noun) >= reach for noun in quiet):
             return False
         self.tick(reach)
         return True
@@ -256,13 +256,16 @@ class PartitionTask(Generic[S]):
         topics = tuple(noun for noun in self.room.inputs if noun in HOT)
         self.room.stage.step(self.state, Idle(event_time_ms, topics))
         for noun in topics:
-            reached = event_time_ms + BY_NOUN[noun].disorder_ms
+            reached = event_time_ms + self._disorder_ms(noun)
             self.newest[noun] = max(self.newest.get(noun, reached), reached)
         offsets = {noun: self.positions.get(noun, 0) for noun in self.room.inputs}
         self._pending.ticks.append(
             Tick(room=self.room.name, partition=self.partition, event_time_ms=event_time_ms, offsets=offsets)
         )
         self.dirty = True
+
+    def _disorder_ms(self, noun: str) -> int:
+        return BY_NOUN[noun].disorder_ms if self._clocked is None else self._clocked.disorder_ms(noun)
 
     def flush(self, now_ms: int) -> Transaction | None:
         """Return what has to become durable together, None if nothing was fed. ``now_ms`` is wall time.

@@ -19,6 +19,8 @@ from packaging.version import Version
 from schemas.errors import ConfigError, CxError
 from streams.brokers import brokers_of
 from streams.core import accelerated
+from streams.remembering import remembering
+from streams.rules import join_rules
 from streams.settings import Settings
 from streams.stack import clickhouse_main, jars, java
 from streams.stack.manage import Stack
@@ -55,6 +57,7 @@ def examine(settings: Settings, machine: Machine | None = None) -> list[Finding]
         _make(here),
         *_packages(),
         _accelerator(),
+        _memory(settings),
         *_kafka(settings, here),
         *_clickhouse(settings, here),
         _browser(here),
@@ -102,6 +105,17 @@ def _packages() -> Iterator[Finding]:
             wrong.append(f"{name} {have}, locked {version}")
     found = "all as locked" if not wrong else f"{len(wrong)} differ: {'; '.join(wrong[:3])}"
     yield Finding("locked Python packages", not wrong, found, "make setup")
+
+
+def _memory(settings: Settings) -> Finding:
+    """What the join needs to remember events by, at the planned rates, over all partitions."""
+    planned = remembering(settings)
+    found = f"{sum(one.megabytes for one in planned):,.0f} MB: " + "; ".join(map(str, planned))
+    try:
+        join_rules(settings)
+    except ConfigError as error:
+        return Finding("memory for late events", False, found, str(error))
+    return Finding("memory for late events", True, found)
 
 
 def _accelerator() -> Finding:

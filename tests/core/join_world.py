@@ -153,8 +153,8 @@ class Player:
 
     def stored(self, kind: str) -> dict[tuple[Any, ...], Any]:
         """What the state topic holds of one kind (see ``core.join``): key without the kind -> value."""
-        pairs = {tuple(msgspec.msgpack.decode(key)): value for key, value in self.store.items()}
-        return {key[1:]: msgspec.msgpack.decode(value) for key, value in pairs.items() if key[0] == kind}
+        pairs = [(msgspec.msgpack.decode(key), value) for key, value in self.store.items()]
+        return {tuple(key[1:]): msgspec.msgpack.decode(value) for key, value in pairs if key[0] == kind}
 
     def said(self, noun: str) -> list[Any]:
         """Every record of one kind."""
@@ -331,7 +331,7 @@ def _judged(events: list[Event], topic: str, customers: int) -> Iterator[tuple[E
     for event in events:
         identity = (event.event_time_ms // MINUTE, event.customer_id, event.event_id)
         mark = newest - 10 * SECOND
-        if event.event_time_ms < newest - (10 * MINUTE if topic == "telemetry" else DAY):
+        if event.event_time_ms < newest - {"telemetry": 10 * MINUTE, "order": 7 * DAY, "contact": 45 * DAY}[topic]:
             yield event, "too old", mark
         elif identity in seen:
             yield event, "repeated", mark

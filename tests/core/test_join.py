@@ -362,7 +362,7 @@ def test_a_customer_who_never_stops_failing_is_remembered_for_days_not_for_ever(
         kept, contacts = player.stored("c")["c1",]
         sizes.append((len(kept), len(contacts)))
     assert sizes[-1] == sizes[-len(sizes) // 4]
-    assert sizes[-1][0] <= 64 + 20  # app and contact episodes of about 50 hours, one of each every six; the newest old
+    assert sizes[-1][0] <= 64 + 26  # app and contact episodes of three days, one of each every six; the newest old
 
 
 def test_text_of_a_contact_is_neither_kept_nor_sent() -> None:

@@ -27,7 +27,9 @@ NOUNS = ("telemetry", "order", "contact")
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 BIN_MS = 10_000
 DISORDER_MS = 10_000
-LATENESS_MS = {"telemetry": 10 * MINUTE_MS, "order": DAY_MS, "contact": DAY_MS}
+LATENESS_MS = {"telemetry": 10 * MINUTE_MS, "order": 7 * DAY_MS, "contact": 45 * DAY_MS}
+ATTACH_MS = 3 * DAY_MS - DAY_MS - HOUR_MS - 15 * MINUTE_MS
+"""Contacts later than this behind their topic are counted, but join nothing by time."""
 FUTURE_MS = 300_000
 CLOCK_CUSTOMERS = 3
 HEARTBEAT_KEY = b"cx.heartbeat"
@@ -240,7 +242,8 @@ class _Partition:
             self.orders.take(event, time_ms, late, self.newest["order"] - DISORDER_MS)
         elif event.get("status", "opened") == "opened":
             self._count(event, "contact", time_ms, late, event.get("reason", "") in COMPLAINTS)
-            self._contact(event, time_ms)
+            if time_ms >= self.newest[noun] - ATTACH_MS:
+                self._contact(event, time_ms)
 
     def _count(
         self, event: dict[str, Any], family: str, time_ms: int, late: bool, failed: bool, amount: int = 0
