@@ -66,6 +66,8 @@ class LoadRules:
     contacts: float = 0.04
     orders: float = 0.20
     failing: float = 0.02
+    repaired: float = 0.0
+    """Share of failed payments, broken promises and complaints that is put right within the span."""
     incident_from: float | None = None
     """Share of the span after which app version 5.2.0 of line shop fails in DE; None: never."""
 
@@ -143,6 +145,7 @@ class _Maker:
             body["status"] = "payment_failed" if self.dice.random() < 0.04 else "paid"
             if body["status"] == "payment_failed":
                 self.remember(body, "payment")
+                self._plan_repair(body, "paid", body["event_time_ms"])
             return body
         promised_ms = body["event_time_ms"] + self.dice.randrange(MINUTE_MS, 30 * MINUTE_MS)
         self._plan_end(body, promised_ms)
@@ -153,12 +156,20 @@ class _Maker:
         draw = self.dice.random()
         if draw < 0.06:
             self.remember(body, "delivery")
+            self._plan_repair(body, "delivered", promised_ms)
             return
         end: dict[str, Any] = {"status": "delivered"}
         if draw < 0.1:
             end = {"status": "cancelled", "cancelled_by": "company" if draw < 0.08 else "customer"}
         at_ms = promised_ms - self.dice.randrange(MINUTE_MS)
         heapq.heappush(self.pending, (at_ms, self.number, {**body, **end, "event_id": f"{body['event_id']}-end"}))
+
+    def _plan_repair(self, body: dict[str, Any], status: str, after_ms: int) -> None:
+        """What puts an order right after all, if this load has such; some of it is there before the failure."""
+        if self.rules.repaired and self.dice.random() < self.rules.repaired:
+            at_ms = after_ms + self.dice.randrange(20 * MINUTE_MS)
+            event_id = f"{body['event_id']}-end"
+            heapq.heappush(self.pending, (at_ms, self.number, {**body, "status": status, "event_id": event_id}))
 
     def contact(self, now_ms: int) -> dict[str, Any]:
         body = self.base("contact", now_ms)

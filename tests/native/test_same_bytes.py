@@ -29,7 +29,9 @@ pytestmark = pytest.mark.skipif(find() is None, reason="the accelerator is not i
 
 PARTITIONS = 2
 SEEDS = st.integers(0, 2**32)
-TIGHT = Limits(leaves=2, episode_leaves=2, episode_leaves_shown=1, evidence=2, contacts=2)
+TIGHT = Limits(
+    leaves=2, episode_leaves=2, episode_leaves_shown=1, evidence=2, contacts=2, obligations=1, old_episodes=1
+)  # fmt: skip
 RULES = (JoinRules(), JoinRules(limits=TIGHT), JoinRules(clock_customers=1))
 BAD = (
     b"", b"{", b"[]", b'{"event_id":"x"}', b"\xff\xfe", b'{"event_id":1}', b'{"schema_version":9}',
