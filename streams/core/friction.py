@@ -287,10 +287,10 @@ class JoinRules:
 
     def __post_init__(self) -> None:
         """Validate what no part can see alone."""
-        self._check_repairs()
         names = [rule.family for rule in self.families] + [self.promise.family]
         _require(len(set(names)) == len(names), "a family is declared twice")
         _require(set(self.bounds) == set(MODELS), f"bounds must name exactly {', '.join(MODELS)}")
+        self._check_repairs()
         _require(self.attach_ms >= 0, "retention_ms must cover the reach of contacts and promises")
         _require(self.clock_customers >= 1, "clock_customers must be at least 1")
         _require(self.bin_ms > 0 and self.window_ms % self.bin_ms == 0, "window_ms must be a multiple of bin_ms")
