@@ -10,7 +10,7 @@ use crate::cohorts::family_number;
 use crate::leaves::{LeafId, Leaves};
 use crate::pack::{Json, Packer, Read, Reader};
 use crate::repairs::{all_put_right, Obligation, Owed, Owing};
-use crate::rules::{ContactRule, Limits, Rules};
+use crate::rules::{ContactRule, Limits, Rules, Terms};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -25,13 +25,17 @@ pub struct Failure<'a> {
     pub origin: u8,
 }
 
-/// One contact that may be about failures. Ordered by time, then id, line and reason.
+/// One contact that may be about failures. Ordered by its fields.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Contacted {
     pub time_ms: i64,
     pub contact_id: Box<str>,
     pub line: Box<str>,
     pub reason: Box<str>,
+    /// The obligation of the order that it names, 0 if it names none.
+    pub order: u64,
+    /// It came too late to be joined by time.
+    pub by_order: bool,
 }
 
 struct Seen {
@@ -134,12 +138,17 @@ impl Evidence {
 
     /// The time for whose sake it is kept: it goes when the ordinary retention is past this.
     fn needed_ms(&self, rules: &Rules) -> i64 {
+        let Terms { joined_ms, open_ms, settled_ms } = rules.terms[usize::from(self.family)];
         if self.owed().any(Obligation::waits) {
-            return self.window_ms + rules.unrepaired_retention_ms - rules.retention_ms;
+            return self.window_ms + open_ms;
         }
         let latest_ms = self.owed().filter_map(|owed| owed.put_right_ms).max().unwrap_or(0);
-        let joined_ms = self.window_ms + rules.longer_ms[usize::from(self.family)];
-        joined_ms.max(latest_ms + rules.settled_ms - rules.retention_ms)
+        (self.window_ms + joined_ms).max(latest_ms + settled_ms)
+    }
+
+    /// Until when a failure can still join it.
+    fn joined_ms(&self, rules: &Rules) -> i64 {
+        self.window_ms + rules.terms[usize::from(self.family)].joined_ms
     }
 
     /// Order of the persisted and sent forms.
@@ -150,8 +159,14 @@ impl Evidence {
     fn is_about(&self, rule: &ContactRule, contact: &Contacted) -> bool {
         (contact.line.is_empty() || contact.line == self.line)
             && rule.families(&contact.reason).unwrap_or(0) & 1 << self.family != 0
-            && contact.time_ms - rule.before_ms <= self.first_ms
             && self.first_ms <= contact.time_ms + rule.after_ms
+            && (contact.time_ms - rule.before_ms <= self.first_ms && !contact.by_order || self.is_named(contact))
+    }
+
+    /// True if a contact names an order that failed here and was not put right before the contact.
+    fn is_named(&self, contact: &Contacted) -> bool {
+        let matches = |owed: &Obligation| owed.hash == contact.order && contact.time_ms < owed.until_ms();
+        contact.order != 0 && self.owed().any(matches)
     }
 }
 
@@ -387,13 +402,13 @@ impl Episodes {
         let held = (person.episodes.len(), person.contacts.len());
         let gone = person.episodes.extract_if(.., |found| found.needed_ms(rules) < oldest_ms);
         let mut gone: Vec<Evidence> = gone.collect();
-        let mut old: Vec<i64> = person.episodes.iter().map(|found| found.window_ms).collect();
-        old.retain(|window_ms| *window_ms < oldest_ms);
-        if old.len() > rules.limits.old_episodes {
-            gone.extend(oldest(rules, &mut person.episodes, oldest_ms, old.len() - rules.limits.old_episodes));
+        let old = person.episodes.iter().filter(|found| found.joined_ms(rules) < oldest_ms).count();
+        if old > rules.limits.old_episodes {
+            gone.extend(oldest(rules, &mut person.episodes, oldest_ms, old - rules.limits.old_episodes));
         }
         gone.iter().flat_map(Evidence::owed).for_each(|owed| self.owing.release(owed));
-        person.contacts.retain(|found| found.time_ms >= oldest_ms);
+        let Person { episodes, contacts, .. } = person;
+        contacts.retain(|found| found.time_ms >= oldest_ms || episodes.iter().any(|kept| kept.is_named(found)));
         let kept = person.episodes.iter().filter(|found| found.window_ms < oldest_ms);
         let needed: Vec<i64> = kept.map(|found| found.needed_ms(rules)).collect();
         let is_changed = held != (person.episodes.len(), person.contacts.len());
@@ -457,12 +472,14 @@ impl Episodes {
         }
         let mut contacts = Vec::new();
         for _ in 0..reader.array()? {
-            reader.array()?;
+            let fields = reader.array()?;
             contacts.push(Contacted {
                 time_ms: reader.int()?,
                 contact_id: reader.text()?.into(),
                 line: reader.text()?.into(),
                 reason: reader.text()?.into(),
+                order: if fields > 4 { reader.int()? as u64 } else { 0 },
+                by_order: fields > 4 && reader.boolean()?,
             });
         }
         let times: Vec<i64> = episodes
@@ -486,9 +503,9 @@ impl Episodes {
     }
 }
 
-/// Takes the oldest `count` of the episodes whose window starts before `oldest_ms`.
+/// Takes the oldest `count` of the episodes that no failure can join any more.
 fn oldest(rules: &Rules, episodes: &mut Vec<Evidence>, oldest_ms: i64, count: usize) -> Vec<Evidence> {
-    let (mut old, rest): (Vec<_>, Vec<_>) = episodes.drain(..).partition(|found| found.window_ms < oldest_ms);
+    let (mut old, rest): (Vec<_>, Vec<_>) = episodes.drain(..).partition(|found| found.joined_ms(rules) < oldest_ms);
     old.sort_by(|one, two| {
         let (left, right) = (one.key(&rules.families), two.key(&rules.families));
         (left.2, left.0, left.1).cmp(&(right.2, right.0, right.1))
@@ -582,11 +599,13 @@ fn packed(rules: &Rules, leaves: &Leaves, person: &Person) -> Vec<u8> {
     contacts.sort();
     packer.array(contacts.len());
     for contact in contacts {
-        packer.array(4);
+        packer.array(6);
         packer.int(contact.time_ms);
         packer.text(&contact.contact_id);
         packer.text(&contact.line);
         packer.text(&contact.reason);
+        packer.int(contact.order as i64);
+        packer.boolean(contact.by_order);
     }
     packer.out
 }

@@ -623,7 +623,9 @@ fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64, newest_ms: i64) 
     let topic = &room.rules.topics[room.rules.contact_topic];
     let rule = &room.rules.contact;
     let time_ms = row.int(topic.event_time).unwrap_or(0);
-    if time_ms < newest_ms - room.rules.attach_ms || !rule.opened.holds(row) {
+    let order = rule.order.as_ref().filter(|naming| naming.is_given(row)).map_or(0, |naming| naming.of(row, customer));
+    let by_order = time_ms < newest_ms - room.rules.attach_ms;
+    if by_order && order == 0 || !rule.opened.holds(row) {
         return;
     }
     let contacted = Contacted {
@@ -631,6 +633,8 @@ fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64, newest_ms: i64) 
         contact_id: row.text(rule.contact_id).into(),
         line: row.text(topic.product).into(),
         reason: row.text(rule.reason).into(),
+        order,
+        by_order,
     };
     room.episodes.contact(&room.rules, row.text(topic.customer), customer, contacted);
 }

@@ -32,7 +32,7 @@ use crate::records::Parts;
 use crate::rules::Rules;
 
 /// Raised with every change of what Python hands over or gets: `streams/core/accelerated.py` takes no other.
-const CONTRACT: u32 = 9;
+const CONTRACT: u32 = 10;
 
 /// One partition of the join room.
 #[pyclass(module = "cxwatch_native")]

@@ -143,7 +143,7 @@ impl Naming {
         obligation(customer, self.fields.iter().fold(self.seed, |seed, field| link(row.text(*field), seed)))
     }
 
-    fn is_given(&self, row: Row<'_>) -> bool {
+    pub fn is_given(&self, row: Row<'_>) -> bool {
         self.fields.iter().all(|field| !row.text(*field).is_empty())
     }
 }

@@ -98,6 +98,8 @@ pub struct ContactRule {
     pub all_families: u32,
     pub before_ms: i64,
     pub after_ms: i64,
+    /// How a contact names an order.
+    pub order: Option<Naming>,
 }
 
 impl ContactRule {
@@ -120,6 +122,15 @@ pub struct Limits {
     pub old_episodes: usize,
 }
 
+/// How much longer than the ordinary retention an episode stays: behind its window in any case and while it waits to be
+/// put right, behind its repair afterwards.
+#[derive(Clone, Copy, FromPyObject)]
+pub struct Terms {
+    pub joined_ms: i64,
+    pub open_ms: i64,
+    pub settled_ms: i64,
+}
+
 /// Everything the room decides by.
 pub struct Rules {
     pub topics: Vec<TopicRules>,
@@ -135,14 +146,12 @@ pub struct Rules {
     pub window_ms: i64,
     pub retention_ms: i64,
     pub unrepaired_ms: i64,
-    pub unrepaired_retention_ms: i64,
-    pub settled_ms: i64,
+    /// How long episodes stay, by family.
+    pub terms: Vec<Terms>,
     /// Names of origins, the gravest first.
     pub origins: Vec<String>,
     /// How late a contact may be to be joined by time.
     pub attach_ms: i64,
-    /// How much longer episodes are remembered, by family.
-    pub longer_ms: Vec<i64>,
     pub order: usize,
     pub contact_topic: usize,
 }
@@ -281,6 +290,7 @@ fn contact_rule(names: &[String], spec: &Spec, from: &Bound<'_, PyAny>) -> PyRes
         all_families: (1 << names.len()) - 1,
         before_ms: item(from, "before_ms")?,
         after_ms: item(from, "after_ms")?,
+        order: Some(from.get_item("order")?).filter(|order| !order.is_none()).map(|order| naming(spec, &order)).transpose()?,
     })
 }
 
@@ -320,11 +330,9 @@ impl Rules {
             window_ms: item(from, "window_ms")?,
             retention_ms: item(from, "retention_ms")?,
             unrepaired_ms: item(from, "unrepaired_ms")?,
-            unrepaired_retention_ms: item(from, "unrepaired_retention_ms")?,
-            settled_ms: item(from, "settled_ms")?,
+            terms: item(from, "terms")?,
             origins: item(from, "origins")?,
             attach_ms: item(from, "attach_ms")?,
-            longer_ms: item(from, "longer_ms")?,
             topics,
             families,
             order,

@@ -19,12 +19,12 @@ from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.fieldspec import field_specs
 from schemas.findings import Family
 from streams.core.eventtime import MAX_ARRIVAL_MS
-from streams.core.friction import JoinRules, Test
+from streams.core.friction import JoinRules, RepairRule, Test
 from streams.core.putright import ORIGINS
-from streams.core.repairs import TIME_BITS, leaving
+from streams.core.repairs import TIME_BITS, leaving, naming
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
-CONTRACT = 9
+CONTRACT = 10
 """What this build and the accelerator have to agree on."""
 
 
@@ -131,6 +131,7 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
             "by_reason": [(reason, sorted(contact.families(reason) or ())) for reason in sorted(contact.by_reason)],
             "before_ms": contact.before_ms,
             "after_ms": contact.after_ms,
+            "order": next((_named(*found) for found in naming(rules, "order", "contact")), None),
         },
         "limits": {name: getattr(limits, name) for name in limits.__slots__},
         "clock_customers": rules.clock_customers,
@@ -138,11 +139,9 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
         "window_ms": rules.window_ms,
         "retention_ms": rules.retention_ms,
         "unrepaired_ms": rules.unrepaired_ms,
-        "unrepaired_retention_ms": rules.unrepaired_retention_ms,
-        "settled_ms": rules.settled_ms,
+        "terms": [rules.terms(name) for name in names],
         "origins": list(ORIGINS),
         "attach_ms": rules.attach_ms,
-        "longer_ms": [rules.longer_ms(name) for name in names],
     }
 
 
@@ -187,6 +186,10 @@ def _success(rules: JoinRules, topic: str) -> Mapping[str, Any] | None:
         ),
         None,
     )
+
+
+def _named(place: int, rule: RepairRule) -> Mapping[str, Any]:
+    return {"same": list(rule.same), "seed": place}
 
 
 def _leaving(rules: JoinRules, topic: str, family: Family) -> list[Mapping[str, Any]]:

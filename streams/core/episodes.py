@@ -18,7 +18,8 @@ hashes. It is put right when all of them are, at the time of the last.
 
 Contacts are kept for ``JoinRules.retention_ms`` behind the slowest topic, episodes at least as long and until no
 failure that is still accepted could join them; until then an episode can be sent again, absolute, under the same key.
-One that waits to be put right stays for ``JoinRules.unrepaired_retention_ms``, of one customer the newest 64 such.
+One that waits to be put right stays longer (``JoinRules.terms``), of one customer the newest 64 such. A contact that
+names an order reaches failures of this order as long as they are remembered and were not put right before it.
 
 State: one value per customer with anything remembered, msgpack. In memory a customer is that value, too (*cold*), and
 becomes objects (*warm*) only from the first touch after a drain to the next drain, which packs it anyway: less memory,
@@ -41,7 +42,7 @@ from schemas.findings import Episode, Family, LeafEvidence
 from schemas.hotfindings import episode, leaf_evidence
 from schemas.topics import HOUR_MS
 from streams.core.eventtime import floor_ms
-from streams.core.friction import ContactRule, JoinRules, Limits
+from streams.core.friction import ContactRule, JoinRules, Limits, Terms
 from streams.core.putright import ORIGINS, all_put_right
 from streams.core.repairs import NOTHING, Obligation, Owed, Owing
 
@@ -70,12 +71,18 @@ class Failure(NamedTuple):
 
 
 class Contacted(NamedTuple):
-    """One contact that may be about failures. ``line`` empty: any line. ``reason`` decides the families."""
+    """One contact that may be about failures. ``line`` empty: any line. ``reason`` decides the families.
+
+    ``order``: the obligation of the order that it names, 0 if it names none. ``by_order``: it came too late to be
+    joined by time.
+    """
 
     time_ms: int
     contact_id: str
     line: str
     reason: str
+    order: int = 0
+    by_order: bool = False
 
 
 @dataclass(slots=True)
@@ -147,14 +154,12 @@ class Evidence:
         """When the last of it was put right, None while something is not."""
         return all_put_right([leaf.put_right_ms for leaf in self.leaves.values()])
 
-    def needed_ms(self, key: EpisodeKey, rules: JoinRules) -> int:
+    def needed_ms(self, key: EpisodeKey, terms: Terms) -> int:
         """Return the time for whose sake it is kept: it goes when the ordinary retention is past this."""
-        _, family, window_ms = key
         if any(obligation.waits for _, obligation in self.obligations()):
-            return window_ms + rules.unrepaired_retention_ms - rules.retention_ms
+            return key[2] + terms.open_ms
         repairs = (obligation.put_right_ms or 0 for _, obligation in self.obligations())
-        repaired_ms = max(repairs, default=0) + rules.settled_ms - rules.retention_ms
-        return max(window_ms + rules.longer_ms(family), repaired_ms)
+        return max(key[2] + terms.joined_ms, max(repairs, default=0) + terms.settled_ms)
 
 
 @dataclass(slots=True)
@@ -171,6 +176,7 @@ class Episodes:
     def __init__(self, rules: JoinRules) -> None:
         """Start with nobody."""
         self._rules = rules
+        self._terms = {family: rules.terms(family) for family in rules.attributes}
         self._warm: dict[str, Person] = {}  # touched since the last drain; wins over what is cold
         self._cold: dict[str, bytes] = {}  # as of the last drain
         self._by_hour: dict[int, set[str]] = {}
@@ -223,7 +229,7 @@ class Episodes:
     def _put_right(self, customer_id: str, person: Person, key: EpisodeKey, owed: Obligation, time_ms: int) -> None:
         owed.put_right_ms = time_ms
         self._dirty.add((customer_id, key))
-        self._expire_after(person.episodes[key].needed_ms(key, self._rules), customer_id)
+        self._expire_after(person.episodes[key].needed_ms(key, self._terms[key[1]]), customer_id)
 
     def look_up(self, find: Find) -> None:
         """Ask for all failures since the last call whether they were put right before they arrived."""
@@ -279,11 +285,17 @@ class Episodes:
         person = self.person(customer_id)
         if person is None:
             return
-        needed = {key: found.needed_ms(key, self._rules) for key, found in person.episodes.items()}
+        needed = {key: found.needed_ms(key, self._terms[key[1]]) for key, found in person.episodes.items()}
         gone = [key for key, needed_ms in needed.items() if needed_ms < oldest_ms]
-        old = sorted((key for key in needed if key[2] < oldest_ms <= needed[key]), key=_by_age)
+        rest = {key: terms.joined_ms + key[2] for key in needed if (terms := self._terms[key[1]])}
+        old = sorted((key for key in needed if rest[key] < oldest_ms <= needed[key]), key=_by_age)
         gone += old[: -self._rules.limits.old_episodes]
-        over = [name for name, contacted in person.contacts.items() if contacted.time_ms < oldest_ms]
+        kept = [found for key, found in person.episodes.items() if key not in gone]
+        over = [
+            name
+            for name, contact in person.contacts.items()
+            if contact.time_ms < oldest_ms and not any(_names(contact, one) for one in kept)
+        ]
         if gone or over:
             person = self._person(customer_id)
             for name, owed in chain.from_iterable(person.episodes.pop(key).obligations() for key in gone):
@@ -342,7 +354,7 @@ class Episodes:
         """Take back one customer."""
         self._cold[customer_id] = packed
         person = _person_of(packed)
-        times = [evidence.needed_ms(key, self._rules) for key, evidence in person.episodes.items()]
+        times = [evidence.needed_ms(key, self._terms[key[1]]) for key, evidence in person.episodes.items()]
         times += [contacted.time_ms for contacted in person.contacts.values()]
         for time_ms in times:
             self._expire_after(time_ms, customer_id)
@@ -365,11 +377,19 @@ def _by_age(key: EpisodeKey) -> tuple[int, str, str]:
 def _is_about(rule: ContactRule, contact: Contacted, key: EpisodeKey, evidence: Evidence) -> bool:
     line, family, _ = key
     families = rule.families(contact.reason) or frozenset()
+    in_time = contact.time_ms - rule.before_ms <= evidence.first_ms and not contact.by_order
     return (
         contact.line in ("", line)
         and family in families
-        and contact.time_ms - rule.before_ms <= evidence.first_ms <= contact.time_ms + rule.after_ms
+        and evidence.first_ms <= contact.time_ms + rule.after_ms
+        and (in_time or _names(contact, evidence))
     )
+
+
+def _names(contact: Contacted, evidence: Evidence) -> bool:
+    """True if a contact names an order that failed in an episode and was not put right before the contact."""
+    held = (leaf.owed.get(contact.order) for leaf in evidence.leaves.values()) if contact.order else ()
+    return any(owed is not None and contact.time_ms < owed.until_ms for owed in held)
 
 
 def _packed(person: Person) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, get_args
+from typing import Final, NamedTuple, get_args
 
 from schemas.errors import ConfigError
 from schemas.events import Contact, ContactStatus, Event, Order, OrderStatus, Telemetry
@@ -266,6 +266,15 @@ def _catalogue_bounds() -> Mapping[str, Bounds]:
     return MappingProxyType({topic.noun: Bounds(topic.disorder_ms, topic.lateness_ms) for topic in topics})
 
 
+class Terms(NamedTuple):
+    """How much longer than the ordinary retention an episode stays: behind its window in any case (``joined_ms``) and
+    while it waits to be put right (``open_ms``), behind its repair afterwards (``settled_ms``, may be negative)."""
+
+    joined_ms: int
+    open_ms: int
+    settled_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class JoinRules:
     """Everything the join room decides by. Widths in ms; bounds default to the catalogue of topics."""
@@ -332,18 +341,19 @@ class JoinRules:
         reach = max(self.promise.memory_ms, self.contact.before_ms)
         return self.retention_ms - reach - self.window_ms - self.contact.after_ms
 
-    @property
-    def settled_ms(self) -> int:
-        """How far behind the partition watermark an earlier repair than the one that is known can still arrive, ms."""
-        return max(bound.lateness_ms for bound in self.bounds.values()) + self.window_ms
+    def settled_ms(self, family: Family) -> int:
+        """How long an earlier repair than the one that is known can still arrive, ms."""
+        late = [self.bounds[rule.topic].lateness_ms for rule in self.repairs if family in rule.by]
+        return max(late, default=0) + self.window_ms
 
-    @property
-    def unrepaired_retention_ms(self) -> int:
-        """How far behind the partition watermark the window of an episode may lie that waits to be put right, ms.
+    def terms(self, family: Family) -> Terms:
+        """How long the episodes of a family stay beyond ``retention_ms``.
 
-        The last repair that counts happened ``unrepaired_ms`` after the end of the window, and arrives as late as any.
+        The last repair that counts happens ``unrepaired_ms`` after the end of the window, and may be late.
         """
-        return max(self.retention_ms, self.window_ms + self.unrepaired_ms + self.settled_ms)
+        open_ms = self.window_ms + self.unrepaired_ms + self.settled_ms(family) - self.retention_ms
+        joined_ms = self.longer_ms(family)
+        return Terms(joined_ms, max(joined_ms, open_ms), self.settled_ms(family) - self.retention_ms)
 
     def reaches(self, topic: str) -> Mapping[str, int]:
         """How far behind the newest event of which topics a failure may lie that is looked up in the log of ``topic``.

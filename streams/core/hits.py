@@ -25,7 +25,7 @@ class MatchRules:
     slack_ms: int = 5 * MINUTE_MS
     recent_ms: int = 15 * MINUTE_MS
     retention_ms: int = 7 * DAY_MS
-    unrepaired_ms: int = 62 * DAY_MS
+    unrepaired_ms: int = 68 * DAY_MS
 
     def __post_init__(self) -> None:
         """Refuse a retention shorter than failures and contacts are joined by time (47 h late, 1 h window)."""

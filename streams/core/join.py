@@ -41,7 +41,7 @@ from streams.core.eventtime import MAX_ARRIVAL_MS, PartitionClock, arrival_ms, f
 from streams.core.friction import FamilyRule, JoinRules
 from streams.core.promises import Fact, Outcome, Promises
 from streams.core.putright import ORIGINS
-from streams.core.repairs import Leaving, Log, Promised, Success, finder, logs_of, note
+from streams.core.repairs import Leaving, Log, Naming, Promised, Success, finder, logs_of, naming, note
 from streams.core.seen import Seen
 from streams.core.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey, TopicSources
 from streams.core.stage import Batch, Drained, Idle, Message
@@ -119,6 +119,7 @@ class JoinStage:
         self._promise_values = _tuple_of(self.rules.promise.attributes)
         self._successes = {rule.topic: Success(self.rules, place) for place, rule in enumerate(self.rules.repairs)}
         self._promised = Promised(self.rules)
+        self._named = next((Naming(rule, place) for place, rule in naming(self.rules, "order", "contact")), None)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -234,10 +235,12 @@ class JoinStage:
             _conclude(state, self._promised, promises.offer(fact, watermark_ms, late))
 
     def _attach_contacts(self, state: JoinState, admitted: list[Admitted]) -> None:
-        opened, attach_ms = self.rules.contact.opened, self.rules.attach_ms
-        for event, time_ms, _, _, newest_ms in admitted:
-            if time_ms >= newest_ms - attach_ms and getattr(event, opened.name) in opened.values:
-                contacted = Contacted(time_ms, event.contact_id, event.product, event.reason)
+        opened, named, attach_ms = self.rules.contact.opened, self._named, self.rules.attach_ms
+        for event, time_ms, customer, _, newest_ms in admitted:
+            order = named(event, customer) if named is not None and named.is_given(event) else 0
+            by_order = time_ms < newest_ms - attach_ms
+            if (order or not by_order) and getattr(event, opened.name) in opened.values:
+                contacted = Contacted(time_ms, event.contact_id, event.product, event.reason, order, by_order)
                 state.episodes.contact(event.customer_id, contacted)
 
     def _advance(self, state: JoinState) -> None:

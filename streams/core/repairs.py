@@ -216,6 +216,12 @@ class Promised:
         return Owed(self._naming.of((order_id,), customer), self._mask & ~(0 if kind is None else 1 << kind))
 
 
+def naming(rules: JoinRules, of: str, topic: str) -> list[tuple[int, RepairRule]]:
+    """Return (place, rule) of the rule by which events of ``topic`` name what is owed on topic ``of``, if they do."""
+    fields = MODELS[topic].model_fields.keys()
+    return [(place, rule) for place, rule in enumerate(rules.repairs) if rule.topic == of and fields >= set(rule.same)]
+
+
 def leaving(rules: JoinRules, topic: str, family: Family) -> list[tuple[int, RepairRule, int | None]]:
     """Return (place, rule, how late a failure may be to be looked up in another topic's log) of the rules that fit."""
     return [

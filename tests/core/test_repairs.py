@@ -148,8 +148,8 @@ def test_once_it_is_put_right_it_is_forgotten_as_soon_as_nothing_earlier_can_com
     player.reach(30 * DAY + HOUR)
     player.events(order(30 * DAY - HOUR, "refunded"))
     assert told(player, "payment").put_right_ms == T0 + 30 * DAY - HOUR, "an earlier repair that came late"
-    player.reach(30 * DAY + 2 * RULES.settled_ms)
-    player.reach(31 * DAY + 2 * RULES.settled_ms)
+    player.reach(39 * DAY)
+    player.reach(40 * DAY)
     assert player.stored("c") == {}
 
 
@@ -189,8 +189,8 @@ def test_what_an_older_build_remembers_is_read_and_never_counts_as_put_right() -
     assert told(player, "delivery").last_failed_ms == T0 + HOUR
     player.reach(2 * HOUR + RULES.retention_ms + HOUR)
     player.events(order(9 * DAY, "delivered"))
-    player.reach(9 * DAY + 2 * RULES.settled_ms)
-    player.reach(10 * DAY + 2 * RULES.settled_ms)
+    player.reach(19 * DAY)
+    player.reach(20 * DAY)
     assert player.stored("c") == {}, "it is not waited for"
 
 
@@ -198,10 +198,42 @@ def _older(kind: str, value: Any) -> Any:
     """What the build before wrote."""
     if kind == "c":
         episodes, contacts = value
-        return [[*row[:7], [leaf[:2] for leaf in row[7]], row[8]] for row in episodes], contacts
+        return [[*row[:7], [leaf[:2] for leaf in row[7]], row[8]] for row in episodes], [row[:4] for row in contacts]
     if kind == "q":
         return [row[:10] for row in value]
     return value[:7] if kind == "p" else value
+
+
+@pytest.mark.parametrize(("order_id", "contacts"), [("o1", 1), ("o2", 0), (None, 0)])
+@pytest.mark.parametrize("arrives", [20, 28])
+def test_a_contact_that_names_its_order_reaches_the_failure_for_weeks_until_it_is_put_right(
+    order_id: str | None, contacts: int, arrives: int
+) -> None:
+    player = Player(rules=RULES)
+    player.events(order(MINUTE, "payment_failed"))
+    for day in range(1, arrives):
+        player.reach(day * DAY)
+    player.events(contact(20 * DAY, reason="payment", order_id=order_id))
+    player.restart(random.Random(1))
+    for day in range(arrives + 1, 30):
+        player.reach(day * DAY)
+    player.events(order(29 * DAY, "paid"), contact(29 * DAY + HOUR, reason="payment", order_id=order_id))
+    episode = told(player, "payment")
+    assert (episode.contacts, episode.put_right_ms) == (contacts, T0 + 29 * DAY)
+    assert episode.contacted_at_ms == (T0 + 20 * DAY if contacts else None)
+    player.reach(39 * DAY)
+    player.reach(40 * DAY)
+    assert not [row for value in player.stored("c").values() for row in value[0] if row[1] == "payment"]
+
+
+def test_a_contact_too_late_to_be_joined_by_time_is_joined_by_its_order_only() -> None:
+    player = Player(rules=RULES)
+    player.events(order(MINUTE, "payment_failed"), order(MINUTE, "payment_failed", order_id="o2"))
+    player.reach(4 * DAY)
+    player.events(contact(HOUR, reason="payment"), contact(2 * HOUR, reason="payment", order_id="o3"))
+    assert told(player, "payment").contacts == 0
+    player.events(contact(3 * HOUR, reason="payment", order_id="o2"))
+    assert (told(player, "payment").contacts, told(player, "payment").contacted_at_ms) == (1, T0 + 3 * HOUR)
 
 
 def test_a_failure_is_live_if_one_event_was_seen_live() -> None:

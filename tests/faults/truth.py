@@ -48,6 +48,8 @@ ORIGINS = ("live", "drill", "replay")
 PROMISE_HORIZON_MS = 60 * DAY_MS
 SHOWN_LEAVES = 8
 SHOWN_EVIDENCE = 5
+JOINED_MS = 3 * DAY_MS - DAY_MS - HOUR_MS - 15 * MINUTE_MS
+"""Contacts later than this are joined by the order that they name only."""
 KEPT_CONTACTS = 256
 """Of one customer: those with the smallest hashes."""
 
@@ -158,7 +160,7 @@ class _Partition:
         self.cells: dict[tuple[str, str, int], list[int]] = {}
         self.failures: dict[EpisodeKey, list[Failure]] = {}
         self.well: dict[tuple[str, ...], list[tuple[int, str]]] = {}
-        self.contacts: dict[str, dict[str, tuple[int, str, str, str]]] = {}
+        self.contacts: dict[str, dict[str, tuple[int, str, str, str, str, bool]]] = {}
         self.orders = _Orders(self)
 
     def topic(self, noun: str, records: Iterable[Read]) -> None:
@@ -281,7 +283,10 @@ class _Partition:
         if reason not in ANY_FAMILY and reason not in FAMILY_OF:
             return
         mine = self.contacts.setdefault(event["customer_id"], {})
-        found = (time_ms, event["contact_id"], event.get("product", ""), reason)
+        order, late = event.get("order_id") or "", time_ms < self.newest["contact"] - JOINED_MS
+        if late and not order:
+            return
+        found = (time_ms, event["contact_id"], event.get("product", ""), reason, order, late)
         mine[event["contact_id"]] = min(found, mine.get(event["contact_id"], found))
 
     def finish(self) -> Truth:
@@ -305,9 +310,10 @@ class _Partition:
         customer, line, family, window = key
         first = min(failure.time_ms for failure in failures)
         about = [
-            at for at, _, product, reason in self._kept_contacts(customer)
+            at for at, _, product, reason, order, late in self._kept_contacts(customer)
             if product in ("", line) and (reason in ANY_FAMILY or family in (FAMILY_OF.get(reason), "contact"))
-            and at - DAY_MS <= first <= at + 15 * MINUTE_MS
+            and first <= at + 15 * MINUTE_MS
+            and ((at - DAY_MS <= first and not late) or self._names(order, at, failures))
         ]  # fmt: skip
         leaves: dict[tuple[str, ...], list[Failure]] = {}
         for failure in failures:
@@ -329,6 +335,12 @@ class _Partition:
             "put_right_ms": self._put_right(failures), "origin": _gravest(failures),
         }  # fmt: skip
 
+    def _names(self, order: str, at: int, failures: list[Failure]) -> bool:
+        """A contact that names an order is about its failures until they are put right."""
+        mine = [one for one in failures if one.owed == ("order", one.owed[1], order)] if order else []
+        right = self._put_right(mine)
+        return bool(mine) and (right is None or at < right)
+
     def _put_right(self, failures: list[Failure]) -> int | None:
         times = []
         for failure in failures:
@@ -338,7 +350,7 @@ class _Partition:
             times.append(min(well))
         return max(times)
 
-    def _kept_contacts(self, customer: str) -> list[tuple[int, str, str, str]]:
+    def _kept_contacts(self, customer: str) -> list[tuple[int, str, str, str, str, bool]]:
         found = sorted(self.contacts.get(customer, {}).values(), key=lambda contact: hash_of(contact[1]))
         return found[:KEPT_CONTACTS]
 
