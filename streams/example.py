@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import MINUTE_MS
-from streams.arrivals import Arrival, Beats, with_heartbeats
+from streams.arrivals import Arrival, Beats, with_heartbeats, with_origin
 from streams.example_check import ZONE, Claim, Line, check, read_flights
 from streams.play import Pace, Played, Target, play
 from streams.progress import Teller, clock
@@ -44,7 +44,8 @@ def example(
     name: Annotated[Literal["flights"], typer.Argument(help="Which example.")] = "flights",
 ) -> None:
     """Play real data flat out through real Kafka, print the issues, check them from outside."""
-    settings = load_settings(idle_ms=0)
+    # Its flights are out of a file; whatever is sent of them stays on this machine.
+    settings = load_settings(idle_ms=0, outreach_replayed=True, webhook_allow_loopback=True)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     begun = time.monotonic()
     with Teller() as teller, session(settings, "example", teller) as run:
@@ -102,7 +103,7 @@ async def _play(run: Session, reading: Reading, teller: Teller) -> int:
         teller.progress(f"playing {clock(played.now_ms)}, {played.total:,} events")
 
     beats = Beats(every_ms=HEARTBEAT_MS)
-    arrivals = with_heartbeats(kept(reading.arrivals()), run.settings.partitions, beats)
+    arrivals = with_heartbeats(with_origin(kept(reading.arrivals()), "replay"), run.settings.partitions, beats)
     played = await play(arrivals, target, Pace(), watch)
     teller.say(f"{played.total:,} events of {reading.tally.rows - reading.tally.outside:,} flights in Kafka, "
                f"rejected rows {reading.tally.rejected}")

@@ -58,8 +58,9 @@ class PlayOptions:
 def play_file(asked: PlayOptions) -> None:
     """Play a company's own file into Kafka in arrival order, through a declarative mapping.
 
-    Events out of a file are marked as a replay: issues are found in them, but nobody is told of them, unless the
-    channel leads to this machine. With --live they count as if they came through a topic that is followed.
+    Events out of a file are marked as a replay: issues are found in them, but nobody is told of them, unless
+    CX_OUTREACH_REPLAYED is set, which needs a receiver on this machine. With --live they count as if they came through
+    a topic that is followed.
     """
     settings = load_settings()
     rules = load_mapping(asked.mapping, settings.pseudonym_bytes())
@@ -83,7 +84,8 @@ def play_simulation(
 ) -> None:
     """Play the made-up company: 24 hours of history flat out, then 6 hours with three incidents.
 
-    Its events are marked as a drill: nobody is told of them, unless the channel leads to this machine.
+    Its events are marked as a drill: nobody is told of them, unless CX_OUTREACH_REPLAYED is set, which needs a receiver
+    on this machine.
     """
     settings = load_settings()
     made = simulate(SimulateRules(seed=seed))
