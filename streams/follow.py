@@ -191,7 +191,7 @@ class Follower:
                 read_of(offset, arrivals, latest_ms)
                 for (offset, arrivals), latest_ms in zip(mapped, latest, strict=True)
             )
-            merge.add(place.partition, read)
+            merge.add(place.partition, read, now_ms)
 
     async def _hand_on_what_is_ours(self, merge: Merge, write: Write) -> None:
         try:

@@ -8,7 +8,11 @@ its end counts as read up to the moment at which it was asked for it.
     partition 1   ...written |                 (at its end)     holds the others back at the moment it was asked
     partition 2   ...written |                 (not asked yet)  holds everything back
 
-A row whose clock runs ahead of what follows it waits for nobody, so that one wrong clock cannot hold up its partition.
+A row whose clock runs ahead of what follows it waits for nobody, so that one wrong clock cannot hold up its partition;
+nor does a straggler, which is behind its own partition already.
+
+Rows that are older than the company promised show that a backlog is being filled in or worked off elsewhere. While they
+come, an empty partition is trusted to be at its end only after ten quiet seconds: more of its past may be on the way.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ _AHEAD = 12
 """A row that is newer than so many of them runs ahead."""
 AT_ONCE = -1
 """Key of a row that waits for nobody."""
+CALM_MS = 10_000
+"""While a backlog comes in, a partition is at its end only after so long without a row."""
 _OBJECTS_BYTES = 1_000
 
 
@@ -59,27 +65,33 @@ def read_of(offset: int, arrivals: Iterable[Arrival], latest_ms: int) -> Read:
 class _Partition:
     """What was read of one partition and is not yet handed out."""
 
-    __slots__ = ("bytes", "end_ms", "newest_ms", "passes_ms", "rows")
+    __slots__ = ("bytes", "complete", "end_ms", "fetched_ms", "newest_ms", "passes_ms", "rows", "top_ms")
 
     def __init__(self, newest_ms: int) -> None:
         self.rows: deque[Read] = deque()
         self.bytes = 0
         self.newest_ms = newest_ms
         """Newest event time handed out, no later than what bounds it; 0: no event yet."""
+        self.top_ms = newest_ms
+        """Newest event time read."""
+        self.fetched_ms = 0
+        """When rows came last."""
+        self.complete = False
+        """Nothing more was there when it was asked, and nothing has come since."""
         self.end_ms = 0
-        """It was read to its end as of this time; 0: not known, or there has come more since."""
+        """It was read to its end as of this time, and that is trusted; 0: not known, or there has come more since."""
         self.passes_ms = 0
         """Without rows it lets others pass up to here: what had been fetched by then, whatever the clock said."""
 
     @property
     def known(self) -> bool:
         """True if enough was read to judge the head, or there is no more."""
-        return self.end_ms > 0 or len(self.rows) > LOOK_AHEAD
+        return self.complete or len(self.rows) > LOOK_AHEAD
 
     def key(self) -> int:
         """Time of the head, by which it is merged."""
         head = self.rows[0]
-        if not head.at_ms or self._runs_ahead(head):
+        if head.at_ms <= self.newest_ms or self._runs_ahead(head):
             return AT_ONCE
         return min(head.at_ms, head.latest_ms)
 
@@ -98,6 +110,8 @@ class Merge:
         self._share = max(65_536, budget_bytes // max(1, len(newest)))
         self._parts = {place: _Partition(time_ms) for place, time_ms in sorted(newest.items())}
         self._latest_ms = 0
+        self._backlog_ms = self._spell_ms = 0
+        """When a row that was older than promised came last, and when the first of the present ones did."""
 
     @property
     def places(self) -> Collection[int]:
@@ -109,14 +123,27 @@ class Merge:
         """Rows in memory."""
         return sum(len(part.rows) for part in self._parts.values())
 
-    def add(self, place: int, rows: Iterable[Read]) -> None:
-        """Rows of one partition, in its order; its end has to be asked for anew."""
+    def add(self, place: int, rows: Iterable[Read], now_ms: int) -> None:
+        """Rows of one partition, in its order, fetched now; its end has to be asked for anew."""
         part = self._parts[place]
         for row in rows:
             part.rows.append(row)
             part.bytes += row.size
-            part.end_ms = 0
+            part.complete, part.end_ms, part.passes_ms, part.fetched_ms = False, 0, 0, now_ms
             self._latest_ms = max(self._latest_ms, row.latest_ms)
+            if row.at_ms > part.top_ms:
+                part.top_ms = row.at_ms
+                self._note_age(row, now_ms)
+
+    def _note_age(self, row: Read, now_ms: int) -> None:
+        """Take note of a row that is older than promised; with the first of them no end is trusted any more."""
+        if row.at_ms >= now_ms - self._delay_ms:
+            return
+        if not _just(self._backlog_ms, now_ms):
+            self._spell_ms = now_ms
+            for part in self._parts.values():
+                part.end_ms = part.passes_ms = 0
+        self._backlog_ms = now_ms
 
     def hungry(self) -> list[int]:
         """Partitions of which more should be read; the others wait, so that memory stays bounded."""
@@ -140,7 +167,9 @@ class Merge:
         """These partitions held nothing more when they were asked, and all of it was added."""
         for place in places:
             part = self._parts[place]
-            part.end_ms, part.passes_ms = max(1, asked_ms), max(asked_ms, self._latest_ms)
+            part.complete = True
+            if not _just(self._backlog_ms, asked_ms) or not _just(max(part.fetched_ms, self._spell_ms), asked_ms):
+                part.end_ms, part.passes_ms = max(1, asked_ms), max(asked_ms, self._latest_ms)
 
     def take(self, most: int, span_ms: int) -> list[tuple[int, Read]]:
         """The next rows, (partition, row), in order; at most so many, and of so much event time."""
@@ -197,6 +226,11 @@ class Merge:
             for part in self._parts.values()
         ]
         return max(0, min(reached) - self._delay_ms)
+
+
+def _just(then_ms: int, now_ms: int) -> bool:
+    """True if that was a moment ago. A clock that was set back says no."""
+    return 0 <= now_ms - then_ms < CALM_MS
 
 
 def _pop(part: _Partition, key: int) -> Read:

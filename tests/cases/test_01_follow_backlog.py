@@ -48,7 +48,7 @@ class InMemory:
     def fetch(self, place: int) -> None:
         chunk = self.parts[place][self.read[place] : self.read[place] + FETCH]
         mapped = map_each(MAPPING, enumerate(chunk, self.read[place]), "t-0", Tally(), Span())
-        self.merge.add(place, [read_of(offset, made, self.now_ms) for offset, made in mapped])
+        self.merge.add(place, [read_of(offset, made, self.now_ms) for offset, made in mapped], self.now_ms)
         self.read[place] += len(chunk)
 
     def beat(self) -> None:
@@ -77,6 +77,7 @@ class InMemory:
                     self.line.produce(one.noun, one.value, key=one.key)
             if early:
                 self.beat()
+        self.now += timedelta(seconds=10)
         self.ask()
         self.beat()
 
@@ -108,18 +109,21 @@ def test_before_the_first_event_was_written_nothing_is_vouched_for() -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize(("partitions", "waiting"), [(1, False), (3, False), (3, True)])
 async def test_on_the_real_stack_all_of_a_backlog_is_counted_and_none_is_late(
-    partitions: int, stack_settings: Settings, kafka: str, tmp_path: Path
+    partitions: int, waiting: bool, stack_settings: Settings, kafka: str, tmp_path: Path
 ) -> None:
     places = replace(Endpoints("", "", 0, 0, {}), kafka_bootstrap=kafka)
     with deployment(stack_settings, places, tmp_path, stored=False) as line:
         topic = f"{line.prefix}company.events"
         await create(kafka, topic, partitions)
-        now = datetime.now(UTC)
-        await fill(kafka, topic, backlog(now))
+        if waiting:  # the follower is there first, and finds the topic empty
+            follower = start_follower(line, topic)
+            await until(lambda: "reading" in follower.log.read_text())
+        await fill(kafka, topic, backlog(datetime.now(UTC)))
         line.worker()
-        follower = start_follower(line, topic)
+        if not waiting:
+            follower = start_follower(line, topic)
 
         async def followed() -> bool:
             return await lag(line) == 0 and bool(await heartbeats_of(line))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.arrivals import Arrival
-from streams.sources.merge import LOOK_AHEAD, Merge, Read, read_of
+from streams.sources.merge import CALM_MS, LOOK_AHEAD, Merge, Read, read_of
 
 START = 1_773_216_000_000
 DELAY = 60_000
@@ -26,14 +26,15 @@ def letter(offset: int) -> Read:
 def merged(parts: list[list[Read]], seed: int, most: int = 50, share: int = 1) -> tuple[list[tuple[int, Read]], Merge]:
     """Fetch in random pieces, ask for ends now and then, take what there is."""
     dice, merge = random.Random(seed), Merge(dict.fromkeys(range(len(parts)), 0), DELAY, share)
-    read, out = [0] * len(parts), list[tuple[int, Read]]()
+    read, out, now = [0] * len(parts), list[tuple[int, Read]](), NOW
     while merge.held or any(done < len(rows) for done, rows in zip(read, parts, strict=True)):
         for place in merge.hungry():
             if dice.random() < 0.5:
                 piece = parts[place][read[place] : read[place] + dice.randint(1, 40)]
-                merge.add(place, piece)
+                merge.add(place, piece, now)
                 read[place] += len(piece)
-        merge.at_end([p for p in merge.doubtful() if read[p] == len(parts[p])], NOW)
+        now += 2_000
+        merge.at_end([p for p in merge.doubtful() if read[p] == len(parts[p])], now)
         out += merge.take(most, 1 << 50)
     return out, merge
 
@@ -78,17 +79,46 @@ def test_two_customers_with_wrong_clocks_hold_up_nobody(seed: int) -> None:
 
 def test_nothing_is_handed_out_while_a_partition_may_hold_something_older() -> None:
     merge = Merge({0: 0, 1: 0}, DELAY)
-    merge.add(0, [row(n, n * 1_000) for n in range(100)])
+    merge.add(0, [row(n, n * 1_000) for n in range(100)], NOW)
     assert merge.take(1_000, 1 << 50) == []
     assert merge.doubtful() == [1]
-    merge.at_end([1], NOW)
+    merge.at_end([1], NOW + CALM_MS)
     assert len(merge.take(1_000, 1 << 50)) == 100 - LOOK_AHEAD
+
+
+def test_while_a_backlog_is_being_filled_in_an_empty_partition_is_waited_for() -> None:
+    merge = Merge({0: START - 1, 1: START - 1}, DELAY)
+    merge.at_end([0, 1], NOW)
+    assert merge.vouched_ms() == NOW - DELAY
+    merge.add(0, [row(n, n * 1_000, f"c-{n}") for n in range(100)], NOW)
+    merge.at_end(merge.doubtful(), NOW + 1_000)
+    assert merge.take(1_000, 1 << 50) == []  # more of the past may be on its way into the other
+    assert vouched(merge) < 0
+    merge.add(1, [row(n, n * 1_000 + 500, f"c-{n}") for n in range(100)], NOW + 2_000)
+    times = [read.at_ms for _, read in merge.take(1_000, 1 << 50)]
+    assert times == sorted(times)
+    assert len(times) > 150
+    merge.at_end([0, 1], NOW + 1_000 + CALM_MS)
+    assert vouched(merge) < 100_000
+    merge.at_end([0, 1], NOW + 2_000 + CALM_MS)
+    while merge.take(1_000, 1 << 50):
+        pass
+    assert merge.vouched_ms() == NOW + 2_000 + CALM_MS - DELAY
+
+
+def test_a_straggler_holds_up_nobody_and_no_end_is_doubted_for_it() -> None:
+    merge = Merge({0: NOW - 1_000, 1: NOW - 1_000}, DELAY)
+    merge.at_end([1], NOW)
+    merge.add(0, [row(0, 0), row(1, NOW - START)], NOW)
+    merge.at_end([0], NOW)
+    assert len(merge.take(10, 1 << 50)) == 2
+    assert merge.vouched_ms() == NOW - DELAY
 
 
 def test_after_a_pause_the_end_of_before_lets_nothing_pass() -> None:
     merge = Merge({0: 0, 1: 0}, DELAY)
     merge.at_end([0, 1], NOW)
-    merge.add(0, [row(0, 90_000_000 + n, latest_ms=NOW + 3_600_000) for n in range(40)])
+    merge.add(0, [row(0, 90_000_000 + n, latest_ms=NOW + 3_600_000) for n in range(40)], NOW + 3_600_000)
     assert merge.take(10, 1 << 50) == []
     assert merge.doubtful() == [1]
     merge.at_end(merge.doubtful(), NOW + 3_600_000)
@@ -97,14 +127,14 @@ def test_after_a_pause_the_end_of_before_lets_nothing_pass() -> None:
 
 def test_a_clock_of_this_machine_that_jumps_back_stops_nothing() -> None:
     merge = Merge({0: 0, 1: 0}, DELAY)
-    merge.add(0, [row(0, 86_300_000)])
+    merge.add(0, [row(0, 86_300_000)], NOW)
     merge.at_end([0, 1], NOW - 3_600_000)
     assert len(merge.take(10, 1 << 50)) == 1
 
 
 def test_one_partition_needs_no_merging_and_no_end() -> None:
     merge = Merge({0: 0}, DELAY)
-    merge.add(0, [row(n, n) for n in range(5)])
+    merge.add(0, [row(n, n) for n in range(5)], NOW)
     assert merge.doubtful() == []
     assert len(merge.take(100, 1 << 50)) == 5
 
@@ -112,14 +142,14 @@ def test_one_partition_needs_no_merging_and_no_end() -> None:
 def test_a_partition_that_is_ahead_waits_in_bounded_memory() -> None:
     merge = Merge({0: 0, 1: 0}, DELAY, budget_bytes=1)
     while 0 in merge.hungry():
-        merge.add(0, [row(merge.held, merge.held * 1_000)])
+        merge.add(0, [row(merge.held, merge.held * 1_000)], NOW)
     assert merge.held < 100
     assert merge.hungry() == [1]
 
 
 def test_a_stretch_ends_after_so_much_event_time() -> None:
     merge = Merge({0: 0}, DELAY)
-    merge.add(0, [row(n, n * 60_000) for n in range(30)])
+    merge.add(0, [row(n, n * 60_000) for n in range(30)], NOW)
     assert len(merge.take(1_000, 5 * 60_000)) == 6
 
 
@@ -129,22 +159,22 @@ def vouched(merge: Merge) -> int:
 
 def test_the_slowest_partition_decides_what_is_vouched_for() -> None:
     merge = Merge({0: 0, 1: 0, 2: 0}, DELAY)
-    merge.add(0, [row(n, n * 60_000) for n in range(30)])
-    merge.add(1, [row(n, n * 60_000) for n in range(20)])
-    merge.at_end([2], NOW)
+    merge.add(0, [row(n, n * 60_000) for n in range(30)], NOW)
+    merge.add(1, [row(n, n * 60_000) for n in range(20)], NOW)
+    merge.at_end([2], NOW + CALM_MS)
     assert merge.vouched_ms() == 0
     assert len(merge.take(1_000, 1 << 50)) == 8  # the second is known up to its fourth row only
     assert vouched(merge) == 3 * 60_000 - DELAY
-    merge.at_end([0, 1, 2], NOW + 5_000)
+    merge.at_end([0, 1, 2], NOW + CALM_MS)
     assert vouched(merge) == 3 * 60_000 - DELAY  # read to its end is not yet handed out
     while merge.take(1_000, 1 << 50):
         pass
-    assert merge.vouched_ms() == NOW + 5_000 - DELAY
+    assert merge.vouched_ms() == NOW + CALM_MS - DELAY
 
 
 def test_rejects_only_vouch_for_nothing_even_at_the_end_and_a_successor_knows_of_events_before() -> None:
     merge = Merge({0: 0}, DELAY)
-    merge.add(0, [letter(n) for n in range(5)])
+    merge.add(0, [letter(n) for n in range(5)], NOW)
     assert len(merge.take(10, 1 << 50)) == 5
     merge.at_end([0], NOW)
     assert merge.vouched_ms() == 0
@@ -156,6 +186,6 @@ def test_rejects_only_vouch_for_nothing_even_at_the_end_and_a_successor_knows_of
 
 def test_a_wrong_clock_moves_what_is_vouched_for_no_further_than_its_arrival() -> None:
     merge = Merge({0: 0}, DELAY)
-    merge.add(0, [row(0, 0), row(1, 90_000_000_000, "wrong", latest_ms=START + 2_000)])
+    merge.add(0, [row(0, 0), row(1, 90_000_000_000, "wrong", latest_ms=START + 2_000)], NOW)
     assert len(merge.take(10, 1 << 50)) == 2
     assert vouched(merge) <= 2_000
