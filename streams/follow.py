@@ -31,7 +31,7 @@ from streams.one_reads import OneReads, client_name
 from streams.play import Target, Write, writer
 from streams.presence import ended, started
 from streams.sources import Mapping, Span, Tally, map_each
-from streams.sources.merge import Merge, read_of
+from streams.sources.merge import Merge, Read, read_of
 
 log = logging.getLogger("cx.source")
 HEARTBEAT_S = 10.0
@@ -132,10 +132,10 @@ class Follower:
             merge = self._merge or await self._begin()
             if merge is None:
                 continue
-            await self._fetch(merge, tally)
+            await self._fetch(merge)
             async with self._busy:
                 if merge is self._merge:
-                    await self._hand_on_what_is_ours(merge, write)
+                    await self._hand_on_what_is_ours(merge, write, tally)
 
     async def _begin(self) -> Merge | None:
         """Go to where the last owner stopped; None while nothing is ours, or if that changes meanwhile."""
@@ -173,7 +173,7 @@ class Follower:
             self._consumer.seek(place, offset)
         return int(await self._consumer.position(place))
 
-    async def _fetch(self, merge: Merge, tally: Tally) -> None:
+    async def _fetch(self, merge: Merge) -> None:
         """Read more of the partitions that need it."""
         wanted = [self._place(number) for number in merge.hungry()]
         if not wanted:
@@ -186,22 +186,23 @@ class Follower:
         for place, records in fetched.items():
             rows = [(record.offset, record.value or b"") for record in records]
             latest = [record.timestamp if record.timestamp_type == _APPEND_TIME else now_ms for record in records]
-            mapped = map_each(self._what.mapping, rows, f"{place.topic}-{place.partition}", tally, Span())
+            mapped = map_each(self._what.mapping, rows, f"{place.topic}-{place.partition}", Tally(), Span())
             read = (
                 read_of(offset, arrivals, latest_ms)
                 for (offset, arrivals), latest_ms in zip(mapped, latest, strict=True)
             )
             merge.add(place.partition, read, now_ms)
 
-    async def _hand_on_what_is_ours(self, merge: Merge, write: Write) -> None:
+    async def _hand_on_what_is_ours(self, merge: Merge, write: Write, tally: Tally) -> None:
         try:
-            await self._hand_on(merge, write)
+            for row in await self._hand_on(merge, write):
+                _count(tally, row)
         except (CommitFailedError, IllegalStateError) as error:
             log.info("the partitions have gone to another follower (%s)", type(error).__name__)
             self._merge = None
 
-    async def _hand_on(self, merge: Merge, write: Write) -> None:
-        """Write what is next, commit it, vouch for it."""
+    async def _hand_on(self, merge: Merge, write: Write) -> list[Read]:
+        """Write what is next, commit it, vouch for it; returns what was written."""
         if doubtful := merge.doubtful():
             await self._ask(merge, doubtful)
         rows = merge.take(MOST_ROWS, self._what.span_ms)
@@ -213,6 +214,7 @@ class Follower:
             self._next.update({number: row.offset + 1 for number, row in rows})
             await self._commit(merge)
         await self._vouch(merge, write)
+        return [row for _, row in rows]
 
     async def _ask(self, merge: Merge, numbers: Iterable[int]) -> None:
         """Which of these partitions are read to their end? Asked now, so that a pause of this process cannot matter."""
@@ -250,6 +252,17 @@ class Follower:
 
 
 ConsumerRebalanceListener.register(Follower)
+
+
+def _count(tally: Tally, row: Read) -> None:
+    """What became of a row, once it is written: what is only held is read, and counted, by the next owner."""
+    tally.rows += 1
+    tally.unmatched += not row.arrivals
+    for arrival in row.arrivals:
+        if arrival.headers:
+            tally.rejected += 1
+        else:
+            tally.events[arrival.noun] = tally.events.get(arrival.noun, 0) + 1
 
 
 async def _committed(admin: AIOKafkaAdminClient, group: str, places: list[TopicPartition]) -> dict[TopicPartition, Any]:

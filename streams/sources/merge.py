@@ -12,7 +12,7 @@ A row whose clock runs ahead of what follows it waits for nobody, so that one wr
 nor does a straggler, which is behind its own partition already.
 
 Rows that are older than the company promised show that a backlog is being filled in or worked off elsewhere. While they
-come, an empty partition is trusted to be at its end only after ten quiet seconds: more of its past may be on the way.
+come, an empty partition is trusted to be at its end only after five quiet seconds: more of its past may be on the way.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _AHEAD = 12
 """A row that is newer than so many of them runs ahead."""
 AT_ONCE = -1
 """Key of a row that waits for nobody."""
-CALM_MS = 10_000
+CALM_MS = 5_000
 """While a backlog comes in, a partition is at its end only after so long without a row."""
 _OBJECTS_BYTES = 1_000
 
