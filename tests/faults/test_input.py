@@ -69,7 +69,7 @@ async def test_every_event_twice_and_some_fifty_times(kafka_arena: Arena) -> Non
 
 @pytest.mark.fault(35)
 async def test_events_shuffled_by_hours(kafka_arena: Arena) -> None:
-    """Telemetry is shuffled by up to 9 min and 5 % is older than its 10 min; orders and contacts 6 h, 5 % over 24 h."""
+    """Telemetry is shuffled by up to 9 min and 5 % is older than that; orders and contacts 6 h, 5 % too old."""
     rules = replace(PLAIN, events=size(6_000, 50_000), seed=35, span_ms=8 * HOUR_MS, orders=0.3, contacts=0.2)
     dice, arriving = random.Random(35), []
     for record, body in bodies(make_load(rules)):
