@@ -27,8 +27,8 @@ from streams.worker import prepare_logs
 log = logging.getLogger("cx.run")
 
 LOOK_S = 0.5
-DRAIN_S = 60.0
-"""So long each process may take to drain; a worker ends by itself before, with nothing lost."""
+DRAIN_S = 180.0
+"""So long each process may take to drain, on a slow machine too; it ends by itself long before, with nothing lost."""
 UNSENT = "no webhook is set (CX_WEBHOOK_URL, CX_WEBHOOK_SECRET): outreach decides, nothing can be sent"
 
 

@@ -135,7 +135,7 @@ async def test_a_member_that_reads_nothing_after_a_rejoin_although_there_is_some
     ("room", "code", "words"),
     [
         ("asleep", ExitCode.STALLED, "the event loop has been blocked for"),
-        ("locked", 1, f"Timeout (0:00:{STALL_S + HARD_MARGIN_S:.0f})!"),
+        ("locked", 1, "Timeout (0:"),  # put off by as much as the machine was slow when it was last looked at
     ],
 )
 async def test_a_blocked_event_loop_even_if_no_other_thread_can_run(
