@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +120,14 @@ def busy(folder: Path, loops: int, nice: int) -> Iterator[None]:
 
 
 @pytest.mark.fault(75)
-async def test_a_sparse_year_through_a_worker_at_nice_19_on_a_busy_machine(kafka_arena: Arena) -> None:
+@pytest.mark.parametrize("kills", [0, pytest.param(3, marks=pytest.mark.long_fault)])
+async def test_a_sparse_year_through_a_worker_at_nice_19_on_a_busy_machine(kafka_arena: Arena, kills: int) -> None:
     days, nice = size(30, 365), size(10, 0)
     result = Result(
         75, "a sparse year in one go on a machine that is busy with something else",
         f"events of {days} days, hours and days apart, closed at once; worker at nice 19 beside a loop per core "
-        f"at nice {nice}, CX_STALL_S=5",
-        "no stall, no restart; issues as of a run in memory",
+        f"at nice {nice}, CX_STALL_S=5; kill -9 in the middle of the work: {kills} times",
+        "no stall; issues as of a run in memory", "killed" if kills else "",
     )  # fmt: skip
     with result.measured(), kafka_arena.deployment(stored=False, partitions=1, stall_s=5.0) as line:
         rules = LoadRules(partitions=1)
@@ -140,19 +142,23 @@ async def test_a_sparse_year_through_a_worker_at_nice_19_on_a_busy_machine(kafka
             async def told() -> tuple[dict[str, str], int]:
                 return findings(await lying_on(line, "issue"), "issue")
 
-            async def through() -> bool:
+            async def through(share: float = 1.0) -> bool:
                 assert worker.alive(), worker.tail()
-                return (await told())[1] >= wanted[1]
+                return (await told())[1] >= START_MS + (wanted[1] - START_MS) * share
 
+            for number in range(kills):
+                await until(partial(through, (number + 1) / (kills + 1)), 3_600.0, 0.5)
+                worker.kill()
+                worker.start()
             result.seconds = round(await until(through, 3_600.0, 1.0), 1)
             found = await told()
             result.diff = sum(found[0].get(name) != text for name, text in wanted[0].items())
             result.lost = len(wanted[0].keys() - found[0].keys())
-            result.figures = {"issues": len(wanted[0]), "ends of the worker": len(worker.codes)}
+            result.figures = {"issues": len(wanted[0]), "kills": kills}
         assert await asyncio.to_thread(worker.terminate, 120.0) == 0
     assert wanted[0]
     assert found == wanted
-    assert worker.starts == 1
+    assert worker.starts == 1 + kills
 
 
 # ---- the keeper and its processes --------------------------------------------------------------------------------
