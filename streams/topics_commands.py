@@ -106,7 +106,7 @@ def metrics_command(
 
 
 def _bootstrap(settings: Settings) -> str:
-    return endpoints(settings).kafka_bootstrap
+    return endpoints(settings, ("kafka",)).kafka_bootstrap
 
 
 def _kept(topic: Wanted) -> str:

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
@@ -45,7 +45,7 @@ class Secured:
 
     address: str
     ca: Path
-    passwords: dict[str, str]
+    passwords: dict[str, str] = field(repr=False)
     """User -> password."""
 
     def access(self, user: str) -> Access:
