@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Annotated, get_args
 
 import typer
+from aiokafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed
 
 from schemas.errors import CxError, SinkUnavailable
 from schemas.events import Channel
@@ -28,6 +29,10 @@ from streams.stack import endpoints
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order.")]
 IssueId = Annotated[str, typer.Argument(help="Id of the issue, or its beginning.", show_default=False)]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds within which every sender has to hear it.")]
+
+
+NO_RIGHT = (TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed)
+"""What brokers say to somebody who may not order (docs/security.md)."""
 
 
 class UnknownChannel(CxError):
@@ -113,6 +118,9 @@ def _order(
     try:
         given = asyncio.run(_give(settings, bootstrap, action, issue, reason, channel))
     except KafkaFailed as error:
+        if isinstance(error.__cause__, NO_RIGHT):
+            typer.echo(f"cxwatch: {action}: not ordered: the brokers do not let this user order ({error})", err=True)
+            raise typer.Exit(1) from error
         typer.echo(f"cxwatch: {action}: perhaps not ordered ({error}); give it again", err=True)
         raise typer.Exit(ExitCode.KAFKA) from error
     for note in given.notes:
