@@ -127,23 +127,26 @@ class Owing:
 class Naming:
     """Names obligations by the fields of one rule."""
 
-    __slots__ = ("_known", "_read", "_seed")
+    __slots__ = ("_known", "_seed", "read")
 
     def __init__(self, rule: RepairRule, place: int) -> None:
         """Compile the rule at ``place`` among all rules: what is equal under two rules is not the same."""
-        self._read = attrgetter(*rule.same)
+        self.read = attrgetter(*rule.same)
         self._seed = place
         self._known: dict[Any, int] = {}
 
     def __call__(self, event: Any, customer: int) -> int:
         """Return the obligation that an event is about, given its customer's hash."""
-        values = self._read(event)
+        return (customer ^ self.name(self.read(event))) >> 1
+
+    def name(self, values: Any) -> int:
+        """Return the hash of what :attr:`read` gives of an event; it is mostly known."""
         name = self._known.get(values)
         if name is None:
             if len(self._known) >= CACHED:
                 self._known.clear()
             name = self._known[values] = named(values if isinstance(values, tuple) else (values,), self._seed)
-        return (customer ^ name) >> 1
+        return name
 
     def of(self, values: Values, customer: int) -> int:
         """Return the obligation with these values of the rule's fields."""
@@ -151,7 +154,7 @@ class Naming:
 
     def is_given(self, event: Any) -> bool:
         """Tell whether the event says what it is about."""
-        values = self._read(event)
+        values = self.read(event)
         return all(values if isinstance(values, tuple) else (values,))
 
 
@@ -319,16 +322,15 @@ class Debtor(Protocol):
 
 def note(success: Success, log: Log, episodes: Debtor, admitted: Iterable[tuple[Any, int, int, bool, int]]) -> None:
     """Remember what went well in a slice of events, and put right what it puts right."""
-    kinds, read, naming = success.kinds, success.read, success.naming
-    until = episodes.owing.until
-    width_ms, start_ms = log.width_ms, -1
-    for event, time_ms, customer, *_ in admitted:
-        kind = kinds.get(read(event))
+    kind_of, read, same, name_of = success.kinds.get, success.read, success.naming.read, success.naming.name
+    until, width_ms, start_ms = episodes.owing.until, log.width_ms, -1
+    for event, time_ms, customer, _, _ in admitted:
+        kind = kind_of(read(event))
         if kind is None:
             continue
         if not 0 <= time_ms - start_ms < width_ms:
             start_ms, shift, append = log.writer(time_ms)
-        name = naming(event, customer)
-        append(item(name, time_ms - start_ms, kind, shift))
-        if time_ms < until.get(name, 0):
-            episodes.repair(event.customer_id, name, time_ms, 1 << kind)
+        obligation = (customer ^ name_of(same(event))) >> 1
+        append(obligation >> (shift - 1) << shift | (time_ms - start_ms) << KIND_BITS | kind)  # item, without the call
+        if obligation in until and time_ms < until[obligation]:
+            episodes.repair(event.customer_id, obligation, time_ms, 1 << kind)
