@@ -18,7 +18,7 @@ from streams.topics import admin_of
 from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark
 from tests.faults.conftest import Arena
 from tests.faults.harness import SECRET, Deployment, Result, size, until
-from tests.faults.test_orders import order, tick, told
+from tests.faults.test_orders import WAIT_S, order, tick, told
 from tests.faults.test_sender_stop import put
 from tests.patience import Deadline
 from tests.sender.world import NOON, send
@@ -85,10 +85,11 @@ async def latest(line: Deployment, noun: str) -> dict[str, Any]:
 
 
 async def decided(line: Deployment, names: list[str]) -> None:
-    """Wait until there is a decision about everybody."""
+    """Wait until everybody is to be told."""
 
     async def there() -> bool:
-        return {row.customer_id for row in (await latest(line, "outreach")).values()} >= set(names)
+        sent = {row.customer_id for row in (await latest(line, "outreach")).values() if row.decision == "send"}
+        return sent >= set(names)
 
     await until(there, every_s=0.5)
 
@@ -171,6 +172,12 @@ async def cleaned(line: Deployment, names: set[str]) -> int:
         await asyncio.sleep(2.0)
 
 
+def one_each(line: Deployment) -> list[str]:
+    """A customer of every partition."""
+    found = {home(line, name): name for name in (f"probe-{number}" for number in range(200))}
+    return list(found.values())
+
+
 @pytest.mark.fault(67)
 async def test_opt_outs_with_wrong_clocks_hold_also_after_compaction(kafka_arena: Arena) -> None:
     count = size(8, 60)
@@ -205,10 +212,11 @@ async def test_opt_outs_with_wrong_clocks_hold_also_after_compaction(kafka_arena
             await say(line, [(name, record, home(line, name)) for record in history(kind, name)])
         async with Receiver(SECRET) as receiver:
             first = line.sender("first", receiver.url)
-            await put(line, "outreach", [send("probe")])
-            await put(line, "customer", [customer("probe")])
+            probes = one_each(line)
+            await put(line, "customer", [customer(name) for name in probes])
+            await put(line, "outreach", [send(name) for name in probes])
             await tick(line, NOON + MINUTE)
-            await receiver.wait_for(1)  # it has read everything that was said, and what it keeps is durable
+            await receiver.wait_for(len(probes))  # each partition has read all that was said; what it keeps is durable
             first.kill()
             left = await cleaned(line, set(names))
             line.sender("second", receiver.url)
@@ -251,11 +259,11 @@ async def test_a_deleted_key_erases_the_customer_everywhere_and_stays_so_over_re
         worker = line.worker(rooms=f"{ROOMS},store")
         await until(worker.ready)
         async with Receiver(SECRET) as receiver:
+            await incident(line, names)
+            await decided(line, names)
             code, text = await order(line, "stop", "--reason", "drill")
             assert code == 0, text
             sender = line.sender("s", receiver.url)
-            await incident(line, names)
-            await decided(line, names)
 
             async def waiting() -> bool:
                 return await kept_of(line, gone) > 2 * len(gone)
@@ -274,7 +282,7 @@ async def test_a_deleted_key_erases_the_customer_everywhere_and_stays_so_over_re
                 process.start()
             await until(worker.ready)
             await line.settled(["match", "outreach", "store"])
-            code, text = await order(line, "resume")
+            code, text = await order(line, "resume", "--wait", WAIT_S)
             assert code == 0, text
             await receiver.wait_for(len(others))
             outcomes = await ended(line, names)
