@@ -284,6 +284,7 @@ async def test_a_deleted_key_erases_the_customer_everywhere_and_stays_so_over_re
             await line.settled(["match", "outreach", "store"])
             code, text = await order(line, "resume", "--wait", WAIT_S)
             assert code == 0, text
+            await tick(line, NOON + HOUR + MINUTE)  # what an order held is looked at later on
             await receiver.wait_for(len(others))
             outcomes = await ended(line, names)
             left, kept = line.execute("SELECT count() FROM customer FINAL WHERE customer_id IN "
