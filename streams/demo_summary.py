@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from streams.core.cases import REASONS
 from streams.judge import Found, Verdict
 from streams.oracle import TopicCount
 from streams.queries import Counts, Gap
@@ -74,13 +75,18 @@ class Summary:
         held = told["notices"]
         shown.append(f"notices  {held['sent']} sent, {held['held']} held, {held['refused']} refused, "
                      f"{held['held_out']} held out for comparison")
-        shown += [f"    {status}: {reason} {number}" for status, reason, number in self.reasons]
+        shown += [f"    {status}: {reason} {number}{_words(reason)}" for status, reason, number in self.reasons]
         if self.totals.pending:
             shown.append(f"    held by the sender until the customer's night or budget allows: {self.totals.pending}")
         shown.append(f"events  {told['events_in']:,} in, {told['dead_letters']} dead letters, {told['late']} too late, "
                      f"{told['duplicates']} duplicates, [bold]{told['events_lost']} lost[/]")
         shown.append(f"{'[green]passed[/]' if self.passed else '[red]failed[/]'} in {self.seconds:.0f} s")
         return shown
+
+
+def _words(reason: str) -> str:
+    """What the reason means; nothing for an outcome of the sender that is no reason of outreach."""
+    return f" [dim]({REASONS[reason]})[/]" if reason in REASONS else ""
 
 
 def _incident(one: Found) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def test_the_demo_finds_the_three_incidents_tells_the_customers_and_loses_nothin
     assert told["notices"]["sent"] > 50
     assert told["notices"]["held_out"] > 10
     assert told["notices"]["refused"] > 10
+    assert {"put_right", "opted_out"} <= {each["reason"] for each in told["not_sent_because"]}
     assert "live board: http://127.0.0.1:" in done.stdout
     assert "notice" in done.stdout
     assert children_of("CX_TOPIC_PREFIX=demo-") == []
