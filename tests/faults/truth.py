@@ -338,8 +338,10 @@ class _Partition:
     def _names(self, order: str, at: int, failures: list[Failure]) -> bool:
         """A contact that names an order is about its failures until they are put right."""
         mine = [one for one in failures if one.owed == ("order", one.owed[1], order)] if order else []
+        if not mine:
+            return False
         right = self._put_right(mine)
-        return bool(mine) and (right is None or at < right)
+        return right is None or at < right
 
     def _put_right(self, failures: list[Failure]) -> int | None:
         times = []
