@@ -156,10 +156,13 @@ def affected(issue_id: IssueId, as_json: AsJson = False) -> None:
 
 
 def sources(as_json: AsJson = False) -> None:
-    """List every producer: rate, last event, silence, and its stretches without data."""
+    """List every producer: rate, last event, silence, stretches without data, and how long its events are on their way.
+
+    A disorder bound (CX_TELEMETRY_DISORDER_MS, ...) at or above the delay shown lets 99 of 100 events count on time.
+    """
     found = list_sources(reader())
     if as_json:
-        _print_json(asdict(row) for row in found)
+        _print_json({**asdict(row), "disorder_ms": row.disorder_ms} for row in found)
         return
     console = Console()
     if not found:
@@ -168,7 +171,7 @@ def sources(as_json: AsJson = False) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("State", "Topic", "Producer", "Last event (UTC)", "No data in the last 7 days"):
         table.add_column(heading)
-    for heading in ("Per minute", "Usual"):
+    for heading in ("Per minute", "Usual", "Delay p99", "Bound for it"):
         table.add_column(heading, justify="right")
     for row in found:
         table.add_row(
@@ -179,6 +182,8 @@ def sources(as_json: AsJson = False) -> None:
             _gaps(row),
             f"{row.events_minute:,}",
             f"{row.usual_per_minute:,.0f}",
+            "" if row.delay_p99_ms is None else f"{row.delay_p99_ms / 1_000:,.1f} s",
+            "" if row.disorder_ms is None else f"{row.disorder_ms:,} ms",
         )
     console.print(table)
 

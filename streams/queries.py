@@ -121,6 +121,13 @@ class SourceRow:
     late_hour: int
     duplicates_hour: int
     no_data: tuple[Gap, ...]
+    delay_p99_ms: int | None = None
+    """99 of 100 events lately were there this long after they happened; None if no raw copy says so."""
+
+    @property
+    def disorder_ms(self) -> int | None:
+        """The disorder bound with which 99 of 100 events of it count on time, whole seconds."""
+        return None if self.delay_p99_ms is None else -(-max(0, self.delay_p99_ms) // 1_000) * 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +184,24 @@ FROM source_status
 ORDER BY topic, source
 """
 
+_DELAYS = """
+SELECT source, toInt64(quantileTDigest(0.99)(delay_ms)) AS p99
+FROM
+(
+    SELECT source,
+        toUnixTimestamp64Milli(ifNull(arrived_at, ingest_time)) - toUnixTimestamp64Milli(event_time) AS delay_ms
+    FROM {table}
+    WHERE event_time >= (SELECT now FROM event_clock) - toIntervalHour({hours})
+        AND (arrived_at IS NOT NULL OR origin = 'live')
+    LIMIT 500000
+)
+GROUP BY source
+"""
+"""By arrival if the event brings it along, else by the moment at which it was stored, about a second later. What is
+played again says nothing of its way here unless it brings its arrival."""
+_LATELY_HOURS = {"telemetry": 1, "order": 24, "contact": 168}
+"""Raw copies that are looked at: of the last hour, day, week of event time."""
+
 _GAPS = "SELECT topic, source, started, ended, silent_s, missing_events FROM source_gap ORDER BY started"
 
 _COUNTS = """
@@ -228,8 +253,19 @@ def list_sources(client: ClickHouse) -> list[SourceRow]:
     gaps: dict[tuple[str, str], list[Gap]] = {}
     for row in map(_plain, client.query(_GAPS).dicts()):
         gaps.setdefault((row.pop("topic"), row.pop("source")), []).append(Gap(**row))
+    delays = _delays(client)
     rows = map(_plain, client.query(_SOURCES).dicts())
-    return [SourceRow(**row, no_data=tuple(gaps.get((row["topic"], row["source"]), ()))) for row in rows]
+    keys = ((row, (row["topic"], row["source"])) for row in rows)
+    return [SourceRow(**row, no_data=tuple(gaps.get(key, ())), delay_p99_ms=delays.get(key)) for row, key in keys]
+
+
+def _delays(client: ClickHouse) -> dict[tuple[str, str], int]:
+    """(topic, producer) -> p99 of the time from happening to arriving, ms."""
+    found: dict[tuple[str, str], int] = {}
+    for topic, hours in _LATELY_HOURS.items():
+        rows = client.query(_DELAYS.format(table=f"{topic}_raw", hours=hours)).rows
+        found |= {(topic, str(source)): int(str(p99)) for source, p99 in rows}
+    return found
 
 
 def counts(client: ClickHouse) -> Counts:

@@ -270,3 +270,27 @@ def test_lanes_are_spans_of_the_exception_cut_to_the_range(seeded: ClickHouse) -
     assert lanes["telemetry · app-ios"] == [[SILENT_FROM, SILENT_TO]]
     assert lanes["order · carrier"] == [[NOW - MINUTE, NOW]]
     assert lanes["telemetry · app-android"] == []
+
+
+def test_sources_say_how_long_their_events_are_on_their_way_and_which_bound_fits(
+    writer: ClickHouse, reader: ClickHouse
+) -> None:
+    first = EXAMPLES["telemetry"][0]
+
+    def sent(number: int, source: str, delay_ms: int) -> Any:
+        update = {"event_id": f"{source}{number}", "source": source, "event_time_ms": NOW - number * 1_000,
+                  "arrived_at_ms": NOW - number * 1_000 + delay_ms}
+        return first.model_copy(update=update)
+
+    events = [sent(number, "quick", 40 if number else 60_000) for number in range(1_000)]
+    events += [sent(number, "slow", 12_300) for number in range(100)]
+    again = {"source": "played", "event_time_ms": NOW, "origin": "replay", "arrived_at_ms": None}
+    played = [first.model_copy(update=again | {"event_id": f"p{n}"}) for n in range(3)]
+    counted = EXAMPLES["source_count"][0]
+    counts = [counted.model_copy(update={"topic": "telemetry", "source": source, "bin_ms": NOW - NOW % 10_000})
+              for source in ("quick", "slow", "played")]
+    Store(writer).write([batch("telemetry", [*events, *played]), batch("source_count", counts)])
+    found = {row.source: (row.delay_p99_ms, row.disorder_ms) for row in list_sources(reader)}
+    assert found["quick"] == (40, 1_000)
+    assert found["slow"] == (12_300, 13_000)
+    assert found["played"] == (None, None)
