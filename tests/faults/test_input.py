@@ -77,7 +77,7 @@ async def test_events_shuffled_by_hours(kafka_arena: Arena) -> None:
         at_ms = body["event_time_ms"]
         if dice.random() < 0.05:
             lateness = BY_NOUN[record.noun].lateness_ms
-            body["event_time_ms"] = at_ms - lateness - dice.randrange(MINUTE_MS, HOUR_MS)
+            body["event_time_ms"] = at_ms - lateness - dice.randrange(2 * HOUR_MS, 3 * HOUR_MS)
             body.pop("promised_at_ms", None)
         else:
             at_ms += dice.randrange(9 * MINUTE_MS if telemetry else 6 * HOUR_MS)
