@@ -134,6 +134,8 @@ class Ledger:
         self.resumed: list[str] = []
         """Orders to resume a channel that were obeyed since the sender last looked."""
         self._queue: list[tuple[int, int, str]] = []
+        self._unheard: dict[str, str] = {}
+        """Waiting notice -> its customer, about whom something lies astray."""
         self._ends: list[tuple[int, str]] = []
         self._charges: dict[str, list[int]] = {}
         self._noticed: dict[str, set[str]] = {}
@@ -192,7 +194,7 @@ class Ledger:
         elif isinstance(record, Astray):
             self.wishes.await_home(record)
         elif isinstance(record, Home):
-            self.wishes.came_home(record)
+            self._line_up_heard(self.wishes.came_home(record))
         elif isinstance(record, Issue):
             self._follow(record)
         elif isinstance(record, Command):
@@ -216,6 +218,13 @@ class Ledger:
             for notice in self.waiting.values():
                 if notice.customer == customer:
                     heapq.heappush(self._queue, (0, notice.decided_ms, notice.id))
+
+    def _line_up_heard(self, customers: Collection[str]) -> None:
+        """Look again at what waited for these customers only because something said had not been heard."""
+        for name in [name for name in self._unheard if self._unheard[name] in customers]:
+            del self._unheard[name]
+            if name in self.waiting:
+                self._line_up(self.waiting[name])
 
     def _obey(self, order: Command) -> None:
         """Obey an order once: a copy of it changes nothing, also after a restart."""
@@ -299,6 +308,8 @@ class Ledger:
             at_ms = max(due_ms, decided_ms) if simulated else now_ms
             verdict = self._check(notice, at_ms, at_ms if simulated else None)
             if isinstance(verdict, Wait):
+                if verdict.reason == "astray":
+                    self._unheard[name] = notice.customer
                 again = verdict.until_ms if verdict.until_ms > at_ms + RECHECK_MS else max(verdict.until_ms, now_ms + 1)
                 later.append((again, decided_ms, name))
             elif isinstance(verdict, Close):
@@ -319,6 +330,7 @@ class Ledger:
     def _settle(self, notice: Notice, entry: Entry) -> None:
         """Move a waiting notice on: to claimed, or to its end."""
         del self.waiting[notice.id]
+        self._unheard.pop(notice.id, None)
         self._enter(notice.id, entry)
         if entry.outcome == "claimed":
             self.claimed[notice.id] = notice

@@ -124,14 +124,17 @@ class Wishes:
             self._astray.setdefault(record.partition, deque()).append(record)
             self._awaited[record.customer_id] += 1
 
-    def came_home(self, home: Home) -> None:
-        """A copy was heard; copies come in the order of what they copy."""
+    def came_home(self, home: Home) -> set[str]:
+        """A copy was heard; copies come in the order of what they copy. Customers whom nothing awaits any more."""
         if home.offset <= self._brought.get(home.partition, -1):
-            return
+            return set()
         self._brought[home.partition] = home.offset
         waiting = self._astray.get(home.partition, deque())
+        named = set()
         while waiting and waiting[0].offset <= home.offset:
+            named.add(waiting[0].customer_id)
             self._forget(waiting.popleft().customer_id)
+        return {name for name in named if not self.awaits(name)}
 
     def _forget(self, customer: str) -> None:
         self._awaited[customer] -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +102,24 @@ async def test_nothing_is_sent_to_a_customer_about_whom_something_lies_astray_un
     built.broker.reference += [out, Home(3, 5)]
     await built.work()
     assert built.outcome(first) == ("suppressed", "opted_out")
+
+
+async def test_what_comes_home_is_looked_at_although_the_time_of_a_simulated_stream_stands_still() -> None:
+    due, later = send("c-1"), send("c-2", not_before_ms=NOON + HOUR)
+    built = house(due, later)
+    built.clock.simulated = True
+    built.broker.reference += [Astray("c-1", 3, 5), Astray("c-2", 3, 6)]
+    process = built.process()
+    await process.open()
+    for _ in range(5):
+        await process.turn()
+    assert built.channel.posts == []
+    built.broker.reference.append(Home(3, 6))
+    for _ in range(10):
+        await process.turn()
+        await asyncio.sleep(0)
+    await process.finish()
+    assert built.channel.posts == [due.outreach_id], "and nothing before its time"
 
 
 async def test_a_notice_is_sent_once_what_lay_astray_allows_it() -> None:
