@@ -15,7 +15,6 @@ from __future__ import annotations
 import bisect
 import heapq
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import msgspec
@@ -28,12 +27,12 @@ from schemas.findings import (
     Delivery,
     DeliveryOutcome,
     Issue,
-    Stage,
     Watermark,
 )
 from schemas.findings import Outreach as Decided
 from streams.core.cases import OutreachRules, outreach_id
 from streams.core.mended import Mended
+from streams.core.notices import ChannelMark, Close, Entry, Notice, Wait, entry_of, notice_of
 from streams.core.obeyed import Obeyed, OrderBook
 from streams.core.policy import fits, fits_from, way_to
 from streams.core.stage import Drained, Message
@@ -45,68 +44,6 @@ MOST_HEARD = 1_000
 """Orders about a channel that are remembered; far more than an operator gives while they are kept."""
 SPENT: tuple[DeliveryOutcome, ...] = ("claimed", "delivered", "unknown")
 """Outcomes that count as a contact: the customer was reached, or may have been."""
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """A decision to send, reduced to what sending needs. ``id`` is the send key and the receiver's idempotency key."""
-
-    id: str
-    issue: str
-    root: str
-    customer: str
-    stage: Stage
-    channel: Channel
-    address: str
-    language: str
-    time_zone: str
-    template: str
-    title: str
-    cause_text: str
-    decided_ms: int
-    not_before_ms: int
-    deadline_ms: int
-    attempts: int = 0
-    """Attempts of earlier claims, which surely came to nothing."""
-
-
-class Entry(msgspec.Struct):
-    """What became of one send key."""
-
-    issue: str
-    root: str
-    customer: str
-    stage: Stage
-    channel: Channel
-    outcome: DeliveryOutcome
-    claimed_ms: int
-    reason: str = ""
-    attempts: int = 0
-    done_ms: int | None = None
-
-
-class ChannelMark(msgspec.Struct):
-    """How a channel stands, and the orders about it that were obeyed: a pause outlives them and every restart."""
-
-    state: ChannelCondition = "closed"
-    reason: str = ""
-    since_ms: int = 0
-    heard: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Not now; look again at ``until_ms``."""
-
-    reason: str
-    until_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Never: ``outcome`` is suppressed or expired."""
-
-    outcome: DeliveryOutcome
-    reason: str
 
 
 class Ledger:
@@ -281,7 +218,7 @@ class Ledger:
             self.clock_ms = max(self.clock_ms, record.through_ms)
             self._mark()
         elif record.decision == "send" and record.channel is not None and not self._knows(record.outreach_id):
-            notice = _notice(record, record.channel)
+            notice = notice_of(record, record.channel)
             self._changes[_key("n", notice.id)] = msgspec.json.encode(notice)
             self._line_up(notice)
 
@@ -313,14 +250,14 @@ class Ledger:
                 again = verdict.until_ms if verdict.until_ms > at_ms + RECHECK_MS else max(verdict.until_ms, now_ms + 1)
                 later.append((again, decided_ms, name))
             elif isinstance(verdict, Close):
-                self._settle(notice, _entry(notice, verdict.outcome, at_ms, verdict.reason, at_ms))
+                self._settle(notice, entry_of(notice, verdict.outcome, at_ms, verdict.reason, at_ms))
             elif notice.root in avoid:
                 later.append((due_ms, decided_ms, name))
             elif len(claims) >= limit:
                 later.append((due_ms, decided_ms, name))
                 break
             else:
-                self._settle(notice, _entry(notice, "claimed", at_ms))
+                self._settle(notice, entry_of(notice, "claimed", at_ms))
                 claims.append(notice)
         for item in later:
             heapq.heappush(self._queue, item)
@@ -499,21 +436,3 @@ class Ledger:
 
 def _key(*parts: str) -> bytes:
     return msgspec.json.encode(parts)
-
-
-def _notice(record: Decided, channel: Channel) -> Notice:
-    return Notice(
-        id=record.outreach_id, issue=record.issue_id, root=record.root_id, customer=record.customer_id,
-        stage=record.stage, channel=channel, address=record.address, language=record.language,
-        time_zone=record.time_zone, template=record.template, title=record.title, cause_text=record.cause_text,
-        decided_ms=record.decided_at_ms, not_before_ms=record.not_before_ms, deadline_ms=record.deadline_ms,
-    )  # fmt: skip
-
-
-def _entry(
-    notice: Notice, outcome: DeliveryOutcome, now_ms: int, reason: str = "", done_ms: int | None = None
-) -> Entry:
-    return Entry(
-        issue=notice.issue, root=notice.root, customer=notice.customer, stage=notice.stage, channel=notice.channel,
-        outcome=outcome, claimed_ms=now_ms, reason=reason, attempts=notice.attempts, done_ms=done_ms,
-    )  # fmt: skip

@@ -27,7 +27,8 @@ from dataclasses import dataclass, field
 
 from schemas.findings import ChannelCondition, DeliveryOutcome
 from streams.core.breaker import Breaker
-from streams.core.ledger import Close, Ledger, Notice, Wait
+from streams.core.ledger import Ledger
+from streams.core.notices import Close, Notice, Wait
 from streams.sender.metrics import STATES, SenderMetrics, Statuses
 from streams.sender.ports import Clock, Log, Pace
 from streams.sinks.channels import ChannelPort, Letter, Sent

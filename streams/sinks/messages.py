@@ -21,7 +21,7 @@ from jinja2 import DictLoader, StrictUndefined, Template, TemplateError, meta, n
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from schemas.errors import CxError
-from streams.core.ledger import Notice
+from streams.core.notices import Notice
 from streams.core.policy import zone
 from streams.core.words import cause_words, promises, speak, title_words
 

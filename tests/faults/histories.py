@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from schemas.findings import Affected, Issue
 from streams.core.cases import OutreachRules
-from streams.core.ledger import Ledger, Notice, Wait
+from streams.core.ledger import Ledger
+from streams.core.notices import Notice, Wait
 from streams.core.outreach import Outreach
 from streams.core.policy import Budget
 from tests.core.match_world import DAY, HOUR, MINUTE, NOON, Runner, affected, customer, issue, mark

@@ -26,7 +26,7 @@ from typing import Any
 from streams.cli import main
 from streams.core.accelerated import NativeJoinStage
 from streams.core.join import JoinStage
-from streams.core.ledger import Notice
+from streams.core.notices import Notice
 from streams.core.stage import Batch, Fed, RawPart
 from streams.runtime.application import StageShell
 from streams.runtime.shell import Shell
