@@ -18,13 +18,16 @@ async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
     Empty if there is no such topic yet. Raises SinkUnavailable if Kafka cannot be read.
     """
     consumer = AIOKafkaConsumer(
-        topic, **connection(bootstrap), isolation_level="read_committed", enable_auto_commit=False,
+        **connection(bootstrap), isolation_level="read_committed", enable_auto_commit=False,
         auto_offset_reset="earliest",
     )  # fmt: skip
     try:
         await consumer.start()
-        tps = sorted(consumer.assignment())
-        return await _read(consumer, tps, noun) if tps else []
+        if topic not in await consumer.topics():  # asking for it by name would be tried again and again
+            return []
+        tps = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
+        consumer.assign(tps)
+        return await _read(consumer, tps, noun)
     except KafkaError as error:
         raise SinkUnavailable(f"Kafka ({type(error).__name__})") from error
     finally:
