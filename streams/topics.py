@@ -150,8 +150,11 @@ def topic_ids(bootstrap: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def partition_counts(bootstrap: str, names: Iterable[str]) -> dict[str, int]:
-    """Full name -> partitions that the cluster has; names without a topic are left out. Raises SinkUnavailable."""
-    with admin_of(bootstrap) as admin:
+    """Full name -> partitions that the cluster has; names without a topic are left out. Raises SinkUnavailable.
+
+    Safe to call from several threads.
+    """
+    with _ONE_AT_A_TIME, admin_of(bootstrap) as admin:
         there = sorted(set(admin.list_topics()) & set(names))
         return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(there)} if there else {}
 

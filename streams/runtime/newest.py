@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -10,6 +11,7 @@ from aiokafka.errors import KafkaError
 from schemas.codec import decode
 from schemas.errors import SinkUnavailable
 from streams.brokers import connection
+from streams.topics import partition_counts
 
 
 async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
@@ -17,15 +19,17 @@ async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
 
     Empty if there is no such topic yet. Raises SinkUnavailable if Kafka cannot be read.
     """
+    # a consumer asked for a topic that is not there tries again and again, and knows no topic that it was not asked for
+    count = (await asyncio.to_thread(partition_counts, bootstrap, [topic])).get(topic, 0)
+    if not count:
+        return []
+    tps = [TopicPartition(topic, number) for number in range(count)]
     consumer = AIOKafkaConsumer(
         **connection(bootstrap), isolation_level="read_committed", enable_auto_commit=False,
         auto_offset_reset="earliest",
     )  # fmt: skip
     try:
         await consumer.start()
-        if topic not in await consumer.topics():  # asking for it by name would be tried again and again
-            return []
-        tps = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
         consumer.assign(tps)
         return await _read(consumer, tps, noun)
     except KafkaError as error:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from schemas.codec import encode
+from schemas.findings import ChannelState
 from streams.runtime.newest import newest
+from streams.topics import admin_of
 
 pytestmark = pytest.mark.kafka
 
@@ -14,3 +18,19 @@ async def test_a_topic_that_is_not_there_yet_holds_nothing_and_nobody_complains(
 ) -> None:
     assert await newest(kafka, f"{topic_prefix}cx.channel.v1", "channel") == []
     assert caplog.text == ""
+
+
+async def test_the_newest_record_of_each_key_and_partition_is_read(kafka: str, topic_prefix: str) -> None:
+    topic = f"{topic_prefix}cx.channel.v1"
+    with admin_of(kafka) as admin:
+        admin.create_topics({topic: {"num_partitions": 2}}, wait_for_metadata=True)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    try:
+        for partition, state in ((0, "open"), (0, "closed"), (1, "paused")):
+            told = ChannelState(channel="webhook", partition=partition, state=state, since_ms=1_767_225_600_000)
+            await producer.send_and_wait(topic, encode(told), b"webhook", partition)
+    finally:
+        await producer.stop()
+    found = await newest(kafka, topic, "channel")
+    assert [(one.partition, one.state) for one in found] == [(0, "closed"), (1, "paused")]
