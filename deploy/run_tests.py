@@ -1,8 +1,8 @@
-"""Run all tests but the long ones, in two lanes side by side: tests that need servers mostly wait for them.
+"""Run all tests but the long ones, in three lanes side by side: tests that need servers mostly wait for them.
 
 Long are simulated months (``make long``) and faults that take minutes (``make faults``).
 
-Prints the first lane as it goes, the second when it is done, and one closing line with the counts of all.
+Prints the first lane as it goes, the others when all are done, and one closing line with the counts of all.
 Exit status 0 only if every part passed and ran something. Further arguments go to all (for example ``--durations=20``).
 """
 
@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 SERVERS = "(kafka or clickhouse or browser or loopback)"
 SHORT = "not long and not long_fault"
 SHOWN = (f"{SHORT} and {SERVERS} and not fault",)
-KEPT = (f"{SHORT} and not {SERVERS}", f"{SHORT} and fault")
-"""Parts of the two lanes: marker expressions, one pytest after the other."""
+KEPT = ((f"{SHORT} and not {SERVERS}",), (f"{SHORT} and fault",))
+"""The lane that is printed as it goes, and the others: marker expressions, one pytest after the other."""
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 
 
@@ -54,14 +54,15 @@ def run(marks: str, more: Sequence[str], show: bool) -> Part:
 
 
 def main() -> int:
-    """Run both lanes and add them up."""
+    """Run all lanes and add them up."""
     more = sys.argv[1:]
-    with ThreadPoolExecutor(1) as beside:
-        kept = beside.submit(lambda: [run(marks, more, False) for marks in KEPT])
+    with ThreadPoolExecutor(len(KEPT)) as beside:
+        kept = [beside.submit(lambda lane=lane: [run(marks, more, False) for marks in lane]) for lane in KEPT]
         parts = [run(marks, more, True) for marks in SHOWN]
-        for part in kept.result():
-            print("".join(part.lines))
-            parts.append(part)
+        for lane in kept:
+            for part in lane.result():
+                print("".join(part.lines))
+                parts.append(part)
     total = {word: sum(part.counts[word] for part in parts) for word in parts[0].counts}
     print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return max(part.code for part in parts) or int(any(part.counts["passed"] == 0 for part in parts))
