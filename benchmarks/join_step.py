@@ -14,9 +14,9 @@ from typing import Any
 from schemas.codec import encode
 from schemas.events import Order, Telemetry
 from schemas.hot import struct_of
-from streams.core.accelerated import NativeJoinStage, find
-from streams.core.friction import JoinRules
-from streams.core.join import JoinStage
+from streams.core.join.native import NativeJoinStage, find
+from streams.core.join.rules import JoinRules
+from streams.core.join.stage import JoinStage
 from streams.core.stage import Batch, Idle
 from streams.runtime.batch import RawBatch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from streams.core.cases import REASONS
+from streams.core.outreach.cases import REASONS
 from streams.judge import Found, Verdict
 from streams.oracle import TopicCount
 from streams.queries import Counts, Gap

@@ -10,13 +10,13 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from schemas.errors import ConfigError
-from streams.core.cases import OutreachRules
 from streams.core.detect.rules import DetectRules
-from streams.core.friction import JoinRules
-from streams.core.impact import ImpactRules
-from streams.core.money import Parameters, configured
-from streams.core.policy import QuietHours
-from streams.core.words import LANGUAGES, Names, plain, promises
+from streams.core.impact.money import Parameters, configured
+from streams.core.impact.stage import ImpactRules
+from streams.core.join.rules import JoinRules
+from streams.core.outreach.cases import OutreachRules
+from streams.core.outreach.policy import QuietHours
+from streams.core.outreach.wording import LANGUAGES, Names, plain, promises
 from streams.remembering import remembering, require_memory
 from streams.settings import Settings
 

@@ -1,5 +1,5 @@
 //! Open bins: per leaf cohort the distinct customers exposed and failed, until the watermark closes the bin. The same
-//! algorithm, the same messages and the same persisted additions as `streams/core/cohorts.py`, whose text explains it.
+//! algorithm, the same messages and the same persisted additions as `streams/core/join/cohorts.py`, whose text explains it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,5 +1,5 @@
 //! Memory of what was seen: 64-bit hashes in buckets of event time. The same algorithm, and the same persisted slices, as
-//! `streams/core/dedup.py`, whose text explains it.
+//! `streams/core/join/dedup.py`, whose text explains it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,5 +1,5 @@
 //! One customer's connected evidence: failures of one family in one hour, and the contacts about them. The same
-//! algorithm, messages and persisted values as `streams/core/episodes.py`, whose text explains it.
+//! algorithm, messages and persisted values as `streams/core/join/episodes.py`, whose text explains it.
 
 use std::collections::BTreeMap;
 

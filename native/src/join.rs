@@ -1,5 +1,5 @@
 //! One partition of the join room: messages in, what has to become durable out. The same decisions, in the same order, as
-//! `streams/core/join.py`, whose text explains them.
+//! `streams/core/join/stage.py`, whose text explains them.
 
 use std::collections::BTreeMap;
 

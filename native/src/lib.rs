@@ -1,6 +1,6 @@
 //! Optional accelerator of cxwatch. The pure Python code defines what every part does; the same tests pass on both, and
 //! both write the same bytes:
-//! * the join room (`streams/core/join.py`), reached through `streams/core/accelerated.py`;
+//! * the join room (`streams/core/join/stage.py`), reached through `streams/core/join/native.py`;
 //! * the store's rows (`streams/sinks/rows.py`), reached through `streams/sinks/native.py`;
 //! * record batches, read (`streams/runtime/bulk.py`) and written (`streams/runtime/writer.py`).
 
@@ -31,7 +31,7 @@ use crate::join::{Fed, Fetched, Room};
 use crate::records::Parts;
 use crate::rules::Rules;
 
-/// Raised with every change of what Python hands over or gets: `streams/core/accelerated.py` takes no other.
+/// Raised with every change of what Python hands over or gets: `streams/core/join/native.py` takes no other.
 const CONTRACT: u32 = 10;
 
 /// One partition of the join room.
@@ -68,7 +68,7 @@ type Feeding = (usize, u64, u64, Vec<usize>, Vec<usize>);
 
 #[pymethods]
 impl JoinRoom {
-    /// A partition that has seen nothing. `rules`: the table of `streams.core.accelerated`.
+    /// A partition that has seen nothing. `rules`: the table of `streams.core.join.native`.
     #[new]
     fn new(rules: &Bound<'_, PyAny>, partition: i64, partitions: i64) -> PyResult<Self> {
         Ok(JoinRoom { room: Room::new(Rules::from_python(rules)?, partition, partitions) })

@@ -1,5 +1,5 @@
 //! Promise timers: every order that was promised for a time has exactly one outcome. The same algorithm and persisted
-//! values as `streams/core/promises.py`, whose text explains it.
+//! values as `streams/core/join/promises.py`, whose text explains it.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeSet, BinaryHeap, HashMap};

@@ -1,5 +1,5 @@
 //! What went well after all: obligations that failures leave, and the memory of events that put failures right. The same
-//! rules, and the same persisted values, as `streams/core/repairs.py`, whose text explains them.
+//! rules, and the same persisted values, as `streams/core/join/repairs.py`, whose text explains them.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasherDefault;

@@ -295,7 +295,7 @@ fn contact_rule(names: &[String], spec: &Spec, from: &Bound<'_, PyAny>) -> PyRes
 }
 
 impl Rules {
-    /// Reads the table that `streams/core/accelerated.py` makes of `JoinRules`, and the decoder of each topic. ValueError
+    /// Reads the table that `streams/core/join/native.py` makes of `JoinRules`, and the decoder of each topic. ValueError
     /// if a name is not known.
     pub fn from_python(from: &Bound<'_, PyAny>) -> PyResult<(Rules, Vec<Spec>)> {
         let families: Vec<String> = item(from, "family_names")?;

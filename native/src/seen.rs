@@ -1,5 +1,5 @@
 //! What was seen of one topic: minutes while fresh, then hours, then days. The same, and the same persisted slices, as
-//! `streams/core/seen.py`, whose text explains it.
+//! `streams/core/join/seen.py`, whose text explains it.
 
 use std::collections::BTreeMap;
 

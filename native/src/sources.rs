@@ -1,4 +1,4 @@
-//! Accepted, late and repeated events per topic, producer and bin. The same as `streams/core/sourcecount.py`.
+//! Accepted, late and repeated events per topic, producer and bin. The same as `streams/core/join/sourcecount.py`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

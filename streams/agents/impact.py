@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.topics import ROOM_INPUTS
-from streams.core.impact import Impact, ImpactState
+from streams.core.impact.stage import Impact, ImpactState
 from streams.rules import impact_rules
 from streams.runtime.room import Room
 from streams.settings import Settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.topics import ROOM_INPUTS
-from streams.core.accelerated import NativeJoinStage, wanted
-from streams.core.join import JoinStage
+from streams.core.join.native import NativeJoinStage, wanted
+from streams.core.join.stage import JoinStage
 from streams.core.stage import Stage
 from streams.rules import join_rules
 from streams.runtime.room import Room

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.topics import ROOM_INPUTS
-from streams.core.match import Match, MatchState
+from streams.core.match.stage import Match, MatchState
 from streams.runtime.room import Room
 from streams.settings import Settings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.topics import ROOM_INPUTS
-from streams.core.outreach import Outreach, OutreachState
+from streams.core.outreach.stage import Outreach, OutreachState
 from streams.rules import outreach_rules
 from streams.runtime.room import Room
 from streams.settings import Settings

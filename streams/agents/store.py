@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from schemas.topics import DLQ_SUFFIX, STEADY, TOPICS
-from streams.core.accelerated import wanted
+from streams.core.join.native import wanted
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import Pace, SinkRoom
 from streams.settings import Settings

@@ -24,7 +24,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
-from streams.core.accelerated import require
+from streams.core.join.native import require
 from streams.runtime.batch import RawBatch
 
 _ORIGINAL = fetcher.PartitionRecords

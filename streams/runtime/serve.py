@@ -19,7 +19,7 @@ from typing import Any
 
 from schemas.errors import ConfigError
 from streams.brokers import brokers_of
-from streams.core.accelerated import wanted
+from streams.core.join.native import wanted
 from streams.keyfile import order_rules
 from streams.metrics import Metrics
 from streams.runtime.application import StageShell

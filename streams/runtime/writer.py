@@ -19,7 +19,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from schemas.errors import Fenced
 from streams.brokers import connection
-from streams.core.accelerated import require
+from streams.core.join.native import require
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.task import Transaction, Write
 

@@ -15,9 +15,9 @@ import typer
 
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN
-from streams.core.breaker import Breaker
-from streams.core.cases import OutreachRules
-from streams.core.ledger import Ledger
+from streams.core.outreach.breaker import Breaker
+from streams.core.outreach.cases import OutreachRules
+from streams.core.outreach.ledger import Ledger
 from streams.keyfile import order_rules
 from streams.rules import outreach_rules
 from streams.runtime.exits import Guard, die

@@ -8,7 +8,7 @@ from typing import Any, overload
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from schemas.findings import Delivery
-from streams.core.breaker import BreakerState
+from streams.core.outreach.breaker import BreakerState
 from streams.runtime.status import Status
 from streams.sinks.channels import Sent
 

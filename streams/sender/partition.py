@@ -9,7 +9,7 @@
 6. The outcome is recorded. What was surely not accepted is no claim any more: it waits without a place on the wire or
    in a budget, and begins again at 3 when its time has come. What may have been accepted stays claimed till then.
 
-While the channel's breaker is open, nothing is claimed but one probe at a time (:mod:`streams.core.breaker`).
+While the channel's breaker is open, nothing is claimed but one probe at a time (:mod:`streams.core.outreach.breaker`).
 
 A process that dies before 3 has sent nothing. One that dies after it leaves a claim without an outcome: its successor
 checks it again and sends it again under the same id, which the receiver has seen or has not. A process that is frozen
@@ -26,9 +26,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from schemas.findings import ChannelCondition, DeliveryOutcome
-from streams.core.breaker import Breaker
-from streams.core.ledger import Ledger
-from streams.core.notices import Close, Notice, Wait
+from streams.core.outreach.breaker import Breaker
+from streams.core.outreach.ledger import Ledger
+from streams.core.outreach.notices import Close, Notice, Wait
 from streams.sender.metrics import STATES, SenderMetrics, Statuses
 from streams.sender.ports import Clock, Log, Pace
 from streams.sinks.channels import ChannelPort, Letter, Sent

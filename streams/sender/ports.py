@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from streams.core.ledger import Ledger
+from streams.core.outreach.ledger import Ledger
 from streams.core.stage import Drained
 
 

@@ -21,9 +21,9 @@ from jinja2 import DictLoader, StrictUndefined, Template, TemplateError, meta, n
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from schemas.errors import CxError
-from streams.core.notices import Notice
-from streams.core.policy import zone
-from streams.core.words import cause_words, promises, speak, title_words
+from streams.core.outreach.notices import Notice
+from streams.core.outreach.policy import zone
+from streams.core.outreach.wording import cause_words, promises, speak, title_words
 
 BLOCKS = ("subject", "apology", "cause", "next_step", "time")
 PARTS = BLOCKS[1:]

@@ -19,7 +19,7 @@ from schemas.fieldspec import FieldRow, NestedRow, field_specs, nested_specs
 from schemas.findings import CohortCount, Episode
 from schemas.tables import BY_NAME, Table
 from schemas.topics import BY_NOUN, VERSION_HEADER
-from streams.core.accelerated import require
+from streams.core.join.native import require
 from streams.core.stage import RawPart
 
 FIELD_OF = {"event_time": "event_time_ms", "promised_at": "promised_at_ms", "arrived_at": "arrived_at_ms"}

@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from schemas.errors import ConfigError, CxError
 from streams.brokers import brokers_of
-from streams.core import accelerated
+from streams.core.join import native
 from streams.remembering import remembering
 from streams.rules import join_rules
 from streams.settings import Settings
@@ -120,7 +120,7 @@ def _memory(settings: Settings) -> Finding:
 
 def _accelerator() -> Finding:
     is_there = importlib.util.find_spec("cxwatch_native") is not None
-    is_usable = is_there and accelerated.find() is not None
+    is_usable = is_there and native.find() is not None
     found = "installed" if is_usable else "of another version, not used" if is_there else "none; join runs in Python"
     return Finding("native accelerator", is_usable, found, "make native (needs Rust from rustup.rs)", needed=False)
 

@@ -9,9 +9,9 @@ import pytest
 
 from schemas.events import Command
 from streams.agents import detect, outreach
-from streams.core.cases import Order, Orders, OutreachRules
-from streams.core.ledger import Ledger
-from streams.core.policy import DAY_MS
+from streams.core.outreach.cases import Order, Orders, OutreachRules
+from streams.core.outreach.ledger import Ledger
+from streams.core.outreach.policy import DAY_MS
 from streams.runtime.memory import MemoryLine
 from streams.runtime.task import TaskRules
 from streams.settings import Settings

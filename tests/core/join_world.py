@@ -17,10 +17,10 @@ from schemas.codec import encode, reference_decode
 from schemas.events import Contact, Event, Heartbeat, Order, Telemetry
 from schemas.partition import partition_of
 from streams.canonical import canonical
-from streams.core.accelerated import NativeJoinStage, find
-from streams.core.dedup import customer_hash
-from streams.core.friction import JoinRules
-from streams.core.join import JoinStage
+from streams.core.join.dedup import customer_hash
+from streams.core.join.native import NativeJoinStage, find
+from streams.core.join.rules import JoinRules
+from streams.core.join.stage import JoinStage
 from streams.core.stage import Batch, Clocked, Drained, Idle, Message, Stage
 
 T0 = 1_767_225_600_000  # a full hour
@@ -152,7 +152,7 @@ class Player:
         self.state = self.stage.load(self.partition, self.partitions, pairs)
 
     def stored(self, kind: str) -> dict[tuple[Any, ...], Any]:
-        """What the state topic holds of one kind (see ``core.join``): key without the kind -> value."""
+        """What the state topic holds of one kind (see ``core.join.stage``): key without the kind -> value."""
         pairs = [(msgspec.msgpack.decode(key), value) for key, value in self.store.items()]
         return {tuple(key[1:]): msgspec.msgpack.decode(value) for key, value in pairs if key[0] == kind}
 

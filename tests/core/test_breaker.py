@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.breaker import TRIP, Breaker
+from streams.core.outreach.breaker import TRIP, Breaker
 
 
 def fail(breaker: Breaker, times: int, now_s: float = 0.0, root: str = "i-1") -> None:

@@ -7,8 +7,8 @@ import random
 from schemas.codec import encode
 from schemas.findings import CohortCount
 from schemas.topics import BY_NOUN
-from streams.core.cohorts import OTHER, OpenBins
-from streams.core.friction import JoinRules, Limits
+from streams.core.join.cohorts import OTHER, OpenBins
+from streams.core.join.rules import JoinRules, Limits
 
 BIN = 1_767_225_600_000
 WIDTH = 10_000

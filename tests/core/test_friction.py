@@ -10,7 +10,7 @@ import pytest
 
 from schemas.errors import ConfigError
 from streams.core.eventtime import Bounds
-from streams.core.friction import FAMILIES, ContactRule, FamilyRule, JoinRules, Limits, PromiseRule, Test
+from streams.core.join.rules import FAMILIES, ContactRule, FamilyRule, JoinRules, Limits, PromiseRule, Test
 
 OK = Test("outcome", frozenset({"ok", "failed"}))
 FAILED = Test("outcome", frozenset({"failed"}))

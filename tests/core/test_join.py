@@ -11,9 +11,9 @@ from schemas.events import Heartbeat
 from schemas.findings import BinClosed, CohortCount, Episode, SourceCount
 from schemas.topics import ROOM_INPUTS
 from streams.agents.join import room
-from streams.core.cohorts import ENOUGH, SEEN_VALUES
-from streams.core.dedup import customer_hash
-from streams.core.friction import JoinRules, Limits
+from streams.core.join.cohorts import ENOUGH, SEEN_VALUES
+from streams.core.join.dedup import customer_hash
+from streams.core.join.rules import JoinRules, Limits
 from streams.settings import Settings
 from tests.core.join_world import DAY, HOUR, MINUTE, SECOND, T0, Player, contact, of, order, telemetry
 

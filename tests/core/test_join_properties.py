@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.events import Event, Order
 from schemas.findings import BinClosed, CohortCount, Watermark
-from streams.core.friction import JoinRules
+from streams.core.join.rules import JoinRules
 from tests.core.join_world import (
     ALONE,
     DAY,

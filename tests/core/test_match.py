@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.codec import canonical
 from schemas.errors import ConfigError
 from schemas.findings import LeafEvidence
-from streams.core.match import Match, MatchRules
+from streams.core.match.stage import Match, MatchRules
 from streams.core.stage import Idle
 from tests.core.match_world import (
     DAY,

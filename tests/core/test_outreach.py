@@ -20,9 +20,9 @@ from schemas.errors import ConfigError
 from schemas.events import Command, Consent, Customer
 from schemas.findings import Affected, Issue
 from schemas.partition import partition_of
-from streams.core.cases import REASONS, held_out
-from streams.core.outreach import Outreach, OutreachRules
-from streams.core.policy import QuietHours
+from streams.core.outreach.cases import REASONS, held_out
+from streams.core.outreach.policy import QuietHours
+from streams.core.outreach.stage import Outreach, OutreachRules
 from streams.core.stage import Idle
 from tests.core.match_world import (
     DAY,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigError
 from schemas.events import Address, Consent
-from streams.core.consent import profile_of
-from streams.core.policy import (
+from streams.core.outreach.consent import profile_of
+from streams.core.outreach.policy import (
     DAY_MS,
     DEFAULT_BUDGETS,
     HOUR_MS,

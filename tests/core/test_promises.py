@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.findings import CohortCount
-from streams.core.join import JoinStage, JoinState
+from streams.core.join.stage import JoinStage, JoinState
 from tests.core.join_world import DAY, HOUR, MINUTE, SECOND, T0, Player, order
 
 pytestmark = pytest.mark.usefixtures("stage")
@@ -212,7 +212,7 @@ def test_what_is_remembered_of_orders_is_bounded() -> None:
 
 
 def test_timers_of_promises_decided_early_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.core.promises.STALE_TIMERS", 10)
+    monkeypatch.setattr("streams.core.join.promises.STALE_TIMERS", 10)
     player = Player(make=JoinStage)  # the only one whose queue can be seen
     for n in range(100):
         player.events(order(n, "placed", order_id=f"o{n}", promised=30 * DAY),

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigError
 from schemas.events import Event
-from streams.core.dedup import Bucket
-from streams.core.friction import REPAIRS, JoinRules, Limits
-from streams.core.repairs import NOTHING, Log, Obligation
+from streams.core.join.dedup import Bucket
+from streams.core.join.repairs import NOTHING, Log, Obligation
+from streams.core.join.rules import REPAIRS, JoinRules, Limits
 from tests.core.join_world import DAY, HOUR, MINUTE, SECOND, T0, Player, contact, order, telemetry
 
 pytestmark = pytest.mark.usefixtures("stage")

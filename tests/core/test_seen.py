@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from schemas.codec import encode
 from schemas.events import Contact, Event
-from streams.core.join import JoinStage
-from streams.core.seen import Seen
+from streams.core.join.seen import Seen
+from streams.core.join.stage import JoinStage
 from tests.core.join_world import (
     ALONE,
     DAY,

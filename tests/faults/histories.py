@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from schemas.findings import Affected, Issue
-from streams.core.cases import OutreachRules
-from streams.core.ledger import Ledger
-from streams.core.notices import Notice, Wait
-from streams.core.outreach import Outreach
-from streams.core.policy import Budget
+from streams.core.outreach.cases import OutreachRules
+from streams.core.outreach.ledger import Ledger
+from streams.core.outreach.notices import Notice, Wait
+from streams.core.outreach.policy import Budget
+from streams.core.outreach.stage import Outreach
 from tests.core.match_world import DAY, HOUR, MINUTE, NOON, Runner, affected, customer, issue, mark
 from tests.sender.world import placed
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from streams.cli import main
-from streams.core.accelerated import NativeJoinStage
-from streams.core.join import JoinStage
-from streams.core.notices import Notice
+from streams.core.join.native import NativeJoinStage
+from streams.core.join.stage import JoinStage
+from streams.core.outreach.notices import Notice
 from streams.core.stage import Batch, Fed, RawPart
 from streams.runtime.application import StageShell
 from streams.runtime.shell import Shell

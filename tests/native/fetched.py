@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from streams.core.accelerated import require
+from streams.core.join.native import require
 from streams.runtime.batch import RawBatch
 from tests.runtime.record_batch import as_sent
 

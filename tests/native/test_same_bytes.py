@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from schemas.codec import encode
 from schemas.events import HEARTBEAT_KEY, Event, Heartbeat
 from schemas.topics import ROOM_INPUTS, state_topic
-from streams.core.accelerated import NativeJoinStage, find
-from streams.core.friction import JoinRules, Limits
-from streams.core.join import JoinStage
+from streams.core.join.native import NativeJoinStage, find
+from streams.core.join.rules import JoinRules, Limits
+from streams.core.join.stage import JoinStage
 from streams.core.stage import Stage
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import Room

@@ -22,9 +22,9 @@ from schemas.findings import BinClosed, CohortCount, Episode, Issue, LeafCount, 
 from schemas.tables import BY_NAME, Column, Table
 from schemas.topics import BY_NOUN, ROOM_INPUTS
 from streams.agents.store import MAX_ROWS, Store, room
-from streams.core.accelerated import find
-from streams.core.friction import JoinRules
-from streams.core.join import JoinStage
+from streams.core.join.native import find
+from streams.core.join.rules import JoinRules
+from streams.core.join.stage import JoinStage
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import Room
 from streams.runtime.task import PartitionTask
@@ -491,7 +491,7 @@ def test_a_plan_that_makes_no_sense_is_an_error(wrong: list[tuple[str, str]]) ->
 
 
 def test_the_setting_decides_who_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.core.accelerated.find", lambda: None)
+    monkeypatch.setattr("streams.core.join.native.find", lambda: None)
     url: Any = "clickhouse://localhost:1"
     room(Settings(clickhouse_url=url, native="off"))
     room(Settings(clickhouse_url=url, native="auto"))

@@ -13,7 +13,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.accelerated import find
+from streams.core.join.native import find
 from streams.runtime.batch import RawBatch, join_batches
 from streams.runtime.bulk import Kept, bulk_values, install, native_values
 from streams.runtime.transport import batch_of_records

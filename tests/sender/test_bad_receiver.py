@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.core.breaker import TRIP
+from streams.core.outreach.breaker import TRIP
 from streams.sender.partition import PartitionSender
 from streams.sinks.channels import Letter, Sent
 from tests.sender.world import (

@@ -10,8 +10,8 @@ import pytest
 
 from schemas.codec import encode, partition_of
 from schemas.events import Command
-from streams.core.ledger import Ledger
-from streams.core.wishes import Astray, Home, Told
+from streams.core.outreach.ledger import Ledger
+from streams.core.outreach.preferences import Astray, Home, Told
 from streams.runtime.astray import REKEYED_HEADER
 from streams.sender.astray import Elsewhere, own_news
 from tests.core.match_world import HOUR, MINUTE, T0, customer, mark

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Address, Consent
-from streams.core.ledger import Ledger
+from streams.core.outreach.ledger import Ledger
 from streams.sender.partition import PartitionSender
 from streams.sender.ports import Pace, StreamClock, WallClock
 from tests.core.match_world import affected, issue, resolved

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.findings import Outreach
-from streams.core.mended import Mended
+from streams.core.outreach.affected import Mended
 from tests.core.match_world import affected, issue, resolved
 from tests.sender.world import (
     DAY,

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from schemas.errors import ConfigError, StackError
 from streams.cli import main
-from streams.core import accelerated
+from streams.core.join import native
 from streams.settings import Settings
 from streams.stack import clickhouse_main, java
 from streams.stack.clickhouse import server_command
@@ -170,7 +170,7 @@ def test_it_says_whether_the_accelerator_is_installed(
     if text is None:
         monkeypatch.setattr(sys, "path", [path for path in sys.path if not list(Path(path).glob("cxwatch_native*"))])
     else:
-        (tmp_path / "cxwatch_native.py").write_text(text.format(accelerated.CONTRACT))
+        (tmp_path / "cxwatch_native.py").write_text(text.format(native.CONTRACT))
         monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
     finding = next(one for one in examine(Settings(state_dir=tmp_path), bare) if one.what == "native accelerator")

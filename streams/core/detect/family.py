@@ -14,10 +14,10 @@ from streams.core.detect.admission import SCARCE, Admission
 from streams.core.detect.baseline import Baseline, fit
 from streams.core.detect.cusum import Cusum, Floats, Ints, effective, log_ratio, threshold
 from streams.core.detect.daily import Daily
+from streams.core.detect.explain import Leaf
 from streams.core.detect.lattice import LINE, OTHER, OTHER_VALUE, TRASH, Lattice, Pairs
 from streams.core.detect.rules import DAY_MS, HOUR_MS, DetectRules
 from streams.core.detect.window import Block, Failure, Window
-from streams.core.explain import Leaf
 
 LEAVES_A_KEY = 256
 Count = tuple[tuple[str, ...], int, Sequence[int]]

@@ -21,12 +21,12 @@ from dataclasses import replace
 from schemas.events import Change
 from schemas.findings import EndReason
 from streams.core.detect.cusum import eb05
+from streams.core.detect.explain import Explanation, explain
 from streams.core.detect.familiar import Familiar
 from streams.core.detect.family import Alarm, Family, Seen
 from streams.core.detect.lattice import LINE
 from streams.core.detect.live import Live, candidates, fingerprint, named_by
 from streams.core.detect.rules import DAY_MS, HOUR_MS, MINUTE_MS, DetectRules
-from streams.core.explain import Explanation, explain
 
 STILL_BAD = 3.0
 """Multiple of the usual rate against which "normal again" has to win before an issue is resolved."""

@@ -11,9 +11,9 @@ from schemas.events import Change
 from schemas.findings import Cause, EndReason, Issue, IssueState
 from schemas.findings import Family as FamilyName
 from streams.core.detect.cusum import eb05
+from streams.core.detect.explain import Explanation
 from streams.core.detect.lattice import Pairs
 from streams.core.detect.rules import DetectRules
-from streams.core.explain import Explanation
 
 TITLES = {
     "app": "App failing",

@@ -20,11 +20,11 @@ from schemas.events import Change
 from schemas.findings import Family as FamilyName
 from streams.core.detect.baseline import Dispersion, Row
 from streams.core.detect.cusum import Cusum, Floats
+from streams.core.detect.explain import Explanation
 from streams.core.detect.family import LEAVES_A_KEY as CHUNK
 from streams.core.detect.family import Family
 from streams.core.detect.live import Live
 from streams.core.detect.window import Block, Failure
-from streams.core.explain import Explanation
 
 if TYPE_CHECKING:
     from streams.core.detect.stage import DetectState

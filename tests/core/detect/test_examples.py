@@ -7,8 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from streams.core import explain
-from streams.core.detect import baseline, cusum, lattice, live
+from streams.core.detect import baseline, cusum, explain, lattice, live
 
 
 @pytest.mark.parametrize("module", [baseline, cusum, explain, lattice, live], ids=lambda m: m.__name__)

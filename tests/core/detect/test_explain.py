@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.explain import Leaf, explain, risk_ratio
+from streams.core.detect.explain import Leaf, explain, risk_ratio
 
 ids = itertools.count()
 

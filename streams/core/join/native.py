@@ -1,8 +1,9 @@
 """The join room in native code: an optional accelerator with the same rules, the same messages and the same state.
 
-:class:`~streams.core.join.JoinStage` defines what the room does; the crate in ``native/`` repeats it, from decoding to
-encoding, without the interpreter lock. It may only refuse more: a message in doubt is decided by ``schemas.reference``
-and handed over in its canonical form. The same tests pass on both, and the state of one can be loaded by the other.
+:class:`~streams.core.join.stage.JoinStage` defines what the room does; the crate in ``native/`` repeats it, from
+decoding to encoding, without the interpreter lock. It may only refuse more: a message in doubt is decided by
+``schemas.reference`` and handed over in its canonical form. The same tests pass on both, and each loads the other's
+state.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.fieldspec import field_specs
 from schemas.findings import Family
 from streams.core.eventtime import MAX_ARRIVAL_MS
-from streams.core.friction import JoinRules, RepairRule, Test
+from streams.core.join.repairs import TIME_BITS, leaving, naming
+from streams.core.join.rules import JoinRules, RepairRule, Test
 from streams.core.putright import ORIGINS
-from streams.core.repairs import TIME_BITS, leaving, naming
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
 CONTRACT = 10

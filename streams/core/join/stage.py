@@ -10,8 +10,8 @@ bins close and memory expires by the partition's watermark, the slowest of the t
 event on time can still belong to it, it does not matter either when ``drain`` looks: fewer drains skip intermediate
 versions, nothing else.
 
-The rules (``core.friction``) are compiled once into one reader per topic; :meth:`JoinStage.step` is the only loop over
-events. Late: an event older than the topic's newest by more than its disorder bound joins episodes but no bin.
+The rules (``core.join.rules``) are compiled once into one reader per topic; :meth:`JoinStage.step` is the only loop
+over events. Late: an event older than the topic's newest by more than its disorder bound joins episodes but no bin.
 
 State topic: keys and values are msgpack. A key starts with its kind:
 ``w`` clocks | ``d`` dedup slice | ``b`` bin additions | ``k`` cohort place | ``s`` source counts | ``p`` promise |
@@ -34,16 +34,16 @@ import xxhash
 from schemas.events import MIN_TIME_MS, Heartbeat
 from schemas.findings import BinClosed, Family, Late, Watermark
 from schemas.topics import DAY_MS, MINUTE_MS
-from streams.core.cohorts import OpenBins
-from streams.core.dedup import customer_hash
-from streams.core.episodes import Contacted, Episodes, Failure
 from streams.core.eventtime import MAX_ARRIVAL_MS, PartitionClock, arrival_ms, floor_ms
-from streams.core.friction import FamilyRule, JoinRules
-from streams.core.promises import Fact, Outcome, Promises
+from streams.core.join.cohorts import OpenBins
+from streams.core.join.dedup import customer_hash
+from streams.core.join.episodes import Contacted, Episodes, Failure
+from streams.core.join.promises import Fact, Outcome, Promises
+from streams.core.join.repairs import Leaving, Log, Naming, Promised, Success, finder, logs_of, naming, note
+from streams.core.join.rules import FamilyRule, JoinRules
+from streams.core.join.seen import Seen
+from streams.core.join.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey, TopicSources
 from streams.core.putright import ORIGINS
-from streams.core.repairs import Leaving, Log, Naming, Promised, Success, finder, logs_of, naming, note
-from streams.core.seen import Seen
-from streams.core.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey, TopicSources
 from streams.core.stage import Batch, Drained, Idle, Message
 
 SHOWN_MS = MINUTE_MS

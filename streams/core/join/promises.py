@@ -13,7 +13,7 @@ event cannot wait: it is applied at once to what is still open. A decided promis
 The promise is what the latest event (by time, then id) with a promised time says; that event names the line. Attributes
 are the latest known ones that are not empty. A promised time more than ``memory_ms`` before its own event, or more
 than ``horizon_ms`` after it, is not a promise. Orders that ended are remembered for ``memory_ms`` past the later of end
-and promised time, 8 bytes each (``core.dedup``), so that repeating the promised time does not make a second promise.
+and promised time, 8 bytes each (``core.join.dedup``), so that repeating the promised time makes no second promise.
 
 An outcome is *on time* (counted in an open bin) unless a late event made it, or its time lay before the event that
 stated the promise. Otherwise it joins the customer's episode only. A promise that a late event states for a time
@@ -32,9 +32,9 @@ from typing import Any, NamedTuple
 import xxhash
 
 from schemas.topics import DAY_MS
-from streams.core.dedup import Change, Memory
 from streams.core.eventtime import Bounds
-from streams.core.friction import PromiseRule
+from streams.core.join.dedup import Change, Memory
+from streams.core.join.rules import PromiseRule
 
 STALE_TIMERS = 10_000
 """Timers of promises decided early stay queued until there are this many of them."""

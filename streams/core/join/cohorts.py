@@ -38,7 +38,7 @@ from schemas.findings import CohortCount, Family, LeafCount, SeenValue, ValuesSe
 from schemas.hotfindings import cohort_count, leaf_count, seen_value, values_seen
 from schemas.topics import BY_NOUN, HOUR_MS, MINUTE_MS
 from streams.core.eventtime import floor_ms
-from streams.core.friction import JoinRules
+from streams.core.join.rules import JoinRules
 
 LeafRow = tuple[str, Family, tuple[str, ...], bytes, bytes]
 """Persisted additions to one leaf: its key, new exposed, new failed (8 bytes little endian per customer)."""

@@ -1,7 +1,7 @@
 """What a customer allows: consent, channel, quiet hours and the contact budget.
 
-Shared by the room that decides (``core.outreach``) and the last check before a send (``core.ledger``), so that both
-read the same rules the same way. All times are int ms UTC; zones are IANA names.
+Shared by the room that decides (``core.outreach.stage``) and the last check before a send (``core.outreach.ledger``),
+so that both read the same rules the same way. All times are int ms UTC; zones are IANA names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from schemas.errors import ConfigError
-from streams.core.consent import ALL, Profile
+from streams.core.outreach.consent import ALL, Profile
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS

@@ -4,13 +4,13 @@
     ok 12:06 (arrives)      failed 12:05      <- the same: what went well is remembered, and looked up at the flush
 
 An obligation is what is owed to one customer: this order, this contact, this event name on this line
-(``core.friction.RepairRule``). It is named by 63 bits of hash. Statuses that put something right are numbered over all
-topics; a mask says which of them count for a failure.
+(``core.join.rules.RepairRule``). It is named by 63 bits of hash. Statuses that put something right are numbered over
+all topics; a mask says which of them count for a failure.
 
 Log. One per topic, in buckets of event time, 8 bytes an event: high bits of the obligation, time in the bucket, number
-of the status. Buckets and their persisted slices are those of ``core.dedup``. A lookup takes another obligation's event
-for its own with odds of n / 2**45 (buckets of a minute) or n / 2**39 (an hour) in n remembered events, and then one
-customer is not told.
+of the status. Buckets and their persisted slices are those of ``core.join.dedup``. A lookup takes another obligation's
+event for its own with odds of n / 2**45 (buckets of a minute) or n / 2**39 (an hour) in n remembered events, and then
+one customer is not told.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import xxhash
 
 from schemas.findings import Family
 from schemas.topics import HOUR_MS, MINUTE_MS
-from streams.core.dedup import Change, Memory
-from streams.core.friction import KIND_BITS, MODELS, JoinRules, RepairRule
+from streams.core.join.dedup import Change, Memory
+from streams.core.join.rules import KIND_BITS, MODELS, JoinRules, RepairRule
 
 CACHED = 65_536
 """Most names of obligations that are remembered hashed."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from streams.core.consent import DOUBT_MS, Profile, heard, seen_again
+from streams.core.outreach.consent import DOUBT_MS, Profile, heard, seen_again
 from streams.core.said import Said
 
 

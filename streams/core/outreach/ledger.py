@@ -1,8 +1,8 @@
 """The send-once ledger of one customer partition: what may be claimed, and what became of it.
 
-The last word before a message leaves: every rule of ``core.outreach`` that protects a customer is checked again, with
-the newest profile and orders and the sender's own clock, against what was really claimed. Pure: the sender passes the
-time in, writes what :meth:`Ledger.drain` returns in one transaction, and only then sends.
+The last word before a message leaves: every rule of ``core.outreach.stage`` that protects a customer is checked again,
+with the newest profile and orders and the sender's own clock, against what was really claimed. Pure: the sender passes
+the time in, writes what :meth:`Ledger.drain` returns in one transaction, and only then sends.
 
 One send key passes: waiting -> claimed -> delivered | failed | unknown | suppressed | expired, or from waiting straight
 to suppressed or expired. A claim goes back to "waiting" only if the notice was surely not accepted: its contact is
@@ -30,13 +30,13 @@ from schemas.findings import (
     Watermark,
 )
 from schemas.findings import Outreach as Decided
-from streams.core.cases import OutreachRules, outreach_id
-from streams.core.mended import Mended
-from streams.core.notices import ChannelMark, Close, Entry, Notice, Wait, entry_of, notice_of
-from streams.core.obeyed import Obeyed, OrderBook
-from streams.core.policy import fits, fits_from, way_to
+from streams.core.outreach.affected import Mended
+from streams.core.outreach.cases import OutreachRules, outreach_id
+from streams.core.outreach.notices import ChannelMark, Close, Entry, Notice, Wait, entry_of, notice_of
+from streams.core.outreach.orders import Obeyed, OrderBook
+from streams.core.outreach.policy import fits, fits_from, way_to
+from streams.core.outreach.preferences import Astray, Home, Kept, Told, Wishes
 from streams.core.stage import Drained, Message
-from streams.core.wishes import Astray, Home, Kept, Told, Wishes
 
 RECHECK_MS = 1_000
 """A waiting notice that depends on an operator is looked at again after this time."""

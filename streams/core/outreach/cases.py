@@ -1,4 +1,4 @@
-"""The values that ``core.outreach`` works on: its rules, one case per (root issue, customer, stage), orders, issues."""
+"""The values that the room works on: its rules, one case per (root issue, customer, stage), orders, issues."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import xxhash
 from schemas.errors import ConfigError
 from schemas.events import Origin
 from schemas.findings import Affected, Decision, EndReason, Family, Stage
-from streams.core.consent import Profile
-from streams.core.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
+from streams.core.outreach.consent import Profile
+from streams.core.outreach.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
+from streams.core.outreach.spells import told
+from streams.core.outreach.wording import Names
 from streams.core.putright import Stretches
-from streams.core.spells import told
-from streams.core.words import Names
 
 REASONS: dict[str, str] = {
     "eligible": "may be told, and is",

@@ -20,8 +20,8 @@ import numpy as np
 import xxhash
 
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
-from streams.core.dedup import Bucket, Memory
 from streams.core.eventtime import floor_ms
+from streams.core.join.dedup import Bucket, Memory
 
 SliceKey = tuple[int, ...]
 """(bucket start in ms, first index of the slice), for buckets wider than a minute followed by their width in ms."""

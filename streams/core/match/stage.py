@@ -21,7 +21,7 @@ import msgspec
 
 from schemas.findings import Affected, AffectedCount, Watermark
 from schemas.hotfindings import affected, respite
-from streams.core.hits import (
+from streams.core.match.evidence import (
     MINUTE_MS,
     Case,
     Held,

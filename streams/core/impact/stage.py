@@ -14,7 +14,7 @@ import msgspec
 from schemas.errors import ConfigError
 from schemas.findings import Family
 from schemas.findings import Impact as ImpactRecord
-from streams.core.money import DEFAULTS, Exposure, Parameters, assumptions, damage
+from streams.core.impact.money import DEFAULTS, Exposure, Parameters, assumptions, damage
 from streams.core.stage import Batch, Drained, Idle, Message
 
 DAY_MS = 24 * 60 * 60_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.events import Command
-from streams.core.policy import DAY_MS
+from streams.core.outreach.policy import DAY_MS
 
 ENDLESS = ("stop", "mute")
 """Orders that hold until somebody takes them back."""

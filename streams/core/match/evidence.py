@@ -1,4 +1,4 @@
-"""Evidence of one customer in one issue, and the running totals of an issue: the values that ``core.match`` joins."""
+"""Evidence of one customer in one issue, and the running totals of an issue: the values that the room joins."""
 
 from __future__ import annotations
 

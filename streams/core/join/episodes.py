@@ -13,7 +13,7 @@ too many (a member of the final choice was a member all along, so its counts are
 on order), a customer the contacts with the smallest hashes (here, what expires can make room for what was refused
 before: a customer with more than 256 contacts in two days is no person, and its count is a lower bound).
 
-Each leaf holds what its failures are owed (``core.repairs``), at most so many obligations, those with the smallest
+Each leaf holds what its failures are owed (``core.join.repairs``), at most so many obligations, those with the smallest
 hashes. It is put right when all of them are, at the time of the last.
 
 Contacts are kept for ``JoinRules.retention_ms`` behind the slowest topic, episodes at least as long and until no
@@ -42,15 +42,15 @@ from schemas.findings import Episode, Family, LeafEvidence
 from schemas.hotfindings import episode, leaf_evidence
 from schemas.topics import HOUR_MS
 from streams.core.eventtime import floor_ms
-from streams.core.friction import ContactRule, JoinRules, Limits, Terms
+from streams.core.join.repairs import NOTHING, Obligation, Owed, Owing
+from streams.core.join.rules import ContactRule, JoinRules, Limits, Terms
 from streams.core.putright import ORIGINS, all_put_right
-from streams.core.repairs import NOTHING, Obligation, Owed, Owing
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
 Find = Callable[[int, int, int], int | None]
-"""``core.repairs.finder``."""
+"""``core.join.repairs.finder``."""
 EpisodeKey = tuple[str, Family, int]
 """(line, family, start of the window in ms)."""
 
