@@ -29,8 +29,8 @@ from benchmarks.measure import Figure, cpu_s_of, peak_rss_mb_of
 from benchmarks.rivals import PeerError
 from benchmarks.stack import Servers
 from schemas.topics import BY_NOUN, MINUTE_MS
+from streams.demo.session import Session
 from streams.runtime.serve import worker_file
-from streams.session import Session
 from streams.settings import Settings
 from streams.sinks.clickhouse import migrate
 from streams.topics import ensure_topics

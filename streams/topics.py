@@ -19,7 +19,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import DAY_MS, DLQ_HEADROOM_BYTES, HOUR_MS, TOPICS, Topic, state_topic
-from streams.brokers import connection
+from streams.security.brokers import connection
 from streams.settings import Settings
 
 STATE_ROOMS: dict[str, bool] = {

@@ -15,10 +15,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigError
-from streams.brokers import connection
 from streams.runtime.bulk import install, reader
 from streams.runtime.exits import KafkaFailed, Stalled
 from streams.runtime.state import Recovered
+from streams.security.brokers import connection
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError
-from streams.brokers import brokers_of
 from streams.core.join.native import wanted
-from streams.keyfile import order_rules
 from streams.metrics import Metrics
 from streams.runtime.application import StageShell
 from streams.runtime.exits import Die, ExitCode, Guard, die
@@ -30,6 +28,8 @@ from streams.runtime.shell import Context, Shell
 from streams.runtime.sink import SinkShell
 from streams.runtime.task import TaskRules
 from streams.runtime.watchdog import Watchdog
+from streams.security.brokers import brokers_of
+from streams.security.keyfile import order_rules
 from streams.settings import Settings
 
 log = logging.getLogger("cx.worker")

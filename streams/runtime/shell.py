@@ -21,7 +21,6 @@ from faust.types import TP
 
 from schemas.errors import ConfigError
 from schemas.topics import STEADY
-from streams.brokers import faust_credentials
 from streams.metrics import Metrics
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import Die, Guard
@@ -38,6 +37,7 @@ from streams.runtime.transport import (
     Reading,
     RoomApp,
 )
+from streams.security.brokers import faust_credentials
 
 log = logging.getLogger("cx.room")
 

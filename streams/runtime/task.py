@@ -31,7 +31,7 @@ from streams.runtime.deadletter import BadRun, DeadLetter, emitter
 from streams.runtime.keys import Keys
 from streams.runtime.room import Room
 from streams.runtime.state import Meta, Recovered, StateDamaged, next_incarnation, state_records, version
-from streams.signing import ORDER_TOPICS, Doorkeeper, OrderRules
+from streams.security.signing import ORDER_TOPICS, Doorkeeper, OrderRules
 
 S = TypeVar("S")
 

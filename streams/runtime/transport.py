@@ -26,11 +26,11 @@ from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.brokers import connection
 from streams.runtime.assignor import CoPartitioned
 from streams.runtime.astray import BROUGHT
 from streams.runtime.batch import RawBatch, join_batches
 from streams.runtime.bulk import install, reader
+from streams.security.brokers import connection
 
 REBALANCE_TIMEOUT_MS = 60_000
 REQUEST_TIMEOUT_MS = 40_000

@@ -18,10 +18,10 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.errors import Fenced
-from streams.brokers import connection
 from streams.core.join.native import require
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.task import Transaction, Write
+from streams.security.brokers import connection
 
 BATCH_BYTES = 262_144
 """Size at which a record batch is closed; a larger single record travels alone."""

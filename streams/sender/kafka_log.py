@@ -18,7 +18,6 @@ from aiokafka.errors import KafkaError
 from schemas.codec import decode, encode
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN, HEARD, VERSION_HEADER, state_topic
-from streams.brokers import connection
 from streams.core.said import screen
 from streams.core.stage import Drained
 from streams.runtime.exits import KafkaFailed
@@ -26,9 +25,10 @@ from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, next_incarnation, state_records, version
 from streams.runtime.task import Transaction, Write
 from streams.runtime.writer import GroupOffsets, TransactionWriter
+from streams.security.brokers import connection
+from streams.security.signing import MOST_WORDS, OrderRules, heard_words
 from streams.sender.astray import Elsewhere, brought_home, other_partitions, own_news
 from streams.sender.ports import Opened
-from streams.signing import MOST_WORDS, OrderRules, heard_words
 
 log = logging.getLogger("cx.sender")
 

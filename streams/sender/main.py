@@ -18,12 +18,12 @@ from schemas.topics import BY_NOUN
 from streams.core.outreach.breaker import Breaker
 from streams.core.outreach.cases import OutreachRules
 from streams.core.outreach.ledger import Ledger
-from streams.keyfile import order_rules
 from streams.rules import outreach_rules
 from streams.runtime.exits import Guard, die
 from streams.runtime.health import Health
 from streams.runtime.lived import Lived
 from streams.runtime.watchdog import Watchdog
+from streams.security.keyfile import order_rules
 from streams.sender.kafka_log import KafkaLog
 from streams.sender.metrics import SenderMetrics, Statuses
 from streams.sender.partition import Outside, PartitionSender

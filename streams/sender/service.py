@@ -15,9 +15,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from schemas.topics import BY_NOUN, FIXED_SENDERS, SENDERS
-from streams.brokers import connection
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.status import Status
+from streams.security.brokers import connection
 from streams.sender.partition import PartitionSender
 
 log = logging.getLogger("cx.sender")

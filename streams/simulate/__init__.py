@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.topics import MINUTE_MS
-from streams.arrivals import Arrival
 from streams.simulate.company import Company, run_contacts, run_devices, run_sessions
 from streams.simulate.dice import Dice
 from streams.simulate.noise import add_noise
@@ -20,6 +19,7 @@ from streams.simulate.tape import Tape
 from streams.simulate.trade import run_orders
 from streams.simulate.truth import Injected, Truth, Witness
 from streams.simulate.world import people, profile
+from streams.sources.arrivals import Arrival
 
 __all__ = ["Incident", "Injected", "SimulateRules", "Simulation", "Truth", "events", "simulate"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from schemas.topics import MINUTE_MS
-from streams.arrivals import EVENT_NOUNS, Arrival, Beats, with_heartbeats
 from streams.simulate.dice import Dice
 from streams.simulate.rules import MAX_DELAY_MS, SimulateRules
+from streams.sources.arrivals import EVENT_NOUNS, Arrival, Beats, with_heartbeats
 
 _ENCODE = msgspec.json.Encoder().encode
 

@@ -1,7 +1,7 @@
 """A company's own file -> our events in arrival order, by a declarative mapping (YAML).
 
-:func:`read` maps, checks against the contract, sorts by arrival and yields :class:`streams.arrivals.Arrival`; rows that
-break a rule come first, as dead letters. Event times are kept as they are.
+:func:`read` maps, checks against the contract, sorts by arrival and yields :class:`streams.sources.arrivals.Arrival`;
+rows that break a rule come first, as dead letters. Event times are kept as they are.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from streams.arrivals import Arrival
 from streams.sources.apply import Mapped, Rejected, Span, Tally, apply, apply_each, dead_letter_headers
+from streams.sources.arrivals import Arrival
 from streams.sources.mapping import Mapping, load_mapping, parse_mapping
 from streams.sources.ordering import Sorter
 from streams.sources.rows import parse_json_row, read_rows

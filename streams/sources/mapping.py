@@ -39,7 +39,7 @@ _EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version"
 _TOP = ("name", "input", "zone", "dst", "source", "customer", "tables", "times", "events")
 _INPUT = ("format", "delimiter", "encoding", "absent")
 _EVENT_KEYS = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")
-SHIPPED = Path(__file__).resolve().parent.parent / "mappings"
+SHIPPED = Path(__file__).resolve().parent / "mappings"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from streams.arrivals import Arrival, is_event
+from streams.sources.arrivals import Arrival, is_event
 
 LOOK_AHEAD = 16
 """Rows of other customers by which a row's clock is judged."""

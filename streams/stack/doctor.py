@@ -17,10 +17,10 @@ from packaging.markers import Marker
 from packaging.version import Version
 
 from schemas.errors import ConfigError, CxError
-from streams.brokers import brokers_of
 from streams.core.join import native
 from streams.remembering import remembering
 from streams.rules import join_rules
+from streams.security.brokers import brokers_of
 from streams.settings import Settings
 from streams.stack import clickhouse_main, jars, java
 from streams.stack.manage import Stack

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from pydantic import SecretStr
 
 from schemas.errors import StackError
-from streams.brokers import brokers_of
+from streams.security.brokers import brokers_of
 from streams.settings import Settings
 from streams.stack import named
 from streams.stack.clickhouse import ROLES, ClickHouse, secret_passwords

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from schemas.errors import ConfigError
-from streams.brokers import connection, is_open
+from streams.security.brokers import connection, is_open
 from streams.settings import Settings
 from streams.stack.clickhouse import ROLES
 from streams.stack.kafka import probe_brokers

@@ -24,8 +24,8 @@ from kafka.admin import ACLResourcePatternType as Pattern
 from kafka.errors import KafkaError
 from pydantic import SecretStr
 
-from streams.access import ROLES, acl_commands, principal
-from streams.brokers import Access, Brokers, connection
+from streams.security.access import ROLES, acl_commands, principal
+from streams.security.brokers import Access, Brokers, connection
 from streams.settings import Settings
 from streams.stack import java
 from streams.stack.kafka import Kafka, _environment, class_path

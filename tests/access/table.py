@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streams.access import ROLES, table
+from streams.security.access import ROLES, table
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 _BEGIN, _END = "<!-- rights:", "<!-- end of rights -->"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from schemas.errors import ConfigError
-from streams.brokers import Access, Brokers, access_of, brokers_of, connection, faust_credentials, is_open
 from streams.runtime.serve import context_of as shells_context
+from streams.security.brokers import Access, Brokers, access_of, brokers_of, connection, faust_credentials, is_open
 from streams.settings import Settings
 from streams.stack import endpoints
 

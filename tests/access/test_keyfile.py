@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.errors import ConfigError
-from streams.cli import build_app, main
-from streams.keyfile import keyring_of, listed, new_key, order_rules, put, remove
-from streams.orders import actor_of
+from streams.cli.main import build_app, main
+from streams.orders.give import actor_of
+from streams.security.keyfile import keyring_of, listed, new_key, order_rules, put, remove
+from streams.security.signing import FRESH_MS, Keyring
 from streams.settings import Settings
-from streams.signing import FRESH_MS, Keyring
 
 
 @pytest.fixture
@@ -102,8 +102,8 @@ def test_a_user_without_a_name_still_orders(monkeypatch: pytest.MonkeyPatch) -> 
     def nameless() -> str:
         raise KeyError("uid not found")
 
-    monkeypatch.setattr("streams.orders.getpass.getuser", nameless)
+    monkeypatch.setattr("streams.orders.give.getpass.getuser", nameless)
     assert actor_of(Settings(), None) == "unknown"
-    monkeypatch.setattr("streams.orders.getpass.getuser", lambda: "\n\x1b\u202e")
+    monkeypatch.setattr("streams.orders.give.getpass.getuser", lambda: "\n\x1b\u202e")
     assert actor_of(Settings(), None) == "unknown"
     assert os.geteuid() >= 0

@@ -6,7 +6,7 @@ import itertools
 import shlex
 from typing import get_args
 
-from streams.access import ROLES, Grant, Kind, Role, acl_commands, grants, principal
+from streams.security.access import ROLES, Grant, Kind, Role, acl_commands, grants, principal
 from streams.settings import Settings
 from streams.topics import catalogue
 from tests.access.table import PAGE, filled

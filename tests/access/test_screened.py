@@ -14,8 +14,8 @@ from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.policy import DAY_MS
 from streams.runtime.memory import MemoryLine
 from streams.runtime.task import TaskRules
+from streams.security.signing import Keyring, OrderRules
 from streams.settings import Settings
-from streams.signing import Keyring, OrderRules
 
 NOW = 1_767_225_600_000
 RING = Keyring({"alice": b"a" * 32})

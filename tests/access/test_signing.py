@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import Command
-from streams.signing import FRESH_MS, MOST_IDS, REMEMBER_MS, Doorkeeper, Keyring, OrderRules, heard_words, text_of
+from streams.security.signing import (
+    FRESH_MS,
+    MOST_IDS,
+    REMEMBER_MS,
+    Doorkeeper,
+    Keyring,
+    OrderRules,
+    heard_words,
+    text_of,
+)
 
 NOW = 1_767_225_600_000
 RING = Keyring({"alice": b"a" * 32, "bob": b"b" * 32})

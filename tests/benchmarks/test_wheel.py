@@ -30,12 +30,12 @@ def test_benchmarks_and_tests_never_ship(names: list[str]) -> None:
 
 
 def test_the_wheel_holds_the_command_and_what_the_local_stack_needs(names: list[str]) -> None:
-    assert "streams/cli.py" in names
+    assert "streams/cli/main.py" in names
     assert "streams/stack/local/server.properties" in names
 
 
 def test_the_installed_command_knows_no_benchmark() -> None:
-    code = "import sys; from streams.cli import main; sys.exit(main())"
+    code = "import sys; from streams.cli.main import main; sys.exit(main())"
     shown = subprocess.run([sys.executable, "-c", code, "--help"], cwd=ROOT, check=True, capture_output=True, text=True)
     assert "worker" in shown.stdout
     assert "bench" not in shown.stdout

@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from streams.agents import detect, join, match
-from streams.arrivals import Beats, with_heartbeats
 from streams.runtime.memory import MemoryLine
 from streams.settings import Settings
 from streams.sources import parse_mapping, read
+from streams.sources.arrivals import Beats, with_heartbeats
 
 START = datetime.datetime(2026, 3, 1, 22, 0, tzinfo=datetime.UTC)
 NOW_MS = 1_790_000_000_000

@@ -18,10 +18,10 @@ import pytest
 import yaml
 
 from streams.agents import detect, impact, join, match, outreach
-from streams.arrivals import Beats, with_heartbeats
 from streams.runtime.memory import MemoryLine
 from streams.settings import Settings
 from streams.sources import parse_mapping, read
+from streams.sources.arrivals import Beats, with_heartbeats
 
 NOW_MS = 1_790_000_000_000
 """When the files are played, half a year later."""

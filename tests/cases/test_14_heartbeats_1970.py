@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from schemas.events import HEARTBEAT_KEY
-from streams.arrivals import Arrival, Beats, is_event, with_heartbeats
 from streams.sources import parse_mapping, read
+from streams.sources.arrivals import Arrival, Beats, is_event, with_heartbeats
 
 MAPPING = """
 name: ga4

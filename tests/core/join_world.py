@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from schemas.codec import encode, reference_decode
 from schemas.events import Contact, Event, Heartbeat, Order, Telemetry
 from schemas.partition import partition_of
-from streams.canonical import canonical
 from streams.core.join.dedup import customer_hash
 from streams.core.join.native import NativeJoinStage, find
 from streams.core.join.rules import JoinRules
 from streams.core.join.stage import JoinStage
 from streams.core.stage import Batch, Clocked, Drained, Idle, Message, Stage
+from tests.canonical import canonical
 
 T0 = 1_767_225_600_000  # a full hour
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from schemas.events import Event, Heartbeat
 from schemas.topics import ROOM_INPUTS
-from streams.canonical import canonical
 from streams.core.join.rules import JoinRules
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.runtime.room import Room
+from tests.canonical import canonical
 from tests.core.join_world import (
     DAY,
     IMPLEMENTATIONS,

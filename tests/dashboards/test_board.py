@@ -14,7 +14,7 @@ from playwright.async_api import Page, async_playwright, expect
 from dashboards.boards import OPERATIONS
 from schemas.errors import SinkUnavailable
 from streams.agents.store import Store
-from streams.board import FILES, BoardServer, start
+from streams.board.server import FILES, BoardServer, start
 from streams.sinks.clickhouse import Answer, ClickHouse
 from tests.dashboards.progress import marks
 from tests.dashboards.seed import BIN, NOW, batches

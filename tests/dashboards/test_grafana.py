@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from dashboards.boards import BOARDS
 from schemas.errors import ConfigError
-from streams.grafana import Grafana, GrafanaError
 from streams.sinks.clickhouse import Login
+from streams.sinks.grafana import Grafana, GrafanaError
 
 pytestmark = pytest.mark.loopback
 TOKEN = "glsa_secret"

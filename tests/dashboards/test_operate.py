@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.boards import BOARDS
 from schemas.tables import TABLES
-from streams.cli import main
+from streams.cli.main import main
 from streams.settings import Settings
 from streams.stack import Endpoints
 

@@ -12,8 +12,8 @@ from dashboards.macros import Range, expand
 from schemas import findings
 from schemas.errors import SinkUnavailable
 from streams.agents.store import Store
-from streams.boardfeed import Feed, shape
-from streams.queries import (
+from streams.board.feed import Feed, shape
+from streams.board.queries import (
     UnknownIssue,
     counts,
     event_now,

@@ -13,8 +13,8 @@ from dashboards.grafana import dashboard
 from dashboards.macros import Range
 from dashboards.model import LAG_BAD_S, LAG_WARN_S
 from streams.agents.store import Store
-from streams.board import start
-from streams.boardfeed import Feed
+from streams.board.feed import Feed
+from streams.board.server import start
 from streams.sinks.clickhouse import DDL, ClickHouse, login
 from streams.stack import Endpoints
 from tests.dashboards.progress import MARKED, marks

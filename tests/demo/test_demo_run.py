@@ -16,7 +16,11 @@ from streams.settings import Settings
 from streams.stack import Endpoints
 from tests.patience import Deadline, patience
 
-MAIN = "import signal, sys; from streams.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); "
+MAIN = """
+import signal, sys
+from streams.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
 """What a shell starts in the background without job control is deaf to SIGINT, and so are its children."""
 COMMAND = [sys.executable, "-c", MAIN + "sys.exit(main())", "demo"]
 

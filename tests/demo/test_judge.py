@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from streams.demo_summary import Summary
-from streams.judge import judge
-from streams.oracle import TopicCount
-from streams.queries import Counts, Gap, IssueRow, Money
+from streams.board.queries import Counts, Gap, IssueRow, Money
+from streams.demo.reconcile import TopicCount
+from streams.demo.score import judge
+from streams.demo.summary import Summary
 from streams.simulate import Injected, Truth
 
 T0 = 1_773_216_000_000  # 2026-03-11T08:00:00Z

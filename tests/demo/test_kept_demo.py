@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.session import session
+from streams.demo.session import session
 from streams.settings import Settings
 from streams.stack import Reporter, down
 from tests.demo.test_demo_run import COMMAND, children_of

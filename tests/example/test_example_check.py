@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams.example import flights_reading
-from streams.example_check import ZONE, Claim, Flight, check, known_hit, rates, read_flights
+from streams.demo.example import flights_reading
+from streams.demo.example_check import ZONE, Claim, Flight, check, known_hit, rates, read_flights
 
 
 def flight(number: int, carrier: str, origin: str, day: int, hour: int, delay: float | None) -> Flight:

@@ -33,7 +33,7 @@ from aiokafka.errors import KafkaError
 from clickhouse_driver import Client
 from kafka.admin import KafkaAdminClient
 
-from streams.session import environment_of
+from streams.demo.session import environment_of
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints, UpOptions, down, endpoints, up
@@ -48,7 +48,7 @@ FULL = "CX_TEST_FAULTS"
 """Environment: ``full`` runs the sizes of the documentation, anything else the small ones of ``make test``."""
 SERVERS = ("kafka", "clickhouse")
 TIED = Path(__file__).parents[2] / "streams" / "stack" / "tied.py"
-COMMAND = "import sys; from streams.cli import main; sys.exit(main())"
+COMMAND = "import sys; from streams.cli.main import main; sys.exit(main())"
 PATIENCE_S = 180.0
 REAP_S = 10.0
 SECRET = "whsec_" + "Y3h3YXRjaC10ZXN0LXNlY3JldC0zMi1ieXRlcyEhISE="

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from streams.cli import main
+from streams.cli.main import main
 from streams.core.join.native import NativeJoinStage
 from streams.core.join.stage import JoinStage
 from streams.core.outreach.notices import Notice

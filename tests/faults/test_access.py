@@ -22,8 +22,8 @@ from aiokafka.errors import (
 
 from schemas.codec import encode, partition_of
 from schemas.topics import BY_NOUN, ROOM_INPUTS
-from streams.access import FOLLOWERS, LOOKERS, ROLES, Role, grants, principal
-from streams.brokers import connection
+from streams.security.access import FOLLOWERS, LOOKERS, ROLES, Role, grants, principal
+from streams.security.brokers import connection
 from streams.settings import Settings
 from streams.sinks.receiver import Receiver
 from streams.stack import Endpoints

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from schemas.findings import Delivery
 from schemas.topics import BY_NOUN
-from streams.orders import order
-from streams.runtime.newest import newest
+from streams.orders.give import order
+from streams.orders.newest import newest
 from streams.sinks.receiver import Receiver
 from tests.core.match_world import MINUTE, customer, mark
 from tests.faults.conftest import Arena

@@ -6,10 +6,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from schemas.topics import HOUR_MS, MINUTE_MS
-from streams.arrivals import EVENT_NOUNS, heartbeats
-from streams.board import start
-from streams.play import Target, writer
+from streams.board.server import start
 from streams.sinks.receiver import Receiver
+from streams.sources.arrivals import EVENT_NOUNS, heartbeats
+from streams.sources.producer import Target, writer
 from tests.dashboards.test_board import page
 from tests.faults.conftest import Arena
 from tests.faults.harness import SECRET, Deployment, Process, Result

@@ -18,10 +18,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.codec import decode, encode
 from schemas.findings import Issue
 from schemas.topics import BY_NOUN
-from streams.hearing import Senders, senders_of
-from streams.keyfile import new_key, order_rules
-from streams.keyfile import put as put_key
+from streams.orders.hearing import Senders, senders_of
 from streams.runtime.exits import ExitCode
+from streams.security.keyfile import new_key, order_rules
+from streams.security.keyfile import put as put_key
 from streams.sinks.receiver import Receiver
 from streams.topics import admin_of
 from tests.core.match_world import HOUR, MINUTE, customer, issue, mark

@@ -20,12 +20,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.codec import decode
 from schemas.topics import BY_NOUN
-from streams import kept
+from streams.cli.worker import load_room
 from streams.runtime.memory import MemoryLine
 from streams.settings import Settings
 from streams.sinks.receiver import Receiver
+from streams.stack import kept
 from streams.stack.process import Launch, start, stop
-from streams.worker import load_room
 from tests.faults.conftest import Arena
 from tests.faults.harness import COMMAND, SECRET, Deployment, Process, Result, size, until
 from tests.faults.load import HOUR_MS, START_MS, LoadRules, Raw, heartbeats, make_load, profiles

@@ -16,7 +16,7 @@ from clickhouse_driver import Client
 from kafka.admin import KafkaAdminClient
 from pydantic import SecretStr
 
-from streams.session import session
+from streams.demo.session import session
 from streams.settings import Settings
 from streams.stack import Reporter
 from tests.backlog import (

@@ -23,6 +23,7 @@ from typing import Any
 from unittest.mock import patch
 
 from schemas.errors import SinkUnavailable
+from streams.cli.worker import prepare_logs, run
 from streams.core.stage import Batch, Idle
 from streams.runtime.batch import RawBatch
 from streams.runtime.recovery import StateReader
@@ -31,7 +32,6 @@ from streams.runtime.task import Transaction
 from streams.runtime.transport import BatchThread
 from streams.runtime.writer import TransactionWriter
 from streams.settings import load_settings
-from streams.worker import prepare_logs, run
 from tests.runtime.example import INPUTS, Counting, CountStage, broken_room, count_room
 
 

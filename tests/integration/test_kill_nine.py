@@ -19,14 +19,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from streams.keeper import Kept
-from streams.play import Pace, Target, play
-from streams.queries import counts
-from streams.session import Session
+from streams.board.queries import counts
+from streams.demo.session import Session
 from streams.settings import Settings
 from streams.sinks.clickhouse import migrate
 from streams.sinks.receiver import Accepted, Receiver
+from streams.sources.producer import Pace, Target, play
 from streams.stack import Endpoints
+from streams.stack.keeper import Kept
 from streams.topics import ensure_topics
 from tests.integration.harness import is_ready, until
 from tests.integration.test_same_findings import short_day

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.codec import encode
 from schemas.findings import ChannelState
-from streams.runtime.newest import newest
+from streams.orders.newest import newest
 from streams.topics import admin_of
 
 pytestmark = pytest.mark.kafka

@@ -8,7 +8,7 @@ import pytest
 from kafka.errors import GroupIdNotFoundError
 from kafka.structs import OffsetAndMetadata
 
-from streams.hearing import Hearing, Senders, _look, senders_of
+from streams.orders.hearing import Hearing, Senders, _look, senders_of
 from streams.settings import Settings
 
 

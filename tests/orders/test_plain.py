@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.events import Command
-from streams.plain import LABEL_CHARACTERS, plain
+from streams.security.plain import LABEL_CHARACTERS, plain
 
 
 @given(st.text())

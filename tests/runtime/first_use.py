@@ -78,7 +78,7 @@ def main(what: str, rounds: int = 1) -> None:
     msgspec.json.Decoder = watched("Decoder", msgspec.json.Decoder)
     msgspec.defstruct = watched("defstruct", msgspec.defstruct)
     pydantic.TypeAdapter = watched("TypeAdapter", pydantic.TypeAdapter)
-    importlib.import_module("streams.cli").build_app()  # imports the modules of every command
+    importlib.import_module("streams.cli.main").build_app()  # imports the modules of every command
     importlib.import_module("streams.runtime.ready").warm()
     four_at_once()
     for line in made:

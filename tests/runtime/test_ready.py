@@ -29,7 +29,7 @@ def test_threads_that_decode_at_the_same_moment_right_after_the_start_all_live()
 
 
 def test_a_crash_in_native_code_tells_where_each_thread_stood() -> None:
-    body = "import os, signal, sys; from streams.cli import main; main(['settings', '--json']); "
+    body = "import os, signal, sys; from streams.cli.main import main; main(['settings', '--json']); "
     ended = run("-c", body + "os.kill(os.getpid(), signal.SIGSEGV)")
     assert ended.returncode < 0
     assert "Fatal Python error: Segmentation fault" in ended.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.findings import ChannelState
-from streams.runtime.standing import standings
+from streams.orders.standing import standings
 
 T0 = 1_767_225_600_000
 

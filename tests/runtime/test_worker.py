@@ -11,11 +11,11 @@ import pytest
 
 from schemas.errors import ConfigError
 from schemas.topics import TOPICS
+from streams.cli.worker import Once, load_room, run, with_servers
 from streams.runtime.exits import ExitCode
 from streams.runtime.room import Room, SinkRoom, wire_name
 from streams.runtime.serve import context_of
 from streams.settings import ROOMS, Settings
-from streams.worker import Once, load_room, run, with_servers
 
 
 @pytest.mark.parametrize("name", ROOMS)
@@ -69,8 +69,8 @@ def test_a_worker_that_cannot_write_to_its_folder_says_that_the_disk_is_full(
     async def serve(*_: Any) -> ExitCode:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "worker-a.tmp"))
 
-    monkeypatch.setattr("streams.worker.die", end)
-    monkeypatch.setattr("streams.worker.serve", serve)
+    monkeypatch.setattr("streams.cli.worker.die", end)
+    monkeypatch.setattr("streams.cli.worker.serve", serve)
     with pytest.raises(Ended) as ended:
         run([], Settings(kafka_bootstrap="127.0.0.1:1", state_dir=tmp_path))
     code, reason = ended.value.args

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.errors import ConfigError
-from streams.cli import main
+from streams.cli.main import main
 from streams.rules import outreach_rules
 from streams.settings import EXIT_CONFIG, Settings
 

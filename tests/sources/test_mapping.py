@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from schemas import codec
 from schemas.errors import ConfigError
-from streams.arrivals import Arrival
 from streams.sources import Reading, Span, load_mapping, parse_mapping, read
+from streams.sources.arrivals import Arrival
 from streams.sources.ordering import Sorter
 
 MINIMAL = """

@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.arrivals import Arrival
+from streams.sources.arrivals import Arrival
 from streams.sources.merge import CALM_MS, LOOK_AHEAD, Merge, Read, read_of
 
 START = 1_773_216_000_000

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from streams import play_commands
-from streams.arrivals import Arrival, is_event
-from streams.cli import build_app
-from streams.play import Pace, Played
+from streams.cli import play as play_commands
+from streams.cli.main import build_app
 from streams.settings import Settings
+from streams.sources.arrivals import Arrival, is_event
+from streams.sources.producer import Pace, Played
 
 ROWS = "who,at,no\nc-1,2026-03-10T12:00:00Z,1\nc-2,2026-03-10T12:05:00Z,2\nc-3,no time,3\n"
 MAPPING = """

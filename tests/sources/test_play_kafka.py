@@ -17,11 +17,11 @@ from schemas import codec
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.events import HEARTBEAT_KEY
 from schemas.topics import BY_NOUN
-from streams.arrivals import Arrival, Beats, with_heartbeats
-from streams.follow import Followed, follow
-from streams.play import Pace, Target, play
 from streams.settings import Settings
 from streams.sources import Tally, parse_mapping, read
+from streams.sources.arrivals import Arrival, Beats, with_heartbeats
+from streams.sources.follow import Followed, follow
+from streams.sources.producer import Pace, Target, play
 from streams.topics import ensure_topics
 from tests.patience import patience
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams import presence
-from streams.presence import BrokerGone, ended, started, while_present
+from streams.sources import presence
+from streams.sources.presence import BrokerGone, ended, started, while_present
 
 
 class Client:

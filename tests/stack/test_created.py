@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from streams.created import Created, drop_topics
+from streams.stack.created import Created, drop_topics
 from streams.topics import topic_ids
 
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.errors import ConfigError, StackError
-from streams.cli import main
+from streams.cli.main import main
 from streams.core.join import native
 from streams.settings import Settings
 from streams.stack import clickhouse_main, java

@@ -18,13 +18,13 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from schemas.errors import ConfigError, StackError
-from streams import keeper as module
-from streams import kept as files
-from streams.cli import build_app
-from streams.keeper import Keeper, Kept, Program
-from streams.run_commands import UNSENT, alone, keep, programs_of, run_file, workers_of
+from streams.cli.main import build_app
+from streams.cli.run import UNSENT, alone, keep, programs_of, run_file, workers_of
 from streams.runtime.exits import ExitCode, in_words
 from streams.settings import Settings
+from streams.stack import keeper as module
+from streams.stack import kept as files
+from streams.stack.keeper import Keeper, Kept, Program
 from streams.stack.process import exit_code, started_at, stop
 from tests.patience import Deadline
 
@@ -172,7 +172,7 @@ def test_who_does_not_drain_is_named(tmp_path: Path, begun: Any) -> None:
 def test_a_killed_keeper_leaves_nothing_behind(tmp_path: Path) -> None:
     text = f"""
 import os, pathlib, time
-from streams import keeper
+from streams.stack import keeper
 keeper.COMMAND = {SLEEPER!r}
 folder = pathlib.Path({str(tmp_path)!r})
 kept = keeper.Keeper(folder / "run-a.json").begin(keeper.Program("w", [], folder / "w.log", dict(os.environ)))

@@ -291,7 +291,7 @@ def test_two_ups_at_once_start_one_server_each(settings: Settings, start: Start)
     start()
     down(settings)
     environment = {**os.environ, "CX_STATE_DIR": str(settings.state_dir), "CX_LOCAL_KAFKA_HEAP_MB": "384"}
-    command = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main(['up']))"]
+    command = [sys.executable, "-c", "import sys; from streams.cli.main import main; sys.exit(main(['up']))"]
     both = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -10,9 +10,9 @@ from pydantic import SecretStr, ValidationError
 
 from schemas.errors import ConfigError
 from schemas.topics import TOPICS
-from streams.cli import main
+from streams.cli.main import main
+from streams.cli.settings import rows
 from streams.settings import EXIT_CONFIG, PREFIX, Settings, StoredTopic, load_settings
-from streams.settings_table import rows
 
 
 def test_every_setting_has_a_default_and_a_meaning() -> None:

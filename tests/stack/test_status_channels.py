@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SinkUnavailable
-from streams.cli import main
-from streams.runtime.standing import Standing
-from streams.stack import commands
+from streams.cli import stack as commands
+from streams.cli.main import main
+from streams.orders.standing import Standing
 from streams.stack.manage import ServerStatus
 
 GONE = Standing("webhook", "gone", "gone", "2026-01-01T00:03:00Z", 2, "cxwatch channels resume webhook")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import BY_NOUN, DLQ_HEADROOM_BYTES, ROOM_INPUTS, TOPICS
-from streams.cli import build_app
+from streams.cli.main import build_app
 from streams.settings import Settings
 from streams.topics import STATE_ROOMS, Wanted, catalogue, compare, ensure_topics, plan
 

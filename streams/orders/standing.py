@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from schemas.findings import ChannelState
 from schemas.topics import BY_NOUN
-from streams.runtime.newest import newest
+from streams.orders.newest import newest
 from streams.settings import Settings
 
 WORDS = {"closed": "ok", "open": "accepts nothing", "paused": "gone"}

@@ -22,19 +22,19 @@ from rich.markup import escape
 
 from schemas.errors import SinkUnavailable, StackError
 from schemas.topics import HOUR_MS, MINUTE_MS
-from streams import board
-from streams.arrivals import before, with_origin
-from streams.demo_summary import Summary, short
-from streams.judge import judge, to_ms
-from streams.oracle import Ledger, count
-from streams.play import Pace, Played, Target, play
-from streams.progress import Teller, clock
-from streams.queries import Gap, IssueRow, counts, list_issues, list_sources
-from streams.session import Session, session
+from streams.board import server as board
+from streams.board.queries import Gap, IssueRow, counts, list_issues, list_sources
+from streams.demo.progress import Teller, clock
+from streams.demo.reconcile import Ledger, count
+from streams.demo.score import judge, to_ms
+from streams.demo.session import Session, session
+from streams.demo.summary import Summary, short
 from streams.settings import Settings, load_settings
 from streams.simulate import SimulateRules, Simulation, simulate
 from streams.sinks.clickhouse import ClickHouse
 from streams.sinks.receiver import Accepted, Receiver
+from streams.sources.arrivals import before, with_origin
+from streams.sources.producer import Pace, Played, Target, play
 
 SPEED = 600.0
 SHOWN_NOTICES = 2

@@ -15,14 +15,14 @@ from typing import Annotated
 import typer
 
 from schemas.errors import ConfigError, StackError
-from streams.keeper import Keeper, Program
-from streams.kept import left_behind
+from streams.cli.worker import prepare_logs
+from streams.demo.session import WORKERS, environment_of
 from streams.runtime.exits import ExitCode
-from streams.session import WORKERS, environment_of
 from streams.settings import ROOMS, Settings, load_settings
 from streams.stack import endpoints
+from streams.stack.keeper import Keeper, Program
+from streams.stack.kept import left_behind
 from streams.stack.process import stop
-from streams.worker import prepare_logs
 
 log = logging.getLogger("cx.run")
 

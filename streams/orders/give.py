@@ -18,14 +18,14 @@ from schemas.codec import decode, encode
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.events import Channel, Command
 from schemas.topics import BY_NOUN
-from streams.brokers import connection
-from streams.keyfile import order_rules
-from streams.known import find_id, issue_ids
-from streams.plain import LABEL_CHARACTERS, plain
+from streams.orders.known import find_id, issue_ids
 from streams.runtime.task import Transaction, Write
 from streams.runtime.writer import TransactionWriter
+from streams.security.brokers import connection
+from streams.security.keyfile import order_rules
+from streams.security.plain import LABEL_CHARACTERS, plain
+from streams.security.signing import Keyring
 from streams.settings import Settings
-from streams.signing import Keyring
 from streams.topics import partition_counts
 
 Action = Literal["approve", "mute", "unmute", "resolve", "stop", "resume", "resume_channel"]

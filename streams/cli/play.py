@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from schemas.errors import ConfigError
-from streams.arrivals import Arrival, Beats, with_heartbeats, with_origin
-from streams.follow import Followed, until_signal
-from streams.play import Pace, Played, Target, play
 from streams.settings import Settings, load_settings
 from streams.simulate import SimulateRules, simulate
 from streams.sources import Span, Tally, load_mapping, read
+from streams.sources.arrivals import Arrival, Beats, with_heartbeats, with_origin
+from streams.sources.follow import Followed, until_signal
+from streams.sources.producer import Pace, Played, Target, play
 from streams.sources.times import duration_ms
 from streams.stack import endpoints
 from streams.topics import ensure_topics

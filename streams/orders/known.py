@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import CxError
 from schemas.topics import BY_NOUN
-from streams.brokers import connection
+from streams.security.brokers import connection
 from streams.settings import Settings
 
 _STALL_S = 30.0

@@ -25,13 +25,13 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, InconsistentGr
 
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import BY_NOUN, MINUTE_MS
-from streams.arrivals import EVENT_NOUNS, heartbeats
-from streams.brokers import connection
-from streams.one_reads import OneReads, client_name
-from streams.play import Target, Write, writer
-from streams.presence import ended, started
+from streams.security.brokers import connection
 from streams.sources import Mapping, Span, Tally, map_each
+from streams.sources.arrivals import EVENT_NOUNS, heartbeats
 from streams.sources.merge import Merge, Read, read_of
+from streams.sources.one_reads import OneReads, client_name
+from streams.sources.presence import ended, started
+from streams.sources.producer import Target, Write, writer
 
 log = logging.getLogger("cx.source")
 HEARTBEAT_S = 10.0

@@ -20,9 +20,9 @@ from schemas.codec import partition_of
 from schemas.errors import SinkUnavailable
 from schemas.events import HEARTBEAT_KEY
 from schemas.topics import BY_NOUN
-from streams.arrivals import Arrival
-from streams.brokers import connection
-from streams.presence import ended, started, while_present
+from streams.security.brokers import connection
+from streams.sources.arrivals import Arrival
+from streams.sources.presence import ended, started, while_present
 
 CHUNK = 2_000
 """Messages handed over at a stretch."""

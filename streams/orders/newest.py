@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import decode
 from schemas.errors import SinkUnavailable
-from streams.brokers import connection
+from streams.security.brokers import connection
 from streams.topics import partition_counts
 
 

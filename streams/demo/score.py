@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from streams.queries import IssueRow
+from streams.board.queries import IssueRow
 from streams.simulate import Injected, Truth
 
 

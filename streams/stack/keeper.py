@@ -22,7 +22,7 @@ from streams.runtime.exits import ExitCode, in_words
 from streams.stack.places import write_private
 from streams.stack.process import Launch, exit_code, log_tail, rotate, start, started_at, stop
 
-COMMAND = "import sys; from streams.cli import main; sys.exit(main())"
+COMMAND = "import sys; from streams.cli.main import main; sys.exit(main())"
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
 STAYED_S = 60.0

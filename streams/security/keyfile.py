@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError
-from streams.plain import plain
+from streams.security.plain import plain
+from streams.security.signing import FRESH_MS, Keyring, OrderRules
 from streams.settings import Settings
-from streams.signing import FRESH_MS, Keyring, OrderRules
 
 KEY_BYTES = 32
 _MOST_BYTES = 1024 * 1024

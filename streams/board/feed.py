@@ -17,7 +17,7 @@ from dashboards.boards import OPERATIONS
 from dashboards.macros import Range, expand
 from dashboards.model import LAG_BAD_S, LAG_WARN_S, Board, Panel
 from schemas.errors import SinkUnavailable
-from streams.queries import event_now, iso
+from streams.board.queries import event_now, iso
 from streams.sinks.clickhouse import Answer, ClickHouse
 
 HOURS = (1, 6, 24)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from schemas.errors import ConfigError
-from streams.keyfile import listed, new_key, put, remove
+from streams.security.keyfile import listed, new_key, put, remove
 from streams.settings import load_settings
 
 Actor = Annotated[str, typer.Argument(help="Who orders: a person or a role.", show_default=False)]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streams.queries import (
+from streams.board.queries import (
     IssueRow,
     SourceRow,
     event_now,

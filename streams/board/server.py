@@ -22,7 +22,7 @@ from aiohttp import web
 
 import dashboards
 from schemas.errors import ConfigError
-from streams.boardfeed import HOURS, Feed
+from streams.board.feed import HOURS, Feed
 from streams.settings import Settings, load_settings
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import endpoints
@@ -112,7 +112,7 @@ def _file(name: str) -> Handler:
 
 
 def build_app(client: ClickHouse, refresh_s: float, simulated: bool = False) -> web.Application:
-    """The web application; needs a running event loop. ``simulated``: see :class:`streams.boardfeed.Feed`."""
+    """The web application; needs a running event loop. ``simulated``: see :class:`streams.board.feed.Feed`."""
     snapshots = _Snapshots(client, refresh_s, simulated)
 
     async def board(request: web.Request) -> web.StreamResponse:

@@ -13,7 +13,7 @@ from rich.table import Table
 from schemas.errors import ConfigError
 from schemas.export import export
 from schemas.metrics import page
-from streams.access import acl_commands
+from streams.security.access import acl_commands
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 from streams.topics import Wanted, catalogue, ensure_topics, plan

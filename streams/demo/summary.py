@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from streams.board.queries import Counts, Gap
 from streams.core.outreach.cases import REASONS
-from streams.judge import Found, Verdict
-from streams.oracle import TopicCount
-from streams.queries import Counts, Gap
+from streams.demo.reconcile import TopicCount
+from streams.demo.score import Found, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,15 @@ from rich.markup import escape
 
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import MINUTE_MS
-from streams.arrivals import Arrival, Beats, with_heartbeats, with_origin
-from streams.example_check import ZONE, Claim, Line, check, read_flights
-from streams.play import Pace, Played, Target, play
-from streams.progress import Teller, clock
-from streams.queries import IssueRow, list_affected, list_issues
-from streams.session import Session, await_true, session
+from streams.board.queries import IssueRow, list_affected, list_issues
+from streams.demo.example_check import ZONE, Claim, Line, check, read_flights
+from streams.demo.progress import Teller, clock
+from streams.demo.session import Session, await_true, session
 from streams.settings import load_settings
 from streams.sinks.clickhouse import ClickHouse
 from streams.sources import Reading, Span, load_mapping, read
+from streams.sources.arrivals import Arrival, Beats, with_heartbeats, with_origin
+from streams.sources.producer import Pace, Played, Target, play
 
 START = datetime(2013, 4, 1, tzinfo=ZONE)
 END = datetime(2013, 5, 1, tzinfo=ZONE)

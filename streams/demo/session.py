@@ -1,8 +1,8 @@
 """One run of the whole line in processes of its own: topics, database, worker, sender. Demo and example are such runs.
 
 Each run has a topic prefix and a database of its own, so that it mixes with nothing; the run before it is dropped
-first, so that the disk holds one run of each kind - but only what this state folder made (``streams.created``), because
-the cluster may be a company's own. Whatever happens, the processes end with this one.
+first, so that the disk holds one run of each kind - but only what this state folder made (``streams.stack.created``),
+because the cluster may be a company's own. Whatever happens, the processes end with this one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 from rich.markup import escape
 
 from schemas.errors import StackError
-from streams.created import Created, drop_database, drop_topics, make_database
-from streams.keeper import Keeper, Kept, Program
 from streams.settings import PREFIX, Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints, status
+from streams.stack.created import Created, drop_database, drop_topics, make_database
+from streams.stack.keeper import Keeper, Kept, Program
 from streams.stack.manage import Reporter, up
 from streams.stack.places import write_private
 from streams.stack.process import PidFile
@@ -93,7 +93,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
             continue
         plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
         environment[PREFIX + name.upper()] = ",".join(map(str, plain)) if isinstance(plain, tuple) else str(plain)
-    here = str(Path(__file__).resolve().parents[1])
+    here = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (here, environment.get("PYTHONPATH", ""))))
     return environment
 

@@ -1,9 +1,9 @@
 """An operator's orders: ``cxwatch approve | mute | unmute | resolve ISSUE``, ``cxwatch stop | resume`` and
 ``cxwatch channels resume``; ``cxwatch channels`` shows how the channels stand.
 
-An order is given (``streams.orders``) and then followed: every sender says how far it has heard (``streams.hearing``).
-Exit codes: 0 heard by every sender there is, or no sender runs; 75 written, but not heard by all in time; 74 perhaps
-not written; 78 a wrong setting; 1 refused.
+An order is given (``streams.orders.give``) and then followed: every sender says how far it has heard
+(``streams.orders.hearing``). Exit codes: 0 heard by every sender there is, or no sender runs; 75 written, but not heard
+by all in time; 74 perhaps not written; 78 a wrong setting; 1 refused.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from aiokafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthor
 
 from schemas.errors import CxError, SinkUnavailable
 from schemas.events import Channel
-from streams.hearing import HEARD_WITHIN_S, await_heard
-from streams.orders import Action, Given, known_issue, order
-from streams.plain import plain
+from streams.orders.give import Action, Given, known_issue, order
+from streams.orders.hearing import HEARD_WITHIN_S, await_heard
+from streams.orders.standing import read_standings
 from streams.runtime.exits import ExitCode, KafkaFailed
-from streams.runtime.standing import read_standings
+from streams.security.plain import plain
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 

@@ -14,9 +14,9 @@ from rich.table import Table
 from dashboards.grafana import write
 from schemas.errors import ConfigError
 from schemas.tables import TABLES, VIEWS
-from streams.grafana import Grafana
 from streams.settings import load_settings
 from streams.sinks.clickhouse import login, migrate, migrations
+from streams.sinks.grafana import Grafana
 from streams.stack import endpoints
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from rich.table import Table
 
 from schemas.errors import SinkUnavailable
-from streams import kept
-from streams.runtime.standing import Standing, read_standings
+from streams.orders.standing import Standing, read_standings
 from streams.settings import Settings, load_settings
 from streams.stack import doctor as check
+from streams.stack import kept
 from streams.stack.manage import Reporter, ServerStatus, down, status, up
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
