@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.codec import decode
 from schemas.errors import SinkUnavailable
 from streams.security.brokers import connection
-from streams.topics import partition_counts
 
 
 async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
@@ -19,31 +18,43 @@ async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
 
     Empty if there is no such topic yet. Raises SinkUnavailable if Kafka cannot be read.
     """
-    # a consumer asked for a topic that is not there tries again and again, and knows no topic that it was not asked for
-    count = (await asyncio.to_thread(partition_counts, bootstrap, [topic])).get(topic, 0)
-    if not count:
-        return []
-    tps = [TopicPartition(topic, number) for number in range(count)]
+    try:
+        tps = await _partitions(bootstrap, topic)
+        return await _read(bootstrap, tps, noun) if tps else []
+    except KafkaError as error:
+        raise SinkUnavailable(f"Kafka ({type(error).__name__})") from error
+
+
+async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
+    """What the topic has, from the broker: a consumer knows no topic but those it was told to read, and one that is
+    told to read a topic that is not there asks for it again and again."""
+    admin = AIOKafkaAdminClient(**connection(bootstrap))
+    try:
+        await admin.start()
+        if topic not in await admin.list_topics():
+            return []
+        [found] = await admin.describe_topics([topic])
+        return [TopicPartition(topic, number) for number in sorted(one["partition"] for one in found["partitions"])]
+    finally:
+        await admin.close()
+
+
+async def _read(bootstrap: str, tps: list[TopicPartition], noun: str) -> list[Any]:
     consumer = AIOKafkaConsumer(
         **connection(bootstrap), isolation_level="read_committed", enable_auto_commit=False,
         auto_offset_reset="earliest",
     )  # fmt: skip
+    found = dict[tuple[int, bytes], Any]()
     try:
         await consumer.start()
         consumer.assign(tps)
-        return await _read(consumer, tps, noun)
-    except KafkaError as error:
-        raise SinkUnavailable(f"Kafka ({type(error).__name__})") from error
+        await consumer.seek_to_beginning(*tps)
+        ends = await consumer.end_offsets(tps)
+        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
+            for tp, rows in (await consumer.getmany(timeout_ms=200)).items():
+                decoded = decode(noun, [row.value for row in rows])
+                keys = [rows[index].key or b"" for index in decoded.index]
+                found |= {(tp.partition, key): record for key, record in zip(keys, decoded.records, strict=True)}
     finally:
         await consumer.stop()
-
-
-async def _read(consumer: Any, tps: list[TopicPartition], noun: str) -> list[Any]:
-    await consumer.seek_to_beginning(*tps)
-    ends, found = await consumer.end_offsets(tps), dict[tuple[int, bytes], Any]()
-    while any([await consumer.position(tp) < ends[tp] for tp in tps]):
-        for tp, rows in (await consumer.getmany(timeout_ms=200)).items():
-            decoded = decode(noun, [row.value for row in rows])
-            keys = [rows[index].key or b"" for index in decoded.index]
-            found |= {(tp.partition, key): record for key, record in zip(keys, decoded.records, strict=True)}
     return [record for _, record in sorted(found.items(), key=lambda item: item[0])]
