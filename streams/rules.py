@@ -17,7 +17,7 @@ from streams.core.join.rules import JoinRules
 from streams.core.outreach.cases import OutreachRules
 from streams.core.outreach.policy import QuietHours
 from streams.core.outreach.wording import LANGUAGES, Names, plain, promises
-from streams.remembering import remembering, require_memory
+from streams.lateness import remembering, require_memory
 from streams.settings import Settings
 
 _NAMES = TypeAdapter(

@@ -16,7 +16,7 @@ import typer
 from pydantic import SecretStr
 
 from schemas.errors import ConfigError
-from streams.remembering import remembering
+from streams.lateness import remembering
 from streams.runtime.exits import ExitCode, Guard, die
 from streams.runtime.ready import warm
 from streams.runtime.room import Room, SinkRoom

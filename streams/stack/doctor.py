@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from schemas.errors import ConfigError, CxError
 from streams.core.join import native
-from streams.remembering import remembering
+from streams.lateness import remembering
 from streams.rules import join_rules
 from streams.security.brokers import brokers_of
 from streams.settings import Settings

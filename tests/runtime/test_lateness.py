@@ -9,7 +9,7 @@ import pytest
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN, DAY_MS
 from streams.agents.join import room
-from streams.remembering import remembering
+from streams.lateness import remembering
 from streams.rules import join_rules
 from streams.settings import Settings
 from streams.stack.doctor import examine
