@@ -18,7 +18,7 @@ BYTES_PER_EVENT = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class LatenessPlan:
     """What is planned for one topic."""
 
     noun: str
@@ -49,19 +49,19 @@ class Remembered:
         return f"{self.noun}: {BYTES_PER_EVENT} bytes x {self.per_s:g} a second x {horizon} = {self.megabytes:,.1f} MB"
 
 
-def remembering(settings: Settings) -> list[Remembered]:
+def planned_lateness(settings: Settings) -> list[LatenessPlan]:
     """What the settings plan for, per event topic."""
     one = settings
     return [
-        Remembered("telemetry", one.telemetry_disorder_ms, one.telemetry_lateness_s, one.telemetry_per_s),
-        Remembered("order", one.order_disorder_ms, one.order_lateness_s, one.order_per_s),
-        Remembered("contact", one.contact_disorder_ms, one.contact_lateness_s, one.contact_per_s),
+        LatenessPlan("telemetry", one.telemetry_disorder_ms, one.telemetry_lateness_s, one.telemetry_per_s),
+        LatenessPlan("order", one.order_disorder_ms, one.order_lateness_s, one.order_per_s),
+        LatenessPlan("contact", one.contact_disorder_ms, one.contact_lateness_s, one.contact_per_s),
     ]
 
 
-def require_memory(remembered: Iterable[Remembered], limit_mb: int) -> None:
+def require_memory(planned: Iterable[LatenessPlan], limit_mb: int) -> None:
     """Raise ConfigError, naming the setting with the largest share, if all topics together need more than the limit."""
-    found = sorted(remembered, key=lambda one: one.megabytes)
+    found = sorted(planned, key=lambda one: one.megabytes)
     needed = sum(one.megabytes for one in found)
     if needed > limit_mb:
         largest = found[-1]

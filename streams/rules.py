@@ -17,7 +17,7 @@ from streams.core.join.rules import JoinRules
 from streams.core.outreach.cases import OutreachRules
 from streams.core.outreach.policy import QuietHours
 from streams.core.outreach.wording import LANGUAGES, Names, plain, promises
-from streams.lateness import remembering, require_memory
+from streams.lateness import planned_lateness, require_memory
 from streams.settings import Settings
 
 _NAMES = TypeAdapter(
@@ -86,9 +86,9 @@ def detect_rules(settings: Settings) -> DetectRules:
 
 def join_rules(settings: Settings) -> JoinRules:
     """How events become counts and episodes. Raises ConfigError for rules that cannot hold."""
-    remembered = remembering(settings)
-    bounds = {one.noun: one.bounds for one in remembered}
-    require_memory(remembered, settings.seen_memory_mb)
+    planned = planned_lateness(settings)
+    bounds = {one.noun: one.bounds for one in planned}
+    require_memory(planned, settings.seen_memory_mb)
     return JoinRules(clock_customers=settings.clock_customers, bounds=MappingProxyType(bounds))
 
 

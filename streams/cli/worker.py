@@ -16,7 +16,7 @@ import typer
 from pydantic import SecretStr
 
 from schemas.errors import ConfigError
-from streams.lateness import remembering
+from streams.lateness import planned_lateness
 from streams.runtime.exits import ExitCode, Guard, die
 from streams.runtime.ready import warm
 from streams.runtime.room import Room, SinkRoom
@@ -73,7 +73,7 @@ def load_room(name: str, settings: Settings) -> Room[Any] | SinkRoom:
     if name not in ROOMS:
         raise ConfigError(f"{name} is no room; allowed: {', '.join(ROOMS)}")
     if name == "join":
-        for planned in remembering(settings):
+        for planned in planned_lateness(settings):
             logging.getLogger("cx.worker").info("remembers %s", planned)
     found = importlib.import_module(f"streams.agents.{name}").room(settings)
     if not isinstance(found, Room | SinkRoom):

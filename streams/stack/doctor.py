@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from schemas.errors import ConfigError, CxError
 from streams.core.join import native
-from streams.lateness import remembering
+from streams.lateness import planned_lateness
 from streams.rules import join_rules
 from streams.security.brokers import brokers_of
 from streams.settings import Settings
@@ -109,7 +109,7 @@ def _packages() -> Iterator[Finding]:
 
 def _memory(settings: Settings) -> Finding:
     """What the join needs to remember events by, at the planned rates, over all partitions."""
-    planned = remembering(settings)
+    planned = planned_lateness(settings)
     found = f"{sum(one.megabytes for one in planned):,.0f} MB: " + "; ".join(map(str, planned))
     try:
         join_rules(settings)

@@ -9,7 +9,7 @@ import pytest
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN, DAY_MS
 from streams.agents.join import room
-from streams.lateness import remembering
+from streams.lateness import planned_lateness
 from streams.rules import join_rules
 from streams.settings import Settings
 from streams.stack.doctor import examine
@@ -25,7 +25,7 @@ def test_defaults_are_those_of_the_catalogue_of_topics() -> None:
 
 
 def test_the_estimate_is_bytes_times_rate_times_horizon() -> None:
-    _, orders, _ = remembering(Settings(order_per_s=200.0, order_lateness_s=86_400))
+    _, orders, _ = planned_lateness(Settings(order_per_s=200.0, order_lateness_s=86_400))
     assert str(orders) == "order: 9 bytes x 200 a second x 1 days = 155.5 MB"
 
 
