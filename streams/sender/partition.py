@@ -31,7 +31,7 @@ from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.notices import Close, Notice, Wait
 from streams.sender.metrics import STATES, SenderMetrics, Statuses
 from streams.sender.ports import Clock, Log, Pace
-from streams.sinks.channels import ChannelPort, Letter, Sent
+from streams.sinks.channels import ChannelPort, RenderedNotice, Sent
 from streams.sinks.messages import Library, TemplateRefused
 
 log = logging.getLogger("cx.sender")
@@ -317,21 +317,21 @@ class PartitionSender:
             return Wait("stale", 0)
         return self.ledger.veto(offer.notice.id, self._out.clock.now_ms(self.ledger), self._out.clock.simulated)
 
-    async def _post(self, letter: Letter) -> Sent:
+    async def _post(self, letter: RenderedNotice) -> Sent:
         self._posting.add(letter.id)
         try:
             return await self._out.channel.send(letter)
         finally:
             self._posting.discard(letter.id)
 
-    def _letter(self, notice: Notice) -> Letter:
+    def _letter(self, notice: Notice) -> RenderedNotice:
         message = self._out.library.render(notice)
         data = {
             "outreach_id": notice.id, "issue_id": notice.issue, "stage": notice.stage, "customer_id": notice.customer,
             "address": notice.address, "language": notice.language, "template": notice.template,
             "subject": message.subject, "text": message.text,
         }  # fmt: skip
-        return Letter(notice.id, notice.stage, notice.decided_ms, data)
+        return RenderedNotice(notice.id, notice.stage, notice.decided_ms, data)
 
 
 def _due(times: dict[str, float], now_s: float) -> list[str]:

@@ -38,7 +38,7 @@ Outcome = Literal["accepted", "retry", "refused", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class RenderedNotice:
     """A rendered notice. ``id`` is the idempotency key, equal for every attempt; ``data`` are the body's fields."""
 
     id: str
@@ -76,17 +76,17 @@ class ChannelPort(Protocol):
     loopback: bool
     """True if nothing leaves this machine; simulated time is allowed only then."""
     idempotent: bool
-    """True if the other side knows a letter by its id, so that an attempt of unknown outcome may be repeated."""
+    """True if the other side knows a notice by its id, so that an attempt of unknown outcome may be repeated."""
 
-    async def send(self, letter: Letter) -> Sent:
-        """Offer the letter once."""
+    async def send(self, notice: RenderedNotice) -> Sent:
+        """Offer the notice once."""
 
     async def close(self) -> None:
         """Let go of connections."""
 
 
 class WebhookChannel:
-    """Posts letters to one URL. ``secrets``: the first signs, further ones sign too while they are rotated out."""
+    """Posts notices to one URL. ``secrets``: the first signs, further ones sign too while they are rotated out."""
 
     def __init__(
         self, url: str, secrets: tuple[str, ...], allow_loopback: bool = False, total_s: float = TOTAL_S
@@ -107,11 +107,11 @@ class WebhookChannel:
             raise ConfigError(f"CX_WEBHOOK_SECRET (and ..._PREVIOUS) must have at least {LEAST_SECRET_BYTES} bytes")
         self._session: aiohttp.ClientSession | None = None
 
-    def headers(self, letter: Letter, body: str, now: datetime) -> dict[str, str]:
+    def headers(self, notice: RenderedNotice, body: str, now: datetime) -> dict[str, str]:
         """Standard Webhooks headers of one attempt: same id, fresh time, one signature per secret."""
-        signatures = [key.sign(letter.id, now, body) for key in self._keys]
+        signatures = [key.sign(notice.id, now, body) for key in self._keys]
         return {
-            "webhook-id": letter.id,
+            "webhook-id": notice.id,
             "webhook-timestamp": str(math.floor(now.timestamp())),
             "webhook-signature": " ".join(signatures),
             "content-type": "application/json; charset=utf-8",
@@ -119,10 +119,10 @@ class WebhookChannel:
             "user-agent": "cxwatch",
         }
 
-    async def send(self, letter: Letter) -> Sent:
-        """Post the letter once."""
-        body = letter.body()
-        headers = self.headers(letter, body, datetime.now(UTC))
+    async def send(self, notice: RenderedNotice) -> Sent:
+        """Post the notice once."""
+        body = notice.body()
+        headers = self.headers(notice, body, datetime.now(UTC))
         try:
             async with asyncio.timeout(self._total_s):
                 return await self._post(body, headers)

@@ -61,7 +61,7 @@ _COLUMNS = "SELECT table, name, type FROM system.columns WHERE database = curren
 _MIGRATE = "; run `cxwatch tables migrate`"
 
 
-class Endpoints(Protocol):
+class ClickHouseAccounts(Protocol):
     """Where ClickHouse is and how to log in (``streams.stack.Endpoints`` is one)."""
 
     @property
@@ -104,7 +104,7 @@ class Migration:
     state: str
 
 
-def login(endpoints: Endpoints, role: str, database: str = "cx") -> Login:
+def login(endpoints: ClickHouseAccounts, role: str, database: str = "cx") -> Login:
     """The login of ``role`` (writer, reader or migrator)."""
     user, password = endpoints.account(role)
     return Login(endpoints.clickhouse_host, endpoints.clickhouse_port, user, password, database)
@@ -236,7 +236,7 @@ def check_columns(client: ClickHouse) -> None:
         raise ConfigError("; ".join([*wrong, "nothing was written: `cxwatch tables status` shows what was migrated"]))
 
 
-def migrate(endpoints: Endpoints, database: str = "cx") -> list[str]:
+def migrate(endpoints: ClickHouseAccounts, database: str = "cx") -> list[str]:
     """Apply the pending migrations as user migrator; returns their file names.
 
     Raises ConfigError if an applied migration was edited since or one of ours is wrong, SinkUnavailable if the server
@@ -248,7 +248,7 @@ def migrate(endpoints: Endpoints, database: str = "cx") -> list[str]:
     return pending
 
 
-def migrations(endpoints: Endpoints, database: str = "cx") -> list[Migration]:
+def migrations(endpoints: ClickHouseAccounts, database: str = "cx") -> list[Migration]:
     """Every migration with its state, oldest first; read-only."""
     names = {int(path.name.split("_")[0]): path.name for path in DDL.glob("*.sql")}
     with _migrating():
@@ -256,7 +256,7 @@ def migrations(endpoints: Endpoints, database: str = "cx") -> list[Migration]:
     return [Migration(row.version, names.get(row.version, "(no file)"), row.state) for row in rows]
 
 
-def _cluster(endpoints: Endpoints, database: str) -> ClickhouseCluster:
+def _cluster(endpoints: ClickHouseAccounts, database: str) -> ClickhouseCluster:
     account = login(endpoints, "migrator", database)
     return ClickhouseCluster(
         account.host,

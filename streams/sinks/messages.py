@@ -2,7 +2,7 @@
 
 Research on complaints asks for four parts: one sentence of apology, the cause in plain words, what happens next, and
 when. A template that lacks one of them cannot be used; one that promises money or goods cannot either, and what was
-rendered is looked at again: a letter that would promise says the cause without details, or is refused. Templates come
+rendered is looked at again: a notice that would promise says the cause without details, or is refused. Templates come
 from this package only; what comes from events is data to them and stays inert.
 
 Each file ``<family>.<stage>@<version>.<language>.txt`` defines the blocks of ``BLOCKS``. Text is plain, so nothing is
@@ -44,7 +44,7 @@ class TemplateRefused(CxError):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class NoticeText:
     """A rendered message: plain text, no control characters except the line breaks between the parts."""
 
     subject: str
@@ -119,7 +119,7 @@ class Library:
         """All templates, as ``<family>.<stage>@<version>.<language>``."""
         return sorted(self._templates)
 
-    def render(self, notice: Notice) -> Message:
+    def render(self, notice: Notice) -> NoticeText:
         """The message of a notice in its language and zone, the same at every attempt.
 
         Raises TemplateRefused: then nothing may be sent.
@@ -137,7 +137,7 @@ class Library:
         for changed in ({}, _without_details(notice, language)):
             rendered = self._rendered(template, values | changed, f"{notice.template} in {language}")
             if not any(map(promises, rendered.values())):
-                return Message(rendered["subject"], "\n".join(rendered[part] for part in PARTS))
+                return NoticeText(rendered["subject"], "\n".join(rendered[part] for part in PARTS))
         raise TemplateRefused(f"{notice.template} in {language} would promise money or goods")
 
     def _rendered(self, template: Template, values: Mapping[str, str], name: str) -> dict[str, str]:
@@ -155,8 +155,8 @@ def _without_details(notice: Notice, language: str) -> dict[str, str]:
 
 def _moment(time_ms: int, notice: Notice, language: str) -> str:
     """A local time with its zone's name; UTC if the zone is unknown."""
-    place: tzinfo = zone(notice.time_zone) or UTC
-    local = datetime.fromtimestamp(time_ms // 1000, place).strftime(_DATES[language])
+    timezone: tzinfo = zone(notice.time_zone) or UTC
+    local = datetime.fromtimestamp(time_ms // 1000, timezone).strftime(_DATES[language])
     return f"{local} ({notice.time_zone if zone(notice.time_zone) else 'UTC'})"
 
 

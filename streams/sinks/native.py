@@ -51,7 +51,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FindingRows:
     """How findings of one kind become rows of the table of the same name, as ``streams.sinks.rows`` says."""
 
     model: type[Record]
@@ -62,14 +62,14 @@ class Finding:
     """The list whose every record is a row."""
 
 
-FINDINGS: Mapping[str, Finding] = {
-    "cohort_count": Finding(
+FINDINGS: Mapping[str, FindingRows] = {
+    "cohort_count": FindingRows(
         CohortCount,
         ("line", "family", "bin_ms", "width_ms", "partition"),
         {"bin": "bin_ms", "values": "leaves.values", "exposed": "leaves.exposed", "failed": "leaves.failed"},
         by="leaves",
     ),
-    "episode": Finding(
+    "episode": FindingRows(
         Episode,
         ("line", "family", "window_ms", "customer_id"),
         {
@@ -196,7 +196,7 @@ def _inner(column_type: str) -> str:
 
 
 def finding_plan(
-    noun: str, one: Finding
+    noun: str, one: FindingRows
 ) -> tuple[str, list[NestedRow], list[tuple[str, str]], Sequence[str], str | None, list[str]]:
     """Arguments of the accelerator's plan for one kind of finding."""
     columns = [

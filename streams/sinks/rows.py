@@ -23,7 +23,7 @@ from streams.runtime.astray import came_from
 from streams.sinks.native import FIELD_OF, NativeRows, Ready
 
 Headers = Sequence[tuple[str, bytes | None]]
-Row = tuple[Any, ...]
+RowValues = tuple[Any, ...]
 MINUTE_MS = 60_000
 
 
@@ -44,7 +44,7 @@ Columns = list[list[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Target:
+class RowMapping:
     """How findings become rows of one table: their natural key there, and the columns of those that are newest."""
 
     table: str
@@ -67,7 +67,7 @@ class RowBuffer:
         """Customers erased -> up to which time of a profile, ms: when their rows are stored, remove older ones."""
         self._native = native
         self._raw: dict[str, Columns] = {}
-        self._newest: dict[Target, dict[Hashable, tuple[int, Any]]] = {}
+        self._newest: dict[RowMapping, dict[Hashable, tuple[int, Any]]] = {}
 
     def add(self, batch: Messages) -> None:
         """Take the rows of a batch; some hundred messages at a time stay in the processor's cache."""
@@ -130,12 +130,12 @@ class RowBuffer:
             group[1].append(place)
         for kind, (found, places) in groups.items():
             chosen = [vers[place] for place in places]
-            for target in TARGETS.get(kind, ()):
+            for target in MAPPINGS.get(kind, ()):
                 placed = target.placed
                 self._keep(target, found if placed is None else
                            [placed(record, batch, place) for record, place in zip(found, places, strict=True)], chosen)
 
-    def _keep(self, target: Target, records: list[Any], vers: list[int]) -> None:
+    def _keep(self, target: RowMapping, records: list[Any], vers: list[int]) -> None:
         """Keep the newest version of each key."""
         newest = self._newest.setdefault(target, {})
         for key, record, ver in zip(map(target.key, records), records, vers, strict=True):
@@ -162,7 +162,7 @@ class RowBuffer:
         """Keep findings of one kind that native code had kept; they are counted already."""
         counted = self.pending
         decoded = decode(kind, [value for value, _ in messages])
-        for target in TARGETS[kind]:
+        for target in MAPPINGS[kind]:
             self._keep(target, decoded.records, [messages[place][1] for place in decoded.index])
         self.pending = counted
 
@@ -214,7 +214,7 @@ def versions_of(headers: Sequence[Headers]) -> list[int]:
 
 # ---- raw copies -------------------------------------------------------------------------------------------------
 
-def _raw_getter(noun: str) -> tuple[Callable[[Any], Row], tuple[int, ...]]:
+def _raw_getter(noun: str) -> tuple[Callable[[Any], RowValues], tuple[int, ...]]:
     """Getter of the declared columns, and the positions of text columns whose field may be None."""
     columns = BY_NAME[f"{noun}_raw"].columns[:-3]
     fields = HOT[noun].model_fields
@@ -227,14 +227,14 @@ def _raw_getter(noun: str) -> tuple[Callable[[Any], Row], tuple[int, ...]]:
     return attrgetter(*names), texts
 
 
-RAW: Mapping[str, tuple[Callable[[Any], Row], tuple[int, ...]]] = {noun: _raw_getter(noun) for noun in HOT}
+RAW: Mapping[str, tuple[Callable[[Any], RowValues], tuple[int, ...]]] = {noun: _raw_getter(noun) for noun in HOT}
 
 
 # ---- dead letters -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetterRow:
     """What the headers of a dead letter say. Its bytes are not read."""
 
     topic: str
@@ -247,13 +247,13 @@ class DeadLetter:
     rejected_at_ms: int
 
 
-def _dead_letter(batch: Messages, index: int, headers: Headers) -> DeadLetter:
+def _dead_letter(batch: Messages, index: int, headers: Headers) -> DeadLetterRow:
     said = {name: (value or b"").decode("utf-8", "replace")[:200] for name, value in headers}
 
     def number(name: str, default: int) -> int:
         return int(said[name]) if said.get(name, "").isdecimal() else default
 
-    return DeadLetter(
+    return DeadLetterRow(
         topic=batch.topic.removesuffix(DLQ_SUFFIX),
         partition=number("dlq.partition", batch.partition),
         offset=number("dlq.offset", batch.offsets[index]),
@@ -268,7 +268,7 @@ def _dead_letter(batch: Messages, index: int, headers: Headers) -> DeadLetter:
 # ---- findings ---------------------------------------------------------------------------------------------------
 
 
-def _rows(make: Callable[[Any], Row]) -> Callable[[list[Any], list[int]], Columns]:
+def _rows(make: Callable[[Any], RowValues]) -> Callable[[list[Any], list[int]], Columns]:
     """One row a record, made by ``make``, then the version."""
     return lambda records, vers: [*map(list, zip(*map(make, records), strict=True)), vers]
 
@@ -304,7 +304,7 @@ _EPISODE = attrgetter(
 )
 
 
-def _episode_row(record: Any) -> Row:
+def _episode_row(record: Any) -> RowValues:
     return (*_EPISODE_HEAD(record), [leaf.values for leaf in record.leaves], *_EPISODE(record))
 
 
@@ -316,12 +316,12 @@ _ISSUE_TIMES = attrgetter("opened_at_ms", "detected_at_ms", "updated_at_ms", "re
 _ISSUE_TAIL = attrgetter("scale_ms", "expected", "observed", "ratio_low", "provisional")
 
 
-def _issue_row(record: Any) -> Row:
+def _issue_row(record: Any) -> RowValues:
     ended = record.end_reason or ""
     return (*_ISSUE_HEAD(record), *_CAUSE(record.cause), *_ISSUE_TIMES(record), ended, *_ISSUE_TAIL(record))
 
 
-def _issue_minute_row(record: Any) -> Row:
+def _issue_minute_row(record: Any) -> RowValues:
     return (record.issue_id, _minute(record.updated_at_ms), record.state, record.expected, record.observed)
 
 
@@ -333,13 +333,13 @@ _MONEY = attrgetter("affected", "contacted", "silent", "at_risk_cents")
 _RANGE = attrgetter("at_risk_low_cents", "at_risk_high_cents", "per_minute_cents", "service_cents", "currency")
 
 
-def _impact_row(record: Any) -> Row:
+def _impact_row(record: Any) -> RowValues:
     assumed = record.assumptions
     lists = ([getattr(one, name) for one in assumed] for name in ("name", "value", "unit", "source", "assumed"))
     return (record.issue_id, record.line, record.family, *_MONEY(record), *_RANGE(record), *lists, record.as_of_ms)
 
 
-def _impact_minute_row(record: Any) -> Row:
+def _impact_minute_row(record: Any) -> RowValues:
     return (record.issue_id, _minute(record.as_of_ms), *_MONEY(record), record.per_minute_cents, record.currency)
 
 
@@ -347,7 +347,7 @@ _OUTREACH_HEAD = attrgetter("outreach_id", "issue_id", "root_id", "customer_id",
 _OUTREACH_TAIL = attrgetter("language", "template", "decided_at_ms", "not_before_ms", "deadline_ms")
 
 
-def _outreach_row(record: Any) -> Row:
+def _outreach_row(record: Any) -> RowValues:
     return (*_OUTREACH_HEAD(record), record.channel or "", *_OUTREACH_TAIL(record))
 
 
@@ -364,7 +364,7 @@ def _mark(record: Any, batch: Messages, _index: int) -> Mark:
     return Mark(batch.topic, record.partition, getattr(record, "partitions", 0), record.through_ms)
 
 
-def _plain(make: Callable[[Any], Row]) -> Callable[[list[Any], list[int]], Columns]:
+def _plain(make: Callable[[Any], RowValues]) -> Callable[[list[Any], list[int]], Columns]:
     """One row a record, without a version."""
     return lambda records, _vers: [*map(list, zip(*map(make, records), strict=True))]
 
@@ -378,49 +378,51 @@ def _stamp(said: Any) -> int:
     return said.erased_at_ms + FUTURE_MS + 1 if isinstance(said, Erasure) else int(said.updated_at_ms)
 
 
-def _customer_row(said: Any) -> Row:
+def _customer_row(said: Any) -> RowValues:
     if isinstance(said, Erasure):
         return (said.customer_id, _stamp(said), "", 0, "", "", False, 1)
     return (*_CUSTOMER(said), 0)
 
 
-def _change_row(record: Any, batch: Messages, index: int) -> Row:
+def _change_row(record: Any, batch: Messages, index: int) -> RowValues:
     return (*_CHANGE(record), batch.offsets[index])
 
 
-def _command_row(record: Any) -> Row:
+def _command_row(record: Any) -> RowValues:
     return (record.command_id, record.issued_at_ms, record.action, record.issue_id or "", record.actor)
 
 
-_MARK = Target("watermark", itemgetter(0, 1), _rows(tuple), _mark)
-_COHORTS = Target("cohort_count", _by("line", "family", "bin_ms", "width_ms", "partition"), _cohort_columns)
-_PROFILES = Target("customer", lambda said: (said.customer_id, _stamp(said)), _plain(_customer_row))
-_COMMANDS = Target("command", _by("command_id"), _plain(_command_row))
-DEAD_LETTER = Target(
+_MARK = RowMapping("watermark", itemgetter(0, 1), _rows(tuple), _mark)
+_COHORTS = RowMapping("cohort_count", _by("line", "family", "bin_ms", "width_ms", "partition"), _cohort_columns)
+_PROFILES = RowMapping("customer", lambda said: (said.customer_id, _stamp(said)), _plain(_customer_row))
+_COMMANDS = RowMapping("command", _by("command_id"), _plain(_command_row))
+DEAD_LETTER = RowMapping(
     "dead_letter",
     _by("topic", "partition", "offset"),
     _one("topic", "partition", "offset", "reason", "field", "rule", "value_class", "rejected_at_ms"),
 )
 
-TARGETS: Mapping[str, tuple[Target, ...]] = {
+MAPPINGS: Mapping[str, tuple[RowMapping, ...]] = {
     "cohort_count": (_COHORTS,),
     "bin_closed": (_MARK,),
     "values_seen": (),
     "watermark": (_MARK,),
     "source_count": (
-        Target(
+        RowMapping(
             "source_count",
             _by("topic", "source", "bin_ms", "partition"),
             _one("topic", "source", "bin_ms", "width_ms", "partition", "events", "late", "duplicates"),
         ),
     ),
-    "episode": (Target("episode", _by("line", "family", "window_ms", "customer_id"), _rows(_episode_row)),),
+    "episode": (RowMapping("episode", _by("line", "family", "window_ms", "customer_id"), _rows(_episode_row)),),
     "issue": (
-        Target("issue", _by("issue_id"), _rows(_issue_row)),
-        Target("issue_1m", lambda record: (record.issue_id, _minute(record.updated_at_ms)), _rows(_issue_minute_row)),
+        RowMapping("issue", _by("issue_id"), _rows(_issue_row)),
+        RowMapping(
+            "issue_1m", lambda record: (record.issue_id, _minute(record.updated_at_ms)), _rows(_issue_minute_row)
+        ),
     ),
     "affected": (
-        Target(
+        RowMapping(
             "affected",
             _by("issue_id", "customer_id"),
             _one(
@@ -441,7 +443,7 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
         ),
     ),
     "affected_count": (
-        Target(
+        RowMapping(
             "affected_count",
             _by("issue_id", "partition"),
             _one(
@@ -462,12 +464,14 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
         ),
     ),
     "impact": (
-        Target("impact", _by("issue_id"), _rows(_impact_row)),
-        Target("impact_1m", lambda record: (record.issue_id, _minute(record.as_of_ms)), _rows(_impact_minute_row)),
+        RowMapping("impact", _by("issue_id"), _rows(_impact_row)),
+        RowMapping(
+            "impact_1m", lambda record: (record.issue_id, _minute(record.as_of_ms)), _rows(_impact_minute_row)
+        ),
     ),
-    "outreach": (Target("outreach", _by("outreach_id"), _rows(_outreach_row)),),
+    "outreach": (RowMapping("outreach", _by("outreach_id"), _rows(_outreach_row)),),
     "delivery": (
-        Target(
+        RowMapping(
             "delivery",
             _by("outreach_id"),
             _one(
@@ -485,24 +489,24 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
         ),
     ),
     "channel": (
-        Target("channel", _by("channel", "partition"), _one("channel", "partition", "state", "reason", "since_ms")),
+        RowMapping("channel", _by("channel", "partition"), _one("channel", "partition", "state", "reason", "since_ms")),
     ),
     "late": (
-        Target(
+        RowMapping(
             "late",
             _by("topic", "partition", "offset"),
             _one("topic", "partition", "offset", "source", "event_time_ms", "watermark_ms"),
         ),
     ),
     "tick": (
-        Target(
+        RowMapping(
             "tick",
             _by("room", "partition", "event_time_ms"),
             _one("room", "partition", "event_time_ms", "offsets"),
         ),
     ),
     "customer": (_PROFILES,),
-    "change": (Target("change", itemgetter(0), _plain(tuple), _change_row),),
+    "change": (RowMapping("change", itemgetter(0), _plain(tuple), _change_row),),
     "command": (_COMMANDS,),
     "control": (_COMMANDS,),
 }

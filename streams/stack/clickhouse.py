@@ -28,7 +28,7 @@ ADMIN = "cxadmin"
 ROLES = ("writer", "reader", "migrator")
 
 
-class ClickHouse:
+class ClickHouseServer:
     """The local server of one state folder."""
 
     name = NAME

@@ -15,7 +15,7 @@ from schemas.errors import StackError
 from streams.security.brokers import brokers_of
 from streams.settings import Settings
 from streams.stack import named
-from streams.stack.clickhouse import ROLES, ClickHouse, secret_passwords
+from streams.stack.clickhouse import ROLES, ClickHouseServer, secret_passwords
 from streams.stack.guard import full_disk_in_words, need_room, only_one
 from streams.stack.jars import Progress
 from streams.stack.kafka import Kafka, forgets
@@ -115,7 +115,7 @@ class Stack:
         self.places = Places(settings.state_dir)
         self.ports = Ports(self.places.ports)
         self.kafka = Kafka(settings, self.places, self.ports)
-        self.clickhouse = ClickHouse(settings, self.places, self.ports)
+        self.clickhouse = ClickHouseServer(settings, self.places, self.ports)
 
     def local(self, only: Sequence[str] = SERVERS) -> list[Server]:
         """The servers of ``only`` that the settings do not name."""

@@ -32,7 +32,7 @@ from streams.runtime.application import StageShell
 from streams.runtime.shell import Shell
 from streams.sender.partition import PartitionSender
 from streams.settings import load_settings
-from streams.sinks.channels import Letter, Sent, WebhookChannel
+from streams.sinks.channels import RenderedNotice, Sent, WebhookChannel
 
 
 def _raise(file: Path) -> None:
@@ -97,9 +97,9 @@ def _pause_claim(file: Path) -> None:
 def _pause_post(file: Path) -> None:
     plain = WebhookChannel.send
 
-    async def send(self: WebhookChannel, letter: Letter) -> Sent:
+    async def send(self: WebhookChannel, notice: RenderedNotice) -> Sent:
         _stop_once(file)
-        return await plain(self, letter)
+        return await plain(self, notice)
 
     WebhookChannel.send = send
 

@@ -10,7 +10,7 @@ import pytest
 
 from streams.core.outreach.breaker import TRIP
 from streams.sender.partition import PartitionSender
-from streams.sinks.channels import Letter, Sent
+from streams.sinks.channels import RenderedNotice, Sent
 from tests.sender.world import (
     HOUR,
     House,
@@ -44,14 +44,14 @@ seconds = [0.0]
 class Choosy(MemoryChannel):
     """Answers by what ``judge`` says about a letter; None accepts it."""
 
-    judge: Callable[[Letter], Sent | None] = staticmethod(lambda _: None)
+    judge: Callable[[RenderedNotice], Sent | None] = staticmethod(lambda _: None)
 
-    async def send(self, letter: Letter) -> Sent:
+    async def send(self, notice: RenderedNotice) -> Sent:
         """Accept or not."""
-        answer = self.judge(letter)
-        self.posts.append(letter.id)
+        answer = self.judge(notice)
+        self.posts.append(notice.id)
         if answer is None:
-            self.accepted.setdefault(letter.id, letter)
+            self.accepted.setdefault(notice.id, notice)
         await asyncio.sleep(0)
         return answer or Sent("accepted", "accepted")
 

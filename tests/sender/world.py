@@ -18,7 +18,7 @@ from streams.core.said import Erasure, Unreadable
 from streams.core.stage import Drained
 from streams.sender.partition import Outside, PartitionSender
 from streams.sender.ports import Opened, Pace
-from streams.sinks.channels import Letter, Sent
+from streams.sinks.channels import RenderedNotice, Sent
 from streams.sinks.messages import Library
 from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer
 
@@ -140,22 +140,22 @@ class MemoryChannel:
 
     fate: Fate = field(default_factory=Fate)
     script: list[Sent | str] = field(default_factory=list)
-    accepted: dict[str, Letter] = field(default_factory=dict)
+    accepted: dict[str, RenderedNotice] = field(default_factory=dict)
     posts: list[str] = field(default_factory=list)
     loopback: bool = True
     idempotent: bool = True
     name: Channel = "webhook"
-    before: Callable[[Letter], None] = lambda _: None
+    before: Callable[[RenderedNotice], None] = lambda _: None
 
-    async def send(self, letter: Letter) -> Sent:
+    async def send(self, notice: RenderedNotice) -> Sent:
         """Accept once per id."""
         self.fate.moment()
-        self.before(letter)
+        self.before(notice)
         await asyncio.sleep(0)
-        self.posts.append(letter.id)
+        self.posts.append(notice.id)
         answer = self.script.pop(0) if self.script else "ok"
         if answer in ("ok", "lost"):
-            self.accepted.setdefault(letter.id, letter)
+            self.accepted.setdefault(notice.id, notice)
         self.fate.moment()
         await asyncio.sleep(0)
         if isinstance(answer, Sent):

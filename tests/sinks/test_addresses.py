@@ -10,7 +10,7 @@ import pytest
 
 from schemas.errors import ConfigError
 from streams.sinks.addresses import ForbiddenAddress, GuardedResolver, check_url, guarded_socket, permitted
-from streams.sinks.channels import Letter, WebhookChannel
+from streams.sinks.channels import RenderedNotice, WebhookChannel
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 INSIDE = [
@@ -145,7 +145,7 @@ async def test_no_way_of_writing_an_inside_address_is_ever_connected_to(
         channel = WebhookChannel(url, (SECRET,))
     except ConfigError:
         return
-    sent = await channel.send(Letter("o-1", "notice", 1_767_225_600_000, {}))
+    sent = await channel.send(RenderedNotice("o-1", "notice", 1_767_225_600_000, {}))
     await channel.close()
     assert (sent.outcome, sent.reason) == ("refused", "address_forbidden")
 
@@ -176,8 +176,8 @@ async def test_a_name_server_that_changes_its_mind_is_not_asked_twice(monkeypatc
 
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", connect)
     channel = WebhookChannel("https://rebind.example/hook", (SECRET,))
-    letter = Letter("o-1", "notice", 1_767_225_600_000, {})
-    first, second = await channel.send(letter), await channel.send(letter)
+    notice = RenderedNotice("o-1", "notice", 1_767_225_600_000, {})
+    first, second = await channel.send(notice), await channel.send(notice)
     await channel.close()
     assert [address[0] for address in connected] == ["93.184.216.34"]
     assert (first.outcome, first.reason) == ("retry", "unreachable")
@@ -190,7 +190,7 @@ async def test_no_answer_of_the_name_server_fails_closed(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
     channel = WebhookChannel("https://nowhere.example/", (SECRET,))
-    sent = await channel.send(Letter("o-1", "notice", 1_767_225_600_000, {}))
+    sent = await channel.send(RenderedNotice("o-1", "notice", 1_767_225_600_000, {}))
     await channel.close()
     assert (sent.outcome, sent.maybe) == ("retry", False)
 

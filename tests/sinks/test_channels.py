@@ -13,14 +13,14 @@ from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from schemas.errors import ConfigError
-from streams.sinks.channels import Letter, Sent, WebhookChannel, judge, seconds_of
+from streams.sinks.channels import RenderedNotice, Sent, WebhookChannel, judge, seconds_of
 from streams.sinks.receiver import Accepted, Receiver
 from tests.patience import patience
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-LETTER = Letter("o-1", "notice", 1_767_225_600_000, {"text": "Es tut uns leid.", "subject": 'Störung "5"'})
+LETTER = RenderedNotice("o-1", "notice", 1_767_225_600_000, {"text": "Es tut uns leid.", "subject": 'Störung "5"'})
 
 
 def channel(url: str, *secrets: str, total_s: float = 15.0) -> WebhookChannel:
@@ -211,7 +211,7 @@ async def test_an_answer_lost_on_the_way_is_asked_again_under_the_same_id_and_ac
 
 def test_a_letter_with_hostile_text_is_one_json_object_and_adds_no_header() -> None:
     nasty = {"text": 'x"}\r\nSet-Cookie: a=b\r\n\r\n{"type":"evil"}', "address": "\x00\u202e"}
-    letter = Letter("o-1", "notice", 1_767_225_600_000, nasty)
+    letter = RenderedNotice("o-1", "notice", 1_767_225_600_000, nasty)
     headers = channel("http://localhost:1/").headers(letter, letter.body(), NOW)
     assert json.loads(letter.body())["data"] == nasty
     assert not any("\r" in value or "\n" in value for value in headers.values())

@@ -12,7 +12,7 @@ from schemas.codec import encode
 from schemas.tables import BY_NAME, TABLES
 from schemas.topics import TOPICS
 from streams.runtime.batch import RawBatch
-from streams.sinks.rows import TARGETS, RowBuffer, version_of
+from streams.sinks.rows import MAPPINGS, RowBuffer, version_of
 from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, profile
 
 
@@ -45,7 +45,7 @@ def test_every_table_is_fed_by_some_topic() -> None:
 def test_every_kind_of_finding_has_a_target() -> None:
     kinds = {model.model_fields["kind"].default for topic in TOPICS for model in topic.records
              if "kind" in model.model_fields and issubclass(model, events.Record)}
-    assert kinds - {None} <= set(TARGETS)
+    assert kinds - {None} <= set(MAPPINGS)
 
 
 def test_a_deleted_key_is_a_row_that_replaces_the_profile_and_its_copies_are_none() -> None:
