@@ -1,0 +1,166 @@
+"""Words that only this house used stay retired, and a class name means one thing."""
+
+import ast
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.docs.words import LOOKED_AT, ROOT, Finding, files, findings, in_name, in_prose, retired
+
+REMAINING: dict[str, int] = {
+    "benchmarks": 35,
+    "benchmarks/peers": 11,
+    "dashboards": 1,
+    "deploy": 3,
+    "docs": 6,
+    "docs/decisions": 20,
+    "native/src": 46,
+    "schemas": 8,
+    "streams": 3,
+    "streams/agents": 1,
+    "streams/board": 2,
+    "streams/cli": 2,
+    "streams/core": 8,
+    "streams/core/join": 28,
+    "streams/core/match": 10,
+    "streams/core/outreach": 27,
+    "streams/demo": 19,
+    "streams/orders": 4,
+    "streams/runtime": 61,
+    "streams/security": 1,
+    "streams/sender": 11,
+    "streams/simulate": 5,
+    "streams/sinks": 18,
+    "streams/sources": 33,
+    "streams/stack": 20,
+    "tests": 1,
+    "tests/access": 3,
+    "tests/agents": 2,
+    "tests/benchmarks": 3,
+    "tests/cases": 7,
+    "tests/core": 32,
+    "tests/dashboards": 11,
+    "tests/demo": 4,
+    "tests/faults": 90,
+    "tests/integration": 10,
+    "tests/native": 11,
+    "tests/orders": 3,
+    "tests/runtime": 30,
+    "tests/schemas": 1,
+    "tests/sender": 10,
+    "tests/simulate": 2,
+    "tests/sinks": 7,
+    "tests/sources": 15,
+    "tests/stack": 8,
+}
+"""Folder -> retired words left in it. A number may only get smaller; a folder that is not here has none."""
+
+TWO_MEANINGS: frozenset[str] = frozenset(
+    {
+        "Case",
+        "ClickHouse",
+        "Clock",
+        "Counts",
+        "DeadLetter",
+        "Endpoints",
+        "Failure",
+        "Finding",
+        "Impact",
+        "Kept",
+        "Known",
+        "Leaf",
+        "Ledger",
+        "Log",
+        "Message",
+        "Order",
+        "Outreach",
+        "Pace",
+        "Person",
+        "Places",
+        "Reading",
+        "Row",
+        "Seen",
+        "Tally",
+        "Target",
+        "UnknownIssue",
+        "Verdict",
+        "Waiting",
+    }
+)
+"""Class names that are still defined twice. May only get smaller."""
+
+
+def _folder(path: str) -> str:
+    parts = path.split("/")[:-1]
+    return "/".join(parts[:3] if parts[:2] == ["streams", "core"] else parts[:2])
+
+
+def _all_findings() -> list[Finding]:
+    return [finding for start in LOOKED_AT for path in files(ROOT / start) for finding in findings(path)]
+
+
+def test_retired_words_only_get_fewer() -> None:
+    found = _all_findings()
+    counted = Counter(_folder(finding.path) for finding in found)
+    grown = {folder: number for folder, number in counted.items() if number > REMAINING.get(folder, 0)}
+    assert not grown, "\n".join(str(finding) for finding in found if _folder(finding.path) in grown)
+
+
+def test_a_class_name_means_one_thing() -> None:
+    where: dict[str, list[str]] = defaultdict(list)
+    for folder in ("schemas", "dashboards", "streams"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    where[node.name].append(path.relative_to(ROOT).as_posix())
+    twice = {name: paths for name, paths in where.items() if len(paths) > 1 and name not in TWO_MEANINGS}
+    assert not twice
+
+
+@pytest.mark.parametrize(
+    ("name", "is_retired"),
+    [
+        ("seat_of", True),
+        ("SeatPlan", True),
+        ("seattle", False),
+        ("_Held", True),
+        ("held", False),
+        ("promises_kept", False),
+        ("dead_letters", False),
+        ("DeadLetters", False),
+        ("letters", True),
+        ("max_lead_ms", False),
+        ("lead_ms", True),
+        ("test_a_customer_in_place_is_told", False),
+        ("test_a_minted_id_is_stable", True),
+    ],
+)
+def test_names_are_taken_apart(name: str, is_retired: bool) -> None:
+    assert bool(list(in_name(name))) is is_retired
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A seat\nis minted", [(0, "seat"), (1, "minted")]),
+        ("the offset\nvector of a task", [(0, "offset vector")]),
+        ("`incarnation` and ``twin`` are code", []),
+        ("dead letters and dead-letters, no letters", [(0, "letters")]),
+        ("```text\nfriction\n```\nfriction", [(3, "friction")]),
+    ],
+)
+def test_prose_is_read_without_code(text: str, found: list[tuple[int, str]]) -> None:
+    assert [(line, word) for line, word, _ in in_prose(text)] == found
+
+
+def test_a_room_is_no_number(tmp_path: Path) -> None:
+    (tmp_path / "sample.py").write_text("def grow(room: int, rooms: int, name: str) -> None: ...\n")
+    assert [finding.word for finding in findings(tmp_path / "sample.py", tmp_path)] == ["room: int"]
+
+
+def test_every_row_of_the_table_is_read() -> None:
+    words = retired()
+    assert {"seat", "place", "minted", "waiting", "said", "told", "honest", "friction", "lead"} <= words.names.keys()
+    assert {"incarnation", "vector", "letters", "twin", "in doubt"} <= words.prose.keys()
+    assert {"Held", "Kept"} == words.classes.keys()
