@@ -14,8 +14,8 @@ from typing import Any
 from schemas.codec import Decoded, Reject
 from schemas.errors import MalformedEvent
 from streams.core.said import Erasure, Said, Sweep, Unreadable, sayings
+from streams.runtime.alignment import Keys
 from streams.runtime.batch import Headers, RawBatch
-from streams.runtime.keys import Keys
 
 REKEYED_HEADER = "cx.rekeyed"
 """Where a re-keyed record was first read: ``partition/offset``."""

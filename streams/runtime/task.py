@@ -25,10 +25,10 @@ from schemas.topics import BY_NOUN, VERSION_HEADER, state_topic
 from streams.core.eventtime import arrival_ms
 from streams.core.said import STAMPS, TOMBSTONE, screen
 from streams.core.stage import Batch, Clocked, Idle, LongStage, Message, RawStage
+from streams.runtime.alignment import Keys
 from streams.runtime.astray import ERASED, REKEYED_HEADER, part_customers
 from streams.runtime.batch import Headers, RawBatch
 from streams.runtime.deadletter import BadRun, DeadLetter, emitter
-from streams.runtime.keys import Keys
 from streams.runtime.room import Room
 from streams.runtime.state import Meta, Recovered, StateDamaged, next_incarnation, state_records, version
 from streams.security.signing import ORDER_TOPICS, Doorkeeper, OrderRules

@@ -19,9 +19,9 @@ from schemas.codec import decode
 from schemas.topics import BY_NOUN
 from streams.core.outreach.preferences import Astray, Home, Told
 from streams.core.said import Sweep, screen
+from streams.runtime.alignment import Keys
 from streams.runtime.astray import BROUGHT, Parted, came_from, part_customers
 from streams.runtime.batch import RawBatch
-from streams.runtime.keys import Keys
 from streams.security.brokers import connection
 
 log = logging.getLogger("cx.sender")
