@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from schemas.topics import DLQ_SUFFIX, STEADY, TOPICS
 from streams.core.join.native import wanted
 from streams.runtime.batch import RawBatch
-from streams.runtime.room import Pace, SinkRoom
+from streams.runtime.room import SinkPace, SinkRoom
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, check_columns, login_of
 from streams.sinks.erasure import erase
@@ -29,13 +29,13 @@ def inputs(chosen: Sequence[str] = ()) -> tuple[str, ...]:
     return (*(topic.noun for topic in topics), *letters)
 
 
-def pace(settings: Settings) -> Pace:
+def pace(settings: Settings) -> SinkPace:
     """When to write. Copies of outside topics wait for the next findings, unless nothing else is stored."""
     every_s = settings.flush_ms / 1_000
     least_s = settings.store_pace_ms / 1_000
     nouns = {noun for noun in inputs(settings.store_topics) if not noun.endswith(DLQ_SUFFIX)}
     patience_s = least_s if nouns <= STEADY else max(least_s, every_s + 2 * settings.store_linger_ms / 1_000)
-    return Pace(settings.store_linger_ms / 1_000, least_s, STEADY, patience_s)
+    return SinkPace(settings.store_linger_ms / 1_000, least_s, STEADY, patience_s)
 
 
 class Store:

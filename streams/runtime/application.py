@@ -70,7 +70,7 @@ class StageShell(Shell, Generic[S]):
             for noun, offset in task.positions.items()
         }
 
-    def waiting(self) -> set[TP]:
+    def paused(self) -> set[TP]:
         """Topic partitions that run ahead."""
         return self._ahead
 

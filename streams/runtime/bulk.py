@@ -45,7 +45,7 @@ def reader(bulk: bool, native: bool) -> Callable[[Any], Any] | None:
     return (native_values if native else bulk_values) if bulk else None
 
 
-class Kept:
+class RecordsWithBytes:
     """aiokafka's ``MemoryRecords``, with the fetched bytes still at hand."""
 
     def __init__(self, data: bytes) -> None:
@@ -58,7 +58,7 @@ class Kept:
 def install() -> None:
     """Let consumers ask for whole batches. Idempotent."""
     fetcher.PartitionRecords = _partition_records
-    fetcher.MemoryRecords = Kept
+    fetcher.MemoryRecords = RecordsWithBytes
 
 
 @wraps(_ORIGINAL)

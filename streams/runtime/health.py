@@ -43,9 +43,7 @@ class Health:
     async def start(self) -> str:
         """Listen; returns the base URL (port 0: any free one)."""
         app = web.Application()
-        app.add_routes([
-            web.get("/livez", self.live), web.get("/readyz", self.ready), web.get("/metrics", self.scrape)
-        ])
+        app.add_routes([web.get("/livez", self.live), web.get("/readyz", self.ready), web.get("/metrics", self.scrape)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()

@@ -54,7 +54,7 @@ class Cadence:
 
 
 @dataclass
-class Log:
+class MemoryTopic:
     """One topic: per partition a list of records; None where an offset holds no record."""
 
     partitions: list[list[Logged | None]] = field(default_factory=list)
@@ -102,15 +102,15 @@ class MemoryLine:
         """Wall time that flushes are told; only dead letters show it."""
         self._random = np.random.default_rng(self.cadence.seed)
         self._shuffled = self.cadence.seed is not None
-        self._logs: dict[str, Log] = {}
+        self._logs: dict[str, MemoryTopic] = {}
         self._tasks: dict[tuple[str, int], PartitionTask[Any]] = {}
         self._ticks: dict[tuple[str, int], list[Tick]] = {}
         for topic in BY_NOUN.values():
             count = self._count(topic)
-            self._logs[topic.name] = Log([[] for _ in range(count)])
-            self._logs[topic.dlq] = Log([[] for _ in range(count)])
+            self._logs[topic.name] = MemoryTopic([[] for _ in range(count)])
+            self._logs[topic.dlq] = MemoryTopic([[] for _ in range(count)])
         for room in rooms:
-            self._logs[state_topic(room.name)] = Log([[] for _ in range(room.task_count(partitions))])
+            self._logs[state_topic(room.name)] = MemoryTopic([[] for _ in range(room.task_count(partitions))])
 
     def produce(
         self,

@@ -38,7 +38,7 @@ class Room(Generic[S]):
 
 
 @dataclass(frozen=True)
-class Pace:
+class SinkPace:
     """When a sink is written to: soon after a message came, in few rounds, and not at all while none comes."""
 
     linger_s: float = 0.05
@@ -64,7 +64,7 @@ class SinkRoom:
     """Nouns, or ``<noun>.dlq`` for dead letters; their partition counts may differ."""
     write: Callable[[list[RawBatch]], Awaitable[None]]
     close: Callable[[], Awaitable[None]] = _nothing
-    pace: Pace = Pace()
+    pace: SinkPace = SinkPace()
     check: Callable[[], Awaitable[None]] = _nothing
     """Once before the first write: ConfigError if the sink is not what rows need, SinkUnavailable if it is down."""
 

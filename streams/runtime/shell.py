@@ -34,7 +34,7 @@ from streams.runtime.transport import (
     BatchSchema,
     BatchTransport,
     Fetched,
-    Reading,
+    FetchOptions,
     RoomApp,
 )
 from streams.security.brokers import faust_credentials
@@ -104,7 +104,7 @@ class Shell(ABC):
         self.nouns = {context.prefix + wire_name(noun): noun for noun in inputs}
         self.topics = {noun: topic for topic, noun in self.nouns.items()}
         lingers = not STEADY.isdisjoint(inputs)
-        self.reading = Reading(
+        self.fetch_options = FetchOptions(
             group=f"{context.prefix}cx.{name}",
             instance=context.instance,
             nouns=self.nouns,
@@ -213,7 +213,7 @@ class Shell(ABC):
 
     def _build_app(self) -> RoomApp:
         app = RoomApp(
-            self.reading.group,
+            self.fetch_options.group,
             broker=[f"kafka://{address.strip()}" for address in self.context.bootstrap.split(",")],
             broker_credentials=faust_credentials(self.context.bootstrap),
             store="memory://",
@@ -305,7 +305,7 @@ class Shell(ABC):
         metrics.ready.labels(self.name).set(int(self.status.ready))
         metrics.unflushed.labels(self.name).set(self.unflushed_bytes())
         self.status.moved(self.consumer.thread.fetched_ago_s() or 0.0)
-        unread = any(position < end for tp, (position, end) in ends.items() if tp not in self.waiting())
+        unread = any(position < end for tp, (position, end) in ends.items() if tp not in self.paused())
         if not unread:
             self.status.unread_since = None
         elif self.status.unread_since is None:
@@ -345,7 +345,7 @@ class Shell(ABC):
                     self.name, records, tp.topic, tp.partition, end, held_s,
                 )  # fmt: skip
 
-    def waiting(self) -> set[TP]:
+    def paused(self) -> set[TP]:
         """Topic partitions that are paused on purpose."""
         return set()
 

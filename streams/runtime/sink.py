@@ -4,8 +4,8 @@ It starts at its group offsets (the beginning where there are none): repeating r
 version or an identity. While the sink is down the same batches are offered again in place; the queue in front fills,
 the fetching of this room stops, and no other room notices.
 
-There is no fixed beat: a round is due a little after the first message that waits (``Pace``), so that a finding is in
-the sink soon after the transaction that made it, and a sink with nothing to write is left alone.
+There is no fixed beat: a round is due a little after the first message that waits (``SinkPace``), so that a finding is
+in the sink soon after the transaction that made it, and a sink with nothing to write is left alone.
 """
 
 from __future__ import annotations

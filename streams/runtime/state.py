@@ -3,8 +3,9 @@
 Topic ``cx.<room>.state.v1``, compacted, one partition per task, broker timestamps are produce time. Records:
 
 - key ``b"!"``: the meta record, JSON ``{"incarnation": n, "flush": m, "partitions": p, "offsets": {noun: next},
-  "v": 1}``. ``offsets`` is the source-offset vector: the first offset per input topic (same partition number as the
-  task) that is not yet part of this state. Written in every flush transaction, so pairs and vector belong together.
+  "v": 1}``. ``incarnation`` is the epoch of the task's owner, ``offsets`` are the source offsets: the first offset per
+  input topic (same partition number as the task) that is not yet part of this state. Written in every flush
+  transaction, so pairs and source offsets belong together.
 - key ``b"." + k``: the value of the stage's state key ``k``, as the stage drained it; no value = tombstone.
 - key ``b"/" + n + k`` (n: two bytes, big endian): part n of a value of more than ``PART_BYTES``; part 0 begins with the
   number of parts, two bytes. A value is in one of the two forms; a change of form writes tombstones for the other. A
@@ -40,13 +41,13 @@ class StateDamaged(CxError):
     """A state topic holds what this build cannot read; the text says what, never a value."""
 
 
-class Meta(msgspec.Struct, frozen=True):
+class Meta(msgspec.Struct, frozen=True, rename={"epoch": "incarnation"}):
     """The meta record of one task's state."""
 
-    incarnation: int
-    """Grows with every assignment, see :func:`next_incarnation`."""
+    epoch: int
+    """Epoch of the task's owner: grows with every assignment, see :func:`next_epoch`. ``incarnation`` in the record."""
     flush: int
-    """Number of the flush within the incarnation, from 1."""
+    """Number of the flush within the epoch, from 1."""
     partitions: int
     """Customer partitions the state was built with; another number means another key space."""
     offsets: dict[str, int]
@@ -159,19 +160,19 @@ def _part_key(key: bytes, number: int) -> bytes:
     return PART_PREFIX + number.to_bytes(2, "big") + key
 
 
-def version(incarnation: int, flush: int) -> int:
+def version(epoch: int, flush: int) -> int:
     """The ``cx.ver`` of everything one flush writes: grows with every flush and over every takeover."""
-    return incarnation << _FLUSH_BITS | flush
+    return epoch << _FLUSH_BITS | flush
 
 
-def next_incarnation(stored: Meta | None, wall_s: float) -> int:
-    """The incarnation of a new owner: one more than the last, at least the minutes from 2026 on.
+def next_epoch(stored: Meta | None, wall_s: float) -> int:
+    """The epoch of a new owner: one more than the last, at least the minutes from 2026 on.
 
     The minutes are for a state that was lost, or left behind with an old topic prefix: what is worked out anew must win
     over the rows that are still in the tables. ``wall_s`` is seconds since 1970 UTC.
 
-    >>> next_incarnation(None, 0.0), next_incarnation(None, 1_767_225_600 + 90_000)
+    >>> next_epoch(None, 0.0), next_epoch(None, 1_767_225_600 + 90_000)
     (1, 1500)
     """
     minutes = min(int((wall_s - _MINUTES_FROM_S) // 60), _MOST_MINUTES)
-    return max(stored.incarnation + 1 if stored else 1, minutes)
+    return max(stored.epoch + 1 if stored else 1, minutes)

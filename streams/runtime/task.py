@@ -30,7 +30,7 @@ from streams.runtime.astray import ERASED, REKEYED_HEADER, part_customers
 from streams.runtime.batch import Headers, RawBatch
 from streams.runtime.deadletter import BadRun, DeadLetter, emitter
 from streams.runtime.room import Room
-from streams.runtime.state import Meta, Recovered, StateDamaged, next_incarnation, state_records, version
+from streams.runtime.state import Meta, Recovered, StateDamaged, next_epoch, state_records, version
 from streams.security.signing import ORDER_TOPICS, Doorkeeper, OrderRules
 
 S = TypeVar("S")
@@ -74,7 +74,7 @@ class TaskRules:
 
 
 @dataclass
-class Counts:
+class TopicCounts:
     """What a task has seen of one topic since it started."""
 
     accepted: int = 0
@@ -97,7 +97,7 @@ class Transaction:
 
     room: str
     partition: int
-    incarnation: int
+    epoch: int
     flush: int
     writes: Mapping[tuple[str, int], list[Write]]
     """(wire name without prefix, partition) -> records in order."""
@@ -140,7 +140,7 @@ class PartitionTask(Generic[S]):
         self.partition = partition
         self.partitions = partitions
         self.rules = rules or TaskRules()
-        self.counts = {noun: Counts() for noun in room.inputs}
+        self.counts = {noun: TopicCounts() for noun in room.inputs}
         self.runs = {noun: BadRun(self.rules.bad_run) for noun in room.inputs}
         self.newest: dict[str, int] = {}
         """Noun -> how far its topic has come by the room's clock, for event topics that were heard since start. A room
@@ -167,7 +167,7 @@ class PartitionTask(Generic[S]):
                 f"the state of room {room.name} was built with {meta.partitions} partitions, CX_PARTITIONS is "
                 f"{partitions}: set it back, or start with a new CX_TOPIC_PREFIX"
             )
-        self.incarnation = next_incarnation(meta, wall_s)
+        self.epoch = next_epoch(meta, wall_s)
         self._door.known = dict(meta.orders)
         self.flushes = 0
         self.positions = {
@@ -293,13 +293,11 @@ class PartitionTask(Generic[S]):
         offsets = dict(self.positions)
         topics = dict(self.topic_ids)
         orders, brings = dict(self._door.known), self.room.brings
-        meta = Meta(
-            self.incarnation, self.flushes, self.partitions, offsets, topics=topics, brings=brings, orders=orders
-        )
+        meta = Meta(self.epoch, self.flushes, self.partitions, offsets, topics=topics, brings=brings, orders=orders)
         self.dirty = False
         self.pending_bytes = 0
         writes: dict[tuple[str, int], list[Write]] = {}
-        stamp = ((VERSION_HEADER, str(version(meta.incarnation, meta.flush)).encode()),)
+        stamp = ((VERSION_HEADER, str(version(meta.epoch, meta.flush)).encode()),)
         for noun, key, value, target_partition in drained.encoded:
             writes.setdefault((BY_NOUN[noun].name, target_partition), []).append((key, value, stamp))
         for place, message in enumerate(drained.messages, 1):
@@ -309,7 +307,7 @@ class PartitionTask(Generic[S]):
         self._add_pending(writes, pending, stamp, now_ms)
         target = (state_topic(self.room.name), self.partition)
         writes[target] = [(key, value, ()) for key, value in state_records(drained.changes, meta, self._parts)]
-        return Transaction(self.room.name, self.partition, meta.incarnation, meta.flush, writes, offsets)
+        return Transaction(self.room.name, self.partition, meta.epoch, meta.flush, writes, offsets)
 
     @property
     def degraded(self) -> bool:

@@ -44,7 +44,7 @@ Fetched = tuple[RawBatch, ...]
 
 
 @dataclass(frozen=True)
-class Reading:
+class FetchOptions:
     """How a room reads."""
 
     group: str
@@ -67,7 +67,7 @@ class Reading:
 class Hooks(Protocol):
     """What the shell of a room is asked."""
 
-    reading: Reading
+    fetch_options: FetchOptions
 
     async def before_revoke(self) -> None:
         """Partitions are about to go: flush, then let go of everything."""
@@ -99,31 +99,31 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread with our aiokafka consumer and whole batches."""
 
     @property
-    def reading(self) -> Reading:
+    def fetch_options(self) -> FetchOptions:
         """How the room reads."""
-        return cast(RoomApp, self.app).hooks.reading
+        return cast(RoomApp, self.app).hooks.fetch_options
 
     def _create_worker_consumer(self, _transport: Any) -> Any:
         """Faust fixes the fetch wait at 1500 ms, which starves batches, and reads uncommitted records."""
-        reading = self.reading
-        if reading.bulk:
+        options = self.fetch_options
+        if options.bulk:
             install()
         return aiokafka.AIOKafkaConsumer(
-            **connection(reading.bootstrap),
-            client_id=f"{reading.group}.{reading.instance}",
-            group_id=reading.group,
-            group_instance_id=reading.instance,
+            **connection(options.bootstrap),
+            client_id=f"{options.group}.{options.instance}",
+            group_id=options.group,
+            group_instance_id=options.instance,
             partition_assignment_strategy=[CoPartitioned],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            value_deserializer=reader(reading.bulk, reading.native),
-            fetch_max_wait_ms=reading.fetch_max_wait_ms,
-            fetch_min_bytes=reading.fetch_min_bytes,
-            fetch_max_bytes=reading.fetch_max_bytes,
-            max_partition_fetch_bytes=reading.partition_bytes,
-            session_timeout_ms=reading.session_timeout_ms,
-            heartbeat_interval_ms=max(500, reading.session_timeout_ms // 4),
+            value_deserializer=reader(options.bulk, options.native),
+            fetch_max_wait_ms=options.fetch_max_wait_ms,
+            fetch_min_bytes=options.fetch_min_bytes,
+            fetch_max_bytes=options.fetch_max_bytes,
+            max_partition_fetch_bytes=options.partition_bytes,
+            session_timeout_ms=options.session_timeout_ms,
+            heartbeat_interval_ms=max(500, options.session_timeout_ms // 4),
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             max_poll_interval_ms=POLL_INTERVAL_MS,
@@ -134,15 +134,15 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         self, consumer: Any, active_partitions: Any, timeout: Any = None, max_records: Any = None
     ) -> Any:
         """One ``RawBatch`` per topic partition instead of a list of records."""
-        before = {} if self.reading.bulk else _positions_of(consumer)
+        before = {} if self.fetch_options.bulk else _positions_of(consumer)
         found = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         return {
             TP(tp.topic, tp.partition): self._batch(tp, parts, before.get(tp), consumer) for tp, parts in found.items()
         }
 
     def _batch(self, tp: Any, parts: list[Any], before: int | None, consumer: Any) -> RawBatch:
-        noun = self.reading.nouns[tp.topic]
-        if self.reading.bulk:
+        noun = self.fetch_options.nouns[tp.topic]
+        if self.fetch_options.bulk:
             return replace(join_batches(parts), topic=noun)
         return batch_of_records(noun, parts, before, consumer._subscription.subscription.assignment.state_value(tp))
 

@@ -36,13 +36,13 @@ busy with something else a flush of a large backlog was seen to take 20 s."""
 
 @dataclass(frozen=True, slots=True)
 class GroupOffsets:
-    """Offsets of a consumer group that become visible with a transaction, or never: a fenced owner cannot say them."""
+    """Offsets of a consumer group that become visible with a transaction, or never: no fenced owner commits them."""
 
     group: str
     """Without the deployment's prefix."""
     offsets: Mapping[TopicPartition, int]
     note: str = ""
-    """Kept with them; at most 4096 bytes (``offset.metadata.max.bytes`` of the broker)."""
+    """Their metadata; at most 4096 bytes (``offset.metadata.max.bytes`` of the broker)."""
 
 
 class TransactionWriter:
@@ -80,8 +80,10 @@ class TransactionWriter:
         except KafkaError as error:
             raise self._failed("could not start", error) from error
 
-    async def write(self, transaction: Transaction, said: GroupOffsets | None = None) -> dict[tuple[str, int], int]:
-        """Commit a flush and, in the same transaction, what ``said`` says in the name of a group.
+    async def write(
+        self, transaction: Transaction, group_offsets: GroupOffsets | None = None
+    ) -> dict[tuple[str, int], int]:
+        """Commit a flush and, in the same transaction, ``group_offsets``.
 
         Returns (wire name without prefix, partition) -> offset of the first record of the last batch written there.
         Raises Fenced if a newer owner exists, KafkaFailed for everything else.
@@ -90,15 +92,14 @@ class TransactionWriter:
         try:
             async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1_000):
                 await producer.begin_transaction()
-                places = list(transaction.writes)
+                targets = list(transaction.writes)
                 offsets = await asyncio.gather(
-                    *(self._send(topic, number, transaction.writes[topic, number]) for topic, number in places)
+                    *(self._send(topic, number, transaction.writes[topic, number]) for topic, number in targets)
                 )
-                if said is not None:
-                    noted = {tp: OffsetAndMetadata(offset, said.note) for tp, offset in said.offsets.items()}
-                    await producer.send_offsets_to_transaction(noted, self._prefix + said.group)
+                if group_offsets is not None:
+                    await self._send_group_offsets(group_offsets)
                 await producer.commit_transaction()
-                return dict(zip(places, offsets, strict=True))
+                return dict(zip(targets, offsets, strict=True))
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced(f"{self.transactional_id} has a newer owner, or its transaction timed out") from error
         except (KafkaError, TimeoutError, AssertionError) as error:
@@ -119,6 +120,10 @@ class TransactionWriter:
             batches = _batches(producer, writes)
         sent = [await producer.send_batch(batch, name, partition=partition) for batch in batches]
         return max(int(found.offset) for found in await asyncio.gather(*sent))
+
+    async def _send_group_offsets(self, chosen: GroupOffsets) -> None:
+        noted = {tp: OffsetAndMetadata(offset, chosen.note) for tp, offset in chosen.offsets.items()}
+        await self._producer.send_offsets_to_transaction(noted, self._prefix + chosen.group)
 
     def _failed(self, what: str, error: BaseException) -> KafkaFailed:
         """Name the kind of error; its text may hold a record."""

@@ -22,7 +22,7 @@ from streams.core.said import screen
 from streams.core.stage import Drained
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.recovery import StateReader
-from streams.runtime.state import Meta, next_incarnation, state_records, version
+from streams.runtime.state import Meta, next_epoch, state_records, version
 from streams.runtime.task import Transaction, Write
 from streams.runtime.writer import GroupOffsets, TransactionWriter
 from streams.security.brokers import connection
@@ -55,7 +55,7 @@ class KafkaLog:
         self._decisions: Any = None
         self._reference: Any = None
         self._elsewhere: Elsewhere | None = None
-        self._incarnation = 0
+        self._epoch = 0
         self._flush = 0
         self._heard = 0
         """Offset up to which the orders were handed out."""
@@ -74,7 +74,7 @@ class KafkaLog:
                 f"the send ledger was written with {found.meta.partitions} partitions, CX_PARTITIONS is "
                 f"{self.partitions}: customers would lie in other partitions than their ledger entries"
             )
-        self._incarnation = next_incarnation(found.meta, time.time())
+        self._epoch = next_epoch(found.meta, time.time())
         next_offset = found.meta.offsets.get("outreach", 0) if found.meta else 0
         decisions = self._tp("outreach")
         self._decisions = await self._consumer([decisions])
@@ -180,8 +180,8 @@ class KafkaLog:
         The latter are offsets of a group, so that whoever gave an order can ask for it without reading the ledger.
         """
         self._flush += 1
-        header = (VERSION_HEADER, str(version(self._incarnation, self._flush)).encode())
-        meta = Meta(self._incarnation, self._flush, self.partitions, {"outreach": next_offset})
+        header = (VERSION_HEADER, str(version(self._epoch, self._flush)).encode())
+        meta = Meta(self._epoch, self._flush, self.partitions, {"outreach": next_offset})
         state: list[Write] = [(key, value, ()) for key, value in state_records(drained.changes, meta)]
         writes = {(state_topic(ROOM), self.partition): state}
         for message in drained.messages:
@@ -192,7 +192,7 @@ class KafkaLog:
         word = heard_words(self._lately)
         said = GroupOffsets(HEARD, {self._tp("command"): heard}, word) if self.owes_word else None
         await self._writer.write(
-            Transaction(ROOM, self.partition, self._incarnation, self._flush, writes, offsets), said
+            Transaction(ROOM, self.partition, self._epoch, self._flush, writes, offsets), said
         )
         self._said = heard
 

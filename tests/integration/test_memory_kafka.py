@@ -11,7 +11,7 @@ import pytest
 from schemas.codec import encode
 from schemas.partition import partition_of
 from streams.runtime.application import MAX_UNFLUSHED_BYTES
-from streams.runtime.transport import Reading
+from streams.runtime.transport import FetchOptions
 from tests.integration.harness import Line
 from tests.runtime.example import INPUTS, event
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 RECORDS, PADDING = 6_000, 50_000
 BACKLOG_BYTES = RECORDS * PADDING
-BATCH_BYTES = Reading("", "", {}).partition_bytes
+BATCH_BYTES = FetchOptions("", "", {}).partition_bytes
 MOST_UNFLUSHED = 2 * (MAX_UNFLUSHED_BYTES + BATCH_BYTES)
 """One lot being written, one being fed; a batch is never cut by the bound."""
 MOST_RESIDENT = 150_000_000 + 2 * MOST_UNFLUSHED

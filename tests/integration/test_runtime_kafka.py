@@ -16,7 +16,7 @@ from aiokafka.errors import ProducerFenced
 from schemas.errors import Fenced
 from streams.runtime.exits import ExitCode
 from streams.runtime.recovery import StateReader
-from streams.runtime.state import Meta, Recovered, next_incarnation, state_records
+from streams.runtime.state import Meta, Recovered, next_epoch, state_records
 from streams.runtime.task import Transaction
 from streams.runtime.writer import TransactionWriter
 from tests.integration.harness import Line, until
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.kafka
 
 def flush_of(meta: Meta, *pairs: tuple[bytes, bytes]) -> Transaction:
     writes = {("cx.join.state.v1", 0): [(key, value, ()) for key, value in state_records(list(pairs), meta)]}
-    return Transaction("join", 0, meta.incarnation, meta.flush, writes, meta.offsets)
+    return Transaction("join", 0, meta.epoch, meta.flush, writes, meta.offsets)
 
 
 async def read_state(line: Line) -> Recovered:
@@ -39,7 +39,7 @@ async def read_state(line: Line) -> Recovered:
 @pytest.mark.slow
 @pytest.mark.parametrize("bulk", ["true", "false"])
 async def test_five_times_kill_9_and_every_event_is_counted_once(line: Line, bulk: str) -> None:
-    chance, first = random.Random(7), next_incarnation(None, time.time())
+    chance, first = random.Random(7), next_epoch(None, time.time())
     worker = line.start(CX_BULK_FETCH=bulk)
     async with line.producer() as producer:
         for _ in range(5):
@@ -54,7 +54,7 @@ async def test_five_times_kill_9_and_every_event_is_counted_once(line: Line, bul
     assert len(line.produced) == 8_000
     state = await read_state(line)
     assert state.meta is not None
-    assert state.meta.incarnation >= first + 3
+    assert state.meta.epoch >= first + 3
     assert worker.terminate() == ExitCode.CLEAN
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.runtime.batch import RawBatch, join_batches
-from streams.runtime.bulk import Kept, bulk_values, install, native_values
+from streams.runtime.bulk import RecordsWithBytes, bulk_values, install, native_values
 from tests.runtime.record_batch import APPEND_TIME, CONTROL, TRANSACTIONAL, as_sent
 
 native = pytest.importorskip("cxwatch_native", reason="the accelerator is not installed")
@@ -67,7 +67,7 @@ def unpack(data: bytes, start: int, aborted: list[tuple[int, int]], reader: Any,
     install()
     level = fetcher.READ_COMMITTED if committed else fetcher.READ_UNCOMMITTED
     parts = fetcher.PartitionRecords(
-        TopicPartition("t", 3), Kept(data), list(aborted), start, None, reader, True, level
+        TopicPartition("t", 3), RecordsWithBytes(data), list(aborted), start, None, reader, True, level
     )
     try:
         found = list(parts)

@@ -21,7 +21,7 @@ from streams.core.stage import Stage
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import Room
 from streams.runtime.state import Recovered
-from streams.runtime.task import Counts, PartitionTask, TaskRules, Write
+from streams.runtime.task import PartitionTask, TaskRules, TopicCounts, Write
 from tests.core.join_world import T0, TOPICS, arrive, telemetry, with_stragglers, worlds
 from tests.native.fetched import as_fetched
 
@@ -140,7 +140,7 @@ def test_both_rooms_write_the_same_bytes_also_when_one_takes_over_the_others_sta
     assert one.durable == two.durable
 
 
-def counted(side: Side) -> list[Counts]:
+def counted(side: Side) -> list[TopicCounts]:
     """What became of the messages; unknown fields are estimated by one room and exact in the other."""
     return [replace(counts, unknown_fields=0) for counts in side.task.counts.values()]
 

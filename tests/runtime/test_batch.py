@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from streams.core.join.native import find
 from streams.runtime.batch import RawBatch, join_batches
-from streams.runtime.bulk import Kept, bulk_values, install, native_values
+from streams.runtime.bulk import RecordsWithBytes, bulk_values, install, native_values
 from streams.runtime.transport import batch_of_records
 from tests.runtime.record_batch import APPEND_TIME, CONTROL, TRANSACTIONAL, as_sent
 
@@ -42,7 +42,7 @@ def unpack(
     """What aiokafka's fetcher gives for fetched bytes; ``reader`` None: one object a record."""
     install()
     level = fetcher.READ_COMMITTED if committed else fetcher.READ_UNCOMMITTED
-    tp, log = TopicPartition("t", 3), Kept(data)
+    tp, log = TopicPartition("t", 3), RecordsWithBytes(data)
     return list(fetcher.PartitionRecords(tp, log, list(aborted), start, None, reader, True, level))
 
 

@@ -59,7 +59,7 @@ def test_a_crash_in_the_middle_of_a_flush_leaves_no_trace() -> None:
     assert line.raw("episode") == []
     line.run()
     assert totals(line.records("episode")) == expected(produced)
-    assert line.task("join", 0).incarnation == 1, "the crashed incarnation was never durable"
+    assert line.task("join", 0).epoch == 1, "the crashed epoch was never durable"
 
 
 def test_recorded_ticks_are_applied_at_the_offsets_they_name() -> None:

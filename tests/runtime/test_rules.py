@@ -28,12 +28,12 @@ from streams.runtime.state import (
     Meta,
     Recovered,
     StateDamaged,
-    next_incarnation,
+    next_epoch,
     state_records,
     version,
 )
 from streams.runtime.status import Status
-from streams.runtime.task import Counts
+from streams.runtime.task import TopicCounts
 from streams.runtime.watchdog import HARD_MARGIN_S, LOOK_S, Watchdog
 from streams.runtime.writer import TRANSACTION_TIMEOUT_MS
 from streams.settings import Settings
@@ -155,13 +155,13 @@ NOV_2026_S = 1_795_600_000.0
 
 
 def test_what_is_worked_out_anew_after_a_loss_of_the_state_wins_over_the_rows_of_before() -> None:
-    before = next_incarnation(None, NOV_2026_S)
-    assert next_incarnation(None, NOV_2026_S + 60) > before
+    before = next_epoch(None, NOV_2026_S)
+    assert next_epoch(None, NOV_2026_S + 60) > before
 
 
 @given(st.integers(0, 1 << 23), st.floats(-1e10, 1e11))
-def test_an_incarnation_counts_up_whatever_the_clock_says_and_fits_beside_the_flush(stored: int, wall_s: float) -> None:
-    found = next_incarnation(Meta(stored, 1, 4, {}), wall_s)
+def test_an_epoch_counts_up_whatever_the_clock_says_and_fits_beside_the_flush(stored: int, wall_s: float) -> None:
+    found = next_epoch(Meta(stored, 1, 4, {}), wall_s)
     assert stored < found < 1 << 24
     assert version(found, (1 << 40) - 1) < 1 << 64
 
@@ -377,12 +377,12 @@ def test_lag_and_the_like_of_partitions_that_went_elsewhere_are_not_told_any_mor
 
 def test_counters_grow_by_what_is_new_and_start_anew_with_the_tasks() -> None:
     metrics = Metrics()
-    counts = {"telemetry": Counts(accepted=5, unknown_fields=1)}
+    counts = {"telemetry": TopicCounts(accepted=5, unknown_fields=1)}
     metrics.count("join", 0, counts)
     counts["telemetry"].accepted = 7
     metrics.count("join", 0, counts)
     metrics.forget("join")
-    metrics.count("join", 0, {"telemetry": Counts(accepted=2)})
+    metrics.count("join", 0, {"telemetry": TopicCounts(accepted=2)})
     text = metrics.render().decode()
     assert 'cx_runtime_records_total{outcome="accepted",room="join",topic="telemetry"} 9.0' in text
     assert 'cx_runtime_unknown_fields_total{room="join",topic="telemetry"} 1.0' in text

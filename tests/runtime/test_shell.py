@@ -22,7 +22,7 @@ from streams.runtime.application import StageShell
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import ExitCode
 from streams.runtime.health import Health
-from streams.runtime.room import Pace, SinkRoom
+from streams.runtime.room import SinkPace, SinkRoom
 from streams.runtime.serve import shell_of
 from streams.runtime.shell import BURST_WAIT_MS, Context
 from streams.runtime.sink import SinkShell
@@ -256,8 +256,8 @@ def test_only_inputs_that_come_all_the_time_are_lingered_for(
         """Nothing is stored here."""
 
     context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: None)
-    reading = shell_of(SinkRoom("store", inputs, write), context).reading
-    assert (reading.fetch_max_wait_ms, reading.fetch_min_bytes) == (wait_ms, least_bytes)
+    options = shell_of(SinkRoom("store", inputs, write), context).fetch_options
+    assert (options.fetch_max_wait_ms, options.fetch_min_bytes) == (wait_ms, least_bytes)
 
 
 def test_the_app_makes_no_topics_and_serves_no_web(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ async def test_a_sink_is_offered_the_same_batches_until_it_takes_them(
     assert not one.status.retrying
 
 
-def sink(tmp_path: Path, pace: Pace) -> tuple[SinkShell, list[int]]:
+def sink(tmp_path: Path, pace: SinkPace) -> tuple[SinkShell, list[int]]:
     """A sink room that reads two topics from their beginning, and the sizes of its rounds."""
     rounds: list[int] = []
 
@@ -310,7 +310,7 @@ def sink(tmp_path: Path, pace: Pace) -> tuple[SinkShell, list[int]]:
 
 
 async def test_a_round_of_a_sink_takes_in_what_comes_soon_after_its_first_message(tmp_path: Path) -> None:
-    one, rounds = sink(tmp_path, Pace(linger_s=0.2, least_s=0.2))
+    one, rounds = sink(tmp_path, SinkPace(linger_s=0.2, least_s=0.2))
     running = asyncio.create_task(one._flush_in_time())
     await one._take(batch([message(1)]))
     await asyncio.sleep(0)
@@ -326,7 +326,7 @@ async def test_a_round_of_a_sink_takes_in_what_comes_soon_after_its_first_messag
 
 
 async def test_a_patient_topic_starts_no_round_but_goes_with_the_next(tmp_path: Path) -> None:
-    one, rounds = sink(tmp_path, Pace(0.0, 0.0, frozenset({"telemetry"}), patience_s=3_600.0))
+    one, rounds = sink(tmp_path, SinkPace(0.0, 0.0, frozenset({"telemetry"}), patience_s=3_600.0))
     running = asyncio.create_task(one._flush_in_time())
     await one._take(batch([message(1)]))
     for _ in range(5):
@@ -340,7 +340,7 @@ async def test_a_patient_topic_starts_no_round_but_goes_with_the_next(tmp_path: 
 
 
 async def test_a_sink_without_messages_is_never_written_to_and_its_loop_sleeps(tmp_path: Path) -> None:
-    one, rounds = sink(tmp_path, Pace(0.0, 0.0))
+    one, rounds = sink(tmp_path, SinkPace(0.0, 0.0))
     running = asyncio.create_task(one._flush_in_time())
     await asyncio.sleep(0.05)
     assert not running.done()

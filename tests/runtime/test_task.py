@@ -89,7 +89,7 @@ def test_nothing_fed_means_nothing_to_flush() -> None:
     assert one.flush(NOW_MS) is None
 
 
-def test_every_derived_message_carries_incarnation_and_flush_number() -> None:
+def test_every_derived_message_carries_epoch_and_flush_number() -> None:
     one = task(Recovered(Meta(6, 3, 4, {"telemetry": 0})))
     one.feed(batch([message(1)]))
     flushed(one)
@@ -311,13 +311,13 @@ def test_stop_restore_continue_equals_never_stopped() -> None:
     second.feed(batch(values[20:], start=20))
     found = flushed(second)
     assert second.state.counts == straight.state.counts
-    assert second.incarnation == 2
+    assert second.epoch == 2
     assert totals(episodes(found)) == dict.fromkeys(HERE[:5], (10, 0))
 
 
 def test_a_task_that_starts_from_nothing_has_a_higher_version_than_one_that_did_so_before() -> None:
     made = [PartitionTask(count_room(), 0, 4, wall_s=1_795_600_000.0 + seconds) for seconds in (0, 60)]
-    assert made[0].incarnation < made[1].incarnation
+    assert made[0].epoch < made[1].epoch
 
 
 def test_what_is_fed_while_a_flush_encodes_belongs_to_the_next_one() -> None:

@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from schemas.metrics import METRICS, OUTCOMES, page
 from streams.metrics import Metrics
-from streams.runtime.task import Counts
+from streams.runtime.task import TopicCounts
 from streams.sender.metrics import SenderMetrics
 
 ALLOWED_LABELS = {"reason", "room", "topic", "partition", "outcome", "consumergroup"}
@@ -49,7 +49,7 @@ def test_names_follow_the_rule_and_labels_are_closed_sets() -> None:
 
 
 def test_every_outcome_of_a_record_is_explained() -> None:
-    assert set(OUTCOMES) == {field.name for field in dataclasses.fields(Counts)} - {"unknown_fields"}
+    assert set(OUTCOMES) == {field.name for field in dataclasses.fields(TopicCounts)} - {"unknown_fields"}
 
 
 def test_the_page_is_current() -> None:
