@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from schemas.topics import ROOM_INPUTS
-from streams.core.detect.stage import DetectStage, DetectState
+from streams.core.detect.stage import DetectStage
+from streams.core.detect.state import DetectState
 from streams.rules import detect_rules
 from streams.runtime.room import Room
 from streams.settings import Settings

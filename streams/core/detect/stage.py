@@ -16,40 +16,17 @@ from operator import itemgetter
 
 from schemas.events import Change, Command
 from schemas.findings import BinClosed, CohortCount, Watermark
-from schemas.findings import Family as FamilyName
 from streams.core.detect import store
-from streams.core.detect.admission import SCARCE, Waiting
+from streams.core.detect.admission import SCARCE
 from streams.core.detect.family import Count, Family, Seen
-from streams.core.detect.issues import Book
 from streams.core.detect.lattice import OTHER_VALUE
 from streams.core.detect.rules import DetectRules
+from streams.core.detect.state import DetectState, Line
 from streams.core.stage import Batch, Drained, Idle, Message
 
-Line = tuple[str, FamilyName]
 LOOKS_A_UNIT = 10
 """Families that are looked at, whether time alone changes them, for a unit of work."""
 _EVERYTHING = 1 << 62
-
-
-class DetectState:
-    """Live values of the room; see :mod:`streams.core.detect.store` for what of it is kept."""
-
-    def __init__(self, rules: DetectRules, partitions: int) -> None:
-        """Have seen nothing from any of ``partitions`` source partitions."""
-        self.rules = rules
-        self.partitions = partitions
-        self.through: dict[int, int] = {}
-        self.pending: dict[int, dict[Line, dict[int, CohortCount]]] = {}
-        self.bins: list[int] = []
-        """Heap of the bins that are pending."""
-        self.families: dict[Line, Family] = {}
-        self.waiting: Waiting[Line] = Waiting()
-        """Lines that wait for a place."""
-        self.book = Book(rules)
-        self.clock_ms = 0
-        self.minted = 0
-        self.announced_ms = 0
-        self.kept = store.Kept()
 
 
 class DetectStage:

@@ -9,43 +9,27 @@ first customers of a value); ``issue``; ``change``. Everything else is computed 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from schemas.codec import decode, encode
 from schemas.events import Change
-from schemas.findings import Family as FamilyName
 from streams.core.detect.baseline import Dispersion, Row
 from streams.core.detect.cusum import Cusum, Floats
 from streams.core.detect.explain import Explanation
 from streams.core.detect.family import LEAVES_A_KEY as CHUNK
 from streams.core.detect.family import Family
 from streams.core.detect.live import Live
+from streams.core.detect.state import DetectState, Kept, Line
 from streams.core.detect.window import Block, Failure
 
-if TYPE_CHECKING:
-    from streams.core.detect.stage import DetectState
-
-Line = tuple[str, FamilyName]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _APART = ("pairs", "cohort", "cause", "changes")
 _LIVE = tuple(name for name in Live.__dataclass_fields__ if name not in _APART)
 _CAUSE = tuple(Explanation.__dataclass_fields__)[1:]
-
-
-@dataclass(slots=True)
-class Kept:
-    """What changed since the last drain."""
-
-    meta: bool = False
-    pending: set[tuple[int, str, FamilyName, int]] = field(default_factory=set)
-    families: set[Line] = field(default_factory=set)
-    lines: bool = False
-    changes: set[str] = field(default_factory=set)
 
 
 def save(state: DetectState) -> list[tuple[bytes, bytes | None]]:
