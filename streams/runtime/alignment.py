@@ -1,12 +1,26 @@
-"""Is a record where its customer lives? Checked for every record of the event topics.
+"""How the topics of one partition are kept in step: which run ahead, which are idle, which records lie elsewhere.
 
-A producer whose partitioner is not Java's murmur2, or whose key is not the customer, would break the join without a
-sound: the record is well-formed, only in the wrong place.
+Skew. A topic is paused while its newest event is more than ``max_skew_ms`` ahead of the slowest topic that still has
+something to read. This bounds memory in a replay and is never needed for correctness. Event time ->
+
+    contact    ========|                         the slowest: never paused, so something always moves
+    order      ==============|                   within max_skew_ms of it: goes on
+    telemetry  ========|-- max_skew_ms --|===|   beyond: paused until contact has come closer, or is at its end
+
+Idleness. A topic is idle once it is at its end and its clock has not moved for ``idle_s``. The others go on without it;
+what follows from that is a recorded tick (``task.PartitionTask.idle``). Wall clock ->
+
+    clock moves |   clock stands still    |  idle  | clock moves
+    ------------+-------------------------+--------+------------
+                |<------- idle_s -------->|
+
+Home. A producer whose partitioner is not Java's murmur2, or whose key is not the customer, would break the join without
+a sound: the record is well-formed, only in the wrong partition. Checked for every record of the event topics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -18,8 +32,53 @@ _REMEMBERED = 100_000
 """Keys remembered per task, about 20 MB; the memory starts anew when it is full."""
 
 
+def ahead(newest: Mapping[str, int], unread: Collection[str], max_skew_ms: int) -> set[str]:
+    """Nouns that should wait. ``newest``: newest event time per noun, ms; ``unread``: nouns not at their end.
+
+    A noun that has shown no event yet holds up nobody: its first batch comes with the next fetch. ``max_skew_ms`` 0:
+    no topic ever waits.
+    """
+    behind = [newest[noun] for noun in unread if noun in newest]
+    if not behind or max_skew_ms <= 0:
+        return set()
+    slowest = min(behind)
+    return {noun for noun, reached in newest.items() if reached - slowest > max_skew_ms}
+
+
+class Idleness:
+    """Remembers when each input's clock last moved. Times are monotonic seconds.
+
+    The clock counts, not the records: one customer alone moves no clock, and a topic that hears nobody else must not
+    hold up the others.
+    """
+
+    def __init__(self, idle_s: float) -> None:
+        """``idle_s`` 0: nothing is ever idle."""
+        self._idle_s = idle_s
+        self._moved: dict[str, tuple[int, float]] = {}
+        """Noun -> its clock, and since when it stands there."""
+
+    def look(self, ends: Mapping[str, tuple[int, int]], clocks: Mapping[str, int], now: float) -> set[str]:
+        """Idle nouns.
+
+        ``ends``: noun -> (position, end of its partition as of the newest fetch); ``clocks``: noun -> how far it has
+        come, ms, of those that were heard.
+        """
+        for noun in ends:
+            known = self._moved.get(noun)
+            if known is None or known[0] != clocks.get(noun, 0):
+                self._moved[noun] = (clocks.get(noun, 0), now)
+        if not self._idle_s:
+            return set()
+        return {
+            noun
+            for noun, (position, end) in ends.items()
+            if position >= end and now - self._moved[noun][1] >= self._idle_s
+        }
+
+
 class Keys:
-    """Remembers the keys that were found in the right place, so that the check costs one look-up per record."""
+    """Remembers the keys that were found where they belong, so that the check costs one look-up per record."""
 
     def __init__(self, partition: int, partitions: int) -> None:
         """``partition`` is where the records are read, ``partitions`` how many customer partitions there are."""

@@ -21,13 +21,12 @@ from faust.types import TP
 from schemas.codec import HOT
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN, state_topic
+from streams.runtime.alignment import Idleness, ahead
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import Guard, KafkaFailed
-from streams.runtime.lead import ahead
 from streams.runtime.recovery import StateReader
 from streams.runtime.room import Room
 from streams.runtime.shell import Context, Shell
-from streams.runtime.silence import Silence
 from streams.runtime.task import PartitionTask, RangeLost, Transaction
 from streams.runtime.writer import TransactionWriter
 from streams.topics import topic_ids
@@ -48,7 +47,7 @@ class StageShell(Shell, Generic[S]):
         self.room = room
         self.tasks: dict[int, PartitionTask[S]] = {}
         self._writers: dict[int, TransactionWriter] = {}
-        self._silences: dict[int, Silence] = {}
+        self._idleness: dict[int, Idleness] = {}
         self._ahead: set[TP] = set()
         self._durable: dict[TP, int] = {}
         self._shown: dict[TP, int] = {}
@@ -171,7 +170,7 @@ class StageShell(Shell, Generic[S]):
         for partition, recovered in (await reader.read(sorted(held))).items():
             task = PartitionTask(self.room, partition, context.partitions, recovered, context.rules, time.time())
             self.tasks[partition] = task
-            self._silences[partition] = Silence(context.idle_ms / 1_000)
+            self._idleness[partition] = Idleness(context.idle_ms / 1_000)
             self.status.moved()
             await asyncio.sleep(0)
         await self._place()
@@ -243,7 +242,7 @@ class StageShell(Shell, Generic[S]):
         await self.flush()
         await self.commit_offsets({}, now=True)
         writers, self._writers = self._writers, {}
-        self.tasks, self._silences, self._ahead, self._shown = {}, {}, set(), {}
+        self.tasks, self._idleness, self._ahead, self._shown = {}, {}, set(), {}
         await asyncio.gather(*(writer.close() for writer in writers.values()))
 
     async def _take(self, batch: RawBatch) -> int | None:
@@ -295,13 +294,13 @@ class StageShell(Shell, Generic[S]):
     def _hold_back(self, partition: int) -> None:
         """Pause topics of a partition that run ahead, resume those that no longer do."""
         task = self.tasks[partition]
-        if len(task.newest) < 2 or self.context.max_lead_ms <= 0:
+        if len(task.newest) < 2 or self.context.max_skew_ms <= 0:
             return
-        if not self._ahead and max(task.newest.values()) - min(task.newest.values()) <= self.context.max_lead_ms:
+        if not self._ahead and max(task.newest.values()) - min(task.newest.values()) <= self.context.max_skew_ms:
             return
         ends = self._ends_of(partition)
         unread = [noun for noun, (position, end) in ends.items() if position < end]
-        wanted = {self.tp(noun, partition) for noun in ahead(task.newest, unread, self.context.max_lead_ms)}
+        wanted = {self.tp(noun, partition) for noun in ahead(task.newest, unread, self.context.max_skew_ms)}
         current = {tp for tp in self._ahead if tp.partition == partition}
         if wanted - current:
             self.consumer.pause_partitions(wanted - current)
@@ -319,7 +318,7 @@ class StageShell(Shell, Generic[S]):
         }
 
     async def _look(self) -> None:
-        """Once a second: ticks for silent topics, leads, metrics."""
+        """Once a second: ticks for idle topics, skew, metrics."""
         await super()._look()
         if not self._accepting:
             return
@@ -328,7 +327,7 @@ class StageShell(Shell, Generic[S]):
         for partition, task in self.tasks.items():
             ends = self._ends_of(partition)
             if ends:
-                task.idle(self._silences[partition].look(ends, task.newest, time.monotonic()))
+                task.idle(self._idleness[partition].look(ends, task.newest, time.monotonic()))
                 self._hold_back(partition)
             for noun, reached in task.newest.items():
                 self.context.metrics.newest.labels(self.name, noun, str(partition)).set(reached)

@@ -177,11 +177,11 @@ class MemoryLine:
         for task in self._all_tasks():
             self._flush(task)
 
-    def idle(self, room: str, silent: Iterable[str]) -> None:
-        """Tell every task of a room that these topics are at their end and silent."""
+    def idle(self, room: str, nouns: Iterable[str]) -> None:
+        """Tell every task of a room that these topics are idle."""
         for task in self._all_tasks():
             if task.room.name == room:
-                task.idle(silent)
+                task.idle(nouns)
 
     def crash(self, room: str, partition: int, in_flush: bool = False) -> None:
         """Lose a task; the next step recovers it from its state topic.

@@ -70,7 +70,7 @@ class Context:
     rules: TaskRules = field(default_factory=TaskRules)
     flush_ms: int = 400
     idle_ms: int = 0
-    max_lead_ms: int = 3_600_000
+    max_skew_ms: int = 3_600_000
     stall_s: float = 90.0
     session_timeout_ms: int = 10_000
     fetch_max_wait_ms: int = 50
@@ -294,7 +294,7 @@ class Shell(ABC):
                     await self.consumer.seek_wait({self.tp(batch.topic, batch.partition): back})
 
     async def _look(self) -> None:
-        """Once a second: where we stand, for the watchdog, the metrics, ticks and leads."""
+        """Once a second: where we stand, for the watchdog, the metrics, ticks and skew."""
         if not self._accepting:
             return
         metrics, ends = self.context.metrics, self.ends()

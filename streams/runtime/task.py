@@ -235,18 +235,18 @@ class PartitionTask(Generic[S]):
                 self._spent = 0
                 yield
 
-    def idle(self, silent: Iterable[str]) -> bool:
-        """Pass silent event topics: their watermark follows the slowest of the others. True if that moved anything.
+    def idle(self, nouns: Iterable[str]) -> bool:
+        """Pass idle event topics: their watermark follows the slowest of the others. True if that moved anything.
 
-        Nothing happens while all event topics are silent, or while one that is not silent has shown no event yet.
+        Nothing happens while all event topics are idle, or while one that is not idle has shown no event yet.
         """
         topics = [noun for noun in self.room.inputs if noun in HOT]
-        quiet = set(silent) & set(topics)
-        active = [noun for noun in topics if noun not in quiet]
-        if not quiet or not active or any(noun not in self.newest for noun in active):
+        passed = set(nouns) & set(topics)
+        active = [noun for noun in topics if noun not in passed]
+        if not passed or not active or any(noun not in self.newest for noun in active):
             return False
         reach = min(self.newest[noun] - self._disorder_ms(noun) for noun in active)
-        if all(self.newest.get(noun, 0) - self._disorder_ms(noun) >= reach for noun in quiet):
+        if all(self.newest.get(noun, 0) - self._disorder_ms(noun) >= reach for noun in passed):
             return False
         self.tick(reach)
         return True

@@ -1,4 +1,4 @@
-"""Small rules of the runtime: who waits, who is silent, who is stuck, who reads what, how a process ends."""
+"""Small rules of the runtime: who waits, who is idle, who is stuck, who reads what, how a process ends."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigError, Fenced
 from streams.metrics import Metrics
+from streams.runtime.alignment import Idleness, ahead
 from streams.runtime.assignor import CoPartitioned
 from streams.runtime.deadletter import BadRun, emitter
 from streams.runtime.exits import LOG_S, ExitCode, Guard, KafkaFailed, Stalled, code_of, reason_of
-from streams.runtime.lead import ahead
-from streams.runtime.silence import Silence
 from streams.runtime.state import (
     META_KEY,
     PART_BYTES,
@@ -50,25 +49,25 @@ def test_a_topic_that_runs_ahead_of_one_with_unread_records_waits() -> None:
 
 
 @given(TIMES, st.sets(st.sampled_from(["a", "b", "c"])), st.integers(1, 50))
-def test_something_always_moves(newest: Mapping[str, int], unread: set[str], lead: int) -> None:
-    waiting = ahead(newest, unread, lead)
-    assert not unread or unread - waiting
+def test_something_always_moves(newest: Mapping[str, int], unread: set[str], skew: int) -> None:
+    paused = ahead(newest, unread, skew)
+    assert not unread or unread - paused
 
 
 def test_a_topic_is_silent_only_at_its_end_and_after_the_time() -> None:
-    silence = Silence(60.0)
+    idleness = Idleness(60.0)
     clocks = {"a": 1_000, "b": 1_000}
-    assert silence.look({"a": (5, 5), "b": (5, 9)}, clocks, 0.0) == set()
-    assert silence.look({"a": (5, 5), "b": (5, 9)}, clocks, 60.0) == {"a"}
-    assert silence.look({"a": (6, 6), "b": (5, 9)}, clocks | {"a": 1_001}, 61.0) == set(), "its clock moved"
-    assert Silence(0).look({"a": (5, 5)}, clocks, 1e9) == set()
+    assert idleness.look({"a": (5, 5), "b": (5, 9)}, clocks, 0.0) == set()
+    assert idleness.look({"a": (5, 5), "b": (5, 9)}, clocks, 60.0) == {"a"}
+    assert idleness.look({"a": (6, 6), "b": (5, 9)}, clocks | {"a": 1_001}, 61.0) == set(), "its clock moved"
+    assert Idleness(0).look({"a": (5, 5)}, clocks, 1e9) == set()
 
 
 def test_a_topic_where_only_one_customer_speaks_is_silent_because_its_clock_stands_still() -> None:
-    silence = Silence(60.0)
-    assert silence.look({"a": (5, 5)}, {}, 0.0) == set()
-    assert silence.look({"a": (6, 6)}, {}, 59.0) == set()
-    assert silence.look({"a": (7, 7)}, {}, 60.0) == {"a"}
+    idleness = Idleness(60.0)
+    assert idleness.look({"a": (5, 5)}, {}, 0.0) == set()
+    assert idleness.look({"a": (6, 6)}, {}, 59.0) == set()
+    assert idleness.look({"a": (7, 7)}, {}, 60.0) == {"a"}
 
 
 def test_a_bad_run_ends_with_the_first_good_message() -> None:

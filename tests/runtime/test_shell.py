@@ -66,7 +66,7 @@ class Shell(StageShell[Counting]):
 def shell(tmp_path: Path, fails: Exception | None = None) -> Shell:
     said: list[tuple[ExitCode, str]] = []
     context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: said.append((code, why)),
-                      max_lead_ms=0)
+                      max_skew_ms=0)
     made = Shell(count_room(), context)
     made.said, made.log = said, []
     task: PartitionTask[Counting] = PartitionTask(made.room, 0, 4)
