@@ -12,7 +12,7 @@ STAMP := .venv/.locked-requirements-$(call hash,$(LOCK))
 READY := $(if $(wildcard $(TEST_STAMP)),$(TEST_STAMP),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test busy native long faults lint up down status doctor lock clean browser \
+.PHONY: help setup demo example test busy native long faults lint house up down status doctor lock clean browser \
 	bench bench-gate bench-pipeline bench-latency bench-growth
 
 help: ## list these commands
@@ -61,6 +61,9 @@ lint: $(TEST_STAMP) ## style, types, doors
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+house: $(TEST_STAMP) ## print and draw what imports what (docs/imports.md); what is too long, loose or in a circle
+	@$(BIN)/python -P -m tests.house --svg docs/imports.svg
 
 setup: $(READY) ## only make the environment in .venv
 
