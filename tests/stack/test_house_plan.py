@@ -30,9 +30,28 @@ OPEN_MODULES = {
 }
 OPEN_FUNCTIONS = {"benchmarks/truth.py:truth_of_log", "streams/metrics.py:__init__", "streams/runtime/task.py:__init__"}
 OPEN_NAMES = {
-    *("Case", "ClickHouse", "Clock", "Counts", "DeadLetter", "Endpoints", "Failure", "Finding", "Impact", "Kept"),
-    *("Known", "Leaf", "Ledger", "Log", "Message", "Order", "Outreach", "Pace", "Person", "Places", "Reading", "Row"),
-    *("Seen", "Tally", "Target", "UnknownIssue", "Verdict", "Waiting"),
+    "Case",
+    "Clock",
+    "Counts",
+    "Failure",
+    "Impact",
+    "Kept",
+    "Known",
+    "Leaf",
+    "Ledger",
+    "Log",
+    "Order",
+    "Outreach",
+    "Pace",
+    "Person",
+    "Places",
+    "Reading",
+    "Row",
+    "Seen",
+    "Tally",
+    "UnknownIssue",
+    "Verdict",
+    "Waiting",
 }
 """What is too long, or has two meanings, today: these lists only shrink."""
 
