@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from aiohttp import web
 
 import dashboards
-from schemas.errors import ConfigError
 from streams.board.feed import HOURS, Feed
-from streams.settings import Settings, load_settings
-from streams.sinks.clickhouse import ClickHouse, login
-from streams.stack import endpoints
+from streams.sinks.clickhouse import ClickHouse
 
 PAGE = Path(dashboards.__file__).parent / "page"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -145,37 +139,3 @@ async def start(
     bound = runner.addresses[0][1]
     shown = f"[{host}]" if ":" in host else host
     return BoardServer(f"http://{shown}:{bound}/", runner)
-
-
-def serve(settings: Settings, port: int | None = None) -> None:
-    """Serve the board until SIGINT or SIGTERM; the first line printed is its address."""
-    client = ClickHouse(login(endpoints(settings, ("clickhouse",)), "reader", settings.clickhouse_database), 20.0)
-    asyncio.run(_serve(settings, client, settings.board_port if port is None else port))
-
-
-async def _serve(settings: Settings, client: ClickHouse, port: int) -> None:
-    done = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, done.set)
-    try:
-        simulated = settings.sender_clock == "event"
-        server = await start(client, port, settings.web_host, settings.board_refresh_ms / 1000, simulated)
-    except OSError as error:
-        raise ConfigError(f"the board cannot listen on port {port} ({error.strerror}); choose another, or 0") from None
-    typer.echo(f"board {server.address}")
-    try:
-        await done.wait()
-    finally:
-        await server.close()
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("board")(board_command)
-
-
-def board_command(
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; default: CX_BOARD_PORT.")] = None,
-) -> None:
-    """Serve the live board on loopback and print its address; Ctrl-C ends it."""
-    serve(load_settings(), port)

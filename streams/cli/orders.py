@@ -1,5 +1,4 @@
-"""An operator's orders: ``cxwatch approve | mute | unmute | resolve ISSUE``, ``cxwatch stop | resume`` and
-``cxwatch channels resume``; ``cxwatch channels`` shows how the channels stand.
+"""An operator's orders: ``cxwatch approve | mute | unmute | resolve ISSUE`` and ``cxwatch stop | resume``.
 
 An order is given (``streams.orders.give``) and then followed: every sender says how far it has heard
 (``streams.orders.hearing``). Exit codes: 0 heard by every sender there is, or no sender runs; 75 written, but not heard
@@ -9,20 +8,16 @@ by all in time; 74 perhaps not written; 78 a wrong setting; 1 refused.
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import asdict
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 from aiokafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed
 
-from schemas.errors import CxError, SinkUnavailable
+from schemas.errors import SinkUnavailable
 from schemas.events import Channel
 from streams.orders.give import Action, Given, known_issue, order
 from streams.orders.hearing import HEARD_WITHIN_S, await_heard
-from streams.orders.standing import read_standings
 from streams.runtime.exits import ExitCode, KafkaFailed
-from streams.security.plain import plain
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 
@@ -35,10 +30,6 @@ NO_RIGHT = (TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed)
 """What brokers say to somebody who may not order (docs/security.md)."""
 
 
-class UnknownChannel(CxError):
-    """There is no channel of this name."""
-
-
 def register(app: typer.Typer) -> None:
     """Add the operator's commands."""
     for name, command in (
@@ -46,73 +37,42 @@ def register(app: typer.Typer) -> None:
         ("resolve", resolve_command), ("stop", stop_command), ("resume", resume_command),
     ):  # fmt: skip
         app.command(name)(command)
-    channels = typer.Typer(help="How the ways to customers stand.")
-    channels.callback(invoke_without_command=True)(channels_command)
-    channels.command("resume")(resume_channel_command)
-    app.add_typer(channels, name="channels")
 
 
 def approve_command(issue: IssueId, reason: Reason = "", wait: Wait = HEARD_WITHIN_S) -> None:
     """Let every affected customer of an issue be told, also beyond the number that needs no approval."""
-    _order("approve", issue, reason, wait)
+    give_order("approve", issue, reason, wait)
 
 
 def mute_command(issue: IssueId, reason: Reason = "", wait: Wait = HEARD_WITHIN_S) -> None:
     """Tell nobody about an issue until it is unmuted; counting goes on."""
-    _order("mute", issue, reason, wait)
+    give_order("mute", issue, reason, wait)
 
 
 def unmute_command(issue: IssueId, reason: Reason = "", wait: Wait = HEARD_WITHIN_S) -> None:
     """Take back `cxwatch mute`; what was held is decided again."""
-    _order("unmute", issue, reason, wait)
+    give_order("unmute", issue, reason, wait)
 
 
 def resolve_command(issue: IssueId, reason: Reason = "", wait: Wait = HEARD_WITHIN_S) -> None:
     """Call an issue over: no more notices; those who were told get the all-clear."""
-    _order("resolve", issue, reason, wait)
+    give_order("resolve", issue, reason, wait)
 
 
 def stop_command(reason: Reason = "", wait: Wait = HEARD_WITHIN_S) -> None:
     """Stop every send, at once and until `cxwatch resume`."""
-    _order("stop", None, reason, wait)
+    give_order("stop", None, reason, wait)
 
 
 def resume_command(reason: Reason = "", wait: Wait = HEARD_WITHIN_S) -> None:
     """Take back `cxwatch stop`."""
-    _order("resume", None, reason, wait)
+    give_order("resume", None, reason, wait)
 
 
-def channels_command(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False
-) -> None:
-    """Show how every channel stands; exit code 1 if one is gone."""
-    if context.invoked_subcommand:
-        return
-    settings = load_settings()
-    found = read_standings(settings, endpoints(settings, ("kafka",)).kafka_bootstrap)
-    for one in found:
-        typer.echo(json.dumps(asdict(one)) if as_json else one.words())
-    if not found and not as_json:
-        typer.echo("No sender has run yet.")
-    if any(one.mend for one in found):
-        raise typer.Exit(1)
-
-
-def resume_channel_command(
-    name: Annotated[str | None, typer.Argument(help="Channel; every one if left out.", show_default=False)] = None,
-    reason: Reason = "",
-    wait: Wait = HEARD_WITHIN_S,
-) -> None:
-    """Send again on a channel whose receiver was gone (410); one that accepts nothing is probed at once."""
-    known: dict[str, Channel] = {channel: channel for channel in get_args(Channel)}
-    if name is not None and name not in known:
-        raise UnknownChannel(f"{plain(name)!r} is no channel; there are {', '.join(known)}")
-    _order("resume_channel", None, reason, wait, None if name is None else known[name])
-
-
-def _order(
+def give_order(
     action: Action, issue: str | None, reason: str, wait_s: float, channel: Channel | None = None
 ) -> None:
+    """Write an order, wait until every sender has heard it, and say so; ends the command with its exit code."""
     settings = load_settings()
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     try:

@@ -1,38 +1,28 @@
-"""``cxwatch tables`` (ClickHouse migrations) and ``cxwatch boards`` (Grafana's JSON)."""
+"""``cxwatch tables``: the tables in ClickHouse, their migrations and their catalogue."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dashboards.grafana import write
-from schemas.errors import ConfigError
 from schemas.tables import TABLES, VIEWS
+from streams.cli.output import AsJson
 from streams.settings import load_settings
-from streams.sinks.clickhouse import login, migrate, migrations
-from streams.sinks.grafana import Grafana
+from streams.sinks.clickhouse import migrate, migrations
 from streams.stack import endpoints
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command group ``tables``."""
     tables = typer.Typer(help="The tables in ClickHouse.", no_args_is_help=True)
     tables.command("migrate")(migrate_tables)
     tables.command("status")(status)
     tables.command("list")(list_tables)
     app.add_typer(tables, name="tables")
-    boards = typer.Typer(help="The boards for Grafana.", no_args_is_help=True)
-    boards.command("write")(write_boards)
-    boards.command("push")(push_boards)
-    app.add_typer(boards, name="boards")
 
 
 def migrate_tables() -> None:
@@ -71,23 +61,3 @@ def list_tables(as_json: AsJson = False) -> None:
     for name, meaning in VIEWS.items():
         shown.add_row(name, "", "view", escape(meaning))
     Console().print(shown)
-
-
-def write_boards(
-    folder: Annotated[Path | None, typer.Argument(help="Folder to write to; default: the one that is shipped.")] = None,
-) -> None:
-    """Write every board as Grafana JSON."""
-    for file in write(folder) if folder else write():
-        typer.echo(str(file))
-
-
-def push_boards(
-    datasource: Annotated[bool, typer.Option(help="Also write the ClickHouse data source.")] = True,
-) -> None:
-    """Write folder, data source and boards to the Grafana in CX_GRAFANA_URL; the same again changes no board."""
-    settings = load_settings()
-    if settings.grafana_url is None or settings.grafana_token is None:
-        raise ConfigError("set CX_GRAFANA_URL and CX_GRAFANA_TOKEN (token of a service account that may edit)")
-    reader = login(endpoints(settings, ("clickhouse",)), "reader", settings.clickhouse_database) if datasource else None
-    changed = Grafana(settings.grafana_url, settings.grafana_token).push(reader)
-    typer.echo("changed: " + ", ".join(changed) if changed else "nothing to change")

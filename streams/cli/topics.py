@@ -1,40 +1,30 @@
-"""``cxwatch topics create | diff | list`` and ``cxwatch schemas export | metrics``."""
+"""``cxwatch topics create | diff | list | acls``: the catalogue of topics against the cluster."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from schemas.errors import ConfigError
-from schemas.export import export
-from schemas.metrics import page
 from streams.security.access import acl_commands
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 from streams.topics import Wanted, catalogue, ensure_topics, plan
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-SCHEMA_DIR = Path("schemas/json")
-METRICS_PAGE = Path("docs/metrics.md")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command groups ``topics`` and ``schemas``."""
+    """Add the command group ``topics``."""
     topics = typer.Typer(help="The topics of the line: the catalogue against the cluster.", no_args_is_help=True)
     topics.command("create")(create_command)
     topics.command("diff")(diff_command)
     topics.command("list")(list_command)
     topics.command("acls")(acls_command)
     app.add_typer(topics, name="topics")
-    schemas = typer.Typer(help="What the contracts say, as files.", no_args_is_help=True)
-    schemas.command("export")(export_command)
-    schemas.command("metrics")(metrics_command)
-    app.add_typer(schemas, name="schemas")
 
 
 def create_command(
@@ -72,7 +62,7 @@ def list_command(as_json: AsJson = False) -> None:
     table = Table("topic", "partitions", "kept", "largest", "what", box=None, header_style="bold")
     for topic in topics:
         largest = f"{int(topic.configs['max.message.bytes']) // 1024} KiB"
-        table.add_row(topic.name, str(topic.partitions), _kept(topic), largest, topic.meaning)
+        table.add_row(topic.name, str(topic.partitions), _retention(topic), largest, topic.meaning)
     Console().print(table)
 
 
@@ -85,30 +75,10 @@ def acls_command(
         typer.echo(line)
 
 
-def export_command(
-    folder: Annotated[Path, typer.Argument(help="Where the files go.")] = SCHEMA_DIR,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file is not current.")] = False,
-) -> None:
-    """Write one JSON Schema file per record."""
-    changed = export(folder, write=not check)
-    if check and changed:
-        raise ConfigError(f"not current: {', '.join(changed)}; run `cxwatch schemas export`")
-    typer.echo(f"{len(changed)} files written to {folder}." if changed else f"{folder} is current.")
-
-
-def metrics_command(
-    target: Annotated[Path, typer.Argument(help="The file to write.")] = METRICS_PAGE,
-) -> None:
-    """Write the documentation of all metrics."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page())
-    typer.echo(f"{target} written.")
-
-
 def _bootstrap(settings: Settings) -> str:
     return endpoints(settings, ("kafka",)).kafka_bootstrap
 
 
-def _kept(topic: Wanted) -> str:
+def _retention(topic: Wanted) -> str:
     retention_ms = topic.configs.get("retention.ms")
     return "latest per key" if retention_ms is None else f"{int(retention_ms) // 86_400_000} days"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import secrets
 import signal
@@ -14,9 +13,8 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from pydantic import SecretStr
 from rich.markup import escape
 
@@ -29,7 +27,7 @@ from streams.demo.reconcile import Ledger, count
 from streams.demo.score import judge, to_ms
 from streams.demo.session import Session, session
 from streams.demo.summary import Summary, short
-from streams.settings import Settings, load_settings
+from streams.settings import Settings
 from streams.simulate import SimulateRules, Simulation, simulate
 from streams.sinks.clickhouse import ClickHouse
 from streams.sinks.receiver import Accepted, Receiver
@@ -72,50 +70,6 @@ class Run:
     gaps: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("demo")(demo)
-
-
-def demo(
-    seed: Annotated[int, typer.Option(help="The same seed gives the same company.")] = SimulateRules().seed,
-    speed: Annotated[float, typer.Option(min=1.0, help="How much faster than event time the live part runs.")] = SPEED,
-    keep: Annotated[
-        bool, typer.Option("--keep", envvar="KEEP", help="Leave everything running at the end, until Ctrl-C.")
-    ] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="Go on with the last demo, as after a reboot: its data, its board.")
-    ] = False,
-) -> None:
-    """See the main job: a made-up company, three incidents, who is hit, who is told. Ends by itself.
-
-    A demo that is kept outlives its servers: after `cxwatch down` it waits for `cxwatch up` and goes on.
-    """
-    begun = time.monotonic()
-    settings = load_settings()
-    secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
-    told = settings.model_copy(update={"webhook_secret": SecretStr(secret), "webhook_allow_loopback": True,
-                                       "sender_clock": "event", "outreach_replayed": True, "idle_ms": 0})
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    try:
-        with Teller() as teller:
-            passed = asyncio.run(_demo(told, SimulateRules(seed=seed), Options(speed, keep, begun, again), teller))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Abort from None
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
-    if not passed:
-        raise typer.Exit(1)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error behind a group of one or several."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
     """How the demo was asked for. ``begun`` is a monotonic time, s."""
@@ -126,8 +80,19 @@ class Options:
     again: bool = False
 
 
-async def _demo(settings: Settings, rules: SimulateRules, options: Options, teller: Teller) -> bool:
-    loop = asyncio.get_running_loop()
+def demo_settings(settings: Settings) -> Settings:
+    """The settings of a demo: a receiver of its own on this machine, simulated time, notices about played events."""
+    secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
+    return settings.model_copy(update={"webhook_secret": SecretStr(secret), "webhook_allow_loopback": True,
+                                       "sender_clock": "event", "outreach_replayed": True, "idle_ms": 0})
+
+
+async def run_demo(settings: Settings, rules: SimulateRules, options: Options, teller: Teller) -> bool:
+    """Make the company, play it through real servers and judge what was found; True if everything was.
+
+    Raises StackError if the servers or our processes do not stay up, or do not get through in time.
+    """
+    loop, settings = asyncio.get_running_loop(), demo_settings(settings)
     if (me := asyncio.current_task()) is not None:
         loop.add_signal_handler(signal.SIGTERM, me.cancel)  # as Ctrl-C: end the processes, then leave
     making = loop.run_in_executor(None, simulate, rules)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
 
-import typer
 from rich.markup import escape
 
 from schemas.errors import ConfigError, SinkUnavailable
@@ -22,7 +19,7 @@ from streams.board.queries import IssueRow, list_affected, list_issues
 from streams.demo.example_check import ZONE, Claim, Line, check, read_flights
 from streams.demo.progress import Teller, clock
 from streams.demo.session import Session, await_true, session
-from streams.settings import load_settings
+from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse
 from streams.sources import Reading, Span, load_mapping, read
 from streams.sources.arrivals import Arrival, Beats, with_heartbeats, with_origin
@@ -35,18 +32,8 @@ DONE_S = 900.0
 _DONE = "SELECT count(), min(through) FROM watermark FINAL WHERE topic = 'outreach'"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("example")(example)
-
-
-def example(
-    name: Annotated[Literal["flights"], typer.Argument(help="Which example.")] = "flights",
-) -> None:
-    """Play real data flat out through real Kafka, print the issues, check them from outside."""
-    # Its flights are out of a file; whatever is sent of them stays on this machine.
-    settings = load_settings(idle_ms=0, outreach_replayed=True, webhook_allow_loopback=True)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+def run_flights(settings: Settings) -> bool:
+    """Play, print the issues, check them against the file; True if every check passed. Raises StackError."""
     begun = time.monotonic()
     with Teller() as teller, session(settings, "example", teller) as run:
         run.launch_workers()
@@ -61,7 +48,7 @@ def example(
         seconds = round(time.monotonic() - begun, 1)
         file = run.settings.state_dir / "example.json"
         body = {
-            "example": name,
+            "example": "flights",
             "passed": all(line.passed for line in lines),
             "checks": [asdict(line) for line in lines],
             "events_in": sum(reading.tally.events.values()),
@@ -72,8 +59,7 @@ def example(
         }
         file.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
         teller.say(f"{seconds:.0f} s; {file}; CX_CLICKHOUSE_DATABASE={run.settings.clickhouse_database} cxwatch issues")
-    if not body["passed"]:
-        raise typer.Exit(1)
+    return bool(body["passed"])
 
 
 def flights_reading() -> Reading:

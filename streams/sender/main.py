@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import typer
-
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN
 from streams.core.outreach.breaker import Breaker
@@ -29,7 +27,7 @@ from streams.sender.metrics import SenderMetrics, Statuses
 from streams.sender.partition import Outside, PartitionSender
 from streams.sender.ports import Clock, Pace, StreamClock, WallClock
 from streams.sender.service import SenderService
-from streams.settings import Settings, load_settings
+from streams.settings import Settings
 from streams.sinks.channels import WebhookChannel
 from streams.sinks.messages import Library
 from streams.stack import endpoints
@@ -40,16 +38,8 @@ log = logging.getLogger("cx.sender")
 BEAT_S = 1.0
 
 
-def register(app: typer.Typer) -> None:
-    """Add ``cxwatch sender``."""
-    app.command("sender")(sender_command)
-
-
-def sender_command() -> None:
-    """Send what outreach decided, check everything again first, and record what became of it. Ends on SIGTERM."""
-    settings = load_settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM. Raises ConfigError if the settings name no channel or forbid what they ask for."""
     channel, clock = channel_of(settings), clock_of(settings)
     if settings.sender_clock == "event" and not channel.loopback:
         raise ConfigError("CX_SENDER_CLOCK=event sends in simulated time: CX_WEBHOOK_URL must be on loopback")

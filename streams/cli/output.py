@@ -1,0 +1,51 @@
+"""What the commands that read ClickHouse share: the connection, JSON lines, and the colour of a state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from streams.settings import load_settings
+from streams.sinks.clickhouse import ClickHouse, login
+from streams.stack import endpoints
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+
+_COLOURS = {
+    "open": "bold red",
+    "escalating": "bold red",
+    "regressed": "bold red",
+    "recovering": "yellow",
+    "resolved": "green",
+    "suspected": "dim",
+    "no data": "bold red",
+    "late": "yellow",
+    "quiet": "dim",
+    "ok": "green",
+}
+
+
+def reader() -> ClickHouse:
+    """User reader on the tables of the running ClickHouse. Raises StackError if it is not up."""
+    settings = load_settings()
+    return ClickHouse(login(endpoints(settings, ("clickhouse",)), "reader", settings.clickhouse_database))
+
+
+def print_json(rows: Iterable[dict[str, Any]]) -> None:
+    """One JSON object per line."""
+    for row in rows:
+        typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+def state_markup(state: str) -> str:
+    """A state in its colour, as rich's markup."""
+    return f"[{_COLOURS.get(state, 'white')}]{escape(state)}[/]"
+
+
+def short_time(text: str) -> str:
+    """An ISO time for people: to the second, without its zone."""
+    return text[:19].replace("T", " ")
