@@ -1,10 +1,10 @@
 """A pure room under Kafka: one task and one transactional producer per partition.
 
 On assignment, for every partition: ``init_transactions`` (from now on nobody else can commit under this id), read the
-state topic to its end, load the state, seek every input to the stored vector (the beginning where the vector has no
-entry). At every flush, for every task that was fed: one transaction with derived messages, dead letters, re-keyed
-records, ticks, state changes and the vector; then, for lag only, group offsets. On revocation and on SIGTERM: the same
-flush, then close.
+state topic to its end, load the state, seek every input to the source offsets in it (the beginning where there is
+none). At every flush, for every task that was fed: one transaction with derived messages, dead letters, re-keyed
+records, ticks, state changes and source offsets; then, for lag only, group offsets. On revocation and on SIGTERM: the
+same flush, then close.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from schemas.topics import BY_NOUN, state_topic
 from streams.runtime.alignment import Idleness, ahead
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import Guard, KafkaFailed
+from streams.runtime.offsets import GroupProgress
 from streams.runtime.recovery import StateReader
 from streams.runtime.room import Room
 from streams.runtime.shell import Context, Shell
 from streams.runtime.task import PartitionTask, RangeLost, Transaction
 from streams.runtime.writer import TransactionWriter
-from streams.topics import topic_ids
 
 log = logging.getLogger("cx.room")
 S = TypeVar("S")
@@ -49,10 +49,7 @@ class StageShell(Shell, Generic[S]):
         self._writers: dict[int, TransactionWriter] = {}
         self._idleness: dict[int, Idleness] = {}
         self._ahead: set[TP] = set()
-        self._durable: dict[TP, int] = {}
-        self._shown: dict[TP, int] = {}
-        self._read_ids: dict[str, str] = {}
-        """Noun -> the broker's id of the topic that this process has read."""
+        self._progress = GroupProgress()
         self._flushing = asyncio.Lock()
         self._degraded = False
         self._resting: asyncio.Task[None] | None = None
@@ -90,9 +87,7 @@ class StageShell(Shell, Generic[S]):
                 self._after(transactions, time.monotonic() - started)
             self.status.dirty_since = None
             self._writing_bytes = 0
-        offsets = self._committable()
-        self._shown.update(offsets)
-        await self.commit_offsets(offsets)
+        await self.commit_offsets(self._progress.due(self._passed()))
 
     def unflushed_bytes(self) -> int:
         """What the tasks were fed and no committed transaction holds."""
@@ -120,7 +115,7 @@ class StageShell(Shell, Generic[S]):
         metrics.written.labels(self.name).inc(sum(one.records for one in transactions))
         for one in transactions:
             for noun, offset in one.offsets.items():
-                self._durable[self.tp(noun, one.partition)] = offset
+                self._progress.add(self.tp(noun, one.partition), offset)
             metrics.count(self.name, one.partition, self.tasks[one.partition].counts)
         degraded = any(task.degraded for task in self.tasks.values())
         if degraded and not self._degraded:
@@ -132,22 +127,24 @@ class StageShell(Shell, Generic[S]):
         self._degraded = degraded
         metrics.degraded.labels(self.name).set(int(degraded))
 
-    def _committable(self) -> dict[TP, int]:
-        """What the last transactions hold, and positions of tasks with nothing to flush (they passed markers only)."""
-        offsets, self._durable = self._durable, {}
-        for partition, task in self.tasks.items():
-            if not task.dirty:
-                offsets.update({self.tp(noun, partition): offset for noun, offset in task.positions.items()})
-        return {tp: offset for tp, offset in offsets.items() if self._shown.get(tp) != offset}
+    def _passed(self) -> dict[TP, int]:
+        """Positions of tasks with nothing to flush: what they passed are markers, or is durable already."""
+        return {
+            self.tp(noun, partition): offset
+            for partition, task in self.tasks.items()
+            if not task.dirty
+            for noun, offset in task.positions.items()
+        }
 
     async def _open(self, held: Mapping[int, set[str]]) -> None:
         """Fence, recover, position."""
-        self._refuse_deleted()
+        self.sources.refuse_deleted(self.consumer.thread.partitions_of)
         try:
             await self.await_topics(lambda: self._require_topics(held))
         except ConfigError:
-            if self._read_ids:  # the group's leader may still miss a topic made anew
-                self._check_ids(self._read_ids, await self._ids())
+            known = self.sources.epochs
+            if known:  # the group's leader may still miss a topic made anew
+                self.sources.refuse_other_epochs(known, await self.sources.fetch_epochs(self.context.bootstrap))
             raise
         if not held:
             return
@@ -173,7 +170,7 @@ class StageShell(Shell, Generic[S]):
             self._idleness[partition] = Idleness(context.idle_ms / 1_000)
             self.status.moved()
             await asyncio.sleep(0)
-        await self._place()
+        await self._seek_all()
 
     def _require_topics(self, held: Mapping[int, set[str]]) -> None:
         """Raise ConfigError unless the topics are there and whole partitions of them were given to us."""
@@ -186,63 +183,37 @@ class StageShell(Shell, Generic[S]):
     def _partitions_of(self, noun: str) -> int:
         return self.context.partitions if BY_NOUN[noun].partitioning == "customer" else 1
 
-    async def _place(self) -> None:
-        """Decide where every input is read from: the vector, if the topic still has what it points at."""
+    async def _seek_all(self) -> None:
+        """Decide where every input is read from: the source offsets, if the topic still has what they point at."""
         tps = [self.tp(noun, partition) for partition in self.tasks for noun in self.room.inputs]
         try:
             first = await self.consumer.earliest_offsets(*tps)
-            last = await self.consumer.highwaters(*tps)
+            end = await self.consumer.highwaters(*tps)
         except KafkaError as error:
             raise KafkaFailed(f"room {self.name}: no offsets ({type(error).__name__})") from error
-        ids = self._read_ids = await self._ids()
+        epochs = self.sources.epochs = await self.sources.fetch_epochs(self.context.bootstrap)
         for partition, task in self.tasks.items():
-            self._check_ids(task.topic_ids, ids)
-            task.topic_ids = {**task.topic_ids, **ids}
+            self.sources.refuse_other_epochs(task.topic_epochs, epochs)
+            task.topic_epochs = {**task.topic_epochs, **epochs}
             for noun in self.room.inputs:
                 tp = self.tp(noun, partition)
-                task.start_at(noun, self._place_one(task, noun, first[tp], last[tp]))
+                task.start_at(noun, self._start_of(task, noun, first[tp], end[tp]))
 
-    async def _ids(self) -> dict[str, str]:
-        """Noun -> id of its topic, as the broker says now."""
-        made = await asyncio.to_thread(topic_ids, self.context.bootstrap, self.topics.values())
-        return {noun: made[topic] for noun, topic in self.topics.items() if topic in made}
-
-    def _refuse_deleted(self) -> None:
-        """A topic that vanishes under a running room: creating it again, as a first start asks for, helps nobody."""
-        for noun in self._read_ids:
-            if not self.consumer.thread.partitions_of(self.topics[noun]):
-                raise ConfigError(
-                    f"{self.topics[noun]} was deleted while room {self.name} read it; made anew, its offsets start "
-                    "again: start with a new CX_TOPIC_PREFIX, or restore the topic"
-                )
-
-    def _check_ids(self, known: Mapping[str, str], ids: Mapping[str, str]) -> None:
-        """Refuse topics that were made anew: their offsets start again, what lies below the vector would be skipped."""
-        for noun, before in known.items():
-            if ids.get(noun, before) != before:
-                raise ConfigError(
-                    f"{self.topics[noun]} was made anew since room {self.name} read it (its id has changed): start "
-                    "with a new CX_TOPIC_PREFIX, or restore the topic"
-                )
-
-    def _place_one(self, task: PartitionTask[Any], noun: str, first: int, last: int) -> int:
+    def _start_of(self, task: PartitionTask[Any], noun: str, first: int, end: int) -> int:
         stored = task.positions.get(noun, first)
-        if stored > last:
-            raise ConfigError(
-                f"{self.topics[noun]} partition {task.partition} ends at {last}, the state of room {self.name} "
-                f"has read to {stored}: was the topic made anew? Start with a new CX_TOPIC_PREFIX, or restore the topic"
-            )
-        if stored < first:
+        start = self.sources.start_offset(self.tp(noun, task.partition), stored, first, end)
+        if start > stored:
             log.error("%s/%d: retention deleted offsets %d to %d unread", noun, task.partition, stored, first)
             self.context.metrics.expired.labels(self.name, noun).inc(first - stored)
-        return max(stored, first)
+        return start
 
     async def _close(self) -> None:
         """A last flush, then let go."""
         await self.flush()
         await self.commit_offsets({}, now=True)
         writers, self._writers = self._writers, {}
-        self.tasks, self._idleness, self._ahead, self._shown = {}, {}, set(), {}
+        self.tasks, self._idleness, self._ahead = {}, {}, set()
+        self._progress.forget()
         await asyncio.gather(*(writer.close() for writer in writers.values()))
 
     async def _take(self, batch: RawBatch) -> int | None:

@@ -90,7 +90,7 @@ OVERRIDES: tuple[Override, ...] = (
     Override(
         f"{_CONSUMER}.perform_seek",
         "transport.BatchConsumer.perform_seek",
-        "positions come from the tasks' vectors, not from group offsets",
+        "positions come from the tasks' source offsets, not from group offsets",
         "low",
         "4319e654018a29a2",
     ),

@@ -25,6 +25,7 @@ from streams.metrics import Metrics
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import Die, Guard
 from streams.runtime.lived import Lived
+from streams.runtime.offsets import SourceTopics
 from streams.runtime.room import wire_name
 from streams.runtime.status import Status
 from streams.runtime.task import TaskRules
@@ -51,8 +52,6 @@ BURST_WAIT_MS = 250
 """A room whose inputs come in bursts is answered at the end of each, and asks for nothing in between."""
 UNDECIDED_S = 120.0
 """The broker itself ends a transaction that is left alone after 60 s and a few; one that stays longer is forgotten."""
-SHRUNK_LOOKS = 3
-"""A topic that ends before our position at this many looks in a row was made anew, or has lost its end."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,7 @@ class Shell(ABC):
         self.status = Status(name, context.lived)
         self.nouns = {context.prefix + wire_name(noun): noun for noun in inputs}
         self.topics = {noun: topic for topic, noun in self.nouns.items()}
+        self.sources = SourceTopics(name, self.topics)
         lingers = not STEADY.isdisjoint(inputs)
         self.fetch_options = FetchOptions(
             group=f"{context.prefix}cx.{name}",
@@ -123,7 +123,6 @@ class Shell(ABC):
         self._loops: list[asyncio.Task[None]] = []
         self._offsets: dict[TP, int] = {}
         self._offsets_at = 0.0
-        self._shrunk: dict[TP, int] = {}
         self._held_up: dict[TP, HeldUp] = {}
 
     async def start(self) -> None:
@@ -300,7 +299,7 @@ class Shell(ABC):
         metrics, ends = self.context.metrics, self.ends()
         for tp, (position, end) in ends.items():
             metrics.lag.labels(self.name, self.nouns[tp.topic], str(tp.partition)).set(max(0, end - position))
-        self._refuse_shrunk(ends)
+        self.sources.refuse_shrunk(ends)
         self._tell_undecided(ends)
         metrics.ready.labels(self.name).set(int(self.status.ready))
         metrics.unflushed.labels(self.name).set(self.unflushed_bytes())
@@ -310,18 +309,6 @@ class Shell(ABC):
             self.status.unread_since = None
         elif self.status.unread_since is None:
             self.status.unread_since = self.status.clock()
-
-    def _refuse_shrunk(self, ends: Mapping[TP, tuple[int, int]]) -> None:
-        """Offsets below our position are known ones: what is written there now would be skipped without a word."""
-        short = {tp: found for tp, found in ends.items() if found[1] < found[0]}
-        self._shrunk = {tp: self._shrunk.get(tp, 0) + 1 for tp in short}
-        for tp, looks in self._shrunk.items():
-            if looks >= SHRUNK_LOOKS:
-                position, end = short[tp]
-                raise ConfigError(
-                    f"{tp.topic} partition {tp.partition} ends at {end}, room {self.name} has read to {position}: was "
-                    "the topic made anew? Start with a new CX_TOPIC_PREFIX, or restore the topic"
-                )
 
     def _tell_undecided(self, ends: Mapping[TP, tuple[int, int]]) -> None:
         """What waits behind a transaction is no lag: readers are at the end as they see it, and nobody else tells."""

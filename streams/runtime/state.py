@@ -54,7 +54,7 @@ class Meta(msgspec.Struct, frozen=True, rename={"epoch": "incarnation"}):
     """Noun -> first offset that is not part of the state."""
     v: int = _VERSION
     topics: dict[str, str] = {}
-    """Noun -> id that the broker gave the topic: a topic made anew under the same name has another one."""
+    """Noun -> epoch of the topic: the id that the broker gave it; made anew under the same name, it has another one."""
     brings: tuple[str, ...] = ()
     """Nouns whose astray records up to the offset were written again where they belong (``Room.brings``)."""
     orders: dict[str, int] = {}

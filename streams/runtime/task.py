@@ -2,7 +2,7 @@
 
 ``feed`` takes fetched batches, ``idle`` an idle passage, ``flush`` returns the one transaction that makes everything
 since the last flush durable: derived messages, dead letters, re-keyed records, ticks, changed state keys, tombstones
-and the source-offset vector. No I/O, no clock: the caller passes the time of the flush, which only dead letters show.
+and the source offsets. No I/O, no clock: the caller passes the time of the flush, which only dead letters show.
 
 Order inside a transaction is irrelevant for correctness (it is atomic); per topic partition the order is: derived
 messages in the order the stage drained them, then dead letters, re-keyed records and ticks in the order met, and in the
@@ -87,7 +87,7 @@ class TopicCounts:
     astray: int = 0
     """Records on a wrong partition that another room brings home."""
     skipped: int = 0
-    """Records below the vector: read a second time."""
+    """Records below the source offset: read a second time."""
     unknown_fields: int = 0
 
 
@@ -176,8 +176,8 @@ class PartitionTask(Generic[S]):
             if noun in meta.brings or noun not in room.brings  # else read it once more: what is astray is not home yet
         }
         """Noun -> offset of the next record that the task has not seen."""
-        self.topic_ids = dict(meta.topics)
-        """Noun -> the broker's id of the topic that the positions belong to; empty if nobody said."""
+        self.topic_epochs = dict(meta.topics)
+        """Noun -> epoch of the topic that the positions belong to (``offsets``); empty if nobody asked the broker."""
         self.state: S = (
             room.stage.load(partition, partitions, items.items())
             if found.meta
@@ -185,7 +185,7 @@ class PartitionTask(Generic[S]):
         )
 
     def start_at(self, noun: str, offset: int) -> None:
-        """Say where reading starts on a topic the vector has no entry for, or whose stored offset is gone."""
+        """Set where reading starts: on a topic without a source offset, or whose stored offset is gone."""
         self.positions[noun] = offset
 
     def feed(self, batch: RawBatch) -> None:
@@ -291,7 +291,7 @@ class PartitionTask(Generic[S]):
         drained = self.room.stage.drain(self.state)
         pending, self._pending = self._pending, _Pending()
         offsets = dict(self.positions)
-        topics = dict(self.topic_ids)
+        topics = dict(self.topic_epochs)
         orders, brings = dict(self._door.known), self.room.brings
         meta = Meta(self.epoch, self.flushes, self.partitions, offsets, topics=topics, brings=brings, orders=orders)
         self.dirty = False

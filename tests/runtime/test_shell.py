@@ -114,7 +114,7 @@ async def test_a_topic_that_vanishes_under_a_running_room_is_not_asked_to_be_cre
     metadata(one, monkeypatch, telemetry=0)
     with pytest.raises(ConfigError, match="topics create"):
         await one._open({0: {"order"}})
-    one._read_ids = {"telemetry": "an-id"}
+    one.sources.epochs = {"telemetry": "an-id"}
     with pytest.raises(ConfigError, match=r"made anew.*CX_TOPIC_PREFIX"):
         await one._open({0: {"order"}})
 
@@ -145,9 +145,9 @@ async def test_a_topic_made_anew_is_named_also_if_the_groups_leader_has_not_seen
 ) -> None:
     one = shell(tmp_path)
     metadata(one, monkeypatch)
-    one._read_ids = {"telemetry": "an-id"}
+    one.sources.epochs = {"telemetry": "an-id"}
     monkeypatch.setattr(
-        "streams.runtime.application.topic_ids", lambda _bootstrap, names: dict.fromkeys(names, "another-id")
+        "streams.runtime.offsets.topic_ids", lambda _bootstrap, names: dict.fromkeys(names, "another-id")
     )
     with pytest.raises(ConfigError, match="made anew"):
         await one._open({0: {"order"}})
