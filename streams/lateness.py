@@ -1,7 +1,7 @@
 """How long events of each topic are waited for, and what it costs to remember them: 9 bytes an event, all partitions.
 
 Duplicates are known by a hash of 8 bytes for as long as an event is accepted (``core.join.seen``); measured with
-buckets and the events of the newest minutes it is 9 (``tests/core/test_seen.py``).
+buckets and the events of the newest minutes it is 9 (``tests/core/join/test_seen.py``).
 """
 
 from __future__ import annotations

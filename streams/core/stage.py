@@ -26,7 +26,7 @@ class Batch:
     ``topic`` is the noun; ``records[i]`` was read at ``offsets[i]`` and appended at ``timestamps[i]`` (ms since 1970
     UTC; empty: nobody knows when, and nothing is ahead of it); rejects are not in it.
     ``records`` hold the record type of the topic (hot topics: objects with the same attributes as the pydantic model);
-    on ``customer`` also ``core.said.Unreadable`` and ``Erasure``.
+    on ``customer`` also ``core.context.Unreadable`` and ``Erasure``.
     """
 
     topic: str

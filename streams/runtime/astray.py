@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.codec import Decoded, Reject
 from schemas.errors import MalformedEvent
-from streams.core.said import Erasure, Said, Sweep, Unreadable, sayings
+from streams.core.context import Erasure, Said, Sweep, Unreadable, sayings
 from streams.runtime.alignment import Keys
 from streams.runtime.batch import Headers, RawBatch
 

@@ -22,8 +22,8 @@ from schemas.errors import ConfigError, CxError, MalformedEvent
 from schemas.events import HEARTBEAT_KEY, Customer, Heartbeat
 from schemas.findings import Tick
 from schemas.topics import BY_NOUN, VERSION_HEADER, state_topic
+from streams.core.context import STAMPS, TOMBSTONE, screen
 from streams.core.eventtime import arrival_ms
-from streams.core.said import STAMPS, TOMBSTONE, screen
 from streams.core.stage import Batch, Clocked, Idle, LongStage, Message, RawStage
 from streams.runtime.alignment import Keys
 from streams.runtime.astray import ERASED, REKEYED_HEADER, part_customers

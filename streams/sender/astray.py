@@ -17,8 +17,8 @@ from aiokafka.errors import BrokerResponseError
 
 from schemas.codec import decode
 from schemas.topics import BY_NOUN
+from streams.core.context import Sweep, screen
 from streams.core.outreach.preferences import Astray, Home, Told
-from streams.core.said import Sweep, screen
 from streams.runtime.alignment import Keys
 from streams.runtime.astray import BROUGHT, Parted, came_from, part_customers
 from streams.runtime.batch import RawBatch

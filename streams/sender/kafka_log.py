@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from schemas.codec import decode, encode
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN, HEARD, VERSION_HEADER, state_topic
-from streams.core.said import screen
+from streams.core.context import screen
 from streams.core.stage import Drained
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.recovery import StateReader

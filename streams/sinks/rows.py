@@ -17,7 +17,7 @@ from schemas.codec import HOT, Decoded, decode
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.tables import BY_NAME
 from schemas.topics import DLQ_SUFFIX, VERSION_HEADER
-from streams.core.said import FUTURE_MS, Erasure, sayings, screen
+from streams.core.context import FUTURE_MS, Erasure, sayings, screen
 from streams.core.stage import RawPart
 from streams.runtime.astray import came_from
 from streams.sinks.native import FIELD_OF, NativeRows, Ready

@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.events import Address, Consent, Customer
+from streams.core.context import Erasure, Said, Unreadable
 from streams.core.outreach.consent import DOUBT_MS, Profile, heard, newer, profile_of
 from streams.core.outreach.policy import Way, way_to
 from streams.core.outreach.preferences import Astray, Home, Told, Wishes
-from streams.core.said import Erasure, Said, Unreadable
 from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer
 
 WEBHOOK = ("webhook",)

@@ -22,7 +22,7 @@ from streams.runtime.batch import RawBatch
 from streams.runtime.room import Room
 from streams.runtime.state import Recovered
 from streams.runtime.task import PartitionTask, TaskRules, TopicCounts, Write
-from tests.core.join_world import T0, TOPICS, arrive, telemetry, with_stragglers, worlds
+from tests.core.join.world import T0, TOPICS, arrive, telemetry, with_stragglers, worlds
 from tests.native.fetched import as_fetched
 
 pytestmark = pytest.mark.skipif(find() is None, reason="the accelerator is not installed: make native")

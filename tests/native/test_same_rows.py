@@ -33,7 +33,7 @@ from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.sinks.native import FINDINGS, NativePlans, NativeRows, Ready, columns_of, finding_plan
 from streams.sinks.rows import RowBuffer
 from streams.stack import Endpoints
-from tests.core.join_world import arrive, with_stragglers, worlds
+from tests.core.join.world import arrive, with_stragglers, worlds
 from tests.native.fetched import as_fetched
 from tests.schemas.bad import BAD_VALUES, VALID, with_field
 from tests.schemas.strategies import damaged, records

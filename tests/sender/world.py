@@ -10,11 +10,11 @@ from typing import Any
 from schemas.errors import Fenced
 from schemas.events import Channel, Command, Customer
 from schemas.findings import ChannelState, Delivery, Issue, Outreach, Watermark
+from streams.core.context import Erasure, Unreadable
 from streams.core.outreach.breaker import Breaker
 from streams.core.outreach.cases import OutreachRules, outreach_id
 from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.preferences import Told
-from streams.core.said import Erasure, Unreadable
 from streams.core.stage import Drained
 from streams.sender.partition import Outside, PartitionSender
 from streams.sender.ports import Opened, Pace

@@ -67,7 +67,7 @@ def test_every_module_of_the_core_belongs_to_one_room_or_is_shared() -> None:
     core = ROOT / "streams" / "core"
     present = {f"streams.core.{path.parent.name}" for path in core.glob("*/__init__.py")}
     assert sorted(rooms) == sorted(present)
-    assert {path.stem for path in core.glob("*.py")} == {"__init__", "eventtime", "putright", "said", "stage"}
+    assert {path.stem for path in core.glob("*.py")} == {"__init__", "context", "eventtime", "recovery", "stage"}
 
 
 def test_the_core_is_checked_for_clocks_and_dice() -> None:

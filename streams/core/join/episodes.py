@@ -44,7 +44,7 @@ from schemas.topics import HOUR_MS
 from streams.core.eventtime import floor_ms
 from streams.core.join.repairs import NOTHING, Obligation, Owed, Owing
 from streams.core.join.rules import ContactRule, JoinRules, Limits, Terms
-from streams.core.putright import ORIGINS, all_put_right
+from streams.core.recovery import ORIGINS, all_put_right
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
@@ -67,7 +67,7 @@ class Failure(NamedTuple):
     amount_cents: int
     owed: Owed = NOTHING
     origin: int = 0
-    """Place in ``putright.ORIGINS``."""
+    """Place in ``recovery.ORIGINS``."""
 
 
 class Contacted(NamedTuple):

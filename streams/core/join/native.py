@@ -22,7 +22,7 @@ from schemas.findings import Family
 from streams.core.eventtime import MAX_ARRIVAL_MS
 from streams.core.join.repairs import TIME_BITS, leaving, naming
 from streams.core.join.rules import JoinRules, RepairRule, Test
-from streams.core.putright import ORIGINS
+from streams.core.recovery import ORIGINS
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
 CONTRACT = 10

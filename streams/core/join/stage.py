@@ -43,7 +43,7 @@ from streams.core.join.repairs import Leaving, Log, Naming, Promised, Success, f
 from streams.core.join.rules import FamilyRule, JoinRules
 from streams.core.join.seen import Seen
 from streams.core.join.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey, TopicSources
-from streams.core.putright import ORIGINS
+from streams.core.recovery import ORIGINS
 from streams.core.stage import Batch, Drained, Idle, Message
 
 SHOWN_MS = MINUTE_MS

@@ -10,7 +10,7 @@ import msgspec
 from schemas.errors import ConfigError
 from schemas.events import Origin
 from schemas.findings import Family
-from streams.core.putright import Stretches, all_put_right, gravest, united
+from streams.core.recovery import Stretches, all_put_right, gravest, united
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS

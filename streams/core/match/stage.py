@@ -21,6 +21,7 @@ import msgspec
 
 from schemas.findings import Affected, AffectedCount, Watermark
 from schemas.hotfindings import affected, respite
+from streams.core.context import FUTURE_MS, Erasure, Said, Sweep, Unreadable
 from streams.core.match.evidence import (
     MINUTE_MS,
     Case,
@@ -35,8 +36,7 @@ from streams.core.match.evidence import (
     evidence,
     merge,
 )
-from streams.core.putright import between
-from streams.core.said import FUTURE_MS, Erasure, Said, Sweep, Unreadable
+from streams.core.recovery import between
 from streams.core.stage import Batch, Drained, Idle, Message
 
 __all__ = ["Match", "MatchRules", "MatchState"]

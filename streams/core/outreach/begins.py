@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streams.core.outreach.cases import Case, OutreachRules, OutreachState, outreach_id
 from streams.core.outreach.spells import in_common
-from streams.core.putright import Stretches
+from streams.core.recovery import Stretches
 
 
 def begins(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -> list[int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.events import Customer
-from streams.core.said import Erasure, Said, Unreadable
+from streams.core.context import Erasure, Said, Unreadable
 
 DOUBT_MS = 300_000
 """Doubt about clocks, in favour of the withdrawal."""

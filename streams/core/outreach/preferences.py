@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from streams.core.context import Said
 from streams.core.outreach.consent import DOUBT_MS, Profile, heard, seen_again
-from streams.core.said import Said
 
 
 @dataclass(frozen=True, slots=True)

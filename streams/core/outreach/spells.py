@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streams.core.putright import Stretch, Stretches, united
+from streams.core.recovery import Stretch, Stretches, united
 
 
 def told(right: Stretches, put_right_ms: int | None, last_failed_ms: int, known: Iterable[Stretch] = ()) -> Stretches:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.core.join_world import IMPLEMENTATIONS, choose_stage
+from tests.core.join.world import IMPLEMENTATIONS, choose_stage
 
 
 @pytest.fixture(scope="module", params=sorted(IMPLEMENTATIONS))

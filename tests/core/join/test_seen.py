@@ -13,7 +13,7 @@ from schemas.codec import encode
 from schemas.events import Contact, Event
 from streams.core.join.seen import Seen
 from streams.core.join.stage import JoinStage
-from tests.core.join_world import (
+from tests.core.join.world import (
     ALONE,
     DAY,
     HOUR,

@@ -15,7 +15,7 @@ from streams.core.join.cohorts import ENOUGH, SEEN_VALUES
 from streams.core.join.dedup import customer_hash
 from streams.core.join.rules import JoinRules, Limits
 from streams.settings import Settings
-from tests.core.join_world import DAY, HOUR, MINUTE, SECOND, T0, Player, contact, of, order, telemetry
+from tests.core.join.world import DAY, HOUR, MINUTE, SECOND, T0, Player, contact, of, order, telemetry
 
 pytestmark = pytest.mark.usefixtures("stage")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.events import Event, Heartbeat
 from streams.core.eventtime import Bounds, TopicClock
 from streams.core.join.rules import JoinRules
-from tests.core.join_world import (
+from tests.core.join.world import (
     MINUTE,
     SECOND,
     T0,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.join.dedup import CHUNK, Memory, customer_hash, event_hash
-from tests.core.join_world import T0, Player, telemetry
+from tests.core.join.world import T0, Player, telemetry
 
 MINUTE = 60_000
 

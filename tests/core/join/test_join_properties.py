@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.events import Event, Order
 from schemas.findings import BinClosed, CohortCount, Watermark
 from streams.core.join.rules import JoinRules
-from tests.core.join_world import (
+from tests.core.join.world import (
     ALONE,
     DAY,
     HOUR,

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.findings import CohortCount
 from streams.core.join.stage import JoinStage, JoinState
-from tests.core.join_world import DAY, HOUR, MINUTE, SECOND, T0, Player, order
+from tests.core.join.world import DAY, HOUR, MINUTE, SECOND, T0, Player, order
 
 pytestmark = pytest.mark.usefixtures("stage")
 

@@ -16,7 +16,7 @@ from streams.core.join.rules import JoinRules
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.runtime.room import Room
 from tests.canonical import canonical
-from tests.core.join_world import (
+from tests.core.join.world import (
     DAY,
     IMPLEMENTATIONS,
     NOUNS,
@@ -32,7 +32,7 @@ from tests.core.join_world import (
     within_disorder,
     worlds,
 )
-from tests.core.join_world import Cadence as PlainCadence
+from tests.core.join.world import Cadence as PlainCadence
 
 pytestmark = pytest.mark.usefixtures("stage")
 SEEDS = st.integers(0, 2**32)

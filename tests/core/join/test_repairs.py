@@ -16,7 +16,7 @@ from schemas.events import Event
 from streams.core.join.dedup import Bucket
 from streams.core.join.repairs import NOTHING, Log, Obligation
 from streams.core.join.rules import REPAIRS, JoinRules, Limits
-from tests.core.join_world import DAY, HOUR, MINUTE, SECOND, T0, Player, contact, order, telemetry
+from tests.core.join.world import DAY, HOUR, MINUTE, SECOND, T0, Player, contact, order, telemetry
 
 pytestmark = pytest.mark.usefixtures("stage")
 
