@@ -33,7 +33,7 @@ ROOM_COUNT = "room: int"
 """The one row of the table that is about an annotation: a room is a stage of the core, never a number."""
 
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_SPAN = re.compile(r"``.*?``|`[^`\n]*`", re.DOTALL)
+_SPAN = re.compile(r"``.*?``|`(?:[^`\n]|\n(?!\n))*`", re.DOTALL)
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _RUST_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RUST_NAME = re.compile(

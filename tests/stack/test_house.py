@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 import subprocess
 import sys
 import tomllib
@@ -76,3 +77,17 @@ def test_the_core_is_checked_for_clocks_and_dice() -> None:
     command += ["--stdin-filename", "streams/core/x.py", "-"]
     done = subprocess.run(command, input=program, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stdout.count("TID251") == 2
+
+
+def test_every_module_that_an_import_contract_names_exists() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    lists = ("layers", "modules", "source_modules", "forbidden_modules")
+    entries = [entry for contract in contracts for key in lists for entry in contract.get(key, [])]
+    names = {name for entry in entries for name in re.findall(r"[\w.]+", entry.removesuffix(".*"))}
+    paths = {name: ROOT / name.replace(".", "/") for name in names}
+    assert {name for name, path in paths.items() if not (path.is_dir() or path.with_suffix(".py").exists())} == set()
+
+
+def test_few_modules_belong_to_no_package() -> None:
+    loose = {path.stem for path in (ROOT / "streams").glob("*.py")} - {"__init__"}
+    assert len(loose) <= 6, sorted(loose)
