@@ -86,8 +86,3 @@ def test_every_module_that_an_import_contract_names_exists() -> None:
     names = {name for entry in entries for name in re.findall(r"[\w.]+", entry.removesuffix(".*"))}
     paths = {name: ROOT / name.replace(".", "/") for name in names}
     assert {name for name, path in paths.items() if not (path.is_dir() or path.with_suffix(".py").exists())} == set()
-
-
-def test_few_modules_belong_to_no_package() -> None:
-    loose = {path.stem for path in (ROOT / "streams").glob("*.py")} - {"__init__"}
-    assert len(loose) <= 6, sorted(loose)
