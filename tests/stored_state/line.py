@@ -21,9 +21,9 @@ from schemas.codec import decode, encode
 from schemas.findings import DeliveryOutcome
 from schemas.topics import BY_NOUN, DLQ_SUFFIX, state_topic
 from streams.agents import detect, impact, join, match, outreach
+from streams.core.context import sayings
 from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.preferences import Told
-from streams.core.said import sayings
 from streams.rules import outreach_rules
 from streams.runtime.batch import RawBatch
 from streams.runtime.memory import Cadence, Logged, MemoryLine
