@@ -19,7 +19,7 @@ from schemas.errors import ConfigError, SinkUnavailable
 from schemas.events import Channel, Command
 from schemas.topics import BY_NOUN
 from streams.orders.known import find_id, issue_ids
-from streams.runtime.task import Transaction, Write
+from streams.runtime.transaction import Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from streams.security.brokers import connection
 from streams.security.keyfile import order_rules

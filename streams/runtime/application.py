@@ -28,7 +28,8 @@ from streams.runtime.offsets import GroupProgress
 from streams.runtime.recovery import StateReader
 from streams.runtime.room import Room
 from streams.runtime.shell import Context, Shell
-from streams.runtime.task import PartitionTask, RangeLost, Transaction
+from streams.runtime.task import PartitionTask, RangeLost
+from streams.runtime.transaction import Transaction
 from streams.runtime.writer import TransactionWriter
 
 log = logging.getLogger("cx.room")

@@ -20,9 +20,11 @@ from schemas.findings import Tick
 from schemas.partition import partition_of
 from schemas.topics import BY_NOUN, MAX_EVENT_BYTES, Topic, state_topic
 from streams.runtime.batch import Headers, RawBatch
+from streams.runtime.limits import TaskRules
 from streams.runtime.room import Room, wire_name
 from streams.runtime.state import Recovered
-from streams.runtime.task import PartitionTask, TaskRules, Transaction
+from streams.runtime.task import PartitionTask
+from streams.runtime.transaction import Transaction
 
 FAR = 1 << 60
 """Append time of messages produced without one: no event is later."""

@@ -23,10 +23,10 @@ from streams.metrics import Metrics
 from streams.runtime.application import StageShell
 from streams.runtime.exits import Die, ExitCode, Guard, die
 from streams.runtime.health import Health
+from streams.runtime.limits import TaskRules
 from streams.runtime.room import Room, SinkRoom
 from streams.runtime.shell import Context, Shell
 from streams.runtime.sink import SinkShell
-from streams.runtime.task import TaskRules
 from streams.runtime.watchdog import Watchdog
 from streams.security.brokers import brokers_of
 from streams.security.keyfile import order_rules

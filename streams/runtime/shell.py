@@ -24,11 +24,11 @@ from schemas.topics import STEADY
 from streams.metrics import Metrics
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import Die, Guard
+from streams.runtime.limits import TaskRules
 from streams.runtime.lived import Lived
 from streams.runtime.offsets import SourceTopics
 from streams.runtime.room import wire_name
 from streams.runtime.status import Status
-from streams.runtime.task import TaskRules
 from streams.runtime.transport import (
     QUEUE_FETCHES,
     BatchConsumer,

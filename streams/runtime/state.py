@@ -88,6 +88,10 @@ class Recovered:
             joined[key] = b"".join(found[number] for number in range(count))[2:]
         return self.items | joined
 
+    def part_counts(self) -> dict[bytes, int]:
+        """Key -> how many parts its value is written in, of those written in parts."""
+        return {key: len(found) for key, found in self.parts.items()}
+
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Fold one record of the state topic; later records of a key replace earlier ones, damaged ones too."""
         if key == META_KEY:

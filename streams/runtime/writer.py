@@ -20,7 +20,7 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas.errors import Fenced
 from streams.core.join.native import require
 from streams.runtime.exits import KafkaFailed
-from streams.runtime.task import Transaction, Write
+from streams.runtime.transaction import Transaction, Write
 from streams.security.brokers import connection
 
 BATCH_BYTES = 262_144

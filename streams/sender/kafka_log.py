@@ -23,7 +23,7 @@ from streams.core.stage import Drained
 from streams.runtime.exits import KafkaFailed
 from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, next_epoch, state_records, version
-from streams.runtime.task import Transaction, Write
+from streams.runtime.transaction import Transaction, Write
 from streams.runtime.writer import GroupOffsets, TransactionWriter
 from streams.security.brokers import connection
 from streams.security.signing import MOST_WORDS, OrderRules, heard_words

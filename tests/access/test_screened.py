@@ -12,8 +12,8 @@ from streams.agents import detect, outreach
 from streams.core.outreach.cases import Order, Orders, OutreachRules
 from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.policy import DAY_MS
+from streams.runtime.limits import TaskRules
 from streams.runtime.memory import MemoryLine
-from streams.runtime.task import TaskRules
 from streams.security.signing import Keyring, OrderRules
 from streams.settings import Settings
 

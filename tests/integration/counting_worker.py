@@ -28,7 +28,7 @@ from streams.core.stage import Batch, Idle
 from streams.runtime.batch import RawBatch
 from streams.runtime.recovery import StateReader
 from streams.runtime.room import Room, SinkRoom
-from streams.runtime.task import Transaction
+from streams.runtime.transaction import Transaction
 from streams.runtime.transport import BatchThread
 from streams.runtime.writer import TransactionWriter
 from streams.settings import load_settings

@@ -9,7 +9,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, state_records
-from streams.runtime.task import Transaction
+from streams.runtime.transaction import Transaction
 from streams.runtime.writer import TransactionWriter
 from tests.integration.harness import Line
 from tests.patience import Deadline

@@ -17,7 +17,7 @@ from schemas.errors import Fenced
 from streams.runtime.exits import ExitCode
 from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, Recovered, next_epoch, state_records
-from streams.runtime.task import Transaction
+from streams.runtime.transaction import Transaction
 from streams.runtime.writer import TransactionWriter
 from tests.integration.harness import Line, until
 from tests.patience import patience

@@ -15,7 +15,7 @@ import pytest
 
 from streams.runtime.exits import LOG_S, ExitCode
 from streams.runtime.state import Meta, state_records
-from streams.runtime.task import Transaction
+from streams.runtime.transaction import Transaction
 from streams.runtime.watchdog import HARD_MARGIN_S
 from streams.runtime.writer import TransactionWriter
 from streams.settings import Settings

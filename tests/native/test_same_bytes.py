@@ -19,9 +19,12 @@ from streams.core.join.rules import JoinRules, Limits
 from streams.core.join.stage import JoinStage
 from streams.core.stage import Stage
 from streams.runtime.batch import RawBatch
+from streams.runtime.intake import TopicCounts
+from streams.runtime.limits import TaskRules
 from streams.runtime.room import Room
 from streams.runtime.state import Recovered
-from streams.runtime.task import PartitionTask, TaskRules, TopicCounts, Write
+from streams.runtime.task import PartitionTask
+from streams.runtime.transaction import Write
 from tests.core.join.world import T0, TOPICS, arrive, telemetry, with_stragglers, worlds
 from tests.native.fetched import as_fetched
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from streams.core.detect.stage import DetectStage
 from streams.runtime.exits import ExitCode
+from streams.runtime.limits import TaskRules
 from streams.runtime.lived import Lived
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.runtime.room import Room, wire_name
 from streams.runtime.status import Status
-from streams.runtime.task import TaskRules
 from streams.runtime.watchdog import Watchdog
 from tests.core.detect.test_long_work import RULES, sparse
 

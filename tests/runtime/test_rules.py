@@ -21,6 +21,7 @@ from streams.runtime.alignment import Idleness, ahead
 from streams.runtime.assignor import CoPartitioned
 from streams.runtime.deadletter import BadRun, emitter
 from streams.runtime.exits import LOG_S, ExitCode, Guard, KafkaFailed, Stalled, code_of, reason_of
+from streams.runtime.intake import TopicCounts
 from streams.runtime.state import (
     META_KEY,
     PART_BYTES,
@@ -32,7 +33,6 @@ from streams.runtime.state import (
     version,
 )
 from streams.runtime.status import Status
-from streams.runtime.task import TopicCounts
 from streams.runtime.watchdog import HARD_MARGIN_S, LOOK_S, Watchdog
 from streams.runtime.writer import TRANSACTION_TIMEOUT_MS
 from streams.settings import Settings

@@ -13,8 +13,10 @@ from schemas.codec import decode, encode, partition_of
 from schemas.errors import ConfigError
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from streams.runtime.batch import Headers, RawBatch
+from streams.runtime.limits import TaskRules
 from streams.runtime.state import META_KEY, Meta, Recovered, StateDamaged, decode_meta
-from streams.runtime.task import PartitionTask, RangeLost, TaskRules, Transaction
+from streams.runtime.task import PartitionTask, RangeLost
+from streams.runtime.transaction import Transaction
 from tests.runtime.example import START_MS, count_room, event, totals
 
 NOW_MS = START_MS + 10**9

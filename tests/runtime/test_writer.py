@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, Produce
 
 from schemas.errors import Fenced
 from streams.runtime.exits import KafkaFailed
-from streams.runtime.task import Transaction
+from streams.runtime.transaction import Transaction
 from streams.runtime.writer import GroupOffsets, TransactionWriter
 
 

@@ -10,7 +10,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from schemas.metrics import METRICS, OUTCOMES, page
 from streams.metrics import Metrics
-from streams.runtime.task import TopicCounts
+from streams.runtime.intake import TopicCounts
 from streams.sender.metrics import SenderMetrics
 
 ALLOWED_LABELS = {"reason", "room", "topic", "partition", "outcome", "consumergroup"}
