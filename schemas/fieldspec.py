@@ -56,6 +56,12 @@ def nested_specs(model: type[Record]) -> list[NestedRow]:
     return found
 
 
+def inner_records(model: type[Record]) -> dict[str, type[Record]]:
+    """Return field -> model of the records of its list, for every list of records."""
+    found = {name: _element(name, info) for name, info in model.model_fields.items()}
+    return {name: inner for name, inner in found.items() if isinstance(inner, type) and issubclass(inner, Record)}
+
+
 def _check(model: type[Record]) -> None:
     """Refuse what no table can say of a model as a whole."""
     checks = model.__pydantic_decorators__

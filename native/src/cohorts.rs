@@ -9,8 +9,9 @@ use hashbrown::HashMap as Map;
 
 use crate::dedup::{Already, Hashes};
 use crate::leaves::{LeafId, Leaves};
-use crate::pack::{Damaged, Json, Packer, Read, Reader};
+use crate::pack::{Damaged, List, Packer, Read, Reader, Write};
 use crate::rules::Rules;
+use crate::wire::{CohortCount, LeafCount, SeenValue, ValuesSeen};
 
 const OTHER: &str = "__other__";
 const HOUR_MS: i64 = 3_600_000;
@@ -244,19 +245,12 @@ impl OpenBins {
         ranked.sort_by_key(|(_, customers)| Reverse(customers.len().min(ENOUGH)));
         ranked.truncate(SEEN_VALUES);
         ranked.sort_by_key(|(key, _)| **key);
-        let mut json = Json::default();
-        json.raw("{\"kind\":\"values_seen\",\"line\":").text(&group.0);
-        json.raw(",\"family\":").text(&rules.families[usize::from(group.1)]);
-        json.raw(",\"bin_ms\":").int(bin_ms).raw(",\"partition\":").int(self.partition).raw(",\"values\":");
-        json.list(ranked, |json, ((name, value), customers)| {
-            json.raw("{\"attribute\":").text(name).raw(",\"value\":").text(value).raw(",\"customers\":");
-            json.list(customers.iter().take(ENOUGH), |json, customer| {
-                json.unsigned(*customer);
-            });
-            json.raw("}");
+        let values = ranked.iter().map(|((attribute, value), customers)| {
+            SeenValue { attribute, value, customers: List(customers.iter().take(ENOUGH).copied()) }
         });
-        json.raw("}");
-        json.out
+        let family = &rules.families[usize::from(group.1)];
+        let partition = self.partition;
+        ValuesSeen { line: &group.0, family, bin_ms, partition, values: List(values) }.json(256)
     }
 
     /// The counts so far of every (bin, line, family) that changed since the last drain, of bins from `since_ms` on.
@@ -290,24 +284,23 @@ impl OpenBins {
         unseated: &BTreeSet<u32>,
         closed: bool,
     ) -> Vec<u8> {
-        let mut json = Json::default();
-        json.out.reserve(256 + cells.len() * 96);
-        json.raw("{\"kind\":\"cohort_count\",\"line\":").text(&group.0);
-        json.raw(",\"family\":").text(&rules.families[usize::from(group.1)]);
-        json.raw(",\"bin_ms\":").int(bin_ms).raw(",\"width_ms\":").int(rules.bin_ms);
-        json.raw(",\"partition\":").int(self.partition).raw(",\"attributes\":");
-        json.texts(rules.attributes[usize::from(group.1)].iter().map(String::as_str)).raw(",\"leaves\":");
         let (sent, below) = fitting(sent(leaves, bin, cells, unseated));
-        json.list(sent, |json, leaf| {
-            json.raw("{\"values\":").texts(leaf.values.iter().copied());
-            json.raw(",\"exposed\":").unsigned(leaf.exposed() as u64).raw(",\"failed\":");
-            json.list(leaf.failed().into_iter().take_while(|hash| below.is_none_or(|below| *hash < below)), |json, hash| {
-                json.unsigned(hash);
-            });
-            json.raw("}");
+        let counts = sent.iter().map(|leaf| LeafCount {
+            values: List(leaf.values.iter().copied()),
+            exposed: leaf.exposed() as i64,
+            failed: List(leaf.failed().into_iter().take_while(|hash| below.is_none_or(|below| *hash < below))),
         });
-        json.raw(if closed { ",\"closed\":true}" } else { ",\"closed\":false}" });
-        json.out
+        let count = CohortCount {
+            line: &group.0,
+            family: &rules.families[usize::from(group.1)],
+            bin_ms,
+            width_ms: rules.bin_ms,
+            partition: self.partition,
+            attributes: List(rules.attributes[usize::from(group.1)].iter().map(String::as_str)),
+            leaves: List(counts),
+            closed,
+        };
+        count.json(256 + cells.len() * 96)
     }
 
     /// Writes what changed since the last drain: `write` gets (key, value or None).
@@ -484,9 +477,8 @@ fn fitting(all: Vec<Sent<'_>>) -> (Vec<Sent<'_>>, Option<u64>) {
     ranked.sort_by_key(|(place, exposed)| (Reverse(*exposed), *place)); // places are in the order of values
     let (mut left, mut beyond) = ((RECORD_BYTES / 2) as i64, vec![false; all.len()]);
     for (place, _) in ranked {
-        let mut json = Json::default();
-        json.texts(all[place].values.iter().copied());
-        left -= (json.out.len() + LEAF_BYTES) as i64;
+        let values = List(all[place].values.iter().copied()).json(width * LABEL_BYTES);
+        left -= (values.len() + LEAF_BYTES) as i64;
         beyond[place] = left < 0;
     }
     let fits = capped(all.into_iter().zip(beyond).collect());

@@ -8,9 +8,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::cohorts::family_number;
 use crate::leaves::{LeafId, Leaves};
-use crate::pack::{Json, Packer, Read, Reader};
+use crate::pack::{List, Packer, Read, Reader, Write};
 use crate::repairs::{all_put_right, Obligation, Owed, Owing};
 use crate::rules::{ContactRule, Limits, Rules, Terms};
+use crate::wire::{Episode, LeafEvidence};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -547,42 +548,33 @@ fn message(rules: &Rules, leaves: &Leaves, person: &Person, evidence: &Evidence)
         one.first_ms.cmp(&two.first_ms).then_with(|| left.values().cmp(right.values()))
     });
     shown.truncate(rules.limits.episode_leaves_shown);
-    let mut json = Json::default();
-    json.out.reserve(640);
-    json.raw("{\"kind\":\"episode\",\"customer_id\":").text(&person.id);
-    json.raw(",\"line\":").text(&evidence.line);
-    json.raw(",\"family\":").text(&rules.families[usize::from(evidence.family)]);
-    json.raw(",\"window_ms\":").int(evidence.window_ms).raw(",\"attributes\":");
-    json.texts(rules.attributes[usize::from(evidence.family)].iter().map(String::as_str));
-    json.raw(",\"leaves\":").list(shown, |json, seen| {
-        json.raw("{\"values\":").texts(leaves.get(seen.leaf).values());
-        json.raw(",\"first_ms\":").int(seen.first_ms).raw(",\"last_ms\":").int(seen.last_ms);
-        json.raw(",\"failures\":").int(seen.count);
-        put_right(json, rules, seen.put_right_ms(), seen.origin);
+    let shown = shown.into_iter().map(|seen| LeafEvidence {
+        values: List(leaves.get(seen.leaf).values()),
+        first_ms: seen.first_ms,
+        last_ms: seen.last_ms,
+        failures: seen.count,
+        put_right_ms: seen.put_right_ms(),
+        origin: &rules.origins[usize::from(seen.origin)],
     });
-    json.raw(",\"first_failed_ms\":").int(evidence.first_ms);
-    json.raw(",\"last_failed_ms\":").int(evidence.last_ms);
-    json.raw(",\"failures\":").int(evidence.failures).raw(",\"evidence\":");
-    json.texts(evidence.earliest.iter().map(|(_, id)| &**id));
-    json.raw(",\"amount_cents\":").int(evidence.amount_cents).raw(",\"contacted_at_ms\":");
-    match about.iter().min() {
-        Some(first_ms) => json.int(*first_ms),
-        None => json.raw("null"),
+    let gravest = evidence.leaves.iter().map(|seen| seen.origin).min().unwrap_or(0);
+    let episode = Episode {
+        customer_id: &person.id,
+        line: &evidence.line,
+        family: &rules.families[usize::from(evidence.family)],
+        window_ms: evidence.window_ms,
+        attributes: List(rules.attributes[usize::from(evidence.family)].iter().map(String::as_str)),
+        leaves: List(shown),
+        first_failed_ms: evidence.first_ms,
+        last_failed_ms: evidence.last_ms,
+        failures: evidence.failures,
+        evidence: List(evidence.earliest.iter().map(|(_, id)| &**id)),
+        amount_cents: evidence.amount_cents,
+        contacted_at_ms: about.iter().min().copied(),
+        contacts: about.len() as i64,
+        put_right_ms: evidence.put_right_ms(),
+        origin: &rules.origins[usize::from(gravest)],
     };
-    json.raw(",\"contacts\":").unsigned(about.len() as u64);
-    let origin = evidence.leaves.iter().map(|seen| seen.origin).min().unwrap_or(0);
-    put_right(&mut json, rules, evidence.put_right_ms(), origin);
-    json.out
-}
-
-/// The last two fields of an episode or a leaf.
-fn put_right(json: &mut Json, rules: &Rules, time_ms: Option<i64>, origin: u8) {
-    json.raw(",\"put_right_ms\":");
-    match time_ms {
-        Some(time_ms) => json.int(time_ms),
-        None => json.raw("null"),
-    };
-    json.raw(",\"origin\":").text(&rules.origins[usize::from(origin)]).raw("}");
+    episode.json(640)
 }
 
 fn packed(rules: &Rules, leaves: &Leaves, person: &Person) -> Vec<u8> {

@@ -11,13 +11,14 @@ use crate::decode::{Spec, Value};
 use crate::dedup::Change;
 use crate::episodes::{Contacted, Episodes, Failure};
 use crate::leaves::{hash_of, Leaves};
-use crate::pack::{Damaged, Json, Packer, Read, Reader};
+use crate::pack::{Damaged, Packer, Read, Reader, Write};
 use crate::partition::partition_of;
 use crate::promises::{Fact, OrderKey, Outcome, Promises, DAY_MS};
 use crate::repairs::{link, obligation, owed, Log, Owed};
 use crate::rules::{Row, Rules};
 use crate::seen::{Loaded, Seen, SliceChange};
 use crate::sources::{Kind, Sources};
+use crate::wire::{BinClosed, Late, Watermark};
 
 const MINUTE_MS: i64 = 60_000;
 /// 2000-01-01: no valid event is older.
@@ -258,11 +259,8 @@ impl Core {
         let mut messages = std::mem::take(&mut self.late);
         self.send_counts(through_ms, &mut messages);
         if through_ms > self.closed_ms.max(MIN_TIME_MS) {
-            let mut json = Json::default();
-            json.raw("{\"kind\":\"bin_closed\",\"partition\":").int(self.partition);
-            json.raw(",\"partitions\":").int(self.partitions);
-            json.raw(",\"through_ms\":").int(through_ms).raw("}");
-            messages.push(("cohort_count", PROGRESS_KEY.into(), json.out, 0));
+            let closed = BinClosed { partition: self.partition, partitions: self.partitions, through_ms };
+            messages.push(("cohort_count", PROGRESS_KEY.into(), closed.json(96), 0));
             self.closed_ms = through_ms;
         }
         let partitions = self.partitions;
@@ -271,10 +269,8 @@ impl Core {
             messages.push(("episode", key.to_vec(), value, partition_of(key, partitions)));
         });
         if watermark_ms > self.through_ms.max(MIN_TIME_MS) {
-            let mut json = Json::default();
-            json.raw("{\"kind\":\"watermark\",\"partition\":").int(self.partition);
-            json.raw(",\"through_ms\":").int(watermark_ms).raw("}");
-            messages.push(("episode", PROGRESS_KEY.into(), json.out, self.partition));
+            let reached = Watermark { partition: self.partition, through_ms: watermark_ms };
+            messages.push(("episode", PROGRESS_KEY.into(), reached.json(96), self.partition));
             self.through_ms = watermark_ms;
         }
         self.forget(watermark_ms);
@@ -516,8 +512,15 @@ fn admit(room: &mut Core, place: usize, row: Row<'_>, offset: i64, arrived_ms: i
     let source = row.text(rules.source);
     if time_ms < newest_ms - rules.lateness_ms {
         let watermark_ms = MIN_TIME_MS.max(newest_ms - rules.disorder_ms);
-        let value = late(&rules.name, room.partition, offset, source, time_ms, watermark_ms);
-        room.late.push(("late", source.as_bytes().to_vec(), value, partition_of(source.as_bytes(), room.partitions)));
+        let late = Late {
+            topic: &rules.name,
+            partition: room.partition,
+            offset,
+            source,
+            event_time_ms: time_ms,
+            watermark_ms,
+        };
+        room.late.push(("late", source.as_bytes().to_vec(), late.json(192), partition_of(source.as_bytes(), room.partitions)));
         return;
     }
     let customer = xxh3_64(row.text(rules.customer).as_bytes());
@@ -637,12 +640,4 @@ fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64, newest_ms: i64) 
         by_order,
     };
     room.episodes.contact(&room.rules, row.text(topic.customer), customer, contacted);
-}
-
-fn late(topic: &str, partition: i64, offset: i64, source: &str, time_ms: i64, watermark_ms: i64) -> Vec<u8> {
-    let mut json = Json::default();
-    json.raw("{\"kind\":\"late\",\"topic\":").text(topic).raw(",\"partition\":").int(partition);
-    json.raw(",\"offset\":").int(offset).raw(",\"source\":").text(source);
-    json.raw(",\"event_time_ms\":").int(time_ms).raw(",\"watermark_ms\":").int(watermark_ms).raw("}");
-    json.out
 }

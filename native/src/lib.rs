@@ -21,6 +21,7 @@ mod repairs;
 mod rules;
 mod seen;
 mod sources;
+mod wire;
 mod writing;
 
 use pyo3::exceptions::PyValueError;
@@ -30,9 +31,6 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::join::{Fed, Fetched, Room};
 use crate::records::Parts;
 use crate::rules::Rules;
-
-/// Raised with every change of what Python hands over or gets: `streams/core/join/native.py` takes no other.
-const CONTRACT: u32 = 10;
 
 /// One partition of the join room.
 #[pyclass(module = "cxwatch_native")]
@@ -179,7 +177,7 @@ impl JoinRoom {
 
 #[pymodule]
 fn cxwatch_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("CONTRACT", CONTRACT)?;
+    module.add("CONTRACT", wire::CONTRACT)?;
     module.add_class::<JoinRoom>()?;
     module.add_class::<columns::CopyPlan>()?;
     module.add_class::<columns::Copies>()?;

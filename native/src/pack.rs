@@ -273,22 +273,69 @@ impl Json {
         self.out.extend([b'\\', short]);
     }
 
-    /// A JSON array; `item` writes one element.
-    pub fn list<T>(&mut self, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut Self, T)) -> &mut Self {
-        self.out.push(b'[');
-        for (place, one) in items.into_iter().enumerate() {
-            if place > 0 {
-                self.out.push(b',');
-            }
-            item(self, one);
-        }
-        self.out.push(b']');
+    pub fn value(&mut self, value: impl Write) -> &mut Self {
+        value.write(self);
         self
     }
+}
 
-    pub fn texts<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> &mut Self {
-        self.list(texts, |json, text| {
-            json.text(text);
-        })
+/// What can be written as JSON. The records of the room are in `wire.rs`.
+pub trait Write: Sized {
+    fn write(self, json: &mut Json);
+
+    /// The JSON of this value alone; `bytes`: about how long it is.
+    fn json(self, bytes: usize) -> Vec<u8> {
+        let mut json = Json::default();
+        json.out.reserve(bytes);
+        self.write(&mut json);
+        json.out
+    }
+}
+
+impl Write for &str {
+    fn write(self, json: &mut Json) {
+        json.text(self);
+    }
+}
+
+impl Write for i64 {
+    fn write(self, json: &mut Json) {
+        json.int(self);
+    }
+}
+
+impl Write for u64 {
+    fn write(self, json: &mut Json) {
+        json.unsigned(self);
+    }
+}
+
+impl Write for bool {
+    fn write(self, json: &mut Json) {
+        json.raw(if self { "true" } else { "false" });
+    }
+}
+
+impl<T: Write> Write for Option<T> {
+    fn write(self, json: &mut Json) {
+        match self {
+            Some(value) => value.write(json),
+            None => {
+                json.raw("null");
+            }
+        }
+    }
+}
+
+/// A JSON array of what an iterator gives.
+pub struct List<T>(pub T);
+
+impl<T: IntoIterator<Item: Write>> Write for List<T> {
+    fn write(self, json: &mut Json) {
+        json.raw("[");
+        for (index, value) in self.0.into_iter().enumerate() {
+            json.raw(if index > 0 { "," } else { "" }).value(value);
+        }
+        json.raw("]");
     }
 }

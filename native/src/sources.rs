@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::pack::{Json, Packer, Read, Reader};
+use crate::pack::{Packer, Read, Reader, Write};
+use crate::wire::SourceCount;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -114,13 +115,18 @@ impl Sources {
                 true => self.hour(floor(key.0, HOUR_MS))[&key],
                 false => self.minutes[&minute_ms][&key],
             };
-            let mut json = Json::default();
-            json.raw("{\"kind\":\"source_count\",\"topic\":").text(&self.topic);
-            json.raw(",\"source\":").text(&key.1).raw(",\"partition\":").int(self.partition);
-            json.raw(",\"bin_ms\":").int(key.0).raw(",\"width_ms\":").int(self.width_ms);
-            json.raw(",\"events\":").int(counts[0]).raw(",\"late\":").int(counts[1]);
-            json.raw(",\"duplicates\":").int(counts[2]).raw("}");
-            send(&key.1, json.out);
+            let [events, late, duplicates] = counts;
+            let count = SourceCount {
+                topic: &self.topic,
+                source: &key.1,
+                partition: self.partition,
+                bin_ms: key.0,
+                width_ms: self.width_ms,
+                events,
+                late,
+                duplicates,
+            };
+            send(&key.1, count.json(192));
         }
     }
 

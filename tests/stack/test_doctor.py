@@ -161,7 +161,7 @@ def test_a_clickhouse_binary_of_the_machine_comes_first(tmp_path: Path, monkeypa
 @pytest.mark.loopback
 @pytest.mark.parametrize(
     ("text", "ok", "found"),
-    [("CONTRACT = {}", True, "installed"), ("CONTRACT = -1", False, "another version"), (None, False, "none")],
+    [("CONTRACT = '{}'", True, "installed"), ("CONTRACT = -1", False, "another version"), (None, False, "none")],
 )
 def test_it_says_whether_the_accelerator_is_installed(
     tmp_path: Path, bare: Machine, monkeypatch: pytest.MonkeyPatch, text: str | None, ok: bool, found: str
@@ -170,7 +170,7 @@ def test_it_says_whether_the_accelerator_is_installed(
     if text is None:
         monkeypatch.setattr(sys, "path", [path for path in sys.path if not list(Path(path).glob("cxwatch_native*"))])
     else:
-        (tmp_path / "cxwatch_native.py").write_text(text.format(native.CONTRACT))
+        (tmp_path / "cxwatch_native.py").write_text(text.format(native.contract()))
         monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
     finding = next(one for one in examine(Settings(state_dir=tmp_path), bare) if one.what == "native accelerator")

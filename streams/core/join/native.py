@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from itertools import repeat
 from types import ModuleType
 from typing import Any, get_args
@@ -20,13 +21,22 @@ from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.fieldspec import field_specs
 from schemas.findings import Family
 from streams.core.eventtime import MAX_ARRIVAL_MS
+from streams.core.join.contract import fingerprint, specification
 from streams.core.join.repairs import TIME_BITS, leaving, naming
 from streams.core.join.rules import JoinRules, RepairRule, Test
 from streams.core.recovery import ORIGINS
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
-CONTRACT = 10
-"""What this build and the accelerator have to agree on."""
+
+def agreed() -> Mapping[str, Any]:
+    """Return all that this build and the native module have to agree on."""
+    return specification(table(JoinRules()))
+
+
+@cache
+def contract() -> str:
+    """Return the hash of :func:`agreed`; a module with another one is not used."""
+    return fingerprint(agreed())
 
 
 def find() -> ModuleType | None:
@@ -35,7 +45,7 @@ def find() -> ModuleType | None:
         found = importlib.import_module("cxwatch_native")
     except ImportError:
         return None
-    return found if getattr(found, "CONTRACT", None) == CONTRACT else None
+    return found if getattr(found, "CONTRACT", None) == contract() else None
 
 
 def require() -> ModuleType:
