@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 
 @dataclass
-class _Held:
+class _CachedPanel:
     """Last good content of one panel, when it was asked, and how long the answer took."""
 
     content: Json | None = None
@@ -52,7 +52,7 @@ class Feed:
     refresh_s: float = 2.0
     simulated: bool = False
     """True if the stream's own time is the time of day: its newest event is never called old."""
-    _held: dict[tuple[int, str], _Held] = field(default_factory=dict)
+    _held: dict[tuple[int, str], _CachedPanel] = field(default_factory=dict)
     _now: datetime | None = None
     _moved_at: float = -math.inf
     _moved_wall: float = 0.0
@@ -108,7 +108,7 @@ class Feed:
         return {"state": "live", "since": None, "message": ""}
 
     def _panel(self, panel: Panel, hours: int, span: Range, ask: bool) -> Json:
-        held = self._held.setdefault((hours if panel.ranged else 0, panel.slug), _Held())
+        held = self._held.setdefault((hours if panel.ranged else 0, panel.slug), _CachedPanel())
         if ask and self.clock() - held.asked_at >= max(self.refresh_s * 0.9, held.took_s * IDLE_FACTOR):
             self._ask(panel, span, held)
         return {
@@ -120,7 +120,7 @@ class Feed:
             "error": held.error if ask else "",
         }
 
-    def _ask(self, panel: Panel, span: Range, held: _Held) -> None:
+    def _ask(self, panel: Panel, span: Range, held: _CachedPanel) -> None:
         held.asked_at = self.clock()
         try:
             held.content = shape(panel, self.client.query(expand(panel.sql, span)), span)

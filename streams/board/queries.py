@@ -14,8 +14,8 @@ from schemas.errors import CxError
 from streams.sinks.clickhouse import ClickHouse
 
 
-class UnknownIssue(CxError):
-    """No issue has this id."""
+class IssueNotFound(CxError):
+    """No issue has this id, or more than one begins with it."""
 
     def __init__(self, wanted: str, matches: int = 0) -> None:
         """``matches`` is the number of issues whose ids begin with what was asked for."""
@@ -131,7 +131,7 @@ class SourceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class NoticeCounts:
     """Totals over everything stored."""
 
     issues: int
@@ -230,11 +230,11 @@ def list_issues(client: ClickHouse, suspected: bool = False) -> list[IssueRow]:
 
 
 def find_issue(client: ClickHouse, wanted: str) -> IssueRow:
-    """The issue with this id, or with the only id that begins with it. Raises UnknownIssue."""
+    """The issue with this id, or with the only id that begins with it. Raises IssueNotFound."""
     known = list_issues(client, suspected=True)
     matches = [issue for issue in known if issue.id == wanted] or [i for i in known if i.id.startswith(wanted)]
     if len(matches) != 1 or not wanted:
-        raise UnknownIssue(wanted, len(matches))
+        raise IssueNotFound(wanted, len(matches))
     return matches[0]
 
 
@@ -268,9 +268,9 @@ def _delays(client: ClickHouse) -> dict[tuple[str, str], int]:
     return found
 
 
-def counts(client: ClickHouse) -> Counts:
+def counts(client: ClickHouse) -> NoticeCounts:
     """Totals over everything stored."""
-    return Counts(**{name: int(value) for name, value in client.query(_COUNTS).dicts()[0].items()})
+    return NoticeCounts(**{name: int(value) for name, value in client.query(_COUNTS).dicts()[0].items()})
 
 
 def event_now(client: ClickHouse) -> datetime | None:

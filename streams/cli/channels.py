@@ -12,8 +12,8 @@ from schemas.errors import CxError
 from schemas.events import Channel
 from streams.cli.orders import Reason, Wait, give_order
 from streams.orders.hearing import HEARD_WITHIN_S
-from streams.orders.standing import read_standings
-from streams.security.plain import plain
+from streams.orders.standing import read_channel_statuses
+from streams.security.plain import sanitized
 from streams.settings import load_settings
 from streams.stack import endpoints
 
@@ -37,7 +37,7 @@ def channels_command(
     if context.invoked_subcommand:
         return
     settings = load_settings()
-    found = read_standings(settings, endpoints(settings, ("kafka",)).kafka_bootstrap)
+    found = read_channel_statuses(settings, endpoints(settings, ("kafka",)).kafka_bootstrap)
     for one in found:
         typer.echo(json.dumps(asdict(one)) if as_json else one.words())
     if not found and not as_json:
@@ -54,5 +54,5 @@ def resume_channel_command(
     """Send again on a channel whose receiver was gone (410); one that accepts nothing is probed at once."""
     known: dict[str, Channel] = {channel: channel for channel in get_args(Channel)}
     if name is not None and name not in known:
-        raise UnknownChannel(f"{plain(name)!r} is no channel; there are {', '.join(known)}")
+        raise UnknownChannel(f"{sanitized(name)!r} is no channel; there are {', '.join(known)}")
     give_order("resume_channel", None, reason, wait, None if name is None else known[name])

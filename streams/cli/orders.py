@@ -15,7 +15,7 @@ from aiokafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthor
 
 from schemas.errors import SinkUnavailable
 from schemas.events import Channel
-from streams.orders.give import Action, Given, known_issue, order
+from streams.orders.give import Action, WrittenOrder, known_issue, write_order
 from streams.orders.hearing import HEARD_WITHIN_S, await_heard
 from streams.runtime.exits import ExitCode, KafkaFailed
 from streams.settings import Settings, load_settings
@@ -92,12 +92,12 @@ def give_order(
 
 async def _give(
     settings: Settings, bootstrap: str, action: Action, issue: str | None, reason: str, channel: Channel | None
-) -> Given:
+) -> WrittenOrder:
     full = None if issue is None else await known_issue(settings, bootstrap, issue)
-    return await order(settings, bootstrap, action, full, reason, channel)
+    return await write_order(settings, bootstrap, action, full, reason, channel)
 
 
-def follow_up(what: str, given: Given, bootstrap: str, settings: Settings, wait_s: float) -> None:
+def follow_up(what: str, given: WrittenOrder, bootstrap: str, settings: Settings, wait_s: float) -> None:
     """Say who has heard the order; exit code 75 if a sender has not."""
     name = given.command.command_id
     try:

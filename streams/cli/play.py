@@ -19,10 +19,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from schemas.errors import ConfigError
 from streams.settings import Settings, load_settings
 from streams.simulate import SimulateRules, simulate
-from streams.sources import Span, Tally, load_mapping, read
+from streams.sources import RowCounts, Span, load_mapping, read
 from streams.sources.arrivals import Arrival, Beats, with_heartbeats, with_origin
 from streams.sources.follow import Followed, until_signal
-from streams.sources.producer import Pace, Played, Target, play
+from streams.sources.producer import Destination, Played, PlaySpeed, play
 from streams.sources.times import duration_ms
 from streams.stack import endpoints
 from streams.topics import ensure_topics
@@ -65,7 +65,7 @@ def play_file(asked: PlayOptions) -> None:
     settings = load_settings()
     rules = load_mapping(asked.mapping, settings.pseudonym_bytes())
     reading = read(rules, asked.file, Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms)))
-    pace, beats = Pace(parse_speed(asked.speed)), Beats(parse_duration(asked.heartbeat))
+    pace, beats = PlaySpeed(parse_speed(asked.speed)), Beats(parse_duration(asked.heartbeat))
     if asked.check:
         for _ in reading.arrivals():
             pass
@@ -92,7 +92,7 @@ def play_simulation(
     if truth is not None:
         made.truth.write(truth)
     arrivals: Iterable[Arrival] = made.arrivals(settings.partitions, parse_duration(heartbeat))
-    pace = Pace(parse_speed(speed), made.truth.live_ms if history else 0)
+    pace = PlaySpeed(parse_speed(speed), made.truth.live_ms if history else 0)
     _show(run(with_origin(arrivals, "drill"), settings, pace))
 
 
@@ -108,7 +108,7 @@ def follow_topic(
     rules = load_mapping(mapping, settings.pseudonym_bytes())
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     ensure_topics(bootstrap, settings)
-    target, tally = Target(bootstrap, settings.topic_prefix, settings.partitions), Tally()
+    target, tally = Destination(bootstrap, settings.topic_prefix, settings.partitions), RowCounts()
     asyncio.run(until_signal(Followed(rules, topic, parse_duration(delay)), target, tally))
     show_tally(tally)
 
@@ -159,12 +159,12 @@ def _moment(text: str | None, default_ms: int) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def run(arrivals: Iterable[Arrival], settings: Settings, pace: Pace) -> Played:
+def run(arrivals: Iterable[Arrival], settings: Settings, pace: PlaySpeed) -> Played:
     """Create missing topics and play, with progress."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it cannot mend comes back as an error
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     ensure_topics(bootstrap, settings)
-    target = Target(bootstrap, settings.topic_prefix, settings.partitions)
+    target = Destination(bootstrap, settings.topic_prefix, settings.partitions)
     with progress() as bar:
         task = bar.add_task("reading", total=None)
 
@@ -195,7 +195,7 @@ def _show(played: Played) -> None:
     )
 
 
-def show_tally(tally: Tally) -> None:
+def show_tally(tally: RowCounts) -> None:
     """What became of the rows of a file."""
     parts = ", ".join(f"{noun} {count:,}" for noun, count in sorted(tally.events.items()))
     typer.echo(

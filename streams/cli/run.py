@@ -20,7 +20,7 @@ from streams.demo.session import WORKERS, environment_of
 from streams.runtime.exits import ExitCode
 from streams.settings import ROOMS, Settings, load_settings
 from streams.stack import endpoints
-from streams.stack.keeper import Keeper, Program
+from streams.stack.keeper import Program, Supervisor
 from streams.stack.kept import left_behind
 from streams.stack.process import stop
 
@@ -106,7 +106,7 @@ def keep(settings: Settings, programs: Sequence[Program], stopping: threading.Ev
         say(f"process {orphan.pid} of a run that was killed is still there: ending it")
         stop(orphan.pid, DRAIN_S)
     note = "" if can_send(settings) else UNSENT
-    keeper, slow = Keeper(file, note), list[str]()
+    keeper, slow = Supervisor(file, note), list[str]()
     if note:
         say(note)
     try:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from rich.table import Table
 
 from schemas.errors import SinkUnavailable
-from streams.orders.standing import Standing, read_standings
+from streams.orders.standing import ChannelStatus, read_channel_statuses
 from streams.settings import Settings, load_settings
 from streams.stack import doctor as check
 from streams.stack import kept
@@ -121,18 +121,18 @@ def status_command(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _channels(settings: Settings, servers: list[ServerStatus]) -> list[Standing]:
+def _channels(settings: Settings, servers: list[ServerStatus]) -> list[ChannelStatus]:
     """How the channels stand, if Kafka can be asked; none before a sender has run."""
     kafka = next((server for server in servers if server.name == "kafka"), None)
     if kafka is None or kafka.health != "healthy" or not kafka.address:
         return []
     try:
-        return read_standings(settings, kafka.address)
+        return read_channel_statuses(settings, kafka.address)
     except SinkUnavailable:
         return []
 
 
-def _show_channel(one: Standing) -> None:
+def _show_channel(one: ChannelStatus) -> None:
     colour = {"ok": "green", "gone": "bold red"}.get(one.state, "yellow")
     Console(soft_wrap=True).print(f"[{colour}]{escape(one.words())}[/]", highlight=False)
 

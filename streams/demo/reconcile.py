@@ -49,14 +49,14 @@ class TopicCount:
 
 
 @dataclass(slots=True)
-class Ledger:
+class ProducedCounts:
     """What the player wrote per topic."""
 
     produced: dict[str, int] = field(default_factory=dict)
     heartbeats: int = 0
 
 
-async def count(bootstrap: str, settings: Settings, client: ClickHouse, ledger: Ledger) -> list[TopicCount]:
+async def count(bootstrap: str, settings: Settings, client: ClickHouse, ledger: ProducedCounts) -> list[TopicCount]:
     """Count every event topic."""
     consumer = AIOKafkaConsumer(**connection(bootstrap), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()

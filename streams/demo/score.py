@@ -31,7 +31,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Score:
     """The whole judgement."""
 
     found: tuple[Found, ...]
@@ -43,14 +43,14 @@ class Verdict:
         return all(one.issues for one in self.found)
 
 
-def judge(truth: Truth, issues: Iterable[IssueRow]) -> Verdict:
+def judge(truth: Truth, issues: Iterable[IssueRow]) -> Score:
     """An issue is true if its cause contains every pair of an incident and the intervals overlap; else it is false."""
     opened = [issue for issue in issues if issue.state != "suspected"]
     found = tuple(
         Found(incident, tuple(issue for issue in opened if names(issue, incident))) for incident in truth.incidents
     )
     true_ids = {issue.id for one in found for issue in one.issues}
-    return Verdict(found, tuple(issue for issue in opened if issue.id not in true_ids))
+    return Score(found, tuple(issue for issue in opened if issue.id not in true_ids))
 
 
 def names(issue: IssueRow, incident: Injected) -> bool:

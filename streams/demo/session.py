@@ -23,7 +23,7 @@ from streams.settings import PREFIX, Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints, status
 from streams.stack.created import Created, drop_database, drop_topics, make_database
-from streams.stack.keeper import Keeper, Kept, Program
+from streams.stack.keeper import Program, SupervisedProcess, Supervisor
 from streams.stack.manage import Reporter, up
 from streams.stack.places import write_private
 from streams.stack.process import PidFile
@@ -43,12 +43,12 @@ class Session:
 
     settings: Settings
     endpoints: Endpoints
-    keeper: Keeper = field(init=False)
+    keeper: Supervisor = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing runs yet."""
         file = self.settings.state_dir / f"run-{self.settings.instance}.json"
-        self.keeper = Keeper(file, most_in_a_row=MOST_RESTARTS)
+        self.keeper = Supervisor(file, most_in_a_row=MOST_RESTARTS)
 
     def launch_workers(self) -> None:
         """Two workers, so that two cores are used: the join, which meets every event, and everything behind it."""
@@ -56,7 +56,7 @@ class Session:
             instance = f"{self.settings.instance}-{number}"
             self.launch(f"worker-{number}", ["worker", "--rooms", rooms, "--instance", instance])
 
-    def launch(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> Kept:
+    def launch(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> SupervisedProcess:
         """Start ``cxwatch ARGUMENTS`` with this run's settings; its output goes to a log in the state folder."""
         log = self.settings.state_dir / "logs" / f"{self.settings.instance}-{name}.log"
         return self.keeper.begin(Program(name, arguments, log, {**environment_of(self.settings), **(more or {})}))

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from streams.board.queries import Counts, Gap
+from streams.board.queries import Gap, NoticeCounts
 from streams.core.outreach.cases import REASONS
 from streams.demo.reconcile import TopicCount
-from streams.demo.score import Found, Verdict
+from streams.demo.score import Found, Score
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Everything the demo comes to."""
 
-    verdict: Verdict
-    totals: Counts
+    verdict: Score
+    totals: NoticeCounts
     reasons: list[tuple[str, str, int]]
     """Why notices were not sent: status, reason, number."""
     topics: list[TopicCount]

@@ -23,7 +23,7 @@ from streams.runtime.transaction import Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from streams.security.brokers import connection
 from streams.security.keyfile import order_rules
-from streams.security.plain import LABEL_CHARACTERS, plain
+from streams.security.plain import LABEL_CHARACTERS, sanitized
 from streams.security.signing import Keyring
 from streams.settings import Settings
 from streams.topics import partition_counts
@@ -34,7 +34,7 @@ _TAIL = 500
 
 
 @dataclass(frozen=True)
-class Given:
+class WrittenOrder:
     """An order that was written."""
 
     command: Command
@@ -44,17 +44,17 @@ class Given:
     """What differs from what was asked for: text that was cut, settings that are not the cluster's."""
 
 
-async def order(
+async def write_order(
     settings: Settings, bootstrap: str, action: Action, issue: str | None = None, reason: str = "",
     channel: Channel | None = None,
-) -> Given:
+) -> WrittenOrder:
     """Write one order everywhere. Its time is the deployment's: the wall clock, or the stream's own if it is simulated.
 
     ``reason`` may be anything: what a record may not hold is left out. Raises ConfigError if the topics are not there,
     KafkaFailed if the order was not, or perhaps not, written: giving the same order again is harmless.
     """
     count, notes = await asyncio.to_thread(_partitions, settings, bootstrap)
-    said = plain(reason)
+    said = sanitized(reason)
     notes += _difference(reason, said)
     event_time = await stream_time_ms(settings, bootstrap, count) if settings.sender_clock == "event" else None
     rules = order_rules(settings)
@@ -65,24 +65,24 @@ async def order(
     )  # fmt: skip
     if rules.keyring is not None:
         command = rules.keyring.sign(command)
-    return Given(command, await _write(settings, bootstrap, command, count), tuple(notes))
+    return WrittenOrder(command, await _write(settings, bootstrap, command, count), tuple(notes))
 
 
 async def known_issue(settings: Settings, bootstrap: str, wanted: str) -> str:
     """The full id of an issue. Raises UnknownIssue, or IssuesUnread if the issue topic cannot be read."""
-    return find_id(plain(wanted), await issue_ids(settings, bootstrap))
+    return find_id(sanitized(wanted), await issue_ids(settings, bootstrap))
 
 
 def actor_of(settings: Settings, keyring: Keyring | None) -> str:
     """Who orders. Raises ConfigError if orders are signed here and this actor has no key: nobody would obey."""
     if keyring is None:
-        return plain(settings.order_actor or "") or actor_here()
+        return sanitized(settings.order_actor or "") or actor_here()
     if settings.order_actor is None and len(keyring.keys) == 1:
         return next(iter(keyring.keys))
     actor = settings.order_actor or actor_here()
     if actor not in keyring.keys:
         raise ConfigError(
-            f"{plain(actor)!r} has no key in CX_ORDER_KEYS, so nobody would obey; CX_ORDER_ACTOR says who orders, "
+            f"{sanitized(actor)!r} has no key in CX_ORDER_KEYS, so nobody would obey; CX_ORDER_ACTOR says who orders, "
             "`cxwatch keys list` shows who may"
         )
     return actor
@@ -91,7 +91,7 @@ def actor_of(settings: Settings, keyring: Keyring | None) -> str:
 def actor_here() -> str:
     """Who sits at this machine, as far as it tells; never fails."""
     try:
-        return plain(getpass.getuser()) or "unknown"
+        return sanitized(getpass.getuser()) or "unknown"
     except (OSError, KeyError, ImportError):  # no name is set and the account has none
         return "unknown"
 
@@ -110,7 +110,7 @@ def _partitions(settings: Settings, bootstrap: str) -> tuple[int, list[str]]:
 def _difference(asked: str, said: str) -> list[str]:
     if " ".join(asked.split()) == said and "\n" not in asked:
         return []
-    whole = plain(asked, len(asked) + 1)
+    whole = sanitized(asked, len(asked) + 1)
     cut = f"cut to {LABEL_CHARACTERS} characters" if whole != said else "put on one line without control characters"
     return [f"the reason was {cut}"]
 

@@ -38,7 +38,7 @@ class Senders:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class Acknowledgement:
     """What became of an order: who had to hear it and who has."""
 
     partitions: int
@@ -75,7 +75,7 @@ def _listed(numbers: list[int]) -> str:
 
 def await_heard(
     bootstrap: str, settings: Settings, name: str, placed: Mapping[int, int], within_s: float = HEARD_WITHIN_S
-) -> Hearing:
+) -> Acknowledgement:
     """Wait until every sender has heard the order ``name`` at ``placed`` (partition -> offset), or time is up.
 
     Returns at once if no sender runs. Raises SinkUnavailable if Kafka does not answer.
@@ -89,10 +89,10 @@ def await_heard(
             time.sleep(_LOOK_S)
 
 
-def _look(admin: KafkaAdminClient, settings: Settings, name: str, placed: Mapping[int, int]) -> Hearing:
+def _look(admin: KafkaAdminClient, settings: Settings, name: str, placed: Mapping[int, int]) -> Acknowledgement:
     senders = senders_of(admin, settings)
     if not senders.served:
-        return Hearing(len(placed), senders)
+        return Acknowledgement(len(placed), senders)
     topic = settings.named(BY_NOUN["command"].name)
     tps = [TopicPartition(topic, number) for number in placed]
     group = settings.named(HEARD)
@@ -102,7 +102,7 @@ def _look(admin: KafkaAdminClient, settings: Settings, name: str, placed: Mappin
         said = {}
     read = {tp.partition: at.metadata for tp, at in said.items() if at.offset > placed[tp.partition]}
     obeyed = frozenset(partition for partition, words in read.items() if name in words.split("\n"))
-    return Hearing(len(placed), senders, obeyed, frozenset(read) - obeyed)
+    return Acknowledgement(len(placed), senders, obeyed, frozenset(read) - obeyed)
 
 
 def senders_of(admin: KafkaAdminClient, settings: Settings) -> Senders:

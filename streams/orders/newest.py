@@ -13,7 +13,7 @@ from schemas.errors import SinkUnavailable
 from streams.security.brokers import connection
 
 
-async def newest(bootstrap: str, topic: str, noun: str) -> list[Any]:
+async def newest_records(bootstrap: str, topic: str, noun: str) -> list[Any]:
     """Read all of ``topic`` (wire name) that is committed; the last record per key and partition, in their order.
 
     Empty if there is no such topic yet. Raises SinkUnavailable if Kafka cannot be read.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError
-from streams.security.plain import plain
+from streams.security.plain import sanitized
 from streams.security.signing import FRESH_MS, Keyring, OrderRules
 from streams.settings import Settings
 
@@ -66,7 +66,7 @@ def new_key() -> str:
 
 def put(path: Path, actor: str, key: str, made_on: str, replace: bool = False) -> str:
     """Add a key to the file, which is made if it is not there; returns its mark. Raises ConfigError."""
-    if not actor or actor != plain(actor):
+    if not actor or actor != sanitized(actor):
         raise ConfigError("an actor is a name of 1 to 128 characters on one line, without control characters")
     entries = _read(path) if path.exists() else {}
     if actor in entries and not replace:
@@ -81,7 +81,7 @@ def remove(path: Path, actor: str) -> None:
     """Take a key out of the file. Raises ConfigError if there is none."""
     entries = _read(path)
     if actor not in entries:
-        raise ConfigError(f"{path} holds no key of {plain(actor)!r}")
+        raise ConfigError(f"{path} holds no key of {sanitized(actor)!r}")
     del entries[actor]
     _write(path, entries)
 
@@ -116,7 +116,8 @@ def _key_of(path: Path, actor: str, entry: dict[str, Any]) -> bytes:
     except (KeyError, binascii.Error):
         key = b""
     if len(key) < KEY_BYTES:
-        raise ConfigError(f"CX_ORDER_KEYS: the key of {plain(actor)!r} in {path} is none: {KEY_BYTES} bytes in base64")
+        whose = sanitized(actor)
+        raise ConfigError(f"CX_ORDER_KEYS: the key of {whose!r} in {path} is none: {KEY_BYTES} bytes in base64")
     return key
 
 

@@ -12,12 +12,12 @@ _FORBIDDEN = re.compile("[" + PLAIN_TEXT.removeprefix("^[^").removesuffix("]*$")
 """What a label may not hold, and lone surrogates, which are no text."""
 
 
-def plain(text: str, most: int = LABEL_CHARACTERS) -> str:
+def sanitized(text: str, most: int = LABEL_CHARACTERS) -> str:
     """``text`` without what a label may not hold, at most ``most`` characters; never refuses anything.
 
     Control characters, separators of lines and marks of direction become blanks, runs of blanks become one.
 
-    >>> plain("rolled back\\nat\\x00 noon"), plain("abcdef", 3)
+    >>> sanitized("rolled back\\nat\\x00 noon"), sanitized("abcdef", 3)
     ('rolled back at noon', 'abc')
     """
     return " ".join(_FORBIDDEN.sub(" ", text).split())[:most].rstrip()

@@ -12,23 +12,23 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from streams.sources.apply import Mapped, Rejected, Span, Tally, apply, apply_each, dead_letter_headers
+from streams.sources.apply import Mapped, Rejected, RowCounts, Span, apply, apply_each, dead_letter_headers
 from streams.sources.arrivals import Arrival
 from streams.sources.mapping import Mapping, load_mapping, parse_mapping
 from streams.sources.ordering import Sorter
 from streams.sources.rows import parse_json_row, read_rows
 
-__all__ = ["Mapping", "Reading", "Span", "Tally", "load_mapping", "map_each", "parse_mapping", "read"]
+__all__ = ["MappedFile", "Mapping", "RowCounts", "Span", "load_mapping", "map_each", "parse_mapping", "read"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MappedFile:
     """One file read by one mapping. ``tally`` is complete once :meth:`arrivals` has yielded its first message."""
 
     mapping: Mapping
     file: Path
     span: Span = field(default_factory=Span)
-    tally: Tally = field(default_factory=Tally)
+    tally: RowCounts = field(default_factory=RowCounts)
 
     def arrivals(self) -> Iterator[Arrival]:
         """Dead letters, then every event in arrival order (of the same instant: in file order)."""
@@ -58,13 +58,13 @@ class Reading:
             yield Arrival(event.at_ms, event.noun, event.key, None, event.value)
 
 
-def read(mapping: Mapping, file: Path, span: Span | None = None) -> Reading:
+def read(mapping: Mapping, file: Path, span: Span | None = None) -> MappedFile:
     """Prepare the reading of a file; nothing is opened yet."""
-    return Reading(mapping, file, span or Span())
+    return MappedFile(mapping, file, span or Span())
 
 
 def map_each(
-    mapping: Mapping, messages: Iterable[tuple[int, bytes]], origin: str, tally: Tally, span: Span
+    mapping: Mapping, messages: Iterable[tuple[int, bytes]], origin: str, tally: RowCounts, span: Span
 ) -> Iterator[tuple[int, list[Arrival]]]:
     """Map messages of a topic, (offset, value) each one JSON object, in the order given; broken ones: dead letters.
 

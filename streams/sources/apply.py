@@ -19,7 +19,7 @@ from schemas.codec import HOT
 from schemas.errors import MalformedEvent
 from schemas.topics import BY_NOUN
 from streams.sources.mapping import EventRule, Mapping
-from streams.sources.rows import Row
+from streams.sources.rows import InputRow
 from streams.sources.values import broken
 
 _CHUNK = 256
@@ -40,12 +40,12 @@ class Rejected(NamedTuple):
     """One row that broke a rule."""
 
     noun: str
-    row: Row
+    row: InputRow
     error: MalformedEvent
 
 
 @dataclass(slots=True)
-class Tally:
+class RowCounts:
     """What became of the rows of a file."""
 
     rows: int = 0
@@ -64,15 +64,15 @@ class Span(NamedTuple):
     end_ms: int = MAX_TIME_MS
 
 
-def apply(mapping: Mapping, rows: Iterable[Row], span: Span, tally: Tally) -> Iterator[Mapped | Rejected]:
+def apply(mapping: Mapping, rows: Iterable[InputRow], span: Span, tally: RowCounts) -> Iterator[Mapped | Rejected]:
     """Map rows in file order."""
     for _, outcomes in apply_each(mapping, rows, span, tally):
         yield from outcomes
 
 
 def apply_each(
-    mapping: Mapping, rows: Iterable[Row], span: Span, tally: Tally
-) -> Iterator[tuple[Row, list[Mapped | Rejected]]]:
+    mapping: Mapping, rows: Iterable[InputRow], span: Span, tally: RowCounts
+) -> Iterator[tuple[InputRow, list[Mapped | Rejected]]]:
     """Map rows in file order; every row with what became of it."""
     source = iter(rows)
     while chunk := list(islice(source, _CHUNK)):
@@ -87,7 +87,7 @@ Outcome = list[Mapped] | Rejected | None
 """Events of a row (none: no rule applies), its rejection, or None if the row lies outside the span."""
 
 
-def _row(mapping: Mapping, row: Row, span: Span) -> Outcome:
+def _row(mapping: Mapping, row: InputRow, span: Span) -> Outcome:
     if row.fields is None:
         return Rejected(mapping.events[0].noun, row, row.error or broken("", "row can be read"))
     rule = mapping.events[0]
@@ -107,7 +107,7 @@ def _row(mapping: Mapping, row: Row, span: Span) -> Outcome:
     return made
 
 
-def _event(mapping: Mapping, index: int, at_ms: int, row: Row) -> Mapped:
+def _event(mapping: Mapping, index: int, at_ms: int, row: InputRow) -> Mapped:
     rule, fields = mapping.events[index], row.fields or {}
     arrival = rule.arrival(fields) if rule.arrival is not None else None
     body: dict[str, Any] = {}
@@ -125,7 +125,7 @@ def _event(mapping: Mapping, index: int, at_ms: int, row: Row) -> Mapped:
     return Mapped(at_ms if arrival is None else arrival, rule.noun, str(key).encode(), _ENCODE(body))
 
 
-def _event_id(mapping: Mapping, rule: EventRule, index: int, row: Row) -> str:
+def _event_id(mapping: Mapping, rule: EventRule, index: int, row: InputRow) -> str:
     """The mapping's own id, or a hash of the row's bytes: the same row played twice is the same event."""
     if rule.event_id is not None:
         return str(_needed(rule.event_id(row.fields or {}), f"{rule.path}.id"))
@@ -138,7 +138,7 @@ def _needed(value: Any, path: str) -> Any:
     return value
 
 
-def _check(rows: list[Row], outcomes: list[Outcome]) -> None:
+def _check(rows: list[InputRow], outcomes: list[Outcome]) -> None:
     """Hold every event against its contract, a whole chunk at once; replace the outcome of rows that break it."""
     places: dict[str, list[int]] = {}
     values: dict[str, list[bytes]] = {}
@@ -152,7 +152,7 @@ def _check(rows: list[Row], outcomes: list[Outcome]) -> None:
             outcomes[index] = Rejected(noun, rows[index], reject.error)
 
 
-def _settle(outcome: Outcome, tally: Tally) -> Iterator[Mapped | Rejected]:
+def _settle(outcome: Outcome, tally: RowCounts) -> Iterator[Mapped | Rejected]:
     if outcome is None:
         tally.outside += 1
         return

@@ -26,12 +26,12 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, InconsistentGr
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import BY_NOUN, MINUTE_MS
 from streams.security.brokers import connection
-from streams.sources import Mapping, Span, Tally, map_each
+from streams.sources import Mapping, RowCounts, Span, map_each
 from streams.sources.arrivals import EVENT_NOUNS, heartbeats
 from streams.sources.merge import Merge, Read, read_of
 from streams.sources.one_reads import OneReads, client_name
 from streams.sources.presence import ended, started
-from streams.sources.producer import Target, Write, writer
+from streams.sources.producer import Destination, Write, writer
 
 log = logging.getLogger("cx.source")
 HEARTBEAT_S = 10.0
@@ -69,7 +69,7 @@ class Followed:
         return min((BY_NOUN[noun].lateness_ms for noun in nouns), default=10 * MINUTE_MS) // 2
 
 
-async def follow(what: Followed, target: Target, tally: Tally, stopping: asyncio.Event) -> None:
+async def follow(what: Followed, target: Destination, tally: RowCounts, stopping: asyncio.Event) -> None:
     """Map until ``stopping`` is set. Raises ConfigError for an absent topic, SinkUnavailable if Kafka is away."""
     if what.mapping.shape.format != "ndjson":
         raise ConfigError(f"mapping {what.mapping.name}: input.format must be ndjson to follow a topic")
@@ -98,7 +98,7 @@ async def follow(what: Followed, target: Target, tally: Tally, stopping: asyncio
 class Follower:
     """Reads what it is given, merges, writes, commits, vouches."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, group: str, what: Followed, target: Target) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, group: str, what: Followed, target: Destination) -> None:
         """``consumer`` is started and not yet subscribed."""
         self._consumer = consumer
         self._group = group
@@ -126,7 +126,7 @@ class Follower:
         role = f"reading {len(assigned)} partitions" if assigned else "standing by, another follower reads"
         log.info("%s: %s", self._what.topic, role)
 
-    async def run(self, write: Write, tally: Tally, stopping: asyncio.Event) -> None:
+    async def run(self, write: Write, tally: RowCounts, stopping: asyncio.Event) -> None:
         """Follow until ``stopping`` is set."""
         while not stopping.is_set():
             merge = self._merge or await self._begin()
@@ -186,14 +186,14 @@ class Follower:
         for place, records in fetched.items():
             rows = [(record.offset, record.value or b"") for record in records]
             latest = [record.timestamp if record.timestamp_type == _APPEND_TIME else now_ms for record in records]
-            mapped = map_each(self._what.mapping, rows, f"{place.topic}-{place.partition}", Tally(), Span())
+            mapped = map_each(self._what.mapping, rows, f"{place.topic}-{place.partition}", RowCounts(), Span())
             read = (
                 read_of(offset, arrivals, latest_ms)
                 for (offset, arrivals), latest_ms in zip(mapped, latest, strict=True)
             )
             merge.add(place.partition, read, now_ms)
 
-    async def _hand_on_what_is_ours(self, merge: Merge, write: Write, tally: Tally) -> None:
+    async def _hand_on_what_is_ours(self, merge: Merge, write: Write, tally: RowCounts) -> None:
         try:
             for row in await self._hand_on(merge, write):
                 _count(tally, row)
@@ -254,7 +254,7 @@ class Follower:
 ConsumerRebalanceListener.register(Follower)
 
 
-def _count(tally: Tally, row: Read) -> None:
+def _count(tally: RowCounts, row: Read) -> None:
     """What became of a row, once it is written: what is only held is read, and counted, by the next owner."""
     tally.rows += 1
     tally.unmatched += not row.arrivals
@@ -280,7 +280,7 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def until_signal(what: Followed, target: Target, tally: Tally) -> None:
+async def until_signal(what: Followed, target: Destination, tally: RowCounts) -> None:
     """Follow until SIGTERM or Ctrl-C."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

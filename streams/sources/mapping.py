@@ -23,7 +23,7 @@ from streams.sources.moments import compile_time
 from streams.sources.node import Node
 from streams.sources.places import zone_of
 from streams.sources.rows import Shape
-from streams.sources.times import Clock
+from streams.sources.times import ZoneRules
 from streams.sources.values import Kind, Scope, Value, compile_value, once_per_row, read_table, text_of
 
 TARGETS: dict[str, type[Record]] = {
@@ -118,12 +118,12 @@ def parse_mapping(body: Any, file: str = "mapping", pseudonym_key: bytes | None 
     return Mapping(top["name"].text(), _shape(top.get("input")), events)
 
 
-def _clock(top: dict[str, Node]) -> Clock:
+def _clock(top: dict[str, Node]) -> ZoneRules:
     zone = zone_of(top["zone"]) if "zone" in top else ZoneInfo("UTC")
     dst = top["dst"].fields(("gap", "overlap")) if "dst" in top else {}
     gap: Any = dst["gap"].text(("forward", "reject")) if "gap" in dst else "forward"
     overlap: Any = dst["overlap"].text(("first", "second", "reject")) if "overlap" in dst else "first"
-    return Clock(zone, gap, overlap)
+    return ZoneRules(zone, gap, overlap)
 
 
 def _shape(node: Node | None) -> Shape:

@@ -33,7 +33,7 @@ _IN_FLIGHT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class PlaySpeed:
     """``speed`` times event time (None: flat out), the part before ``flat_until_ms`` always flat out."""
 
     speed: float | None = None
@@ -59,7 +59,7 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Destination:
     """Where to: brokers, prefix of the topics, customer partitions."""
 
     bootstrap: str
@@ -70,7 +70,7 @@ class Target:
 Watch = Callable[[Played], None]
 
 
-async def play(arrivals: Iterable[Arrival], target: Target, pace: Pace, watch: Watch | None = None) -> Played:
+async def play(arrivals: Iterable[Arrival], target: Destination, pace: PlaySpeed, watch: Watch | None = None) -> Played:
     """Write all messages and return once the broker has them all. Raises SinkUnavailable if it does not take them."""
     played, started = Played(), time.monotonic()
     async with writer(target) as write:
@@ -96,7 +96,7 @@ def _count(played: Played, chunk: list[Arrival]) -> None:
     played.now_ms = chunk[-1].at_ms
 
 
-async def _paced(arrivals: Iterator[Arrival], pace: Pace) -> AsyncIterator[list[Arrival]]:
+async def _paced(arrivals: Iterator[Arrival], pace: PlaySpeed) -> AsyncIterator[list[Arrival]]:
     """Cut the stream into chunks of what is due."""
     chunk: list[Arrival] = []
     start_wall, start_ms, due_ms = 0.0, 0, 0
@@ -123,7 +123,7 @@ async def _paced(arrivals: Iterator[Arrival], pace: Pace) -> AsyncIterator[list[
 class Write:
     """Writes lists of messages; they are acknowledged when :meth:`drain` returns."""
 
-    def __init__(self, producer: AIOKafkaProducer, target: Target) -> None:
+    def __init__(self, producer: AIOKafkaProducer, target: Destination) -> None:
         """``producer`` is started already."""
         self._producer = producer
         self._target = target
@@ -146,7 +146,7 @@ class Write:
 
 
 @asynccontextmanager
-async def writer(target: Target) -> AsyncIterator[Write]:
+async def writer(target: Destination) -> AsyncIterator[Write]:
     """Something that writes messages; on leaving, everything is acknowledged.
 
     Raises SinkUnavailable if there is no Kafka, BrokerGone if it goes away while the block runs.
@@ -174,7 +174,7 @@ async def _settle(pending: set[asyncio.Future[Any]], until: str) -> None:
         future.result()
 
 
-def _place(arrival: Arrival, target: Target) -> tuple[str, int]:
+def _place(arrival: Arrival, target: Destination) -> tuple[str, int]:
     """Topic on the wire and partition of a message."""
     topic = BY_NOUN[arrival.noun]
     name = target.prefix + (topic.dlq if arrival.headers else topic.name)

@@ -27,7 +27,7 @@ class _Readable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class InputRow:
     """One row: where it starts, its bytes, and its fields or what is wrong with it."""
 
     line: int
@@ -46,7 +46,7 @@ class Shape:
     nulls: frozenset[str] = frozenset({""})
 
 
-def read_rows(path: Path, shape: Shape) -> Iterator[Row]:
+def read_rows(path: Path, shape: Shape) -> Iterator[InputRow]:
     """Every row of a file, in file order; a bad row has an ``error`` and never ends the reading.
 
     Raises ConfigError if the file is absent, packed in an unreadable way or (CSV) has no header.
@@ -100,7 +100,7 @@ class _Lines:
         self._again.extendleft(reversed(lines))
 
 
-def _ndjson(stream: _Readable, shape: Shape) -> Iterator[Row]:
+def _ndjson(stream: _Readable, shape: Shape) -> Iterator[InputRow]:
     lines = _Lines(stream)
     while (found := lines.next()) is not None:
         number, raw = found
@@ -108,7 +108,7 @@ def _ndjson(stream: _Readable, shape: Shape) -> Iterator[Row]:
             yield parse_json_row(number, raw, shape)
 
 
-def parse_json_row(number: int, raw: bytes, shape: Shape) -> Row:
+def parse_json_row(number: int, raw: bytes, shape: Shape) -> InputRow:
     """One row that is a JSON object; ``number`` is its line or offset."""
     try:
         fields = msgspec.json.decode(raw)
@@ -116,10 +116,10 @@ def parse_json_row(number: int, raw: bytes, shape: Shape) -> Row:
         return _bad(number, raw, "is JSON")
     if not isinstance(fields, dict):
         return _bad(number, raw, "is a JSON object")
-    return Row(number, raw.rstrip(b"\r\n"), _without_nulls(fields, shape.nulls))
+    return InputRow(number, raw.rstrip(b"\r\n"), _without_nulls(fields, shape.nulls))
 
 
-def _csv(stream: _Readable, shape: Shape, name: str) -> Iterator[Row]:
+def _csv(stream: _Readable, shape: Shape, name: str) -> Iterator[InputRow]:
     header: list[str] | None = None
     nulls = shape.nulls
     for number, raw, cells in _CsvRows(stream, shape).rows():
@@ -133,7 +133,7 @@ def _csv(stream: _Readable, shape: Shape, name: str) -> Iterator[Row]:
             yield _bad(number, raw, f"has {len(header)} columns")
         else:
             fields = {key: None if cell in nulls else cell for key, cell in zip(header, cells, strict=True)}
-            yield Row(number, raw.rstrip(b"\r\n"), fields)
+            yield InputRow(number, raw.rstrip(b"\r\n"), fields)
 
 
 def _header(cells: list[str] | None, name: str) -> list[str]:
@@ -178,5 +178,5 @@ def _without_nulls(fields: dict[str, Any], nulls: frozenset[str]) -> dict[str, A
     return {key: None if isinstance(value, str) and value in nulls else value for key, value in fields.items()}
 
 
-def _bad(number: int, raw: bytes, rule: str) -> Row:
-    return Row(number, raw.rstrip(b"\r\n"), None, MalformedEvent("", f"row {rule}", "", "row"))
+def _bad(number: int, raw: bytes, rule: str) -> InputRow:
+    return InputRow(number, raw.rstrip(b"\r\n"), None, MalformedEvent("", f"row {rule}", "", "row"))

@@ -28,7 +28,7 @@ def duration_ms(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class ZoneRules:
     """A zone, and what to do twice a year: ``gap`` (02:30 that never was), ``overlap`` (02:30 that was twice)."""
 
     zone: ZoneInfo
@@ -55,7 +55,7 @@ class Clock:
         return second if exists and self.overlap == "second" else first
 
 
-def parser(form: str, clock: Clock) -> Callable[[object], int]:
+def parser(form: str, clock: ZoneRules) -> Callable[[object], int]:
     """A function from a file's value to ms UTC. ``form``: iso, epoch_s, epoch_ms or a strptime pattern.
 
     The function raises ValueError, TypeError or OverflowError on values that do not fit, MalformedEvent on times
@@ -72,7 +72,7 @@ def parser(form: str, clock: Clock) -> Callable[[object], int]:
     return lambda value: clock.to_ms(datetime.strptime(_text(value), form).replace(tzinfo=UTC).replace(tzinfo=None))
 
 
-def hhmm_on(value: object, day: date, clock: Clock) -> int:
+def hhmm_on(value: object, day: date, clock: ZoneRules) -> int:
     """``5``, ``"517"``, ``"05:17"`` or ``2400`` (the end of the day) on a local day -> ms UTC."""
     digits = _text(value).strip().replace(":", "")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 4:

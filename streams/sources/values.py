@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from schemas.errors import MalformedEvent
 from streams.sources.node import Node
-from streams.sources.times import Clock
+from streams.sources.times import ZoneRules
 
 Fields = Mapping[str, Any]
 Value = Callable[[Fields], Any]
@@ -44,7 +44,7 @@ _CLASSES = {str: "string", bool: "boolean", int: "integer", float: "number", lis
 class Scope:
     """What value specifications may refer to."""
 
-    clock: Clock
+    clock: ZoneRules
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     times: dict[str, Value] = field(default_factory=dict)
     templates: dict[str, Value] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from schemas.errors import StackError
 from streams.settings import Settings
 from streams.stack import clickhouse_main
 from streams.stack.jars import Progress
-from streams.stack.places import Machine, Places, fill, write_private
+from streams.stack.places import Machine, StateFolder, fill, write_private
 from streams.stack.ports import LOOPBACK, Ports
 from streams.stack.process import Launch, rotate
 
@@ -33,7 +33,7 @@ class ClickHouseServer:
 
     name = NAME
 
-    def __init__(self, settings: Settings, places: Places, ports: Ports) -> None:
+    def __init__(self, settings: Settings, places: StateFolder, ports: Ports) -> None:
         """Keep where things are; nothing is started."""
         self.settings = settings
         self.places = places
@@ -128,7 +128,7 @@ def server_command(machine: Machine) -> tuple[list[str], str]:
     return [sys.executable, "-I", str(Path(clickhouse_main.__file__))], "the chdb package"
 
 
-def passwords(places: Places) -> dict[str, str]:
+def passwords(places: StateFolder) -> dict[str, str]:
     """Passwords of the local server's users, generated at the first call, mode 600."""
     names = (ADMIN, *ROLES)
     try:
@@ -142,6 +142,6 @@ def passwords(places: Places) -> dict[str, str]:
     return made
 
 
-def secret_passwords(places: Places) -> dict[str, SecretStr]:
+def secret_passwords(places: StateFolder) -> dict[str, SecretStr]:
     """Passwords of writer, reader and migrator, typed as secrets."""
     return {role: SecretStr(password) for role, password in passwords(places).items() if role in ROLES}

@@ -33,7 +33,7 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at."""
 
     what: str
@@ -49,7 +49,7 @@ class Finding:
         return json.dumps(asdict(self), sort_keys=True)
 
 
-def examine(settings: Settings, machine: Machine | None = None) -> list[Finding]:
+def examine(settings: Settings, machine: Machine | None = None) -> list[Diagnosis]:
     """Look at everything that the two commands need; changes nothing but a probe file in the state folder."""
     here = machine or Machine.here()
     return [
@@ -66,15 +66,15 @@ def examine(settings: Settings, machine: Machine | None = None) -> list[Finding]
     ]
 
 
-def _python() -> Finding:
+def _python() -> Diagnosis:
     version = ".".join(map(str, sys.version_info[:3]))
     mend = "install Python 3.11 or newer, then `make clean setup PYTHON=python3.11`"
-    return Finding("Python 3.11 or newer", sys.version_info >= (3, 11), version, mend)
+    return Diagnosis("Python 3.11 or newer", sys.version_info >= (3, 11), version, mend)
 
 
-def _make(machine: Machine) -> Finding:
+def _make(machine: Machine) -> Diagnosis:
     found = shutil.which("make", path=machine.path)
-    return Finding("make", found is not None, found or "not on PATH", "sudo apt-get install make", needed=False)
+    return Diagnosis("make", found is not None, found or "not on PATH", "sudo apt-get install make", needed=False)
 
 
 def lock_file() -> Path | None:
@@ -91,7 +91,7 @@ def locked(text: str) -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[Diagnosis]:
     lock = lock_file()
     if lock is None:
         return
@@ -104,38 +104,38 @@ def _packages() -> Iterator[Finding]:
         if have == "missing" or Version(have) != Version(version):
             wrong.append(f"{name} {have}, locked {version}")
     found = "all as locked" if not wrong else f"{len(wrong)} differ: {'; '.join(wrong[:3])}"
-    yield Finding("locked Python packages", not wrong, found, "make setup")
+    yield Diagnosis("locked Python packages", not wrong, found, "make setup")
 
 
-def _memory(settings: Settings) -> Finding:
+def _memory(settings: Settings) -> Diagnosis:
     """What the join needs to remember events by, at the planned rates, over all partitions."""
     planned = planned_lateness(settings)
     found = f"{sum(one.megabytes for one in planned):,.0f} MB: " + "; ".join(map(str, planned))
     try:
         join_rules(settings)
     except ConfigError as error:
-        return Finding("memory for late events", False, found, str(error))
-    return Finding("memory for late events", True, found)
+        return Diagnosis("memory for late events", False, found, str(error))
+    return Diagnosis("memory for late events", True, found)
 
 
-def _accelerator() -> Finding:
+def _accelerator() -> Diagnosis:
     is_there = importlib.util.find_spec("cxwatch_native") is not None
     is_usable = is_there and native.find() is not None
     found = "installed" if is_usable else "of another version, not used" if is_there else "none; join runs in Python"
-    return Finding("native accelerator", is_usable, found, "make native (needs Rust from rustup.rs)", needed=False)
+    return Diagnosis("native accelerator", is_usable, found, "make native (needs Rust from rustup.rs)", needed=False)
 
 
-def _kafka(settings: Settings, machine: Machine) -> Iterator[Finding]:
+def _kafka(settings: Settings, machine: Machine) -> Iterator[Diagnosis]:
     if settings.kafka_bootstrap is not None:
         yield _own_kafka(settings)
         return
     try:
         runtime = java.find(machine, settings.java)
-        yield Finding("Java 17 or newer", True, f"{runtime.version} ({runtime.origin})")
+        yield Diagnosis("Java 17 or newer", True, f"{runtime.version} ({runtime.origin})")
     except CxError as error:
-        yield Finding("Java 17 or newer", False, str(error), "make setup")
+        yield Diagnosis("Java 17 or newer", False, str(error), "make setup")
     if machine.kafka_home is not None:
-        yield Finding(
+        yield Diagnosis(
             "Kafka's jars",
             (machine.kafka_home / "libs").is_dir(),
             f"KAFKA_HOME={machine.kafka_home}",
@@ -147,49 +147,49 @@ def _kafka(settings: Settings, machine: Machine) -> Iterator[Finding]:
     found = f"{len(wanted) - len(gone)} of {len(wanted)} cached" + (
         ", the first `cxwatch up` downloads the rest" if gone else ""
     )
-    yield Finding("Kafka's jars", not gone, found, "cxwatch up", needed=False)
+    yield Diagnosis("Kafka's jars", not gone, found, "cxwatch up", needed=False)
 
 
-def _own_kafka(settings: Settings) -> Finding:
+def _own_kafka(settings: Settings) -> Diagnosis:
     """A Kafka of one's own: what the settings say about being let in fits together."""
     try:
         brokers_of(settings)
     except ConfigError as error:
-        return Finding("Kafka", False, str(error), "`cxwatch settings` lists them all; see docs/security.md")
-    return Finding("Kafka", True, f"yours: {settings.kafka_bootstrap} ({settings.kafka_security_protocol})")
+        return Diagnosis("Kafka", False, str(error), "`cxwatch settings` lists them all; see docs/security.md")
+    return Diagnosis("Kafka", True, f"yours: {settings.kafka_bootstrap} ({settings.kafka_security_protocol})")
 
 
-def _clickhouse(settings: Settings, machine: Machine) -> Iterator[Finding]:
+def _clickhouse(settings: Settings, machine: Machine) -> Iterator[Diagnosis]:
     if settings.clickhouse_url is not None:
-        yield Finding("ClickHouse", True, "yours: CX_CLICKHOUSE_URL is set")
+        yield Diagnosis("ClickHouse", True, "yours: CX_CLICKHOUSE_URL is set")
         return
     binary = shutil.which("clickhouse", path=machine.path)
     library = clickhouse_main.library()
     found = binary or (f"inside {library.parent}" if library else "neither a clickhouse binary nor the chdb package")
-    yield Finding("ClickHouse", bool(binary or library), found, "make setup")
+    yield Diagnosis("ClickHouse", bool(binary or library), found, "make setup")
 
 
-def _browser(machine: Machine) -> Finding:
+def _browser(machine: Machine) -> Diagnosis:
     found = next((path for name in _BROWSERS if (path := shutil.which(name, path=machine.path))), None)
     mend = "sudo apt-get install chromium (or: .venv/bin/playwright install chromium)"
-    return Finding(
+    return Diagnosis(
         "Chromium", found is not None, found or "none; only the tests of the boards need it", mend, needed=False
     )
 
 
-def _state(settings: Settings) -> Iterator[Finding]:
+def _state(settings: Settings) -> Iterator[Diagnosis]:
     folder = settings.state_dir
     above = next(path for path in (folder, *folder.parents) if path.exists())
     mend = "set CX_STATE_DIR to a folder of your own"
-    yield Finding("writable state folder", os.access(above, os.W_OK | os.X_OK), str(folder), mend)
+    yield Diagnosis("writable state folder", os.access(above, os.W_OK | os.X_OK), str(folder), mend)
     free_mb = shutil.disk_usage(above).free // 1_000_000
     least = settings.local_min_free_mb if folder.exists() else _FIRST_RUN_MB
-    yield Finding(
+    yield Diagnosis(
         f"{least} MB of disk", free_mb >= least, f"{free_mb} MB free", "make room, or set CX_STATE_DIR to another disk"
     )
 
 
-def _ports(settings: Settings) -> Iterator[Finding]:
+def _ports(settings: Settings) -> Iterator[Diagnosis]:
     stack = Stack(settings)
     named = {"kafka": settings.local_kafka_port, "clickhouse": settings.local_clickhouse_port}
     for server in stack.local():
@@ -198,4 +198,4 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         mend = f"stop the other program, or set CX_LOCAL_{server.name.upper()}_PORT=0"
         state = "in use by our server" if ours else "free" if is_free(port) else "in use by another program"
         ok = ours or is_free(port) or not named[server.name]
-        yield Finding(f"port of {server.name}", ok, f"{port}: {state}", mend)
+        yield Diagnosis(f"port of {server.name}", ok, f"{port}: {state}", mend)

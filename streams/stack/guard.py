@@ -50,7 +50,7 @@ def _take(descriptor: int, lock: Path, say: Say, patience_s: float) -> None:
             return
 
 
-def need_room(folder: Path, least_mb: int) -> None:
+def need_disk_space(folder: Path, least_mb: int) -> None:
     """Refuse to start servers on a disk that is nearly full."""
     free_mb = shutil.disk_usage(folder).free // 1_000_000
     if free_mb < least_mb:

@@ -16,7 +16,7 @@ from pathlib import Path
 from schemas.errors import ConfigError, StackError
 from streams.settings import Settings
 from streams.stack import jars, java
-from streams.stack.places import Machine, Places, fill, write_private
+from streams.stack.places import Machine, StateFolder, fill, write_private
 from streams.stack.ports import LOOPBACK, Ports
 from streams.stack.process import Launch, log_tail, rotate
 
@@ -77,7 +77,7 @@ class Kafka:
 
     name = NAME
 
-    def __init__(self, settings: Settings, places: Places, ports: Ports) -> None:
+    def __init__(self, settings: Settings, places: StateFolder, ports: Ports) -> None:
         """Keep where things are; nothing is started."""
         self.settings = settings
         self.places = places

@@ -44,7 +44,7 @@ class Program:
 
 
 @dataclass
-class Kept:
+class SupervisedProcess:
     """One program, and what became of it. ``since_ms`` and ``last_end_ms`` are wall time, for people."""
 
     program: Program
@@ -83,7 +83,7 @@ class Kept:
         }  # fmt: skip
 
 
-class Keeper:
+class Supervisor:
     """Programs under one roof. Not for several threads at once."""
 
     def __init__(
@@ -94,15 +94,15 @@ class Keeper:
         ``most_in_a_row``: give up a program after more ends than these; for a run that ends by itself, as a demo does.
         """
         self.file, self.note = file, note
-        self.kept: list[Kept] = []
+        self.kept: list[SupervisedProcess] = []
         self._most, self._clock = most_in_a_row, clock
         self._me = {"pid": os.getpid(), "started": started_at(os.getpid()) or ""}
 
-    def begin(self, program: Program) -> Kept:
+    def begin(self, program: Program) -> SupervisedProcess:
         """Start a program and keep it running from here on."""
         program.log.parent.mkdir(parents=True, exist_ok=True)
         rotate(program.log)
-        kept = Kept(program)
+        kept = SupervisedProcess(program)
         self.kept.append(kept)
         self._start(kept)
         return kept
@@ -137,7 +137,7 @@ class Keeper:
         self.file.unlink(missing_ok=True)
         return slow
 
-    def _start(self, kept: Kept) -> None:
+    def _start(self, kept: SupervisedProcess) -> None:
         program = kept.program
         if program.log.exists() and program.log.stat().st_size > LOG_BYTES:
             rotate(program.log)
@@ -147,7 +147,7 @@ class Keeper:
         kept.since_ms = _now_ms()
         self._save()
 
-    def _ended(self, kept: Kept, code: int) -> str:
+    def _ended(self, kept: SupervisedProcess, code: int) -> str:
         """Note an end and when to start again; the sentence about it."""
         name, now = kept.program.name, self._clock()
         kept.in_a_row = 1 if now - kept.began >= STAYED_S else kept.in_a_row + 1

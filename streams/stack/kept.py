@@ -22,7 +22,7 @@ _COLOURS = {"running": "green", "ready": "green", "not ready": "yellow", "waitin
 
 
 @dataclass(frozen=True)
-class Known:
+class ProcessIdentity:
     """A process as a file names it. A pid alone proves nothing: ``started`` tells it from another with the same."""
 
     pid: int
@@ -34,9 +34,9 @@ class Known:
         return self.pid > 0 and bool(self.started) and started_at(self.pid) == self.started
 
 
-def known(entry: Mapping[str, Any]) -> Known:
+def known(entry: Mapping[str, Any]) -> ProcessIdentity:
     """The process that an entry of a file names."""
-    return Known(int(entry.get("pid", 0)), str(entry.get("started", "")))
+    return ProcessIdentity(int(entry.get("pid", 0)), str(entry.get("started", "")))
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def read(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) and isinstance(found.get("processes"), list) else {}
 
 
-def left_behind(file: Path) -> Iterator[Known]:
+def left_behind(file: Path) -> Iterator[ProcessIdentity]:
     """Processes that outlived their keeper."""
     yield from (one for one in map(known, read(file).get("processes", [])) if one.alive)
 

@@ -16,10 +16,10 @@ from streams.security.brokers import brokers_of
 from streams.settings import Settings
 from streams.stack import named
 from streams.stack.clickhouse import ROLES, ClickHouseServer, secret_passwords
-from streams.stack.guard import full_disk_in_words, need_room, only_one
+from streams.stack.guard import full_disk_in_words, need_disk_space, only_one
 from streams.stack.jars import Progress
 from streams.stack.kafka import Kafka, forgets
-from streams.stack.places import Machine, Places
+from streams.stack.places import Machine, StateFolder
 from streams.stack.ports import LOOPBACK, Ports
 from streams.stack.process import Launch, PidFile, find_by_argument, log_tail, start, stop
 
@@ -112,7 +112,7 @@ class Stack:
     def __init__(self, settings: Settings) -> None:
         """Read what is remembered in the state folder; nothing is made or started."""
         self.settings = settings
-        self.places = Places(settings.state_dir)
+        self.places = StateFolder(settings.state_dir)
         self.ports = Ports(self.places.ports)
         self.kafka = Kafka(settings, self.places, self.ports)
         self.clickhouse = ClickHouseServer(settings, self.places, self.ports)
@@ -178,7 +178,7 @@ def up(settings: Settings, reporter: Reporter | None = None, options: UpOptions 
     Raises StackError: one sentence for a person, with the way out.
     """
     teller, how = reporter or Reporter(), options or UpOptions()
-    places = Places(settings.state_dir)
+    places = StateFolder(settings.state_dir)
     with full_disk_in_words(settings.state_dir):
         places.prepare(*how.only)
         with only_one(places.lock, teller.say, how.lock_patience_s):
@@ -186,7 +186,7 @@ def up(settings: Settings, reporter: Reporter | None = None, options: UpOptions 
             mine = stack.local(how.only)
             launched = [server for server in mine if not _kept(stack, server, teller, how.answer_patience_s)]
             if launched:
-                need_room(settings.state_dir, settings.local_min_free_mb)
+                need_disk_space(settings.state_dir, settings.local_min_free_mb)
             for server in launched:
                 launch = server.prepare(how.machine, teller.say, teller.downloaded)
                 pid = start(replace(launch, die_with_parent=how.die_with_parent))
@@ -244,7 +244,7 @@ def down(settings: Settings, reporter: Reporter | None = None, patience_s: float
     One that has not stopped by itself after ``patience_s`` is killed, which loses nothing that was acknowledged.
     """
     teller = reporter or Reporter()
-    places = Places(settings.state_dir)
+    places = StateFolder(settings.state_dir)
     if not places.root.exists():
         teller.say("nothing is running")
         return

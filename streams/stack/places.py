@@ -36,7 +36,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Places:
+class StateFolder:
     """Layout of one state folder. Everything that `cxwatch up` makes lies below ``root``."""
 
     root: Path

@@ -29,7 +29,7 @@ from streams.security.brokers import Access, Brokers, connection
 from streams.settings import Settings
 from streams.stack import java
 from streams.stack.kafka import Kafka, _environment, class_path
-from streams.stack.places import Machine, Places, fill, write_private
+from streams.stack.places import Machine, StateFolder, fill, write_private
 from streams.stack.ports import Ports
 from streams.stack.process import log_tail
 from tests.patience import Deadline
@@ -111,7 +111,7 @@ def secured_kafka(deployments: list[Settings]) -> Iterator[Secured]:
         passwords = {user: secrets.token_urlsafe(18) for user in users}
         _certificates(folder)
         settings = Settings(state_dir=folder / "state", local_kafka_heap_mb=512)
-        places = Places(settings.state_dir)
+        places = StateFolder(settings.state_dir)
         places.prepare("kafka")
         kafka = Kafka(settings, places, Ports(places.ports))
         address = _configure(kafka, folder, passwords)

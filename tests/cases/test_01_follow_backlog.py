@@ -17,7 +17,7 @@ from schemas.partition import partition_of
 from streams.agents import join
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.settings import Settings
-from streams.sources import Span, Tally, map_each, parse_mapping
+from streams.sources import RowCounts, Span, map_each, parse_mapping
 from streams.sources.arrivals import EVENT_NOUNS, heartbeats
 from streams.sources.merge import Merge, read_of
 from streams.stack import Endpoints
@@ -47,7 +47,7 @@ class InMemory:
 
     def fetch(self, place: int) -> None:
         chunk = self.parts[place][self.read[place] : self.read[place] + FETCH]
-        mapped = map_each(MAPPING, enumerate(chunk, self.read[place]), "t-0", Tally(), Span())
+        mapped = map_each(MAPPING, enumerate(chunk, self.read[place]), "t-0", RowCounts(), Span())
         self.merge.add(place, [read_of(offset, made, self.now_ms) for offset, made in mapped], self.now_ms)
         self.read[place] += len(chunk)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from streams.board.queries import Counts, Gap, IssueRow, Money
+from streams.board.queries import Gap, IssueRow, Money, NoticeCounts
 from streams.demo.reconcile import TopicCount
 from streams.demo.score import judge
 from streams.demo.summary import Summary
@@ -82,7 +82,7 @@ def test_an_event_is_lost_if_it_is_not_stored_not_joined_or_never_arrived() -> N
 
 
 def summary(topics: list[TopicCount], silence: Gap | None, *issues: IssueRow) -> Summary:
-    totals = Counts(1, 1, 3, 2, 5, 0, 1, 2, 1, 100, 0, 2)
+    totals = NoticeCounts(1, 1, 3, 2, 5, 0, 1, 2, 1, 100, 0, 2)
     return Summary(judge(truth(incident()), issues), totals, [("held", "quiet_hours", 1)], topics, silence, 12.3)
 
 

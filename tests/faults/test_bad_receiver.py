@@ -15,8 +15,8 @@ from aiohttp import web
 
 from schemas.findings import Delivery
 from schemas.topics import BY_NOUN
-from streams.orders.give import order
-from streams.orders.newest import newest
+from streams.orders.give import write_order
+from streams.orders.newest import newest_records
 from streams.sinks.receiver import Receiver
 from tests.core.match_world import MINUTE, customer, mark
 from tests.faults.conftest import Arena
@@ -44,7 +44,7 @@ async def decide(line: Deployment, rows: Sequence[Any]) -> dict[str, str]:
 async def outcomes(line: Deployment) -> dict[str, str]:
     """Customer -> what became of the notice."""
     topic = line.prefix + BY_NOUN["delivery"].name
-    rows = await newest(line.straight.kafka_bootstrap, topic, "delivery")
+    rows = await newest_records(line.straight.kafka_bootstrap, topic, "delivery")
     return {row.customer_id: row.outcome for row in rows if isinstance(row, Delivery)}
 
 
@@ -106,7 +106,7 @@ async def test_one_issues_notices_wait_an_hour_and_anothers_go_out(kafka_arena: 
             mine = await decide(line, [send(f"a-{number}", "i-slow") for number in range(slow)])
             line.sender("sender", receiver.url, **mine)
             await until(lambda: receiver.requests >= 5)
-            await order(line.settings, line.straight.kafka_bootstrap, "mute", "i-slow")
+            await write_order(line.settings, line.straight.kafka_bootstrap, "mute", "i-slow")
             await decide(line, [send(f"b-{number}", "i-fine") for number in range(fine)])
             await receiver.wait_for(fine, patience(WAIT_S))
 

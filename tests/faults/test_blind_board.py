@@ -9,7 +9,7 @@ from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.board.server import start
 from streams.sinks.receiver import Receiver
 from streams.sources.arrivals import EVENT_NOUNS, heartbeats
-from streams.sources.producer import Target, writer
+from streams.sources.producer import Destination, writer
 from tests.dashboards.test_board import page
 from tests.faults.conftest import Arena
 from tests.faults.harness import SECRET, Deployment, Process, Result
@@ -31,7 +31,7 @@ LONG_S = 700
 
 async def beat(line: Deployment, at_ms: int) -> None:
     """Every source vouches for everything before ``at_ms``."""
-    target = Target(line.straight.kafka_bootstrap, line.prefix, line.settings.partitions)
+    target = Destination(line.straight.kafka_bootstrap, line.prefix, line.settings.partitions)
     async with writer(target) as write:
         await write(list(heartbeats(at_ms, at_ms, target.partitions, "test", EVENT_NOUNS)))
 

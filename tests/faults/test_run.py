@@ -187,7 +187,7 @@ async def end_with_9(line: Deployment, name: str) -> None:
     await until(again)
 
 
-def kill_the_keeper(run: Process, line: Deployment) -> list[kept.Known]:
+def kill_the_keeper(run: Process, line: Deployment) -> list[kept.ProcessIdentity]:
     """kill -9 of ``cxwatch run`` itself; returns what it kept."""
     file = line.settings.state_dir / f"run-{run.name}.json"
     processes = [kept.known(entry) for entry in kept.read(file)["processes"]]

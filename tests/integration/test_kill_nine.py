@@ -24,9 +24,9 @@ from streams.demo.session import Session
 from streams.settings import Settings
 from streams.sinks.clickhouse import migrate
 from streams.sinks.receiver import Accepted, Receiver
-from streams.sources.producer import Pace, Target, play
+from streams.sources.producer import Destination, PlaySpeed, play
 from streams.stack import Endpoints
-from streams.stack.keeper import Kept
+from streams.stack.keeper import SupervisedProcess
 from streams.topics import ensure_topics
 from tests.integration.harness import is_ready, until
 from tests.integration.test_same_findings import short_day
@@ -56,7 +56,7 @@ def deployment(stack: Settings, places: Endpoints) -> Iterator[Session]:
         run.stop()
 
 
-def restarted(run: Session, worker: Kept, before: int) -> bool:
+def restarted(run: Session, worker: SupervisedProcess, before: int) -> bool:
     """True once the worker was started again more often than ``before``; looks whether it is due now."""
     run.supervise()
     return worker.restarts > before
@@ -71,11 +71,11 @@ async def one_run(stack: Settings, places: Endpoints, kills: int) -> tuple[dict[
             worker = run.launch("worker", ["worker"])
             file = run.settings.state_dir / f"worker-{run.settings.instance}.json"
             run.launch("sender", ["sender"], {"CX_WEBHOOK_URL": hook.url})
-            target = Target(places.kafka_bootstrap, run.settings.topic_prefix, run.settings.partitions)
+            target = Destination(places.kafka_bootstrap, run.settings.topic_prefix, run.settings.partitions)
             arrivals = list(day.arrivals(run.settings.partitions))
             size = -(-len(arrivals) // (kills + 1))
             for number, start_at in enumerate(range(0, len(arrivals), size)):
-                await play(iter(arrivals[start_at : start_at + size]), target, Pace(None, 0))
+                await play(iter(arrivals[start_at : start_at + size]), target, PlaySpeed(None, 0))
                 if number < kills:
                     await until(lambda: is_ready(file), PATIENCE_S)
                     await asyncio.sleep(0.3 + 0.4 * number)

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.codec import encode
 from schemas.findings import ChannelState
-from streams.orders.newest import newest
+from streams.orders.newest import newest_records
 from streams.topics import admin_of
 
 pytestmark = pytest.mark.kafka
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.kafka
 async def test_a_topic_that_is_not_there_yet_holds_nothing_and_nobody_complains(
     kafka: str, topic_prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert await newest(kafka, f"{topic_prefix}cx.channel.v1", "channel") == []
+    assert await newest_records(kafka, f"{topic_prefix}cx.channel.v1", "channel") == []
     assert caplog.text == ""
 
 
@@ -32,5 +32,5 @@ async def test_the_newest_record_of_each_key_and_partition_is_read(kafka: str, t
             await producer.send_and_wait(topic, encode(told), b"webhook", partition)
     finally:
         await producer.stop()
-    found = await newest(kafka, topic, "channel")
+    found = await newest_records(kafka, topic, "channel")
     assert [(one.partition, one.state) for one in found] == [(0, "closed"), (1, "paused")]

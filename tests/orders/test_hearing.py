@@ -8,7 +8,7 @@ import pytest
 from kafka.errors import GroupIdNotFoundError
 from kafka.structs import OffsetAndMetadata
 
-from streams.orders.hearing import Hearing, Senders, _look, senders_of
+from streams.orders.hearing import Acknowledgement, Senders, _look, senders_of
 from streams.settings import Settings
 
 
@@ -69,7 +69,7 @@ def test_no_member_is_no_sender_and_a_group_that_shares_out_is_not_decided() -> 
 def test_heard_means_by_every_sender_there_is(
     served: set[int], sharing: bool, heard: set[int], complete: bool, words: str
 ) -> None:
-    found = Hearing(4, Senders(frozenset(served), sharing), frozenset(heard))
+    found = Acknowledgement(4, Senders(frozenset(served), sharing), frozenset(heard))
     assert (found.complete, found.words) == (complete, words)
 
 

@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.codec import decode, encode, partition_of
 from schemas.findings import Delivery
 from schemas.topics import BY_NOUN
-from streams.orders.give import order, stream_time_ms
+from streams.orders.give import stream_time_ms, write_order
 from streams.sender.main import sender_file
 from streams.settings import Settings
 from streams.sinks.receiver import Receiver
@@ -145,13 +145,13 @@ async def test_the_kill_switch_and_an_opt_out_hold_on_a_real_log(office: Office)
     names = [f"c-{number}" for number in range(12)]
     await office.put("customer", *map(customer, names))
     await office.tick(NOON + MINUTE)
-    await order(office.settings, office.bootstrap, "stop", reason="drill")
+    await write_order(office.settings, office.bootstrap, "stop", reason="drill")
     office.start()
     await office.put("outreach", *map(send, names))
     await asyncio.sleep(4)
     assert office.receiver.accepted == []
     await office.put("customer", customer("c-3", opted_out=True, updated_at_ms=NOON))
-    await order(office.settings, office.bootstrap, "resume")
+    await write_order(office.settings, office.bootstrap, "resume")
     await office.tick(NOON + 2 * MINUTE)
     await office.receiver.wait_for(11, patience(30))
     async with asyncio.timeout(patience(20)):
@@ -211,10 +211,10 @@ async def test_an_order_carries_the_streams_own_time_when_that_is_simulated(offi
     await office.tick(NOON)
     await office.put("outreach", mark(NOON + DAY, 1), partition=1)
     assert await stream_time_ms(office.settings, office.bootstrap) == NOON + DAY
-    given = (await order(office.settings, office.bootstrap, "approve", "i-1", "checked")).command
+    given = (await write_order(office.settings, office.bootstrap, "approve", "i-1", "checked")).command
     assert (given.issued_at_ms, given.issue_id, given.action) == (NOON + DAY, "i-1", "approve")
     wall = Settings(topic_prefix=office.settings.topic_prefix, partitions=PARTITIONS)
-    assert abs((await order(wall, office.bootstrap, "stop")).command.issued_at_ms / 1000 - time.time()) < 60
+    assert abs((await write_order(wall, office.bootstrap, "stop")).command.issued_at_ms / 1000 - time.time()) < 60
     for noun, numbers in (("command", range(PARTITIONS)), ("control", range(1))):
         topic = office.settings.named(BY_NOUN[noun].name)
         consumer = AIOKafkaConsumer(bootstrap_servers=office.bootstrap, isolation_level="read_committed")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from schemas import codec
 from schemas.errors import ConfigError
-from streams.sources import Reading, Span, load_mapping, parse_mapping, read
+from streams.sources import MappedFile, Span, load_mapping, parse_mapping, read
 from streams.sources.arrivals import Arrival
 from streams.sources.ordering import Sorter
 
@@ -31,7 +31,7 @@ events:
 """
 
 
-Outcome = tuple[list[dict[str, Any]], Reading, list[Arrival]]
+Outcome = tuple[list[dict[str, Any]], MappedFile, list[Arrival]]
 
 
 def mapped(text: str, tmp_path: Path, rows: str | bytes, key: bytes | None = None) -> Outcome:

@@ -13,7 +13,7 @@ from streams.cli import play as play_commands
 from streams.cli.main import build_app
 from streams.settings import Settings
 from streams.sources.arrivals import Arrival, is_event
-from streams.sources.producer import Pace, Played
+from streams.sources.producer import Played, PlaySpeed
 
 ROWS = "who,at,no\nc-1,2026-03-10T12:00:00Z,1\nc-2,2026-03-10T12:05:00Z,2\nc-3,no time,3\n"
 MAPPING = """
@@ -32,7 +32,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Arrival]:
     """What would have been written."""
     kept: list[Arrival] = []
 
-    def run(arrivals: Iterable[Arrival], settings: Settings, pace: Pace) -> Played:
+    def run(arrivals: Iterable[Arrival], settings: Settings, pace: PlaySpeed) -> Played:
         kept.extend(arrivals)
         return Played()
 

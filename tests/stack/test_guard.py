@@ -17,8 +17,8 @@ from schemas.errors import StackError
 from streams.settings import Settings
 from streams.stack import UpOptions, up
 from streams.stack.clickhouse import passwords, statements
-from streams.stack.guard import full_disk_in_words, need_room, only_one
-from streams.stack.places import Machine, Places, write_private
+from streams.stack.guard import full_disk_in_words, need_disk_space, only_one
+from streams.stack.places import Machine, StateFolder, write_private
 from streams.stack.ports import Ports, any_free, is_free
 from tests.patience import patience
 
@@ -82,7 +82,7 @@ def test_other_errors_of_the_disk_stay_what_they_are(tmp_path: Path) -> None:
 
 
 def test_room_is_measured_on_the_disk_of_the_folder(tmp_path: Path) -> None:
-    need_room(tmp_path, 0)
+    need_disk_space(tmp_path, 0)
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_private_files_are_private_and_whole(tmp_path: Path) -> None:
 
 
 def test_passwords_are_generated_once_and_private(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = StateFolder(tmp_path)
     made = passwords(places)
     assert passwords(places) == made
     assert len(set(made.values())) == 4
@@ -152,7 +152,7 @@ def test_passwords_are_generated_once_and_private(tmp_path: Path) -> None:
 
 
 def test_damaged_passwords_are_made_anew(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places = StateFolder(tmp_path)
     places.passwords.write_text(json.dumps({"writer": ""}))
     assert all(passwords(places).values())
 

@@ -24,7 +24,7 @@ from streams.runtime.exits import ExitCode, in_words
 from streams.settings import Settings
 from streams.stack import keeper as module
 from streams.stack import kept as files
-from streams.stack.keeper import Keeper, Kept, Program
+from streams.stack.keeper import Program, SupervisedProcess, Supervisor
 from streams.stack.process import exit_code, started_at, stop
 from tests.patience import Deadline
 
@@ -50,9 +50,9 @@ def ends(code: int, words: str = "exit 70 UNKNOWN: because") -> str:
 def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Keeps little programs in the place of ``cxwatch``; their first argument is their text. Ends them all."""
     monkeypatch.setattr(module, "COMMAND", "import sys; exec(sys.argv[1], {'__name__': '__main__'})")
-    kept: list[Kept] = []
+    kept: list[SupervisedProcess] = []
 
-    def begin(keeper: Keeper, name: str, text: str, *more: str) -> Kept:
+    def begin(keeper: Supervisor, name: str, text: str, *more: str) -> SupervisedProcess:
         text = f"import sys; sys.argv[1:2] = []\n{text}"
         kept.append(keeper.begin(Program(name, [text, *more], tmp_path / f"{name}.log", dict(os.environ))))
         return kept[-1]
@@ -79,7 +79,7 @@ class Now:
         return self.s
 
 
-def told(keeper: Keeper) -> list[str]:
+def told(keeper: Supervisor) -> list[str]:
     """What there is to tell once there is something."""
     found: list[str] = []
     wait(lambda: found or found.extend(keeper.look()) or found)
@@ -88,7 +88,7 @@ def told(keeper: Keeper) -> list[str]:
 
 def test_what_ends_is_started_again_with_its_reason_and_the_file_tells(tmp_path: Path, begun: Any) -> None:
     now = Now()
-    keeper = Keeper(tmp_path / "run-a.json", clock=now)
+    keeper = Supervisor(tmp_path / "run-a.json", clock=now)
     one = begun(keeper, "worker", ends(74, "t CRITICAL cx.worker exit 74 KAFKA: no answer"))
     assert told(keeper) == [
         "worker ended: exit 74, Kafka refused or did not answer (74 KAFKA: no answer); it is started again in 0.5 s"
@@ -104,7 +104,7 @@ def test_what_ends_is_started_again_with_its_reason_and_the_file_tells(tmp_path:
 
 def test_a_crash_loop_is_told_and_waits_longer_each_time_up_to_a_minute(tmp_path: Path, begun: Any) -> None:
     now = Now()
-    keeper = Keeper(tmp_path / "run-a.json", clock=now)
+    keeper = Supervisor(tmp_path / "run-a.json", clock=now)
     one = begun(keeper, "worker", ends(70))
     waits = []
     for _ in range(9):
@@ -119,7 +119,7 @@ def test_a_crash_loop_is_told_and_waits_longer_each_time_up_to_a_minute(tmp_path
 
 def test_who_stayed_up_begins_with_short_waits_again(tmp_path: Path, begun: Any) -> None:
     now = Now()
-    keeper = Keeper(tmp_path / "run-a.json", clock=now)
+    keeper = Supervisor(tmp_path / "run-a.json", clock=now)
     one = begun(keeper, "worker", SLEEPER)
     one.in_a_row = 6
     now.s += 61.0
@@ -129,7 +129,7 @@ def test_who_stayed_up_begins_with_short_waits_again(tmp_path: Path, begun: Any)
 
 
 def test_a_wrong_setting_is_not_tried_again(tmp_path: Path, begun: Any) -> None:
-    keeper = Keeper(tmp_path / "run-a.json")
+    keeper = Supervisor(tmp_path / "run-a.json")
     begun(keeper, "sender", ends(78, "cxwatch: CX_WEBHOOK_SECRET is too short"))
     with pytest.raises(ConfigError, match="CX_WEBHOOK_SECRET is too short"):
         told(keeper)
@@ -137,7 +137,7 @@ def test_a_wrong_setting_is_not_tried_again(tmp_path: Path, begun: Any) -> None:
 
 def test_a_run_that_ends_by_itself_gives_up_who_does_not_stay(tmp_path: Path, begun: Any) -> None:
     now = Now()
-    keeper = Keeper(tmp_path / "run-a.json", most_in_a_row=2, clock=now)
+    keeper = Supervisor(tmp_path / "run-a.json", most_in_a_row=2, clock=now)
     one = begun(keeper, "worker", ends(70, "the last line"))
     for _ in range(2):
         told(keeper)
@@ -148,7 +148,7 @@ def test_a_run_that_ends_by_itself_gives_up_who_does_not_stay(tmp_path: Path, be
 
 
 def test_all_drain_in_the_order_of_the_stream_and_the_file_goes(tmp_path: Path, begun: Any) -> None:
-    keeper, order = Keeper(tmp_path / "run-a.json"), tmp_path / "order"
+    keeper, order = Supervisor(tmp_path / "run-a.json"), tmp_path / "order"
     for name in ("join", "rest", "sender"):
         one = begun(keeper, name, DRAINS, name, str(order))
         wait(lambda one=one: "up" in one.program.log.read_text())
@@ -160,7 +160,7 @@ def test_all_drain_in_the_order_of_the_stream_and_the_file_goes(tmp_path: Path, 
 
 
 def test_who_does_not_drain_is_named(tmp_path: Path, begun: Any) -> None:
-    keeper = Keeper(tmp_path / "run-a.json")
+    keeper = Supervisor(tmp_path / "run-a.json")
     text = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
     one = begun(keeper, "stubborn", text)
     wait(lambda: "up" in one.program.log.read_text())
@@ -175,7 +175,7 @@ import os, pathlib, time
 from streams.stack import keeper
 keeper.COMMAND = {SLEEPER!r}
 folder = pathlib.Path({str(tmp_path)!r})
-kept = keeper.Keeper(folder / "run-a.json").begin(keeper.Program("w", [], folder / "w.log", dict(os.environ)))
+kept = keeper.Supervisor(folder / "run-a.json").begin(keeper.Program("w", [], folder / "w.log", dict(os.environ)))
 time.sleep(600)
 """
     file = tmp_path / "run-a.json"
@@ -195,7 +195,7 @@ def test_an_orphan_of_a_killed_run_is_ended_before_the_next_one_begins(
     tmp_path: Path, begun: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(state_dir=tmp_path, instance="a")
-    before = Keeper(run_file(settings))
+    before = Supervisor(run_file(settings))
     orphan = begun(before, "worker", SLEEPER)
     said: list[str] = []
     stopping = threading.Event()
@@ -222,7 +222,7 @@ def test_status_tells_what_runs_how_often_it_was_started_again_and_why(
 ) -> None:
     monkeypatch.setenv("CX_STATE_DIR", str(tmp_path))
     now = Now()
-    keeper = Keeper(tmp_path / "run-a.json", UNSENT, clock=now)
+    keeper = Supervisor(tmp_path / "run-a.json", UNSENT, clock=now)
     ended = begun(keeper, "worker-1", ends(75, "x exit 75 STALLED: room join cannot commit"))
     up = begun(keeper, "worker-2", SLEEPER)
     told(keeper)

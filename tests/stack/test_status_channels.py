@@ -10,10 +10,10 @@ import pytest
 from schemas.errors import SinkUnavailable
 from streams.cli import stack as commands
 from streams.cli.main import main
-from streams.orders.standing import Standing
+from streams.orders.standing import ChannelStatus
 from streams.stack.manage import ServerStatus
 
-GONE = Standing("webhook", "gone", "gone", "2026-01-01T00:03:00Z", 2, "cxwatch channels resume webhook")
+GONE = ChannelStatus("webhook", "gone", "gone", "2026-01-01T00:03:00Z", 2, "cxwatch channels resume webhook")
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_channel_that_is_gone_is_shown_with_the_order_that_mends_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(commands, "read_standings", lambda *_: [GONE])
+    monkeypatch.setattr(commands, "read_channel_statuses", lambda *_: [GONE])
     assert main(["status"]) == 0
     assert GONE.words() in capsys.readouterr().out
     assert main(["status", "--json"]) == 0
@@ -38,9 +38,9 @@ def test_a_channel_that_is_gone_is_shown_with_the_order_that_mends_it(
 def test_where_channels_cannot_be_read_the_servers_are_shown_all_the_same(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def unread(*_: object) -> list[Standing]:
+    def unread(*_: object) -> list[ChannelStatus]:
         raise SinkUnavailable("Kafka (test)")
 
-    monkeypatch.setattr(commands, "read_standings", unread)
+    monkeypatch.setattr(commands, "read_channel_statuses", unread)
     assert main(["status"]) == 0
     assert "kafka" in capsys.readouterr().out
