@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.partition import partitions_of
-from streams.stack.places import Machine
+from streams.stack.folders import Machine
 
 VERSION = 2
 """Part of the folder's name: raise it when the generator changes."""

@@ -11,9 +11,9 @@ import typer
 from schemas.errors import CxError
 from schemas.events import Channel
 from streams.cli.orders import Reason, Wait, give_order
-from streams.orders.hearing import HEARD_WITHIN_S
-from streams.orders.standing import read_channel_statuses
-from streams.security.plain import sanitized
+from streams.orders.acknowledgement import HEARD_WITHIN_S
+from streams.orders.channel_status import read_channel_statuses
+from streams.security.sanitized import sanitized
 from streams.settings import load_settings
 from streams.stack import endpoints
 

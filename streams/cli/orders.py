@@ -1,8 +1,8 @@
 """An operator's orders: ``cxwatch approve | mute | unmute | resolve ISSUE`` and ``cxwatch stop | resume``.
 
-An order is given (``streams.orders.give``) and then followed: every sender says how far it has heard
-(``streams.orders.hearing``). Exit codes: 0 heard by every sender there is, or no sender runs; 75 written, but not heard
-by all in time; 74 perhaps not written; 78 a wrong setting; 1 refused.
+An order is written (``streams.orders.writing``) and then followed: every sender commits how far it has read the orders
+(``streams.orders.acknowledgement``). Exit codes: 0 heard by every sender there is, or no sender runs; 75 written, but
+not heard by all in time; 74 perhaps not written; 78 a wrong setting; 1 refused.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from aiokafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthor
 
 from schemas.errors import SinkUnavailable
 from schemas.events import Channel
-from streams.orders.give import Action, WrittenOrder, known_issue, write_order
-from streams.orders.hearing import HEARD_WITHIN_S, await_heard
+from streams.orders.acknowledgement import HEARD_WITHIN_S, await_heard
+from streams.orders.writing import Action, WrittenOrder, known_issue, write_order
 from streams.runtime.exits import ExitCode, KafkaFailed
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints

@@ -20,9 +20,9 @@ from streams.demo.session import WORKERS, environment_of
 from streams.runtime.exits import ExitCode
 from streams.settings import ROOMS, Settings, load_settings
 from streams.stack import endpoints
-from streams.stack.keeper import Program, Supervisor
-from streams.stack.kept import left_behind
 from streams.stack.process import stop
+from streams.stack.supervised import left_behind
+from streams.stack.supervisor import Program, Supervisor
 
 log = logging.getLogger("cx.run")
 

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from rich.table import Table
 
 from schemas.errors import SinkUnavailable
-from streams.orders.standing import ChannelStatus, read_channel_statuses
+from streams.orders.channel_status import ChannelStatus, read_channel_statuses
 from streams.settings import Settings, load_settings
 from streams.stack import doctor as check
-from streams.stack import kept
+from streams.stack import supervised
 from streams.stack.manage import Reporter, ServerStatus, down, status, up
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
@@ -105,7 +105,7 @@ def status_command(as_json: AsJson = False) -> None:
     Exit code 1 unless all servers are healthy and all processes run.
     """
     settings = load_settings()
-    servers, processes = status(settings), list(kept.shown(settings.state_dir))
+    servers, processes = status(settings), list(supervised.shown(settings.state_dir))
     channels = _channels(settings, servers)
     if as_json:
         for line in (*(server.as_json() for server in servers), *(json.dumps(asdict(one)) for one in channels)):
@@ -117,7 +117,7 @@ def status_command(as_json: AsJson = False) -> None:
         for one in channels:
             _show_channel(one)
         _show_processes(processes)
-    if any(server.health != "healthy" for server in servers) or not all(map(kept.runs, processes)):
+    if any(server.health != "healthy" for server in servers) or not all(map(supervised.runs, processes)):
         raise typer.Exit(1)
 
 
@@ -141,7 +141,7 @@ def _show_processes(processes: list[dict[str, Any]]) -> None:
     console = Console(soft_wrap=True)
     if processes:
         console.print()
-        console.print(kept.table(processes))
+        console.print(supervised.table(processes))
     for note in sorted({str(process["note"]) for process in processes} - {""}):
         console.print(f"  {escape(note)}", highlight=False)
 

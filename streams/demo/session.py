@@ -23,10 +23,10 @@ from streams.settings import PREFIX, Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints, status
 from streams.stack.created import Created, drop_database, drop_topics, make_database
-from streams.stack.keeper import Program, SupervisedProcess, Supervisor
+from streams.stack.folders import write_private
 from streams.stack.manage import Reporter, up
-from streams.stack.places import write_private
 from streams.stack.process import PidFile
+from streams.stack.supervisor import Program, SupervisedProcess, Supervisor
 from streams.topics import ensure_topics, topic_ids
 
 WORKERS = ("join", "detect,match,impact,outreach,store")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError
-from streams.security.plain import sanitized
+from streams.security.sanitized import sanitized
 from streams.security.signing import FRESH_MS, Keyring, OrderRules
 from streams.settings import Settings
 

@@ -28,8 +28,8 @@ from schemas.topics import BY_NOUN, MINUTE_MS
 from streams.security.brokers import connection
 from streams.sources import Mapping, RowCounts, Span, map_each
 from streams.sources.arrivals import EVENT_NOUNS, heartbeats
+from streams.sources.assignor import OneReads, client_name
 from streams.sources.merge import Merge, Read, read_of
-from streams.sources.one_reads import OneReads, client_name
 from streams.sources.presence import ended, started
 from streams.sources.producer import Destination, Write, writer
 

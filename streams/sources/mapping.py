@@ -19,12 +19,12 @@ from pydantic.fields import FieldInfo
 from schemas.errors import ConfigError
 from schemas.events import Change, Contact, Customer, Order, Record, Telemetry
 from streams.sources.conditions import Condition, compile_condition
-from streams.sources.moments import compile_time
 from streams.sources.node import Node
-from streams.sources.places import zone_of
 from streams.sources.rows import Shape
+from streams.sources.time_specs import compile_time
 from streams.sources.times import ZoneRules
 from streams.sources.values import Kind, Scope, Value, compile_value, once_per_row, read_table, text_of
+from streams.sources.zones import zone_of
 
 TARGETS: dict[str, type[Record]] = {
     "telemetry": Telemetry,

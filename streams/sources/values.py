@@ -7,7 +7,7 @@
 | `{field: a.b}` | a field; the path goes into nested objects, a list of steps allows dots in names |
 | `{text: "{a}"}` | the same as the text form, with modifiers |
 | `{pseudonym: "{email}"}` | HMAC-SHA256 of the text, 32 hex digits |
-| `{time: ...}` | a time, ms UTC (streams.sources.moments) |
+| `{time: ...}` | a time, ms UTC (streams.sources.time_specs) |
 
 Modifiers of field, text and pseudonym: `case: lower | upper`, `table: name or {from: to}`, `default: constant`,
 `scale: number` (multiplies and rounds for whole numbers: `scale: 100` turns 12.34 into 1234 cents), `decimal: ","`.

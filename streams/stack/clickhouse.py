@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from schemas.errors import StackError
 from streams.settings import Settings
 from streams.stack import clickhouse_main
+from streams.stack.folders import Machine, StateFolder, fill, write_private
 from streams.stack.jars import Progress
-from streams.stack.places import Machine, StateFolder, fill, write_private
 from streams.stack.ports import LOOPBACK, Ports
 from streams.stack.process import Launch, rotate
 

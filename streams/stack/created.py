@@ -20,7 +20,7 @@ from clickhouse_driver.errors import Error, ServerException
 
 from schemas.errors import SinkUnavailable, StackError
 from streams.stack import Endpoints
-from streams.stack.places import write_private
+from streams.stack.folders import write_private
 from streams.topics import admin_of, topic_ids
 
 Kind = Literal["topics", "databases"]

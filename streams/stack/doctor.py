@@ -23,8 +23,8 @@ from streams.rules import join_rules
 from streams.security.brokers import brokers_of
 from streams.settings import Settings
 from streams.stack import clickhouse_main, jars, java
+from streams.stack.folders import Machine
 from streams.stack.manage import Stack
-from streams.stack.places import Machine
 from streams.stack.ports import any_free, is_free
 
 _FIRST_RUN_MB = 3000

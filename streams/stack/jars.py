@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import StackError
+from streams.stack.folders import Machine, deploy_file
 from streams.stack.guard import full_disk_in_words
-from streams.stack.places import Machine, deploy_file
 
 KAFKA_VERSION = "4.2.2"
 INPUTS = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")

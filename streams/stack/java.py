@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import ConfigError, StackError
-from streams.stack.places import Machine
+from streams.stack.folders import Machine
 
 LEAST = 17
 """Kafka 4 brokers need Java 17."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from schemas.errors import ConfigError, StackError
 from streams.settings import Settings
 from streams.stack import jars, java
-from streams.stack.places import Machine, StateFolder, fill, write_private
+from streams.stack.folders import Machine, StateFolder, fill, write_private
 from streams.stack.ports import LOOPBACK, Ports
 from streams.stack.process import Launch, log_tail, rotate
 

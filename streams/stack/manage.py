@@ -14,12 +14,12 @@ from pydantic import SecretStr
 from schemas.errors import StackError
 from streams.security.brokers import brokers_of
 from streams.settings import Settings
-from streams.stack import named
+from streams.stack import external
 from streams.stack.clickhouse import ROLES, ClickHouseServer, secret_passwords
+from streams.stack.folders import Machine, StateFolder
 from streams.stack.guard import full_disk_in_words, need_disk_space, only_one
 from streams.stack.jars import Progress
 from streams.stack.kafka import Kafka, forgets
-from streams.stack.places import Machine, StateFolder
 from streams.stack.ports import LOOPBACK, Ports
 from streams.stack.process import Launch, PidFile, find_by_argument, log_tail, start, stop
 
@@ -274,7 +274,7 @@ def endpoints(settings: Settings, only: Sequence[str] = SERVERS) -> Endpoints:
         if stack.pid_file(server).alive() is None:
             raise StackError(f"{server.name} is not running: run `cxwatch up`, or name a server of your own")
     kafka = brokers_of(settings) or stack.kafka.address
-    given = named.clickhouse_of(settings)
+    given = external.clickhouse_of(settings)
     if given:
         return Endpoints(kafka, given.host, given.port, given.http_port, given.passwords, given.names)
     if "clickhouse" not in only:
@@ -289,13 +289,13 @@ def status(settings: Settings) -> list[ServerStatus]:
     shown = [_local_status(stack, server) for server in stack.local()]
     brokers = brokers_of(settings)
     if brokers is not None:
-        version, wrong = named.probe_kafka(brokers)
+        version, wrong = external.probe_kafka(brokers)
         health: Health = "unreachable" if wrong else "healthy"
         detail = wrong or forgets(version)
         shown.insert(0, ServerStatus("kafka", "named", version, brokers, health, detail=detail))
-    given = named.clickhouse_of(settings)
+    given = external.clickhouse_of(settings)
     if given:
-        version, wrong = named.probe_clickhouse(given)
+        version, wrong = external.probe_clickhouse(given)
         health = "unreachable" if wrong else "healthy"
         shown.append(ServerStatus("clickhouse", "named", version, f"{given.host}:{given.port}", health, detail=wrong))
     return shown

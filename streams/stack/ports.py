@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from schemas.errors import StackError
-from streams.stack.places import write_private
+from streams.stack.folders import write_private
 
 LOOPBACK = "127.0.0.1"
 

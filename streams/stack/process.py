@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from streams.stack import tied
-from streams.stack.places import write_private
+from streams.stack import die_with_parent
+from streams.stack.folders import write_private
 
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """Servers started by this very process, kept so that they can be reaped when they end."""
@@ -136,10 +136,11 @@ def _command_lines() -> Iterator[tuple[int, list[str]]]:
 
 def start(launch: Launch) -> int:
     """Start a server in a session of its own, so that Ctrl-C in the terminal does not reach it; returns its pid."""
-    tie = [sys.executable, "-I", str(Path(tied.__file__))] if launch.die_with_parent and sys.platform == "linux" else []
+    tied = launch.die_with_parent and sys.platform == "linux"
+    wrapper = [sys.executable, "-I", str(Path(die_with_parent.__file__))] if tied else []
     with launch.log.open("ab") as log:
         child = subprocess.Popen(
-            [*tie, *launch.command],
+            [*wrapper, *launch.command],
             cwd=launch.folder,
             env=dict(launch.environment),
             stdin=subprocess.DEVNULL,

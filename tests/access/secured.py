@@ -28,14 +28,14 @@ from streams.security.access import ROLES, acl_commands, principal
 from streams.security.brokers import Access, Brokers, connection
 from streams.settings import Settings
 from streams.stack import java
+from streams.stack.folders import Machine, StateFolder, fill, write_private
 from streams.stack.kafka import Kafka, _environment, class_path
-from streams.stack.places import Machine, StateFolder, fill, write_private
 from streams.stack.ports import Ports
 from streams.stack.process import log_tail
 from tests.patience import Deadline
 
 ADMIN = "admin"
-TIED = Path(__file__).parents[2] / "streams" / "stack" / "tied.py"
+DIE_WITH_PARENT = Path(__file__).parents[2] / "streams" / "stack" / "die_with_parent.py"
 _LISTENER = "listener.name.sasl_ssl"
 
 
@@ -119,7 +119,7 @@ def secured_kafka(deployments: list[Settings]) -> Iterator[Secured]:
         scram = [word for user in users
                  for word in ("--add-scram", f"SCRAM-SHA-512=[name={user},password={passwords[user]}]")]  # fmt: skip
         kafka._format([*command, "kafka.tools.StorageTool", "format", "--standalone", *scram])
-        tied = [sys.executable, str(TIED)] if sys.platform == "linux" else []
+        tied = [sys.executable, str(DIE_WITH_PARENT)] if sys.platform == "linux" else []
         with kafka.log.open("ab") as log:
             process = subprocess.Popen(
                 [*tied, *command, "kafka.Kafka", str(kafka.config)], cwd=kafka.folder, env=_environment(),

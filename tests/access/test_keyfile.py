@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigError
 from streams.cli.main import build_app, main
-from streams.orders.give import actor_of
+from streams.orders.writing import actor_of
 from streams.security.keyfile import keyring_of, listed, new_key, order_rules, put, remove
 from streams.security.signing import FRESH_MS, Keyring
 from streams.settings import Settings
@@ -102,8 +102,8 @@ def test_a_user_without_a_name_still_orders(monkeypatch: pytest.MonkeyPatch) -> 
     def nameless() -> str:
         raise KeyError("uid not found")
 
-    monkeypatch.setattr("streams.orders.give.getpass.getuser", nameless)
+    monkeypatch.setattr("streams.orders.writing.getpass.getuser", nameless)
     assert actor_of(Settings(), None) == "unknown"
-    monkeypatch.setattr("streams.orders.give.getpass.getuser", lambda: "\n\x1b\u202e")
+    monkeypatch.setattr("streams.orders.writing.getpass.getuser", lambda: "\n\x1b\u202e")
     assert actor_of(Settings(), None) == "unknown"
     assert os.geteuid() >= 0

@@ -47,7 +47,7 @@ RESULTS = "CX_TEST_FAULT_RESULTS"
 FULL = "CX_TEST_FAULTS"
 """Environment: ``full`` runs the sizes of the documentation, anything else the small ones of ``make test``."""
 SERVERS = ("kafka", "clickhouse")
-TIED = Path(__file__).parents[2] / "streams" / "stack" / "tied.py"
+DIE_WITH_PARENT = Path(__file__).parents[2] / "streams" / "stack" / "die_with_parent.py"
 COMMAND = "import sys; from streams.cli.main import main; sys.exit(main())"
 PATIENCE_S = 180.0
 REAP_S = 10.0
@@ -136,7 +136,7 @@ class Process:
     def start(self) -> Process:
         """Start it; the file with its old address is removed first."""
         self.file.unlink(missing_ok=True)
-        tied = (sys.executable, str(TIED), *self.command) if sys.platform == "linux" else self.command
+        tied = (sys.executable, str(DIE_WITH_PARENT), *self.command) if sys.platform == "linux" else self.command
         with self.log.open("ab") as out:
             self.handle = subprocess.Popen(
                 tied, env=dict(self.environment), stdin=subprocess.DEVNULL, stdout=out, stderr=out,

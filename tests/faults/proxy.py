@@ -28,8 +28,8 @@ from typing import Any, Literal
 
 from streams.settings import Settings
 from streams.stack import down
+from streams.stack.folders import Machine
 from streams.stack.manage import Stack
-from streams.stack.places import Machine
 from streams.stack.ports import LOOPBACK, any_free
 from streams.stack.process import PidFile, start
 from tests.patience import patience

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from schemas.findings import Delivery
 from schemas.topics import BY_NOUN
-from streams.orders.give import write_order
-from streams.orders.newest import newest_records
+from streams.orders.newest_records import newest_records
+from streams.orders.writing import write_order
 from streams.sinks.receiver import Receiver
 from tests.core.match_world import MINUTE, customer, mark
 from tests.faults.conftest import Arena

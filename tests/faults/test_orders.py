@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.codec import decode, encode
 from schemas.findings import Issue
 from schemas.topics import BY_NOUN
-from streams.orders.hearing import Senders, senders_of
+from streams.orders.acknowledgement import Senders, senders_of
 from streams.runtime.exits import ExitCode
 from streams.security.keyfile import new_key, order_rules
 from streams.security.keyfile import put as put_key

@@ -24,7 +24,7 @@ from streams.cli.worker import load_room
 from streams.runtime.memory import MemoryLine
 from streams.settings import Settings
 from streams.sinks.receiver import Receiver
-from streams.stack import kept
+from streams.stack import supervised
 from streams.stack.process import Launch, start, stop
 from tests.faults.conftest import Arena
 from tests.faults.harness import COMMAND, SECRET, Deployment, Process, Result, size, until
@@ -166,7 +166,7 @@ async def test_a_sparse_year_through_a_worker_at_nice_19_on_a_busy_machine(kafka
 
 def kept_of(line: Deployment) -> dict[str, dict[str, Any]]:
     """What ``cxwatch run`` says it keeps, as ``cxwatch status`` shows it."""
-    return {row["name"]: row for row in kept.shown(line.settings.state_dir)}
+    return {row["name"]: row for row in supervised.shown(line.settings.state_dir)}
 
 
 def everything_runs(line: Deployment) -> bool:
@@ -187,10 +187,10 @@ async def end_with_9(line: Deployment, name: str) -> None:
     await until(again)
 
 
-def kill_the_keeper(run: Process, line: Deployment) -> list[kept.ProcessIdentity]:
+def kill_the_keeper(run: Process, line: Deployment) -> list[supervised.ProcessIdentity]:
     """kill -9 of ``cxwatch run`` itself; returns what it kept."""
     file = line.settings.state_dir / f"run-{run.name}.json"
-    processes = [kept.known(entry) for entry in kept.read(file)["processes"]]
+    processes = [supervised.known(entry) for entry in supervised.read(file)["processes"]]
     run.kill()
     return processes
 

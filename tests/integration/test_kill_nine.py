@@ -26,7 +26,7 @@ from streams.sinks.clickhouse import migrate
 from streams.sinks.receiver import Accepted, Receiver
 from streams.sources.producer import Destination, PlaySpeed, play
 from streams.stack import Endpoints
-from streams.stack.keeper import SupervisedProcess
+from streams.stack.supervisor import SupervisedProcess
 from streams.topics import ensure_topics
 from tests.integration.harness import is_ready, until
 from tests.integration.test_same_findings import short_day

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.codec import encode
 from schemas.findings import ChannelState
-from streams.orders.newest import newest_records
+from streams.orders.newest_records import newest_records
 from streams.topics import admin_of
 
 pytestmark = pytest.mark.kafka

@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from schemas.codec import decode, encode, partition_of
 from schemas.findings import Delivery
 from schemas.topics import BY_NOUN
-from streams.orders.give import stream_time_ms, write_order
+from streams.orders.writing import stream_time_ms, write_order
 from streams.sender.main import sender_file
 from streams.settings import Settings
 from streams.sinks.receiver import Receiver

@@ -19,7 +19,7 @@ from streams.settings import Settings
 from streams.stack import clickhouse_main, java
 from streams.stack.clickhouse import server_command
 from streams.stack.doctor import examine, lock_file, locked
-from streams.stack.places import Machine
+from streams.stack.folders import Machine
 
 
 def _script(path: Path, text: str) -> Path:

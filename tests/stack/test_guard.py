@@ -17,8 +17,8 @@ from schemas.errors import StackError
 from streams.settings import Settings
 from streams.stack import UpOptions, up
 from streams.stack.clickhouse import passwords, statements
+from streams.stack.folders import Machine, StateFolder, write_private
 from streams.stack.guard import full_disk_in_words, need_disk_space, only_one
-from streams.stack.places import Machine, StateFolder, write_private
 from streams.stack.ports import Ports, any_free, is_free
 from tests.patience import patience
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import StackError
+from streams.stack.folders import Machine
 from streams.stack.jars import KAFKA_VERSION, Jar, ensure, folder_for, missing, read_lock
 from streams.stack.kafka import class_path
-from streams.stack.places import Machine
 
 CONTENTS = {f"kafka-clients-{KAFKA_VERSION}.jar": b"clients" * 1000, "slf4j-api-1.7.36.jar": b"log" * 500}
 GROUPS = {"kafka-clients": "org.apache.kafka", "slf4j-api": "org.slf4j"}

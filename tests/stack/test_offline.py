@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from streams.stack.doctor import lock_file
+from streams.stack.folders import Machine
 from streams.stack.jars import folder_for, missing, read_lock
-from streams.stack.places import Machine
 from tests.patience import patience
 
 LOOPBACK_UP = """

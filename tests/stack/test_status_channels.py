@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import SinkUnavailable
 from streams.cli import stack as commands
 from streams.cli.main import main
-from streams.orders.standing import ChannelStatus
+from streams.orders.channel_status import ChannelStatus
 from streams.stack.manage import ServerStatus
 
 GONE = ChannelStatus("webhook", "gone", "gone", "2026-01-01T00:03:00Z", 2, "cxwatch channels resume webhook")

@@ -1,4 +1,6 @@
-"""Become another program that the kernel kills when our parent ends (Linux): ``python tied.py PROGRAM ARGUMENT...``.
+"""Become another program that the kernel kills when our parent ends (Linux).
+
+``python die_with_parent.py PROGRAM ARGUMENT...``
 
 A file of its own, run by path: setting this between fork and exec inside a threaded parent would not be safe.
 """

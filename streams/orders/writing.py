@@ -18,12 +18,12 @@ from schemas.codec import decode, encode
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.events import Channel, Command
 from schemas.topics import BY_NOUN
-from streams.orders.known import find_id, issue_ids
+from streams.orders.issue_ids import find_id, issue_ids
 from streams.runtime.transaction import Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from streams.security.brokers import connection
 from streams.security.keyfile import order_rules
-from streams.security.plain import LABEL_CHARACTERS, sanitized
+from streams.security.sanitized import LABEL_CHARACTERS, sanitized
 from streams.security.signing import Keyring
 from streams.settings import Settings
 from streams.topics import partition_counts

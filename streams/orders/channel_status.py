@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from schemas.findings import ChannelState
 from schemas.topics import BY_NOUN
-from streams.orders.newest import newest_records
+from streams.orders.newest_records import newest_records
 from streams.settings import Settings
 
 WORDS = {"closed": "ok", "open": "accepts nothing", "paused": "gone"}

@@ -22,9 +22,9 @@ from typing import Any
 from schemas.errors import MalformedEvent
 from schemas.topics import DAY_MS
 from streams.sources.node import Node
-from streams.sources.places import zone_of
 from streams.sources.times import NAMED_FORMATS, UNIT_NAMES, duration_ms, hhmm_on, parser
 from streams.sources.values import Fields, Scope, Value, broken, compile_value, lookup, template
+from streams.sources.zones import zone_of
 
 _KEYS = ("field", "text", "time", "format", "zone", "date", "date_format", "plus", "minus", "near")
 

@@ -22,10 +22,10 @@ from streams.cli.main import build_app
 from streams.cli.run import UNSENT, alone, keep, programs_of, run_file, workers_of
 from streams.runtime.exits import ExitCode, in_words
 from streams.settings import Settings
-from streams.stack import keeper as module
-from streams.stack import kept as files
-from streams.stack.keeper import Program, SupervisedProcess, Supervisor
+from streams.stack import supervised as files
+from streams.stack import supervisor as module
 from streams.stack.process import exit_code, started_at, stop
+from streams.stack.supervisor import Program, SupervisedProcess, Supervisor
 from tests.patience import Deadline
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
@@ -172,10 +172,11 @@ def test_who_does_not_drain_is_named(tmp_path: Path, begun: Any) -> None:
 def test_a_killed_keeper_leaves_nothing_behind(tmp_path: Path) -> None:
     text = f"""
 import os, pathlib, time
-from streams.stack import keeper
-keeper.COMMAND = {SLEEPER!r}
+from streams.stack import supervisor
+supervisor.COMMAND = {SLEEPER!r}
 folder = pathlib.Path({str(tmp_path)!r})
-kept = keeper.Supervisor(folder / "run-a.json").begin(keeper.Program("w", [], folder / "w.log", dict(os.environ)))
+program = supervisor.Program("w", [], folder / "w.log", dict(os.environ))
+supervisor.Supervisor(folder / "run-a.json").begin(program)
 time.sleep(600)
 """
     file = tmp_path / "run-a.json"

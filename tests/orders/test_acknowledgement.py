@@ -8,7 +8,7 @@ import pytest
 from kafka.errors import GroupIdNotFoundError
 from kafka.structs import OffsetAndMetadata
 
-from streams.orders.hearing import Acknowledgement, Senders, _look, senders_of
+from streams.orders.acknowledgement import Acknowledgement, Senders, _look, senders_of
 from streams.settings import Settings
 
 

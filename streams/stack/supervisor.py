@@ -19,7 +19,7 @@ from typing import Any
 
 from schemas.errors import ConfigError, StackError
 from streams.runtime.exits import ExitCode, in_words
-from streams.stack.places import write_private
+from streams.stack.folders import write_private
 from streams.stack.process import Launch, exit_code, log_tail, rotate, start, started_at, stop
 
 COMMAND = "import sys; from streams.cli.main import main; sys.exit(main())"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.findings import ChannelState
-from streams.orders.standing import channel_statuses
+from streams.orders.channel_status import channel_statuses
 
 T0 = 1_767_225_600_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.orders.known import UnknownIssue, find_id
+from streams.orders.issue_ids import UnknownIssue, find_id
 
 KNOWN = {"i-3f9a01", "i-3f9b02", "i-77aa10"}
 

@@ -1,4 +1,4 @@
-"""What the file of a keeper says (``stack.keeper`` writes it), and what of it is true, for ``cxwatch status``."""
+"""What the file of a keeper says (``stack.supervisor`` writes it), and what of it is true, for ``cxwatch status``."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.events import Command
-from streams.security.plain import LABEL_CHARACTERS, sanitized
+from streams.security.sanitized import LABEL_CHARACTERS, sanitized
 
 
 @given(st.text())
