@@ -1,8 +1,8 @@
-"""What the topics from outside say beside events: profiles, changes, orders; with the times they claim checked.
+"""Records of the topics beside events (customer profiles, changes, operators' orders), with claimed times checked.
 
 Rooms, sender and tables read them by the same rules: whoever claims to be from more than :data:`FUTURE_MS` after its
-append time is refused (one profile of 2099 would hide every later opt-out), a profile that cannot be read still says
-that something was said, and a customer's key without a value is an erasure.
+append time is refused (one profile of 2099 would hide every later opt-out), a profile that cannot be read still counts
+as an update that may be an opt-out, and a customer's key without a value is an erasure.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Sweep(msgspec.Struct, frozen=True):
     customer_id: str
 
 
-Said = Customer | Unreadable | Erasure
-"""What the customer topic says about one customer."""
+CustomerUpdate = Customer | Unreadable | Erasure
+"""One record of the customer topic, about one customer."""
 
 
 def screen(noun: str, decoded: Decoded, timestamps: Sequence[int], future_ms: int = FUTURE_MS) -> Decoded:
@@ -54,29 +54,29 @@ def screen(noun: str, decoded: Decoded, timestamps: Sequence[int], future_ms: in
         return decoded
     stamp = attrgetter(field)
     pairs = list(zip(decoded.records, decoded.index, strict=True))
-    early = {place for record, place in pairs if stamp(record) > timestamps[place] + future_ms}
+    early = {index for record, index in pairs if stamp(record) > timestamps[index] + future_ms}
     if not early:
         return decoded
     error = MalformedEvent(field, f"should be at most {future_ms} ms after it was received", "integer", "future_time")
-    rejects = sorted([*decoded.rejects, *(Reject(place, error) for place in early)], key=attrgetter("index"))
-    kept = [(record, place) for record, place in pairs if place not in early]
-    return Decoded([record for record, _ in kept], [place for _, place in kept], rejects, decoded.unknown_fields)
+    rejects = sorted([*decoded.rejects, *(Reject(index, error) for index in early)], key=attrgetter("index"))
+    rest = [(record, index) for record, index in pairs if index not in early]
+    return Decoded([record for record, _ in rest], [index for _, index in rest], rejects, decoded.unknown_fields)
 
 
-def sayings(
+def customer_updates(
     decoded: Decoded, keys: Sequence[bytes | None], timestamps: Sequence[int]
-) -> Iterator[tuple[int, bytes, Said]]:
-    """(place, key of the customer meant, what is said), in order, of a slice of the customer topic.
+) -> Iterator[tuple[int, bytes, CustomerUpdate]]:
+    """(index, key of the customer meant, the update), in order, of a slice of the customer topic.
 
-    A reject without a key says nothing about anybody.
+    A reject without a key is about no known customer, and left out.
     """
     found: dict[int, Any] = dict(zip(decoded.index, decoded.records, strict=True))
     found |= {reject.index: reject for reject in decoded.rejects}
-    for place in sorted(found):
-        one, key = found[place], keys[place]
+    for index in sorted(found):
+        one, key = found[index], keys[index]
         if isinstance(one, Customer):
-            yield place, one.customer_id.encode(), one
+            yield index, one.customer_id.encode(), one
         elif key:
             name = key.decode(errors="replace")
             erased = one.error.reason == TOMBSTONE
-            yield place, key, Erasure(name, timestamps[place]) if erased else Unreadable(name)
+            yield index, key, Erasure(name, timestamps[index]) if erased else Unreadable(name)

@@ -8,11 +8,11 @@ from typing import Final
 
 from schemas.events import Origin
 
-Stretch = tuple[int, int | None]
+Interval = tuple[int, int | None]
 """From (included) until (left out), event time; none = it goes on."""
-Stretches = tuple[Stretch, ...]
-MOST = 16
-"""Stretches remembered of one customer and issue; older ones matter only to decisions that were taken long ago."""
+Intervals = tuple[Interval, ...]
+MAX_INTERVALS = 16
+"""Intervals remembered of one customer and issue; older ones matter only to decisions that were taken long ago."""
 ORIGINS: Final[tuple[Origin, ...]] = ("live", "drill", "replay")
 """From the gravest to the least: evidence counts as live if one failure in it was seen live."""
 
@@ -32,26 +32,26 @@ def all_put_right(times: Iterable[int | None]) -> int | None:
     return latest or None
 
 
-def united(stretches: Iterable[Stretch]) -> Stretches:
-    """The same time in as few stretches as possible, earliest first; of many, the latest.
+def merged(intervals: Iterable[Interval]) -> Intervals:
+    """The same time in as few intervals as possible, earliest first; of many, the latest.
 
-    >>> united([(8, None), (1, 3), (2, 5), (9, 10)])
+    >>> merged([(8, None), (1, 3), (2, 5), (9, 10)])
     ((1, 5), (8, None))
     """
-    found: list[Stretch] = []
-    for since, until in sorted(stretches, key=lambda each: each[0]):
+    found: list[Interval] = []
+    for since, until in sorted(intervals, key=lambda each: each[0]):
         last = found[-1][1] if found else 0
         if found and (last is None or since <= last):
             found[-1] = (found[-1][0], None if last is None or until is None else max(last, until))
         else:
             found.append((since, until))
-    return tuple(found[-MOST:])
+    return tuple(found[-MAX_INTERVALS:])
 
 
-def between(stretches: Stretches) -> list[tuple[int, int]]:
-    """What lies between stretches that are :func:`united`.
+def gaps(intervals: Intervals) -> list[tuple[int, int]]:
+    """What lies between intervals that are :func:`merged`.
 
-    >>> between(((1, 5), (8, None)))
+    >>> gaps(((1, 5), (8, None)))
     [(5, 8)]
     """
-    return [(until, since) for (_, until), (since, _) in pairwise(stretches) if until is not None]
+    return [(until, since) for (_, until), (since, _) in pairwise(intervals) if until is not None]

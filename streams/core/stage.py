@@ -94,13 +94,13 @@ class Stage(Protocol[S]):
 class LongStage(Protocol):
     """A stage that a single record can give hours of work, and that can be left in the middle of it.
 
-    What it has heard and how far it has worked are apart in its state, and a drain hands out both: what is made durable
+    What it has read and how far it has worked are apart in its state, and a drain hands out both: what is made durable
     in between is whole, and a task that is loaded from it goes on without new input. Where the work is left can change
     no finding. ``step`` does everything at once.
     """
 
     def take(self, state: Any, batch: Batch, start: int) -> int:
-        """Fold records in from place ``start`` on, until one leaves work; return the place behind the last taken.
+        """Fold records in from index ``start`` on, until one leaves work; return the index behind the last taken.
 
         Nothing may be left when it is called.
         """
@@ -134,13 +134,13 @@ class Fed(NamedTuple):
     """What became of the messages of a part from the start up to ``stop``."""
 
     stop: int
-    """Place of the first message that is for the reference to decide, or the length of the part."""
+    """Index of the first message that the reference implementation has to decide, or the length of the part."""
     accepted: int
     unknown_fields: int
     future: list[int]
-    """Places of events from the future: nothing was done with them."""
+    """Indexes of events from the future: nothing was done with them."""
     foreign: list[int]
-    """Places of events whose key is not their customer, or whose customer lives elsewhere: the same."""
+    """Indexes of events whose key is not their customer, or whose customer belongs to another partition: the same."""
 
 
 @runtime_checkable
@@ -148,7 +148,7 @@ class Clocked(Protocol):
     """A stage that keeps a clock for each topic with event times."""
 
     def clock_ms(self, state: Any, topic: str) -> int:
-        """How far the topic has come, ms since 1970 UTC; 0 if nothing was heard."""
+        """How far the topic has come, ms since 1970 UTC; 0 if nothing was read."""
 
     def disorder_ms(self, topic: str) -> int:
         """How far behind its clock an event of the topic is on time."""
@@ -159,8 +159,8 @@ class RawStage(Protocol):
     """A stage that also decodes and screens by itself."""
 
     def feed(self, state: Any, part: RawPart, start: int, max_bytes: int, future_ms: int) -> Fed:
-        """Fold messages in from place ``start`` on, until one has to be decided by the reference.
+        """Fold messages in from index ``start`` on, until the reference implementation has to decide one.
 
-        Such are messages over ``max_bytes``, without a value, of heartbeats, and all that are in doubt. Events more
-        than ``future_ms`` ahead of their arrival are from the future.
+        Such are messages over ``max_bytes``, without a value, of heartbeats, and all that the stage leaves undecided.
+        Events more than ``future_ms`` ahead of their arrival are from the future.
         """

@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.codec import Decoded, Reject
 from schemas.errors import MalformedEvent
-from streams.core.context import Erasure, Said, Sweep, Unreadable, sayings
+from streams.core.context import CustomerUpdate, Erasure, Sweep, Unreadable, customer_updates
 from streams.runtime.alignment import Keys
 from streams.runtime.batch import Headers, RawBatch
 
@@ -39,7 +39,7 @@ class Copy:
 class Parted:
     """A slice of the customer topic, sorted."""
 
-    said: list[Said | Sweep] = field(default_factory=list)
+    said: list[CustomerUpdate | Sweep] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     """Where in the slice that was said."""
     rejects: list[Reject] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Parted:
     sweeps: list[Copy] = field(default_factory=list)
     """Deletions for the other partitions, where copies of an erased customer may lie."""
 
-    def add(self, said: Said | Sweep, place: int) -> None:
+    def add(self, said: CustomerUpdate | Sweep, place: int) -> None:
         """Take in what is said here."""
         self.said.append(said)
         self.places.append(place)
@@ -73,7 +73,7 @@ def part_customers(keys: Keys, part: RawBatch, decoded: Decoded, partition: int)
     """Sort a decoded slice. A copy that is astray again is left alone: it would go round for ever."""
     parted = Parted()
     told = {reject.index for reject in decoded.rejects}
-    for place, key, said in sayings(decoded, part.keys, part.timestamps):
+    for place, key, said in customer_updates(decoded, part.keys, part.timestamps):
         is_copy = came_from(part.headers[place]) is not None
         if belongs(keys, part.keys[place], key, partition):
             parted.add(said, place)
@@ -92,7 +92,7 @@ def part_customers(keys: Keys, part: RawBatch, decoded: Decoded, partition: int)
     return parted
 
 
-def _copy(keys: Keys, part: RawBatch, place: int, about: tuple[bytes, Said], partition: int) -> Copy:
+def _copy(keys: Keys, part: RawBatch, place: int, about: tuple[bytes, CustomerUpdate], partition: int) -> Copy:
     """The record again, unchanged but for its key; of one that cannot be read, only that it cannot be."""
     key, said = about
     origin = (REKEYED_HEADER, f"{partition}/{part.offsets[place]}".encode())

@@ -17,7 +17,7 @@ from schemas.codec import HOT, Decoded, decode
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.tables import BY_NAME
 from schemas.topics import DLQ_SUFFIX, VERSION_HEADER
-from streams.core.context import FUTURE_MS, Erasure, sayings, screen
+from streams.core.context import FUTURE_MS, Erasure, customer_updates, screen
 from streams.core.stage import RawPart
 from streams.runtime.astray import came_from
 from streams.sinks.native import FIELD_OF, NativeRows, Ready
@@ -108,7 +108,7 @@ class RowBuffer:
         """Keys without a value: a row that replaces the profile. Copies and sweeps of such say nothing new."""
         found = [
             said
-            for place, _, said in sayings(decoded, batch.keys, batch.timestamps)
+            for place, _, said in customer_updates(decoded, batch.keys, batch.timestamps)
             if isinstance(said, Erasure) and came_from(batch.headers[place]) is None
         ]
         if found:

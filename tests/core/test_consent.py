@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.events import Address, Consent, Customer
-from streams.core.context import Erasure, Said, Unreadable
+from streams.core.context import CustomerUpdate, Erasure, Unreadable
 from streams.core.outreach.consent import DOUBT_MS, Profile, heard, newer, profile_of
 from streams.core.outreach.policy import Way, way_to
 from streams.core.outreach.preferences import Astray, Home, Told, Wishes
@@ -20,7 +20,7 @@ YES, NO = (Consent(channel="webhook", granted=True),), (Consent(channel="webhook
 SURE = DOUBT_MS + 1
 
 
-def after(*records: Said) -> Profile:
+def after(*records: CustomerUpdate) -> Profile:
     """What is known after these records, appended one a minute."""
     known: Profile | None = None
     for number, said in enumerate(records):
@@ -29,7 +29,7 @@ def after(*records: Said) -> Profile:
     return known
 
 
-def told(*records: Said) -> str:
+def told(*records: CustomerUpdate) -> str:
     """The reason why not, or the address."""
     way = way_to(after(*records), WEBHOOK)
     return way.address if isinstance(way, Way) else way
@@ -151,7 +151,7 @@ def compacted(log: list[Told], upto: int) -> list[Told]:
 
 
 stamps = st.sampled_from([0, 1, 4, 5, 6, 10, 60, 61, 66, 120, 50 * 525_600]) | st.integers(0, 200)
-records: st.SearchStrategy[Said] = st.one_of(
+records: st.SearchStrategy[CustomerUpdate] = st.one_of(
     st.builds(at, stamps),
     st.builds(lambda minute: at(minute, opted_out=True), stamps),
     st.builds(lambda minute: at(minute, consents=NO), stamps),
@@ -161,12 +161,12 @@ records: st.SearchStrategy[Said] = st.one_of(
 )
 
 
-def appended(said: list[Said]) -> list[Told]:
+def appended(said: list[CustomerUpdate]) -> list[Told]:
     """A log of these, one every 20 minutes, as it is read: what claims to be from the future is not."""
     rows = []
     for offset, one in enumerate(said):
         at_ms = T0 + offset * 20 * MINUTE
-        read: Said = Erasure("c-1", at_ms) if isinstance(one, Erasure) else one
+        read: CustomerUpdate = Erasure("c-1", at_ms) if isinstance(one, Erasure) else one
         if isinstance(one, Customer) and one.updated_at_ms > at_ms + DOUBT_MS:
             read = Unreadable("c-1")
         rows.append(Told(read, offset, at_ms))
@@ -193,7 +193,9 @@ def forbidden(log: list[Told]) -> bool:
 @given(st.lists(records, min_size=1, max_size=9), st.data())
 @example([at(60, opted_out=True), at(0)], None)
 @example([at(90), at(60, opted_out=True)], None)
-def test_no_view_of_any_history_allows_a_send_after_a_withdrawal_that_holds(said: list[Said], data: Any) -> None:
+def test_no_view_of_any_history_allows_a_send_after_a_withdrawal_that_holds(
+    said: list[CustomerUpdate], data: Any
+) -> None:
     log = appended(said)
     live, restarted = Reader(), Reader()
     for size in range(1, len(log) + 1):
@@ -208,7 +210,7 @@ def test_no_view_of_any_history_allows_a_send_after_a_withdrawal_that_holds(said
 
 
 @given(st.lists(records, min_size=1, max_size=9))
-def test_reading_the_whole_log_again_changes_nothing(said: list[Said]) -> None:
+def test_reading_the_whole_log_again_changes_nothing(said: list[CustomerUpdate]) -> None:
     log = appended(said)
     reader = Reader()
     reader.hear(log)
@@ -220,7 +222,7 @@ def test_reading_the_whole_log_again_changes_nothing(said: list[Said]) -> None:
 
 
 @given(st.lists(records, min_size=1, max_size=9))
-def test_a_permission_that_is_given_can_be_traced_to_the_newest_readable_profile(said: list[Said]) -> None:
+def test_a_permission_that_is_given_can_be_traced_to_the_newest_readable_profile(said: list[CustomerUpdate]) -> None:
     known: Profile | None = None
     read = [row.said for row in appended(said)]
     for one in read:

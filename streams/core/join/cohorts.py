@@ -8,14 +8,14 @@ Counts are sets of customer hashes, so one customer counts once per leaf and bin
 source partitions (which share no customer) add up exactly. Only events on time for their own topic get here, so what a
 closed bin holds does not depend on the order of arrival nor on when it was written out.
 
-**Cap.** A (line, family) has at most ``Limits.leaves`` leaf cohorts with a place of their own; the rest is one leaf
-whose values are all ``__other__`` (the union of their customers, so nothing is counted twice). Places are given out
-when a bin closes, to the leaves of that bin with the most exposed customers first, ties by value, and are kept while
-the leaf is seen at least once an hour. Bins close in order and hold the same whatever the order of arrival, so who has
-a place does not depend on it either; it does depend on the number of source partitions once the cap is reached, because
-each gives out its own places. Selection looks at exposure, never at failures, and so does not bias a failure rate. The
-last half of the places goes only to leaves with two or more customers in the bin: a flood of leaves seen once (a
-producer that makes up versions) cannot take them all.
+**Cap.** A (line, family) has ``Limits.leaves`` slots for leaf cohorts. Leaves without a slot are the overflow: they are
+counted as one leaf whose values are all ``__other__`` (the union of their customers, so nothing is counted twice).
+Leaves are admitted when a bin closes, those of that bin with the most exposed customers first, ties by value, and
+retain their slot while they are seen at least once an hour. Bins close in order and hold the same whatever the order of
+arrival, so which leaves are admitted does not depend on it either; it does depend on the number of source partitions
+once the cap is reached, because each has slots of its own. Selection looks at exposure, never at failures, and so does
+not bias a failure rate. The last half of the slots goes only to leaves with two or more customers in the bin: a flood
+of leaves seen once (a producer that makes up versions) cannot take them all.
 
 **Size.** A record never exceeds ``RECORD_BYTES``, or its topic would refuse it at every restart anew. Beyond that,
 leaves with the fewest exposed customers are counted under ``__other__``, and of the failed customers those with the
@@ -24,7 +24,7 @@ bound.
 
 **State.** A drain writes one value per open bin that changed, with the additions since the last drain only: key = (bin,
 sequence number), value = (line, family, values, new exposed, new failed) per leaf touched, 8 bytes a customer. Closing
-the bin deletes them. One more key per place: (line, family, values) -> hour last seen.
+the bin deletes them. One more key per slot taken: (line, family, values) -> hour last seen.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from streams.core.join.rules import JoinRules
 LeafRow = tuple[str, Family, tuple[str, ...], bytes, bytes]
 """Persisted additions to one leaf: its key, new exposed, new failed (8 bytes little endian per customer)."""
 OTHER = "__other__"
-"""Value of every attribute of the leaf that holds what found no place."""
+"""Value of every attribute of the leaf that counts the overflow."""
 RECORD_BYTES = BY_NOUN["cohort_count"].max_bytes * 7 // 8
 """Largest record, leaving room for what surrounds the leaves."""
 _LABEL_BYTES = 128 * 4 + 3
@@ -62,7 +62,7 @@ LeafKey = tuple[str, Family, tuple[str, ...]]
 """A leaf cohort: service line, family, values in the order of the family's attributes."""
 
 
-class Leaf:
+class LeafCustomers:
     """Customer hashes of one leaf cohort in one bin; the ``new_`` lists hold what is not persisted yet."""
 
     __slots__ = ("exposed", "failed", "new_exposed", "new_failed")
@@ -74,9 +74,9 @@ class Leaf:
         self.new_exposed: list[int] = []
         self.new_failed: list[int] = []
 
-    def only_failed_below(self, limit: int) -> Leaf:
+    def only_failed_below(self, limit: int) -> LeafCustomers:
         """Return the same counts with those failed customers whose hash is below ``limit``."""
-        found = Leaf()
+        found = LeafCustomers()
         found.exposed, found.failed = self.exposed, {who for who in self.failed if who < limit}
         return found
 
@@ -85,7 +85,7 @@ class Leaf:
         return leaf_count(values, len(self.exposed), tuple(sorted(self.failed)))
 
 
-class Cells(dict[LeafKey, Leaf]):
+class BinCohorts(dict[LeafKey, LeafCustomers]):
     """The leaf cohorts of one bin, and which of them changed since the last drain."""
 
     __slots__ = ("changed",)
@@ -93,26 +93,26 @@ class Cells(dict[LeafKey, Leaf]):
     def __init__(self) -> None:
         """Start empty."""
         super().__init__()
-        self.changed: list[tuple[LeafKey, Leaf]] = []
+        self.changed: list[tuple[LeafKey, LeafCustomers]] = []
 
-    def expose(self, key: LeafKey, leaf: Leaf | None, customer: int) -> Leaf:
+    def expose(self, key: LeafKey, leaf: LeafCustomers | None, customer: int) -> LeafCustomers:
         """Count a customer as exposed; ``leaf`` is what a look-up of ``key`` gave."""
         if leaf is None:
-            leaf = self[key] = Leaf()
+            leaf = self[key] = LeafCustomers()
         if customer not in leaf.exposed:
             self._touch(key, leaf)
             leaf.exposed.add(customer)
             leaf.new_exposed.append(customer)
         return leaf
 
-    def fail(self, key: LeafKey, leaf: Leaf, customer: int) -> None:
+    def fail(self, key: LeafKey, leaf: LeafCustomers, customer: int) -> None:
         """Count a customer as failed; it must be exposed."""
         if customer not in leaf.failed:
             self._touch(key, leaf)
             leaf.failed.add(customer)
             leaf.new_failed.append(customer)
 
-    def _touch(self, key: LeafKey, leaf: Leaf) -> None:
+    def _touch(self, key: LeafKey, leaf: LeafCustomers) -> None:
         if not leaf.new_exposed and not leaf.new_failed:
             self.changed.append((key, leaf))
 
@@ -127,34 +127,36 @@ class Cells(dict[LeafKey, Leaf]):
         return rows
 
 
-class Places:
-    """Which leaf cohorts have a place of their own, per (line, family)."""
+class AdmittedLeaves:
+    """Which leaf cohorts have a slot, per (line, family)."""
 
     def __init__(self, limit: int) -> None:
-        """Start with nobody seated; at most ``limit`` places per (line, family)."""
+        """Start with every slot free; there are ``limit`` slots per (line, family)."""
         self._limit = limit
         self._seen: dict[tuple[str, Family], dict[tuple[str, ...], int]] = {}
         self._hour_ms = 0
         self._changed: dict[LeafKey, int | None] = {}
 
     def __len__(self) -> int:
-        """Return how many places are taken."""
+        """Return how many slots are taken."""
         return sum(map(len, self._seen.values()))
 
-    def without(self, line: str, family: Family, leaves: Mapping[tuple[str, ...], Leaf]) -> set[tuple[str, ...]]:
-        """Return which of these leaves have no place and would get none now (almost always: nobody)."""
+    def overflow(
+        self, line: str, family: Family, leaves: Mapping[tuple[str, ...], LeafCustomers]
+    ) -> set[tuple[str, ...]]:
+        """Return which of these leaves have no slot and would get none now (almost always: none of them)."""
         taken = self._seen.get((line, family), {})
-        waiting = [values for values in leaves if values not in taken]
+        candidates = [values for values in leaves if values not in taken]
         free = max(0, self._limit - len(taken))
         lone_free = max(0, free - self._limit // 2)
-        if len(waiting) <= lone_free:
+        if len(candidates) <= lone_free:
             return set()
-        ranked = sorted(waiting, key=lambda values: (-len(leaves[values].exposed), values))
+        ranked = sorted(candidates, key=lambda values: (-len(leaves[values].exposed), values))
         shared = sum(len(leaves[values].exposed) > 1 for values in ranked)
         return set(ranked[min(free, max(shared, lone_free)) :])
 
-    def give(self, line: str, family: Family, values: Iterable[tuple[str, ...]], at_ms: int) -> None:
-        """Seat leaves, or keep their places, in the hour of ``at_ms``."""
+    def admit(self, line: str, family: Family, values: Iterable[tuple[str, ...]], at_ms: int) -> None:
+        """Admit leaves, or renew their slots, in the hour of ``at_ms``."""
         hour_ms = floor_ms(at_ms, HOUR_MS)
         taken = self._seen.setdefault((line, family), {})
         for leaf in values:
@@ -163,7 +165,7 @@ class Places:
                 self._changed[line, family, leaf] = hour_ms
 
     def expire(self, at_ms: int) -> None:
-        """Free the places of leaves that were seen neither in the hour of ``at_ms`` nor in the one before."""
+        """Free the slots of leaves that were seen neither in the hour of ``at_ms`` nor in the one before."""
         hour_ms = floor_ms(at_ms, HOUR_MS)
         if hour_ms == self._hour_ms:
             return
@@ -176,12 +178,12 @@ class Places:
                 del self._seen[line, family]
 
     def drain(self) -> list[tuple[LeafKey, int | None]]:
-        """Return the places that changed: hour last seen, or None if freed."""
+        """Return the slots that changed: hour last seen, or None if freed."""
         changed, self._changed = self._changed, {}
         return sorted(changed.items())
 
     def load(self, key: LeafKey, hour_ms: int) -> None:
-        """Take back one persisted place."""
+        """Take back one persisted slot."""
         line, family, values = key
         self._seen.setdefault((line, family), {})[values] = hour_ms
 
@@ -191,19 +193,19 @@ class OpenBins:
 
     def __init__(self, rules: JoinRules, partition: int) -> None:
         """Start without bins."""
-        self.bins: dict[int, Cells] = {}
-        self.places = Places(rules.limits.leaves)
+        self.bins: dict[int, BinCohorts] = {}
+        self.admitted = AdmittedLeaves(rules.limits.leaves)
         self._attributes = rules.attributes
         self._width_ms = rules.bin_ms
         self._partition = partition
         self._chunks: dict[int, int] = {}  # bin -> next sequence number
         self._closed: list[tuple[int, int]] = []  # persisted chunks to delete
 
-    def cells(self, bin_ms: int) -> Cells:
+    def cells(self, bin_ms: int) -> BinCohorts:
         """Return the leaf cohorts of the bin that starts at ``bin_ms`` (aligned, open)."""
         found = self.bins.get(bin_ms)
         if found is None:
-            found = self.bins[bin_ms] = Cells()
+            found = self.bins[bin_ms] = BinCohorts()
         return found
 
     def count(self, time_ms: int, key: LeafKey, customer: int, failed: bool) -> None:
@@ -219,17 +221,17 @@ class OpenBins:
         After the counts of a bin that tells of values, what it tells.
         """
         for bin_ms in sorted(start for start in self.bins if start + self._width_ms <= through_ms):
-            self.places.expire(bin_ms)
+            self.admitted.expire(bin_ms)
             for line, family, leaves in _groups(self.bins.pop(bin_ms)):
-                unseated = self.places.without(line, family, leaves)
-                self.places.give(line, family, (v for v in leaves if v not in unseated), bin_ms)
-                yield self._record(bin_ms, line, family, _capped(leaves, unseated), closed=True)
+                overflow = self.admitted.overflow(line, family, leaves)
+                self.admitted.admit(line, family, (v for v in leaves if v not in overflow), bin_ms)
+                yield self._record(bin_ms, line, family, _capped(leaves, overflow), closed=True)
                 if (SEEN_EVERY_MS // 2 - bin_ms) % SEEN_EVERY_MS < self._width_ms:
-                    seated = ((values, leaf.exposed) for values, leaf in leaves.items() if values not in unseated)
-                    seen = _seen(self._attributes[family], seated)
+                    admitted = ((values, leaf.exposed) for values, leaf in leaves.items() if values not in overflow)
+                    seen = _seen(self._attributes[family], admitted)
                     yield values_seen(line, family, bin_ms, self._partition, seen)
             self._closed.extend((bin_ms, number) for number in range(self._chunks.pop(bin_ms, 0)))
-        self.places.expire(through_ms)
+        self.admitted.expire(through_ms)
 
     def preview(self, since_ms: int) -> Iterator[CohortCount]:
         """Yield the counts so far of every (bin, line, family) that changed since the last drain.
@@ -241,11 +243,11 @@ class OpenBins:
             changed = {(line, family) for (line, family, _), _ in cells.changed}
             for line, family, leaves in _groups(cells):
                 if (line, family) in changed:
-                    unseated = self.places.without(line, family, leaves)
-                    yield self._record(bin_ms, line, family, _capped(leaves, unseated), closed=False)
+                    overflow = self.admitted.overflow(line, family, leaves)
+                    yield self._record(bin_ms, line, family, _capped(leaves, overflow), closed=False)
 
     def _record(
-        self, bin_ms: int, line: str, family: Family, leaves: Mapping[tuple[str, ...], Leaf], *, closed: bool
+        self, bin_ms: int, line: str, family: Family, leaves: Mapping[tuple[str, ...], LeafCustomers], *, closed: bool
     ) -> CohortCount:
         counts = tuple([leaf.record(values) for values, leaf in sorted(_fitting(leaves).items())])
         attributes = self._attributes[family]
@@ -265,7 +267,7 @@ class OpenBins:
         self._chunks[bin_ms] = max(self._chunks.get(bin_ms, 0), number + 1)
         cells = self.cells(bin_ms)
         for line, family, values, exposed, failed in rows:
-            leaf = cells.setdefault((line, family, values), Leaf())
+            leaf = cells.setdefault((line, family, values), LeafCustomers())
             leaf.exposed.update(_unpack(exposed))
             leaf.failed.update(_unpack(failed))
 
@@ -283,15 +285,15 @@ def _seen(
     return tuple([seen_value(*key, tuple(sorted(found[key])[:ENOUGH])) for key in sorted(ranked)])
 
 
-def _groups(cells: Cells) -> Iterator[tuple[str, Family, dict[tuple[str, ...], Leaf]]]:
+def _groups(cells: BinCohorts) -> Iterator[tuple[str, Family, dict[tuple[str, ...], LeafCustomers]]]:
     """Yield (line, family, leaves), sorted by line and family."""
-    groups: dict[tuple[str, Family], dict[tuple[str, ...], Leaf]] = {}
+    groups: dict[tuple[str, Family], dict[tuple[str, ...], LeafCustomers]] = {}
     for (line, family, values), leaf in cells.items():
         groups.setdefault((line, family), {})[values] = leaf
     yield from ((line, family, groups[line, family]) for line, family in sorted(groups))
 
 
-def _fitting(leaves: Mapping[tuple[str, ...], Leaf]) -> Mapping[tuple[str, ...], Leaf]:
+def _fitting(leaves: Mapping[tuple[str, ...], LeafCustomers]) -> Mapping[tuple[str, ...], LeafCustomers]:
     """Return the leaves as they are if their record is small enough (almost always), else what fits of them."""
     failed = sum(len(leaf.failed) for leaf in leaves.values())
     width = len(next(iter(leaves), ()))
@@ -310,20 +312,22 @@ def _fitting(leaves: Mapping[tuple[str, ...], Leaf]) -> Mapping[tuple[str, ...],
     return {values: leaf.only_failed_below(every[most]) for values, leaf in fitting.items()}
 
 
-def _capped(leaves: Mapping[tuple[str, ...], Leaf], unseated: set[tuple[str, ...]]) -> Mapping[tuple[str, ...], Leaf]:
-    """Return the leaves with a place, and one leaf ``__other__`` with the customers of all others."""
-    if not unseated:
+def _capped(
+    leaves: Mapping[tuple[str, ...], LeafCustomers], overflow: set[tuple[str, ...]]
+) -> Mapping[tuple[str, ...], LeafCustomers]:
+    """Return the leaves with a slot, and one leaf ``__other__`` with the customers of all others."""
+    if not overflow:
         return leaves
     width = len(next(iter(leaves)))
-    other = Leaf()
+    other = LeafCustomers()
     already = leaves.get((OTHER,) * width)
     if already is not None:
         other.exposed |= already.exposed
         other.failed |= already.failed
-    for values in unseated:
+    for values in overflow:
         other.exposed |= leaves[values].exposed
         other.failed |= leaves[values].failed
-    return {**{values: leaf for values, leaf in leaves.items() if values not in unseated}, (OTHER,) * width: other}
+    return {**{values: leaf for values, leaf in leaves.items() if values not in overflow}, (OTHER,) * width: other}
 
 
 def _pack(customers: list[int]) -> bytes:

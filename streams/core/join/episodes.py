@@ -42,7 +42,7 @@ from schemas.findings import Episode, Family, LeafEvidence
 from schemas.hotfindings import episode, leaf_evidence
 from schemas.topics import HOUR_MS
 from streams.core.eventtime import floor_ms
-from streams.core.join.repairs import NOTHING, Obligation, Owed, Owing
+from streams.core.join.repairs import NOTHING, Obligation, OpenObligations, Owed
 from streams.core.join.rules import ContactRule, JoinRules, Limits, Terms
 from streams.core.recovery import ORIGINS, all_put_right
 
@@ -55,7 +55,7 @@ EpisodeKey = tuple[str, Family, int]
 """(line, family, start of the window in ms)."""
 
 
-class Failure(NamedTuple):
+class CustomerFailure(NamedTuple):
     """One failure of one customer."""
 
     time_ms: int
@@ -70,7 +70,7 @@ class Failure(NamedTuple):
     """Place in ``recovery.ORIGINS``."""
 
 
-class Contacted(NamedTuple):
+class OpenedContact(NamedTuple):
     """One contact that may be about failures. ``line`` empty: any line. ``reason`` decides the families.
 
     ``order``: the obligation of the order that it names, 0 if it names none. ``by_order``: it came too late to be
@@ -86,7 +86,7 @@ class Contacted(NamedTuple):
 
 
 @dataclass(slots=True)
-class Leaf:
+class LeafFailures:
     """Failures in one leaf cohort; ``owed``: obligation -> the latest failure of it."""
 
     first_ms: int
@@ -100,7 +100,7 @@ class Leaf:
         """When the last of it was put right, None while something is not."""
         return all_put_right([obligation.put_right_ms for obligation in self.owed.values()])
 
-    def add(self, failure: Failure, most: int, owing: Owing) -> bool:
+    def add(self, failure: CustomerFailure, most: int, open_obligations: OpenObligations) -> bool:
         """Fold one failure in; True if what puts it right has to be looked for. Keeps the smallest ``most`` hashes."""
         time_ms, (name, mask) = failure.time_ms, failure.owed
         self.first_ms = min(self.first_ms, time_ms)
@@ -111,25 +111,25 @@ class Leaf:
         if known is not None:
             return known.fail(time_ms, mask)
         self.owed[name] = Obligation(time_ms, mask)
-        owing.hold(name, self.owed[name])
+        open_obligations.hold(name, self.owed[name])
         if len(self.owed) > most:
             last = max(self.owed)
-            owing.release(last, self.owed.pop(last))
+            open_obligations.release(last, self.owed.pop(last))
         return name in self.owed
 
 
 @dataclass(slots=True)
-class Evidence:
+class EpisodeState:
     """What is remembered of one episode."""
 
     first_ms: int
     last_ms: int
     failures: int = 0
     amount_cents: int = 0
-    leaves: dict[tuple[str, ...], Leaf] = field(default_factory=dict)
+    leaves: dict[tuple[str, ...], LeafFailures] = field(default_factory=dict)
     earliest: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, failure: Failure, limits: Limits, owing: Owing) -> bool:
+    def add(self, failure: CustomerFailure, limits: Limits, open_obligations: OpenObligations) -> bool:
         """Fold one failure in; the order of calls does not matter. True if what puts it right has to be looked for."""
         time_ms = failure.time_ms
         self.first_ms = min(self.first_ms, time_ms)
@@ -138,11 +138,11 @@ class Evidence:
         self.amount_cents = max(self.amount_cents, failure.amount_cents)
         insort(self.earliest, (time_ms, failure.event_id))
         del self.earliest[limits.evidence :]
-        leaf = self.leaves.setdefault(failure.values, Leaf(time_ms, time_ms, 0, failure.origin))
-        is_open = leaf.add(failure, limits.obligations, owing)
+        leaf = self.leaves.setdefault(failure.values, LeafFailures(time_ms, time_ms, 0, failure.origin))
+        is_open = leaf.add(failure, limits.obligations, open_obligations)
         if len(self.leaves) > limits.episode_leaves:
             for name, obligation in self.leaves.pop(max(self.leaves, key=_rank)).owed.items():
-                owing.release(name, obligation)
+                open_obligations.release(name, obligation)
         return is_open
 
     def obligations(self) -> Iterator[tuple[int, Obligation]]:
@@ -163,11 +163,11 @@ class Evidence:
 
 
 @dataclass(slots=True)
-class Person:
+class CustomerHistory:
     """What is remembered of one customer; ``contacts`` by contact id, the earliest opening of each."""
 
-    episodes: dict[EpisodeKey, Evidence] = field(default_factory=dict)
-    contacts: dict[str, Contacted] = field(default_factory=dict)
+    episodes: dict[EpisodeKey, EpisodeState] = field(default_factory=dict)
+    contacts: dict[str, OpenedContact] = field(default_factory=dict)
 
 
 class Episodes:
@@ -177,99 +177,101 @@ class Episodes:
         """Start with nobody."""
         self._rules = rules
         self._terms = {family: rules.terms(family) for family in rules.attributes}
-        self._warm: dict[str, Person] = {}  # touched since the last drain; wins over what is cold
+        self._warm: dict[str, CustomerHistory] = {}  # touched since the last drain; wins over what is cold
         self._cold: dict[str, bytes] = {}  # as of the last drain
         self._by_hour: dict[int, set[str]] = {}
         self._dirty: set[tuple[str, EpisodeKey]] = set()
-        self._open: list[tuple[EpisodeKey, Failure]] = []  # to be looked up at the flush
-        self.owing = Owing()
+        self._open: list[tuple[EpisodeKey, CustomerFailure]] = []  # to be looked up at the flush
+        self.open_obligations = OpenObligations()
 
     def __len__(self) -> int:
         """Return how many customers are remembered."""
         return len(self._cold.keys() | self._warm.keys())
 
-    def person(self, customer_id: str) -> Person | None:
+    def history(self, customer_id: str) -> CustomerHistory | None:
         """Return what is remembered of a customer, to look at; None if nothing is."""
-        person = self._warm.get(customer_id)
-        if person is None and (packed := self._cold.get(customer_id)) is not None:
-            person = _person_of(packed)
-        return person
+        history = self._warm.get(customer_id)
+        if history is None and (packed := self._cold.get(customer_id)) is not None:
+            history = _history_of(packed)
+        return history
 
-    def fail(self, failure: Failure) -> None:
+    def fail(self, failure: CustomerFailure) -> None:
         """Fold one failure in."""
         key = (failure.line, failure.family, floor_ms(failure.time_ms, self._rules.window_ms))
-        person = self._person(failure.customer_id)
-        evidence = person.episodes.get(key)
+        history = self._history(failure.customer_id)
+        evidence = history.episodes.get(key)
         if evidence is None:
-            evidence = person.episodes[key] = Evidence(failure.time_ms, failure.time_ms)
-        if evidence.add(failure, self._rules.limits, self.owing) and failure.owed.mask:
+            evidence = history.episodes[key] = EpisodeState(failure.time_ms, failure.time_ms)
+        if evidence.add(failure, self._rules.limits, self.open_obligations) and failure.owed.mask:
             self._open.append((key, failure))
-            self.owing.reopen(failure.owed.obligation)
+            self.open_obligations.reopen(failure.owed.obligation)
         self._dirty.add((failure.customer_id, key))
         self._expire_after(key[2], failure.customer_id)
 
     def repair(self, customer_id: str, obligation: int, time_ms: int, mask: int) -> None:
         """Fold in an event that puts an obligation right, if its kind (``mask``) does and it is the first after it."""
 
-        def taken_from(person: Person) -> list[tuple[EpisodeKey, Obligation]]:
+        def taken_from(history: CustomerHistory) -> list[tuple[EpisodeKey, Obligation]]:
             return [
                 (key, owed)
-                for key, evidence in person.episodes.items()
+                for key, evidence in history.episodes.items()
                 for name, owed in evidence.obligations()
                 if name == obligation and owed.mask & mask and owed.takes(time_ms, self._rules.unrepaired_ms)
             ]
 
-        known = self.person(customer_id)
+        known = self.history(customer_id)
         if known is not None and taken_from(known):
-            person = self._person(customer_id)
-            for key, owed in taken_from(person):
-                self._put_right(customer_id, person, key, owed, time_ms)
-            self.owing.settle(obligation, (owed for name, owed in _all_owed(person) if name == obligation))
+            history = self._history(customer_id)
+            for key, owed in taken_from(history):
+                self._put_right(customer_id, history, key, owed, time_ms)
+            self.open_obligations.settle(obligation, (owed for name, owed in _all_owed(history) if name == obligation))
 
-    def _put_right(self, customer_id: str, person: Person, key: EpisodeKey, owed: Obligation, time_ms: int) -> None:
+    def _put_right(
+        self, customer_id: str, history: CustomerHistory, key: EpisodeKey, owed: Obligation, time_ms: int
+    ) -> None:
         owed.put_right_ms = time_ms
         self._dirty.add((customer_id, key))
-        self._expire_after(person.episodes[key].needed_ms(key, self._terms[key[1]]), customer_id)
+        self._expire_after(history.episodes[key].needed_ms(key, self._terms[key[1]]), customer_id)
 
     def look_up(self, find: Find) -> None:
         """Ask for all failures since the last call whether they were put right before they arrived."""
-        waiting, self._open = self._open, []
-        for key, failure in waiting:
-            person = self._person(failure.customer_id)
-            leaf = person.episodes[key].leaves.get(failure.values)
+        unresolved, self._open = self._open, []
+        for key, failure in unresolved:
+            history = self._history(failure.customer_id)
+            leaf = history.episodes[key].leaves.get(failure.values)
             name = failure.owed.obligation
             owed = leaf.owed.get(name) if leaf is not None else None
             if owed is None:
-                continue  # lost its place to others
+                continue  # crowded out by other obligations
             found = find(name, owed.time_ms, owed.mask)
             if found is not None and owed.takes(found, self._rules.unrepaired_ms):
-                self._put_right(failure.customer_id, person, key, owed, found)
-                self.owing.settle(name, (owed for other, owed in _all_owed(person) if other == name))
+                self._put_right(failure.customer_id, history, key, owed, found)
+                self.open_obligations.settle(name, (owed for other, owed in _all_owed(history) if other == name))
 
-    def contact(self, customer_id: str, contacted: Contacted) -> None:
+    def contact(self, customer_id: str, contacted: OpenedContact) -> None:
         """Fold one opened contact in, if it can be about a failure at all."""
         if self._rules.contact.families(contacted.reason) is None:
             return
-        person = self._person(customer_id)
-        known = person.contacts.get(contacted.contact_id)
+        history = self._history(customer_id)
+        known = history.contacts.get(contacted.contact_id)
         if known is not None and known <= contacted:
             return
-        person.contacts[contacted.contact_id] = contacted
+        history.contacts[contacted.contact_id] = contacted
         changed = [contacted] if known is None else [contacted, known]
-        if len(person.contacts) > self._rules.limits.contacts:
-            changed.append(person.contacts.pop(max(person.contacts, key=_contact_rank)))
-        for key, evidence in person.episodes.items():
+        if len(history.contacts) > self._rules.limits.contacts:
+            changed.append(history.contacts.pop(max(history.contacts, key=_contact_rank)))
+        for key, evidence in history.episodes.items():
             if any(_is_about(self._rules.contact, found, key, evidence) for found in changed):
                 self._dirty.add((customer_id, key))
         self._expire_after(contacted.time_ms, customer_id)
 
-    def _person(self, customer_id: str) -> Person:
+    def _history(self, customer_id: str) -> CustomerHistory:
         """Return a customer to change."""
-        person = self._warm.get(customer_id)
-        if person is None:
+        history = self._warm.get(customer_id)
+        if history is None:
             packed = self._cold.get(customer_id)
-            person = self._warm[customer_id] = Person() if packed is None else _person_of(packed)
-        return person
+            history = self._warm[customer_id] = CustomerHistory() if packed is None else _history_of(packed)
+        return history
 
     def _expire_after(self, time_ms: int, customer_id: str) -> None:
         self._by_hour.setdefault(floor_ms(time_ms, HOUR_MS), set()).add(customer_id)
@@ -282,43 +284,43 @@ class Episodes:
                 self._prune(customer_id, oldest_ms)
 
     def _prune(self, customer_id: str, oldest_ms: int) -> None:
-        person = self.person(customer_id)
-        if person is None:
+        history = self.history(customer_id)
+        if history is None:
             return
-        needed = {key: found.needed_ms(key, self._terms[key[1]]) for key, found in person.episodes.items()}
+        needed = {key: found.needed_ms(key, self._terms[key[1]]) for key, found in history.episodes.items()}
         gone = [key for key, needed_ms in needed.items() if needed_ms < oldest_ms]
         rest = {key: terms.joined_ms + key[2] for key in needed if (terms := self._terms[key[1]])}
         old = sorted((key for key in needed if rest[key] < oldest_ms <= needed[key]), key=_by_age)
         gone += old[: -self._rules.limits.old_episodes]
-        kept = [found for key, found in person.episodes.items() if key not in gone]
+        retained = [found for key, found in history.episodes.items() if key not in gone]
         over = [
             name
-            for name, contact in person.contacts.items()
-            if contact.time_ms < oldest_ms and not any(_names(contact, one) for one in kept)
+            for name, contact in history.contacts.items()
+            if contact.time_ms < oldest_ms and not any(_names(contact, one) for one in retained)
         ]
         if gone or over:
-            person = self._person(customer_id)
-            for name, owed in chain.from_iterable(person.episodes.pop(key).obligations() for key in gone):
-                self.owing.release(name, owed)
+            history = self._history(customer_id)
+            for name, owed in chain.from_iterable(history.episodes.pop(key).obligations() for key in gone):
+                self.open_obligations.release(name, owed)
             for contact_id in over:
-                del person.contacts[contact_id]
-        for key in person.episodes:
+                del history.contacts[contact_id]
+        for key in history.episodes:
             if key[2] < oldest_ms:
                 self._expire_after(needed[key], customer_id)
 
     def messages(self) -> Iterator[Episode]:
         """Yield every episode that changed since the last call, by customer, line, family and window."""
         for customer_id, key in sorted(self._dirty):
-            person = self.person(customer_id)
-            evidence = person.episodes.get(key) if person is not None else None
-            if person is not None and evidence is not None:
-                yield self._record(customer_id, key, evidence, person)
+            history = self.history(customer_id)
+            evidence = history.episodes.get(key) if history is not None else None
+            if history is not None and evidence is not None:
+                yield self._record(customer_id, key, evidence, history)
         self._dirty.clear()
 
-    def _record(self, customer_id: str, key: EpisodeKey, evidence: Evidence, person: Person) -> Episode:
+    def _record(self, customer_id: str, key: EpisodeKey, evidence: EpisodeState, history: CustomerHistory) -> Episode:
         line, family, window_ms = key
         most = self._rules.limits.episode_leaves_shown
-        about = [c for c in person.contacts.values() if _is_about(self._rules.contact, c, key, evidence)]
+        about = [c for c in history.contacts.values() if _is_about(self._rules.contact, c, key, evidence)]
         leaves = sorted(evidence.leaves.items(), key=lambda leaf: (leaf[1].first_ms, leaf[0]))
         return episode(
             customer_id,
@@ -342,9 +344,9 @@ class Episodes:
         """Yield every customer that changed since the last drain, None for those forgotten. Call after messages."""
         warm, self._warm = self._warm, {}
         for customer_id in sorted(warm):
-            person = warm[customer_id]
-            if person.episodes or person.contacts:
-                packed = self._cold[customer_id] = _pack(_packed(person))
+            history = warm[customer_id]
+            if history.episodes or history.contacts:
+                packed = self._cold[customer_id] = _pack(_packed(history))
                 yield customer_id, packed
             else:
                 self._cold.pop(customer_id, None)
@@ -353,20 +355,20 @@ class Episodes:
     def load(self, customer_id: str, packed: bytes) -> None:
         """Take back one customer."""
         self._cold[customer_id] = packed
-        person = _person_of(packed)
-        times = [evidence.needed_ms(key, self._terms[key[1]]) for key, evidence in person.episodes.items()]
-        times += [contacted.time_ms for contacted in person.contacts.values()]
+        history = _history_of(packed)
+        times = [evidence.needed_ms(key, self._terms[key[1]]) for key, evidence in history.episodes.items()]
+        times += [contacted.time_ms for contacted in history.contacts.values()]
         for time_ms in times:
             self._expire_after(time_ms, customer_id)
-        for name, owed in _all_owed(person):
-            self.owing.hold(name, owed)
+        for name, owed in _all_owed(history):
+            self.open_obligations.hold(name, owed)
 
 
-def _all_owed(person: Person) -> Iterator[tuple[int, Obligation]]:
-    return chain.from_iterable(evidence.obligations() for evidence in person.episodes.values())
+def _all_owed(history: CustomerHistory) -> Iterator[tuple[int, Obligation]]:
+    return chain.from_iterable(evidence.obligations() for evidence in history.episodes.values())
 
 
-def _leaf_record(values: tuple[str, ...], leaf: Leaf) -> LeafEvidence:
+def _leaf_record(values: tuple[str, ...], leaf: LeafFailures) -> LeafEvidence:
     return leaf_evidence(values, leaf.first_ms, leaf.last_ms, leaf.failures, leaf.put_right_ms, ORIGINS[leaf.origin])
 
 
@@ -374,7 +376,7 @@ def _by_age(key: EpisodeKey) -> tuple[int, str, str]:
     return key[2], key[0], key[1]
 
 
-def _is_about(rule: ContactRule, contact: Contacted, key: EpisodeKey, evidence: Evidence) -> bool:
+def _is_about(rule: ContactRule, contact: OpenedContact, key: EpisodeKey, evidence: EpisodeState) -> bool:
     line, family, _ = key
     families = rule.families(contact.reason) or frozenset()
     in_time = contact.time_ms - rule.before_ms <= evidence.first_ms and not contact.by_order
@@ -386,13 +388,13 @@ def _is_about(rule: ContactRule, contact: Contacted, key: EpisodeKey, evidence: 
     )
 
 
-def _names(contact: Contacted, evidence: Evidence) -> bool:
+def _names(contact: OpenedContact, evidence: EpisodeState) -> bool:
     """True if a contact names an order that failed in an episode and was not put right before the contact."""
-    held = (leaf.owed.get(contact.order) for leaf in evidence.leaves.values()) if contact.order else ()
-    return any(owed is not None and contact.time_ms < owed.until_ms for owed in held)
+    candidates = (leaf.owed.get(contact.order) for leaf in evidence.leaves.values()) if contact.order else ()
+    return any(owed is not None and contact.time_ms < owed.until_ms for owed in candidates)
 
 
-def _packed(person: Person) -> tuple[Any, ...]:
+def _packed(history: CustomerHistory) -> tuple[Any, ...]:
     episodes = [
         (
             *key,
@@ -403,29 +405,29 @@ def _packed(person: Person) -> tuple[Any, ...]:
             [_packed_leaf(values, leaf) for values, leaf in sorted(evidence.leaves.items(), key=itemgetter(0))],
             evidence.earliest,
         )
-        for key, evidence in sorted(person.episodes.items())
+        for key, evidence in sorted(history.episodes.items())
     ]
-    return episodes, sorted(person.contacts.values())
+    return episodes, sorted(history.contacts.values())
 
 
-def _packed_leaf(values: tuple[str, ...], leaf: Leaf) -> tuple[Any, ...]:
+def _packed_leaf(values: tuple[str, ...], leaf: LeafFailures) -> tuple[Any, ...]:
     owed = [(name, one.time_ms, one.mask, one.put_right_ms) for name, one in sorted(leaf.owed.items())]
     return values, (leaf.first_ms, leaf.last_ms, leaf.failures), leaf.origin, owed
 
 
-def _leaf_of(counts: list[int], origin: int = 0, owed: list[Any] | None = None) -> Leaf:
+def _leaf_of(counts: list[int], origin: int = 0, owed: list[Any] | None = None) -> LeafFailures:
     """Undo ``_packed_leaf``. An older build did not write what is owed: then nothing is known to put it right."""
     first_ms, last_ms, failures = counts
     rows = [(NOTHING.obligation, last_ms, NOTHING.mask, None)] if owed is None else owed
-    return Leaf(first_ms, last_ms, failures, origin, {name: Obligation(*rest) for name, *rest in rows})
+    return LeafFailures(first_ms, last_ms, failures, origin, {name: Obligation(*rest) for name, *rest in rows})
 
 
-def _person_of(packed: bytes) -> Person:
+def _history_of(packed: bytes) -> CustomerHistory:
     """Undo ``_packed``."""
     episodes, contacts = _unpack(packed)
-    person = Person()
+    history = CustomerHistory()
     for line, family, window_ms, first, last, failures, amount, leaves, earliest in episodes:
-        person.episodes[line, cast("Family", family), window_ms] = Evidence(
+        history.episodes[line, cast("Family", family), window_ms] = EpisodeState(
             first,
             last,
             failures,
@@ -433,8 +435,8 @@ def _person_of(packed: bytes) -> Person:
             {tuple(values): _leaf_of(*rest) for values, *rest in leaves},
             [(time_ms, event_id) for time_ms, event_id in earliest],
         )
-    person.contacts = {row[1]: Contacted(*row) for row in contacts}
-    return person
+    history.contacts = {row[1]: OpenedContact(*row) for row in contacts}
+    return history
 
 
 def _rank(values: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:

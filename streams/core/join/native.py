@@ -1,9 +1,9 @@
 """The join room in native code: an optional accelerator with the same rules, the same messages and the same state.
 
 :class:`~streams.core.join.stage.JoinStage` defines what the room does; the crate in ``native/`` repeats it, from
-decoding to encoding, without the interpreter lock. It may only refuse more: a message in doubt is decided by
-``schemas.reference`` and handed over in its canonical form. The same tests pass on both, and each loads the other's
-state.
+decoding to encoding, without the interpreter lock. It may only refuse more: a message that it leaves undecided goes to
+the reference implementation (``schemas.reference``), which hands it over in its canonical form. The same tests pass on
+both, and each loads the other's state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from schemas.findings import Family
 from streams.core.eventtime import MAX_ARRIVAL_MS
 from streams.core.join.contract import fingerprint, specification
 from streams.core.join.repairs import TIME_BITS, leaving, naming
-from streams.core.join.rules import JoinRules, RepairRule, Test
+from streams.core.join.rules import FieldTest, JoinRules, RepairRule
 from streams.core.recovery import ORIGINS
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
 
@@ -137,7 +137,7 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
             "leaving": _leaving(rules, "order", promise.family),
         },
         "contact": {
-            "opened": _test(contact.opened),
+            "opened": _field_test(contact.opened),
             "any_family": sorted(contact.any_family),
             "by_reason": [(reason, sorted(contact.families(reason) or ())) for reason in sorted(contact.by_reason)],
             "before_ms": contact.before_ms,
@@ -166,8 +166,8 @@ def _topic(rules: JoinRules, topic: str) -> Mapping[str, Any]:
         "families": [
             {
                 "family": rule.family,
-                "exposed": _test(rule.exposed),
-                "failed": _test(rule.failed),
+                "exposed": _field_test(rule.exposed),
+                "failed": _field_test(rule.failed),
                 "attributes": list(rule.attributes),
                 "amount": rule.amount,
                 "leaving": _leaving(rules, topic, rule.family),
@@ -188,30 +188,30 @@ def _success(rules: JoinRules, topic: str) -> Mapping[str, Any] | None:
                 "field": rule.name,
                 "kinds": [(value, rules.kinds[topic, value]) for value in rule.values],
                 "same": list(rule.same),
-                "seed": place,
+                "seed": index,
                 "width_ms": rule.width_ms,
                 "time_bits": TIME_BITS[rule.width_ms],
             }
-            for place, rule in enumerate(rules.repairs)
+            for index, rule in enumerate(rules.repairs)
             if rule.topic == topic
         ),
         None,
     )
 
 
-def _named(place: int, rule: RepairRule) -> Mapping[str, Any]:
-    return {"same": list(rule.same), "seed": place}
+def _named(index: int, rule: RepairRule) -> Mapping[str, Any]:
+    return {"same": list(rule.same), "seed": index}
 
 
 def _leaving(rules: JoinRules, topic: str, family: Family) -> list[Mapping[str, Any]]:
     """The rules by which a failure of a topic and family finds what it leaves, in the order in which they are tried."""
     return [
-        {"same": list(rule.same), "seed": place, "mask": rules.mask(rule, family), "reach_ms": reach_ms}
-        for place, rule, reach_ms in leaving(rules, topic, family)
+        {"same": list(rule.same), "seed": index, "mask": rules.mask(rule, family), "reach_ms": reach_ms}
+        for index, rule, reach_ms in leaving(rules, topic, family)
     ]
 
 
-def _test(test: Test) -> tuple[str, list[str]]:
+def _field_test(test: FieldTest) -> tuple[str, list[str]]:
     return test.name, sorted(test.values)
 
 

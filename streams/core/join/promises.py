@@ -122,7 +122,7 @@ class Promise:
         return tuple(new if new and (newer or not old) else old for new, old in pairs)
 
 
-class Waiting(NamedTuple):
+class QueueEntry(NamedTuple):
     """An event (kind 0) that waits for the watermark, or a timer (kind 1). Sorts in the order of application."""
 
     time_ms: int
@@ -142,7 +142,7 @@ class Promises:
         self._bounds = bounds
         self.open: dict[OrderKey, Promise] = {}
         self.ended = Memory(DAY_MS)
-        self._queue: list[Waiting] = []
+        self._queue: list[QueueEntry] = []
         self._changed: set[OrderKey] = set()
         self._arrived: list[Fact] = []
         self._chunk_of: dict[tuple[int, str, str], int] = {}  # first three fields of a fact that waits -> its chunk
@@ -160,7 +160,7 @@ class Promises:
         if late:
             yield from self._apply(fact, watermark_ms, late=True)
         else:
-            heappush(self._queue, Waiting(fact.time_ms, 0, fact.event_id, fact.customer_id, fact.order_id, fact))
+            heappush(self._queue, QueueEntry(fact.time_ms, 0, fact.event_id, fact.customer_id, fact.order_id, fact))
             self._arrived.append(fact)
 
     def advance(self, watermark_ms: int) -> Iterator[Outcome]:
@@ -215,7 +215,7 @@ class Promises:
         due = fact.promised_at_ms or 0
         fire = max(due, watermark_ms + self._bounds.disorder_ms) if late else due
         if fire != promise.fire_ms:
-            heappush(self._queue, Waiting(fire, 1, "", *key, None))
+            heappush(self._queue, QueueEntry(fire, 1, "", *key, None))
         promise.state(fact, fire)
 
     def _resolve(self, key: OrderKey, promise: Promise, fact: Fact, late: bool) -> Iterator[Outcome]:
@@ -265,7 +265,7 @@ class Promises:
             self._queue = [item for item in self._queue if item.kind == 0 or self._is_live(item)]
             heapify(self._queue)
 
-    def _is_live(self, timer: Waiting) -> bool:
+    def _is_live(self, timer: QueueEntry) -> bool:
         promise = self.open.get((timer.customer_id, timer.order_id))
         return promise is not None and promise.fire_ms == timer.time_ms
 
@@ -290,7 +290,7 @@ class Promises:
             )
         self._changed.clear()
 
-    def drain_waiting(self, watermark_ms: int) -> Iterator[tuple[int, list[Fact] | None]]:
+    def drain_pending(self, watermark_ms: int) -> Iterator[tuple[int, list[Fact] | None]]:
         """Yield (chunk, events that came since the last drain and still wait), and None for chunks fully applied.
 
         Everything before ``watermark_ms`` (the order topic's) must have been applied.
@@ -316,14 +316,14 @@ class Promises:
         """Take back one open promise and set its timer."""
         stated, latest, due_ms, fire_ms, line, values, *rest = value
         self.open[key] = Promise(tuple(stated), tuple(latest), due_ms, fire_ms, line, tuple(values), *rest)
-        heappush(self._queue, Waiting(fire_ms, 1, "", *key, None))
+        heappush(self._queue, QueueEntry(fire_ms, 1, "", *key, None))
 
-    def load_waiting(self, chunk: int, rows: Iterable[Iterable[Any]], watermark_ms: int) -> None:
+    def load_pending(self, chunk: int, rows: Iterable[Iterable[Any]], watermark_ms: int) -> None:
         """Take back one chunk of waiting events; those before ``watermark_ms`` were applied before the drain."""
         facts = [Fact(*row) for row in rows]
         still = [fact for fact in facts if fact.time_ms >= watermark_ms]
         for fact in still:
-            heappush(self._queue, Waiting(fact.time_ms, 0, fact.event_id, fact.customer_id, fact.order_id, fact))
+            heappush(self._queue, QueueEntry(fact.time_ms, 0, fact.event_id, fact.customer_id, fact.order_id, fact))
         self._enlist(chunk, still)
 
 

@@ -82,7 +82,7 @@ class Obligation:
         return self.time_ms <= time_ms < min(self.until_ms, self.time_ms + reach_ms)
 
 
-class Owing:
+class OpenObligations:
     """All obligations of a partition that something can put right, and how late an event may be to change something.
 
     ``until`` may be read directly in a hot loop: an event that is about an obligation matters if it happened before
@@ -119,9 +119,9 @@ class Owing:
         if name in self.until:
             self.until[name] = NEVER_MS
 
-    def settle(self, name: int, held: Iterable[Obligation]) -> None:
-        """Something put it right; ``held``: all that is held of it."""
-        self.until[name] = max(owed.until_ms for owed in held if owed.mask)
+    def settle(self, name: int, owed: Iterable[Obligation]) -> None:
+        """Something put it right; ``owed``: what every leaf holds of it."""
+        self.until[name] = max(one.until_ms for one in owed if one.mask)
 
 
 class Naming:
@@ -129,10 +129,10 @@ class Naming:
 
     __slots__ = ("_known", "_seed", "read")
 
-    def __init__(self, rule: RepairRule, place: int) -> None:
-        """Compile the rule at ``place`` among all rules: what is equal under two rules is not the same."""
+    def __init__(self, rule: RepairRule, index: int) -> None:
+        """Compile the rule at ``index`` among all rules: what is equal under two rules is not the same."""
         self.read = attrgetter(*rule.same)
-        self._seed = place
+        self._seed = index
         self._known: dict[Any, int] = {}
 
     def __call__(self, event: Any, customer: int) -> int:
@@ -170,12 +170,12 @@ class Success:
 
     __slots__ = ("kinds", "naming", "read")
 
-    def __init__(self, rules: JoinRules, place: int) -> None:
+    def __init__(self, rules: JoinRules, index: int) -> None:
         """Compile one rule."""
-        rule = rules.repairs[place]
+        rule = rules.repairs[index]
         self.read = attrgetter(rule.name)
         self.kinds = {value: kind for (topic, value), kind in rules.kinds.items() if topic == rule.topic}
-        self.naming = Naming(rule, place)
+        self.naming = Naming(rule, index)
 
 
 class Leaving:
@@ -186,8 +186,8 @@ class Leaving:
     def __init__(self, rules: JoinRules, topic: str, family: Family) -> None:
         """Compile the rules that name the family; one of another topic wins if the event says what it is about."""
         self._rules = [
-            (Naming(rule, place), rules.mask(rule, family), reach_ms)
-            for place, rule, reach_ms in leaving(rules, topic, family)
+            (Naming(rule, index), rules.mask(rule, family), reach_ms)
+            for index, rule, reach_ms in leaving(rules, topic, family)
         ]
 
     def __call__(self, event: Any, customer: int, behind_ms: int) -> Owed:
@@ -206,9 +206,9 @@ class Promised:
     def __init__(self, rules: JoinRules) -> None:
         """Compile the rule that names the family of promises."""
         self.family: Family = rules.promise.family
-        places = [place for place, rule in enumerate(rules.repairs) if self.family in rule.by]
-        self._naming = Naming(rules.repairs[places[0]], places[0]) if places else None
-        self._mask = rules.mask(rules.repairs[places[0]], self.family) if places else 0
+        indexes = [index for index, rule in enumerate(rules.repairs) if self.family in rule.by]
+        self._naming = Naming(rules.repairs[indexes[0]], indexes[0]) if indexes else None
+        self._mask = rules.mask(rules.repairs[indexes[0]], self.family) if indexes else 0
         self._kinds = {value: kind for (topic, value), kind in rules.kinds.items() if topic == "order"}
 
     def __call__(self, customer: int, order_id: str, status: str) -> Owed:
@@ -220,21 +220,21 @@ class Promised:
 
 
 def naming(rules: JoinRules, of: str, topic: str) -> list[tuple[int, RepairRule]]:
-    """Return (place, rule) of the rule by which events of ``topic`` name what is owed on topic ``of``, if they do."""
+    """Return (index, rule) of the rule by which events of ``topic`` name what is owed on topic ``of``, if they do."""
     fields = MODELS[topic].model_fields.keys()
-    return [(place, rule) for place, rule in enumerate(rules.repairs) if rule.topic == of and fields >= set(rule.same)]
+    return [(index, rule) for index, rule in enumerate(rules.repairs) if rule.topic == of and fields >= set(rule.same)]
 
 
 def leaving(rules: JoinRules, topic: str, family: Family) -> list[tuple[int, RepairRule, int | None]]:
-    """Return (place, rule, how late a failure may be to be looked up in another topic's log) of the rules that fit."""
+    """Return (index, rule, how late a failure may be to be looked up in another topic's log) of the rules that fit."""
     return [
-        (place, rule, None if rule.topic == topic else rules.bounds[rule.topic].lateness_ms)
-        for place, rule in enumerate(rules.repairs)
+        (index, rule, None if rule.topic == topic else rules.bounds[rule.topic].lateness_ms)
+        for index, rule in enumerate(rules.repairs)
         if family in rule.by and MODELS[topic].model_fields.keys() >= set(rule.same)
     ]
 
 
-class Log:
+class SuccessLog:
     """What went well on one topic."""
 
     __slots__ = ("_bits", "_memory", "width_ms")
@@ -293,12 +293,12 @@ def item(obligation: int, offset_ms: int, kind: int, shift: int) -> int:
     return obligation >> (shift - 1) << shift | offset_ms << KIND_BITS | kind
 
 
-def logs_of(rules: JoinRules) -> dict[str, Log]:
+def logs_of(rules: JoinRules) -> dict[str, SuccessLog]:
     """Return an empty log for every topic on which something is put right."""
-    return {rule.topic: Log(rule.width_ms) for rule in rules.repairs}
+    return {rule.topic: SuccessLog(rule.width_ms) for rule in rules.repairs}
 
 
-def finder(rules: JoinRules, logs: Mapping[str, Log]) -> Callable[[int, int, int], int | None]:
+def finder(rules: JoinRules, logs: Mapping[str, SuccessLog]) -> Callable[[int, int, int], int | None]:
     """Return ``find(obligation, since_ms, mask)``: the earliest event in any log that puts it right, None if none."""
     of_topic = {rule.topic: 0 for rule in rules.repairs}
     for (topic, _), kind in rules.kinds.items():
@@ -311,19 +311,21 @@ def finder(rules: JoinRules, logs: Mapping[str, Log]) -> Callable[[int, int, int
     return find
 
 
-class Debtor(Protocol):
+class RepairTarget(Protocol):
     """Who remembers what is owed: the episodes of a partition."""
 
-    owing: Owing
+    open_obligations: OpenObligations
 
     def repair(self, customer_id: str, obligation: int, time_ms: int, mask: int) -> None:
         """Fold in an event that may put an obligation right."""
 
 
-def note(success: Success, log: Log, episodes: Debtor, admitted: Iterable[tuple[Any, int, int, bool, int]]) -> None:
+def note(
+    success: Success, log: SuccessLog, episodes: RepairTarget, admitted: Iterable[tuple[Any, int, int, bool, int]]
+) -> None:
     """Remember what went well in a slice of events, and put right what it puts right."""
     kind_of, read, same, name_of = success.kinds.get, success.read, success.naming.read, success.naming.name
-    until, width_ms, start_ms = episodes.owing.until, log.width_ms, -1
+    until, width_ms, start_ms = episodes.open_obligations.until, log.width_ms, -1
     for event, time_ms, customer, _, _ in admitted:
         kind = kind_of(read(event))
         if kind is None:

@@ -1,4 +1,4 @@
-"""What counts as friction, said once, as data: exposure, failure, promises, contacts, and the limits of memory.
+"""Failure rules as data: exposure, failure, promises, contacts, and the limits of memory.
 
 A customer is *exposed* to a family of failure when an event says that it could have failed, and *failed* when it did.
 Four families are built in; the first three can be read off one event each, promises need a timer:
@@ -51,13 +51,11 @@ def _require_field(topic: str, name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class FieldTest:
     """True for an event whose ``name`` has one of ``values``."""
 
     name: str
     values: frozenset[str]
-
-    __test__ = False  # not a test case of pytest
 
     def check(self, topic: str) -> None:
         """Raise ConfigError unless events of ``topic`` can satisfy this."""
@@ -77,8 +75,8 @@ class FamilyRule:
 
     family: Family
     topic: str
-    exposed: Test
-    failed: Test
+    exposed: FieldTest
+    failed: FieldTest
     attributes: tuple[str, ...]
     amount: str | None = None
 
@@ -125,7 +123,7 @@ class PromiseRule:
         _check_attributes("order", self.attributes)
         groups = (self.kept, self.broken, self.cancelled, self.dropped)
         for statuses in groups:
-            Test("status", statuses).check("order")
+            FieldTest("status", statuses).check("order")
         _require(sum(map(len, groups)) == len(frozenset().union(*groups)), "a status ends a promise in two ways")
         _require(self.memory_ms >= 0 and self.horizon_ms > 0, "memory_ms and horizon_ms must not be negative")
 
@@ -140,7 +138,7 @@ class ContactRule:
     A contact that attaches also fits the contact family: whoever complained is not silent.
     """
 
-    opened: Test = Test("status", frozenset({"opened"}))
+    opened: FieldTest = FieldTest("status", frozenset({"opened"}))
     any_family: frozenset[str] = frozenset({"", "unspecific", "complaint", "problem"})
     by_reason: Mapping[str, Family] = field(
         default_factory=lambda: MappingProxyType(
@@ -191,7 +189,7 @@ class RepairRule:
             _require_field(self.topic, name)
         for family, values in self.by.items():
             _require(family in get_args(Family), f"unknown family {family!r}")
-            Test(self.name, values).check(self.topic)
+            FieldTest(self.name, values).check(self.topic)
         _require(self.width_ms in (MINUTE_MS, HOUR_MS), "what went well is remembered by the minute or by the hour")
 
     @property
@@ -214,23 +212,23 @@ FAMILIES: Final[tuple[FamilyRule, ...]] = (
     FamilyRule(
         "app",
         "telemetry",
-        Test("outcome", frozenset({"ok", "failed"})),
-        Test("outcome", frozenset({"failed"})),
+        FieldTest("outcome", frozenset({"ok", "failed"})),
+        FieldTest("outcome", frozenset({"failed"})),
         ("app_version", "platform", "device_model", "region", "component"),
     ),
     FamilyRule(
         "payment",
         "order",
-        Test("status", frozenset({"paid", "payment_failed"})),
-        Test("status", frozenset({"payment_failed"})),
+        FieldTest("status", frozenset({"paid", "payment_failed"})),
+        FieldTest("status", frozenset({"payment_failed"})),
         ("payment_provider", "payment_method", "region"),
         "amount_cents",
     ),
     FamilyRule(
         "contact",
         "contact",
-        Test("status", frozenset({"opened"})),
-        Test("reason", frozenset({"app", "payment", "delivery", "problem", "complaint", "technical"})),
+        FieldTest("status", frozenset({"opened"})),
+        FieldTest("reason", frozenset({"app", "payment", "delivery", "problem", "complaint", "technical"})),
         ("channel", "region"),
     ),
 )

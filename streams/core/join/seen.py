@@ -32,7 +32,7 @@ def minute_mix(minute_ms: int) -> int:
     return xxhash.xxh3_64_intdigest(minute_ms.to_bytes(8, "little"))
 
 
-class Seen:
+class SeenEvents:
     """Hashes of the accepted events of one topic and partition."""
 
     __slots__ = ("_days", "_days_before_ms", "_forgotten_ms", "_hours", "_hours_before_ms", "_minutes")
@@ -53,7 +53,7 @@ class Seen:
         """Return in how many buckets."""
         return sum(len(memory.buckets) for memory in (self._minutes, self._hours, self._days))
 
-    def place(self, minute_ms: int) -> tuple[Bucket, int]:
+    def bucket_of(self, minute_ms: int) -> tuple[Bucket, int]:
         """Return the bucket for adding events of a minute, and what their hashes are mixed with there (xor)."""
         if minute_ms >= self._hours_before_ms:
             return self._minutes.bucket(minute_ms), 0

@@ -52,10 +52,10 @@ class TopicSources:
     def count(self, kind: int, cells: Mapping[CellKey, int]) -> None:
         """Add counts of one kind (accepted, late or duplicate) per bin and producer."""
         for key, events in cells.items():
-            held = self._cells(key[0])
-            counts = held.get(key)
+            found = self._cells(key[0])
+            counts = found.get(key)
             if counts is None:
-                counts = held[key] = [0, 0, 0]
+                counts = found[key] = [0, 0, 0]
             counts[kind] += events
             self._unsent.add(key)
 

@@ -37,11 +37,11 @@ from schemas.topics import DAY_MS, MINUTE_MS
 from streams.core.eventtime import MAX_ARRIVAL_MS, PartitionClock, arrival_ms, floor_ms
 from streams.core.join.cohorts import OpenBins
 from streams.core.join.dedup import customer_hash
-from streams.core.join.episodes import Contacted, Episodes, Failure
+from streams.core.join.episodes import CustomerFailure, Episodes, OpenedContact
 from streams.core.join.promises import Fact, Outcome, Promises
-from streams.core.join.repairs import Leaving, Log, Naming, Promised, Success, finder, logs_of, naming, note
+from streams.core.join.repairs import Leaving, Naming, Promised, Success, SuccessLog, finder, logs_of, naming, note
 from streams.core.join.rules import FamilyRule, JoinRules
-from streams.core.join.seen import Seen
+from streams.core.join.seen import SeenEvents
 from streams.core.join.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey, TopicSources
 from streams.core.recovery import ORIGINS
 from streams.core.stage import Batch, Drained, Idle, Message
@@ -68,7 +68,7 @@ def _tuple_of(names: Sequence[str]) -> Callable[[Any], Values]:
     return lambda event: (read(event),)
 
 
-class Reader:
+class CompiledRule:
     """A family rule compiled for the loop over events."""
 
     __slots__ = ("amount", "exposed", "exposed_values", "failed", "failed_values", "family", "leaving", "values")
@@ -92,12 +92,12 @@ class JoinState:
     partition: int
     partitions: int
     clock: PartitionClock
-    seen: dict[str, Seen]
+    seen: dict[str, SeenEvents]
     bins: OpenBins
     sources: dict[str, TopicSources]
     promises: Promises
     episodes: Episodes
-    logs: dict[str, Log]
+    logs: dict[str, SuccessLog]
     closed_ms: int = 0
     """Bins before this are closed and were announced."""
     through_ms: int = 0
@@ -113,13 +113,13 @@ class JoinStage:
         """Compile the rules (defaults: ``JoinRules()``)."""
         self.rules = rules or JoinRules()
         self._readers = {
-            topic: tuple(Reader(rule, self.rules) for rule in self.rules.families if rule.topic == topic)
+            topic: tuple(CompiledRule(rule, self.rules) for rule in self.rules.families if rule.topic == topic)
             for topic in self.rules.bounds
         }
         self._promise_values = _tuple_of(self.rules.promise.attributes)
-        self._successes = {rule.topic: Success(self.rules, place) for place, rule in enumerate(self.rules.repairs)}
+        self._successes = {rule.topic: Success(self.rules, index) for index, rule in enumerate(self.rules.repairs)}
         self._promised = Promised(self.rules)
-        self._named = next((Naming(rule, place) for place, rule in naming(self.rules, "order", "contact")), None)
+        self._named = next((Naming(rule, index) for index, rule in naming(self.rules, "order", "contact")), None)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class JoinStage:
             partition=partition,
             partitions=partitions,
             clock=PartitionClock(rules.bounds, rules.clock_customers),
-            seen={topic: Seen() for topic in rules.bounds},
+            seen={topic: SeenEvents() for topic in rules.bounds},
             bins=OpenBins(rules, partition),
             sources={topic: TopicSources(topic, partition, rules.bin_ms) for topic in rules.bounds},
             promises=Promises(rules.promise, rules.bounds["order"]),
@@ -163,7 +163,7 @@ class JoinStage:
         for (bin_ms, number), rows in by_kind.get("b", ()):
             state.bins.load(bin_ms, number, [(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows])
         for (line, family, values), hour_ms in by_kind.get("k", ()):
-            state.bins.places.load((line, family, tuple(values)), hour_ms)
+            state.bins.admitted.load((line, family, tuple(values)), hour_ms)
         for (topic, start_ms, *width), rows in by_kind.get("s", ()):
             state.sources[topic].load((start_ms, *width), rows, state.closed_ms)
         for topic, clock in state.clock.topics.items():
@@ -175,7 +175,7 @@ class JoinStage:
             state.promises.load_open((customer_id, order_id), value)
         for (chunk,), rows in by_kind.get("q", ()):
             facts = [(*row[:6], tuple(row[6]), *row[7:]) for row in rows]
-            state.promises.load_waiting(chunk, facts, watermark_ms)
+            state.promises.load_pending(chunk, facts, watermark_ms)
         state.promises.ended.load({(start_ms, first): value for (start_ms, first), value in by_kind.get("e", ())})
         went_well: dict[str, dict[tuple[int, int], bytes]] = {topic: {} for topic in state.logs}
         for (topic, start_ms, first), value in by_kind.get("r", ()):
@@ -240,7 +240,7 @@ class JoinStage:
             order = named(event, customer) if named is not None and named.is_given(event) else 0
             by_order = time_ms < newest_ms - attach_ms
             if (order or not by_order) and getattr(event, opened.name) in opened.values:
-                contacted = Contacted(time_ms, event.contact_id, event.product, event.reason, order, by_order)
+                contacted = OpenedContact(time_ms, event.contact_id, event.product, event.reason, order, by_order)
                 state.episodes.contact(event.customer_id, contacted)
 
     def _advance(self, state: JoinState) -> None:
@@ -297,7 +297,7 @@ def _admit(state: JoinState, batch: Batch, width_ms: int) -> list[Admitted]:
             continue
         if not 0 <= time_ms - minute_ms < MINUTE_MS:
             minute_ms = time_ms - time_ms % MINUTE_MS
-            bucket, mix = seen.place(minute_ms)
+            bucket, mix = seen.bucket_of(minute_ms)
             recent, log, rested = bucket.recent, bucket.log.append, bucket.rested
         customer = digest(event.customer_id.encode())  # customer_hash and event_hash, without the calls
         identity = digest(event.event_id.encode(), customer) ^ mix
@@ -332,7 +332,7 @@ def _late(batch: Batch, index: int, watermark_ms: int) -> Message:
     return Message("late", event.source, record)
 
 
-def _count(state: JoinState, reader: Reader, admitted: list[Admitted], width_ms: int) -> None:
+def _count(state: JoinState, reader: CompiledRule, admitted: list[Admitted], width_ms: int) -> None:
     """Count exposure and failure of one family: on time in bins, failures in any case in episodes."""
     exposed, exposed_values = reader.exposed, reader.exposed_values
     failed, failed_values = reader.failed, reader.failed_values
@@ -354,7 +354,7 @@ def _count(state: JoinState, reader: Reader, admitted: list[Admitted], width_ms:
             if is_failure:
                 cells.fail(key, leaf, customer)
         if is_failure:
-            failure = Failure(
+            failure = CustomerFailure(
                 time_ms,
                 event.customer_id,
                 event.product,
@@ -377,7 +377,7 @@ def _conclude(state: JoinState, promised: Promised, outcomes: Iterable[Outcome])
             key = (outcome.line, family, outcome.values)
             state.bins.count(outcome.time_ms, key, customer, outcome.failed)
         if outcome.failed:
-            failure = Failure(
+            failure = CustomerFailure(
                 outcome.time_ms,
                 outcome.customer_id,
                 outcome.line,
@@ -428,10 +428,10 @@ def _changes(state: JoinState) -> Iterator[tuple[bytes, bytes | None]]:
         yield from (_change(("d", topic, *key), value) for key, value in memory.drain(rest_before_ms))
         yield from ((_pack(("s", topic, *key)), value) for key, value in state.sources[topic].drain())
     yield from (_change(("b", *key), value) for key, value in state.bins.drain())
-    yield from (_change(("k", *key), value) for key, value in state.bins.places.drain())
+    yield from (_change(("k", *key), value) for key, value in state.bins.admitted.drain())
     order_ms = state.clock.topics["order"].watermark_ms
     yield from (_change(("p", *key), value) for key, value in state.promises.drain_open())
-    yield from (_change(("q", key), value) for key, value in state.promises.drain_waiting(order_ms))
+    yield from (_change(("q", key), value) for key, value in state.promises.drain_pending(order_ms))
     yield from (_change(("e", *key), value) for key, value in state.promises.drain_ended(order_ms - DAY_MS))
     for topic, log in state.logs.items():
         yield from (_change(("r", topic, *key), value) for key, value in log.drain())

@@ -10,7 +10,7 @@ import msgspec
 from schemas.errors import ConfigError
 from schemas.events import Origin
 from schemas.findings import Family
-from streams.core.recovery import Stretches, all_put_right, gravest, united
+from streams.core.recovery import Intervals, all_put_right, gravest, merged
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -89,11 +89,11 @@ class Hit(msgspec.Struct, frozen=True):
     amount_cents: int
     put_right_ms: int | None = None
     origin: Origin = "live"
-    failing: Stretches = ()
+    failing: Intervals = ()
     """When it was not put right: from the first failure of a part until that part was put right."""
 
     @property
-    def suffered(self) -> Stretches:
+    def suffered(self) -> Intervals:
         """The same also for what an earlier version kept."""
         return self.failing or ((self.first_ms, self.put_right_ms),)
 
@@ -159,7 +159,7 @@ def merge(hits: Iterable[Hit]) -> Hit:
         max(hit.amount_cents for hit in rows),
         all_put_right(hit.put_right_ms for hit in rows),
         gravest(hit.origin for hit in rows),
-        united(stretch for hit in rows for stretch in hit.suffered),
+        merged(stretch for hit in rows for stretch in hit.suffered),
     )
 
 
@@ -184,6 +184,6 @@ def evidence(episode: Held, issue: Case, before_ms: int, rules: MatchRules) -> H
     first = min(leaf.first_ms for leaf in leaves)
     last = max(leaf.last_ms for leaf in leaves)
     right = all_put_right(leaf.put_right_ms for leaf in leaves)
-    failing = united((leaf.first_ms, leaf.put_right_ms) for leaf in leaves)
+    failing = merged((leaf.first_ms, leaf.put_right_ms) for leaf in leaves)
     origin = gravest(leaf.origin for leaf in leaves)
     return Hit(first, last, episode.contacted_ms, episode.amount_cents, right, origin, failing)

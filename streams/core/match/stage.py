@@ -21,7 +21,7 @@ import msgspec
 
 from schemas.findings import Affected, AffectedCount, Watermark
 from schemas.hotfindings import affected, respite
-from streams.core.context import FUTURE_MS, Erasure, Said, Sweep, Unreadable
+from streams.core.context import FUTURE_MS, CustomerUpdate, Erasure, Sweep, Unreadable
 from streams.core.match.evidence import (
     MINUTE_MS,
     Case,
@@ -36,7 +36,7 @@ from streams.core.match.evidence import (
     evidence,
     merge,
 )
-from streams.core.recovery import between
+from streams.core.recovery import gaps
 from streams.core.stage import Batch, Drained, Idle, Message
 
 __all__ = ["Match", "MatchRules", "MatchState"]
@@ -180,7 +180,7 @@ class Match:
         state.members.setdefault(case.issue, {})
         state.tallies.setdefault(case.issue, Tally())
 
-    def _take_customer(self, state: MatchState, said: Said | Sweep, appended_ms: int | None) -> None:
+    def _take_customer(self, state: MatchState, said: CustomerUpdate | Sweep, appended_ms: int | None) -> None:
         """The newest profile's margin counts; one that claims to be from the future of this one hides nothing."""
         if isinstance(said, Sweep) and state.worth.pop(said.customer_id, None) is not None:
             state.changed[_key("c", said.customer_id)] = None
@@ -371,5 +371,5 @@ def _affected(case: Case, customer: str, hit: Hit, value: int | None) -> Affecte
     return affected(
         case.issue, case.root, customer, case.line, case.family, max(case.detected_ms, hit.first_ms), hit.first_ms,
         hit.last_ms, hit.contacted_ms, hit.amount_cents, value, hit.put_right_ms, hit.origin,
-        tuple(respite(since, until) for since, until in between(hit.suffered)),
+        tuple(respite(since, until) for since, until in gaps(hit.suffered)),
     )  # fmt: skip

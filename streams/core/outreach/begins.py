@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streams.core.outreach.cases import Case, OutreachRules, OutreachState, outreach_id
 from streams.core.outreach.spells import in_common
-from streams.core.recovery import Stretches
+from streams.core.recovery import Intervals
 
 
 def begins(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -> list[int]:
@@ -25,7 +25,7 @@ def begins(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -
     return [first, *(until for _, until in onset.right if until is not None and until > first)]
 
 
-def repaired(state: OutreachState, case: Case) -> Stretches:
+def repaired(state: OutreachState, case: Case) -> Intervals:
     """When all is right: a notice is about one onset, an all-clear about every one that hit by then."""
     if case.stage == "notice":
         return case.onsets[case.issue].right

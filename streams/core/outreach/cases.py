@@ -16,7 +16,7 @@ from streams.core.outreach.consent import Profile
 from streams.core.outreach.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
 from streams.core.outreach.spells import told
 from streams.core.outreach.wording import Names
-from streams.core.recovery import Stretches
+from streams.core.recovery import Intervals
 
 REASONS: dict[str, str] = {
     "eligible": "may be told, and is",
@@ -102,7 +102,7 @@ class Onset(msgspec.Struct, frozen=True):
 
     known_ms: int
     contacted_ms: int | None = None
-    right: Stretches = ()
+    right: Intervals = ()
     origin: Origin = "live"
 
     def revised(self, record: Affected) -> Onset:

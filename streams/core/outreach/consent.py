@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.events import Customer
-from streams.core.context import Erasure, Said, Unreadable
+from streams.core.context import CustomerUpdate, Erasure, Unreadable
 
 DOUBT_MS = 300_000
 """Doubt about clocks, in favour of the withdrawal."""
@@ -64,7 +64,7 @@ def profile_of(customer: Customer) -> Profile:
     )
 
 
-def heard(old: Profile | None, said: Said, appended_ms: int | None = None) -> Profile:
+def heard(old: Profile | None, said: CustomerUpdate, appended_ms: int | None = None) -> Profile:
     """What is known after one more record, appended after everything in ``old`` (at ``appended_ms``, if known)."""
     if isinstance(said, Unreadable):
         return msgspec.structs.replace(old or Profile(0), unreadable=True)
@@ -101,7 +101,7 @@ def _after_erasure(old: Profile, new: Profile) -> Profile:
     return Profile(max(old.updated_at_ms, new.updated_at_ms), erased=True) if new.withdrawals else old
 
 
-def seen_again(old: Profile, said: Said) -> Profile:
+def seen_again(old: Profile, said: CustomerUpdate) -> Profile:
     """What is known after a record that ``old`` already takes into account as far as it withdraws or grants.
 
     For a reader that keeps withdrawals but reads profiles anew: only the newest profile is taken over.

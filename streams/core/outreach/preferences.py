@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from streams.core.context import Said
+from streams.core.context import CustomerUpdate
 from streams.core.outreach.consent import DOUBT_MS, Profile, heard, seen_again
 
 
@@ -21,7 +21,7 @@ from streams.core.outreach.consent import DOUBT_MS, Profile, heard, seen_again
 class Told:
     """What the customer topic says, and where it says it."""
 
-    said: Said
+    said: CustomerUpdate
     offset: int
     appended_ms: int
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streams.core.recovery import Stretch, Stretches, united
+from streams.core.recovery import Interval, Intervals, merged
 
 
-def told(right: Stretches, put_right_ms: int | None, last_failed_ms: int, known: Iterable[Stretch] = ()) -> Stretches:
+def told(right: Intervals, put_right_ms: int | None, last_failed_ms: int, known: Iterable[Interval] = ()) -> Intervals:
     """The stretches after one more revision; ``known``: those that it names itself.
 
     One that takes "right" back ends the open stretch at the new failure. If no failure is newer than its begin, an
@@ -24,25 +24,25 @@ def told(right: Stretches, put_right_ms: int | None, last_failed_ms: int, known:
     ended = tuple(stretch for stretch in right if stretch[1] is not None)
     since = right[-1][0] if len(right) > len(ended) else None
     if since is not None and since == put_right_ms:
-        return united([*right, *known])
+        return merged([*right, *known])
     if since is not None and last_failed_ms > since and (put_right_ms is None or put_right_ms > since):
         ended = (*ended, (since, last_failed_ms))
-    return united([*ended, *known, *([] if put_right_ms is None else [(put_right_ms, None)])])
+    return merged([*ended, *known, *([] if put_right_ms is None else [(put_right_ms, None)])])
 
 
-def right_at(right: Stretches, at_ms: int) -> bool:
+def right_at(right: Intervals, at_ms: int) -> bool:
     """True if it was put right at or before ``at_ms`` and has not failed again by then."""
     return any(since <= at_ms and (until is None or at_ms < until) for since, until in right)
 
 
-def in_common(many: Iterable[Stretches]) -> Stretches:
+def in_common(many: Iterable[Intervals]) -> Intervals:
     """Where all of them are right at once; nothing if there is none.
 
     >>> in_common([((1, 5), (8, None)), ((3, None),)])
     ((3, 5), (8, None))
     """
     rows = list(many)
-    common: Stretches = rows[0] if rows else ()
+    common: Intervals = rows[0] if rows else ()
     for other in rows[1:]:
         common = tuple(
             (max(a, c), _earlier(b, d)) for a, b in common for c, d in other if _overlap((a, b), (c, d))
@@ -55,6 +55,6 @@ def _earlier(one: int | None, other: int | None) -> int | None:
     return min(ends) if ends else None
 
 
-def _overlap(one: Stretch, other: Stretch) -> bool:
+def _overlap(one: Interval, other: Interval) -> bool:
     end = _earlier(one[1], other[1])
     return end is None or max(one[0], other[0]) < end

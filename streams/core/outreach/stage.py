@@ -22,7 +22,7 @@ import msgspec
 
 from schemas.findings import Outreach as OutreachRecord
 from schemas.findings import Watermark
-from streams.core.context import Erasure, Said, Sweep
+from streams.core.context import CustomerUpdate, Erasure, Sweep
 from streams.core.outreach.begins import begins, turns
 from streams.core.outreach.cases import Case, Known, Onset, Order, OutreachRules, OutreachState, outreach_id
 from streams.core.outreach.consent import Profile, heard
@@ -207,7 +207,7 @@ class Outreach:
         if known.resolved_ms is not None:
             heapq.heappush(state.ended_issues, (known.resolved_ms + self.rules.retention_ms, known.issue))
 
-    def _customer(self, state: OutreachState, said: Said | Sweep, appended_ms: int | None) -> None:
+    def _customer(self, state: OutreachState, said: CustomerUpdate | Sweep, appended_ms: int | None) -> None:
         """A profile, or that the customer was erased, or that something was said which cannot be read."""
         customer = said.customer_id
         if isinstance(said, Sweep):

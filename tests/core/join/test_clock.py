@@ -74,8 +74,8 @@ def test_two_customers_with_arbitrary_clocks_make_nothing_late(world: list[Event
     for event in of_liars(dice):
         log["telemetry"].insert(dice.randint(0, len(log["telemetry"])), event)
     player = Cadence(seed, restart_ratio=0.3).play(Player(rules=JoinRules()), log, end=20_000 * MINUTE)
-    assert all(late.source == "liar" for late in player.said("late"))
-    assert not [count for count in player.said("source_count") if count.late and count.source != "liar"]
+    assert all(late.source == "liar" for late in player.emitted("late"))
+    assert not [count for count in player.emitted("source_count") if count.late and count.source != "liar"]
 
 
 def arriving(world: list[Event], dice: random.Random, fast: str) -> tuple[dict[str, list[Event]], dict[str, int]]:
@@ -103,8 +103,8 @@ def test_a_whole_source_with_a_fast_clock_moves_the_topic_no_further_than_its_ar
         newest = max(newest, stamps[event.event_id])
         assert player.clock_ms("telemetry") <= newest
     player.reach(20_000 * MINUTE)
-    assert not player.said("late")
-    assert not [count for count in player.said("source_count") if count.late]
+    assert not player.emitted("late")
+    assert not [count for count in player.emitted("source_count") if count.late]
 
 
 @quick
@@ -125,10 +125,10 @@ def test_an_event_that_is_ahead_counts_in_its_own_bin_once_the_clock_has_passed_
     player.play("telemetry", [telemetry(4 * MINUTE, "fast", "failed")], [T0])
     player.play("telemetry", [telemetry(SECOND * n, f"c{n}") for n in range(4)], [T0 + SECOND * n for n in range(4)])
     player.reach(MINUTE)
-    assert {count.bin_ms - T0 for count in player.said("cohort_count") if count.closed} == {0}
+    assert {count.bin_ms - T0 for count in player.emitted("cohort_count") if count.closed} == {0}
     player.reach(5 * MINUTE)
-    assert {count.bin_ms - T0 for count in player.said("cohort_count") if count.closed} == {0, 4 * MINUTE}
-    assert not any(count.late for count in player.said("source_count"))
+    assert {count.bin_ms - T0 for count in player.emitted("cohort_count") if count.closed} == {0, 4 * MINUTE}
+    assert not any(count.late for count in player.emitted("source_count"))
 
 
 def test_a_heartbeat_moves_the_clock_no_further_than_its_arrival() -> None:
@@ -136,7 +136,7 @@ def test_a_heartbeat_moves_the_clock_no_further_than_its_arrival() -> None:
     player.play("telemetry", [Heartbeat(event_time_ms=T0 + 4 * MINUTE)], [T0 + MINUTE])
     player.play("telemetry", [telemetry(MINUTE)], [T0 + MINUTE])
     player.reach(10 * MINUTE)
-    assert not any(count.late for count in player.said("source_count"))
+    assert not any(count.late for count in player.emitted("source_count"))
 
 
 def test_an_event_that_brings_its_arrival_along_moves_the_clock_no_further_than_that() -> None:
@@ -144,7 +144,7 @@ def test_an_event_that_brings_its_arrival_along_moves_the_clock_no_further_than_
     player.play("telemetry", [telemetry(3 * MINUTE, "fast", arrived_at_ms=T0)], [T0 + 60 * MINUTE])
     player.play("telemetry", [telemetry(SECOND, "c1")], [T0 + 60 * MINUTE])
     player.reach(60 * MINUTE)
-    assert not any(count.late for count in player.said("source_count"))
+    assert not any(count.late for count in player.emitted("source_count"))
 
 
 @quick

@@ -28,16 +28,16 @@ def app(version: str) -> tuple[str, ...]:
     return (version, "android", "", "DE", "")
 
 
-def test_a_flood_of_leaves_seen_once_takes_no_more_than_half_of_the_places() -> None:
+def test_a_flood_of_leaves_seen_once_takes_no_more_than_half_of_the_slots() -> None:
     flood = [(number // 30, app(f"9.{number}"), number, False) for number in range(90)]
     true = [(2, app("5.2.0"), 1_000 + number, False) for number in range(2)]
     *_, last = closed(flood + true, leaves=20)
-    seated = {leaf.values[0] for leaf in last.leaves}
-    assert seated == {"5.2.0", OTHER}, "earlier bins gave half of the places away, the rest is for what is shared"
+    admitted = {leaf.values[0] for leaf in last.leaves}
+    assert admitted == {"5.2.0", OTHER}, "earlier bins gave half of the slots away, the rest is for what is shared"
     assert sum(leaf.exposed for leaf in last.leaves) == 32
 
 
-def test_while_half_is_free_a_leaf_seen_once_has_its_place() -> None:
+def test_while_half_is_free_a_leaf_seen_once_has_its_slot() -> None:
     (only,) = closed([(0, app(f"9.{number}"), number, False) for number in range(10)], leaves=20)
     assert len(only.leaves) == 10
 

@@ -39,7 +39,7 @@ def test_the_hash_of_an_event_depends_on_its_customer() -> None:
 def test_the_room_remembers_exactly_this_hash() -> None:
     player = Player()
     player.events(telemetry(0, "c1", event_id="id"))
-    assert event_hash("id", customer_hash("c1")) in player.state.seen["telemetry"].place(T0)[0]
+    assert event_hash("id", customer_hash("c1")) in player.state.seen["telemetry"].bucket_of(T0)[0]
 
 
 def test_a_persisted_event_takes_eight_bytes() -> None:

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.usefixtures("stage")
 
 
 def counts(player: Player, family: str = "app", closed: bool = True) -> list[CohortCount]:
-    return [c for c in player.said("cohort_count") if c.family == family and c.closed == closed]
+    return [c for c in player.emitted("cohort_count") if c.family == family and c.closed == closed]
 
 
 def episodes(player: Player) -> dict[tuple[str, int], Episode]:
     """The latest version of every episode, by family and window (ms after T0)."""
-    return {(e.family, e.window_ms - T0): e for e in player.said("episode")}
+    return {(e.family, e.window_ms - T0): e for e in player.emitted("episode")}
 
 
 def test_the_room_reads_the_three_event_topics_once_per_customer_partition() -> None:
@@ -45,16 +45,16 @@ def test_a_bin_closes_when_the_slowest_topic_has_passed_its_end() -> None:
     player.events(telemetry(1_000), telemetry(2_000, "c2", "failed"))
     player.reach(20 * SECOND, ("telemetry", "contact"))
     assert not counts(player)
-    said = player.reach(20 * SECOND, ("order",))
-    (count,) = of("cohort_count", said)
+    emitted = player.reach(20 * SECOND, ("order",))
+    (count,) = of("cohort_count", emitted)
     assert (count.line, count.bin_ms, count.width_ms, count.closed) == ("shop", T0, 10_000, True)
     assert count.attributes == ("app_version", "platform", "device_model", "region", "component")
     (leaf,) = count.leaves
     assert (leaf.values, leaf.exposed, leaf.failed) == (("1", "", "", "", ""), 2, (customer_hash("c2"),))
-    assert [type(message.record).__name__ for message in said] == [
+    assert [type(message.record).__name__ for message in emitted] == [
         "CohortCount", "SourceCount", "BinClosed", "Watermark"
     ]
-    assert [m.partition for m in said if isinstance(m.record, BinClosed)] == [0]
+    assert [m.partition for m in emitted if isinstance(m.record, BinClosed)] == [0]
 
 
 def test_one_bin_in_five_minutes_tells_who_was_seen_with_which_values() -> None:
@@ -64,9 +64,9 @@ def test_one_bin_in_five_minutes_tells_who_was_seen_with_which_values() -> None:
     player.events(telemetry(140_000, "c9"), telemetry(150_000), telemetry(151_000, "c2", "failed"),
                   telemetry(152_000, "c3", app_version="2", region="DE"))  # fmt: skip
     player.reach(200 * SECOND)
-    (told,) = player.said("values_seen")
-    assert (told.line, told.family, told.bin_ms, told.partition) == ("shop", "app", T0 + 150_000, 0)
-    assert [(seen.attribute, seen.value, seen.customers) for seen in told.values] == [
+    (shown,) = player.emitted("values_seen")
+    assert (shown.line, shown.family, shown.bin_ms, shown.partition) == ("shop", "app", T0 + 150_000, 0)
+    assert [(seen.attribute, seen.value, seen.customers) for seen in shown.values] == [
         ("app_version", "1", tuple(sorted(map(customer_hash, ("c1", "c2"))))),
         ("app_version", "2", (customer_hash("c3"),)),
         ("region", "DE", (customer_hash("c3"),)),
@@ -78,9 +78,9 @@ def test_of_very_many_customers_and_values_it_tells_of_some() -> None:
     player.events(*(telemetry(150_000, f"c{n}") for n in range(30)))
     player.events(*(telemetry(151_000, "c0", app_version=f"made-up-{n}", event_id=f"m{n}") for n in range(600)))
     player.reach(200 * SECOND)
-    (told,) = player.said("values_seen")
-    assert len(told.values) == SEEN_VALUES
-    (many,) = [seen for seen in told.values if seen.value == "1"]
+    (shown,) = player.emitted("values_seen")
+    assert len(shown.values) == SEEN_VALUES
+    (many,) = [seen for seen in shown.values if seen.value == "1"]
     assert many.customers == tuple(sorted(customer_hash(f"c{n}") for n in range(30))[:ENOUGH])
 
 
@@ -116,7 +116,7 @@ def test_an_abandoned_tap_is_no_exposure() -> None:
     player.events(telemetry(1_000, outcome="abandoned"))
     player.reach(MINUTE)
     assert not counts(player)
-    assert player.said("source_count")[0].events == 1
+    assert player.emitted("source_count")[0].events == 1
 
 
 def test_lines_families_and_leaves_come_sorted() -> None:
@@ -124,7 +124,7 @@ def test_lines_families_and_leaves_come_sorted() -> None:
     player.events(telemetry(1, product="tv"), telemetry(2, app_version="2"), telemetry(3, app_version="1"),
                   order(4, "paid"), contact(5))
     player.reach(MINUTE)
-    assert [(c.line, c.family) for c in player.said("cohort_count") if c.closed] == [
+    assert [(c.line, c.family) for c in player.emitted("cohort_count") if c.closed] == [
         ("shop", "app"), ("shop", "contact"), ("shop", "payment"), ("tv", "app")
     ]
     assert [leaf.values[0] for leaf in counts(player)[0].leaves] == ["1", "2"]
@@ -134,9 +134,9 @@ def test_nothing_closes_while_a_topic_was_never_heard_but_an_idle_passage_is_eno
     player = Player()
     player.events(telemetry(1_000))
     player.reach(HOUR, ("telemetry", "contact"))
-    assert not player.said("bin_closed")
+    assert not player.emitted("bin_closed")
     player.idle(10 * SECOND, ("order",))
-    assert [closed.through_ms for closed in player.said("bin_closed")] == [T0 + 10 * SECOND]
+    assert [closed.through_ms for closed in player.emitted("bin_closed")] == [T0 + 10 * SECOND]
 
 
 def test_an_idle_passage_of_a_topic_makes_what_comes_behind_it_late() -> None:
@@ -145,7 +145,7 @@ def test_an_idle_passage_of_a_topic_makes_what_comes_behind_it_late() -> None:
     player.events(telemetry(59_999, outcome="failed"))
     player.reach(2 * MINUTE)
     assert not counts(player)
-    assert [(s.events, s.late) for s in player.said("source_count")] == [(1, 1)]
+    assert [(s.events, s.late) for s in player.emitted("source_count")] == [(1, 1)]
 
 
 # -- late, too old, repeated ----------------------------------------------------------------------------------------
@@ -163,9 +163,9 @@ def test_how_far_behind_decides_what_an_event_changes(behind: int, in_bins: bool
     player.reach(2 * HOUR)
     failed = [leaf.failed for count in counts(player) for leaf in count.leaves if leaf.failed]
     assert bool(failed) == in_bins
-    assert bool(player.said("episode")) == in_episodes
-    assert len(player.said("late")) == (not in_episodes)
-    assert sum(s.late for s in player.said("source_count")) == (in_episodes and not in_bins)
+    assert bool(player.emitted("episode")) == in_episodes
+    assert len(player.emitted("late")) == (not in_episodes)
+    assert sum(s.late for s in player.emitted("source_count")) == (in_episodes and not in_bins)
 
 
 def test_another_topic_that_is_ahead_makes_nothing_late() -> None:
@@ -191,8 +191,8 @@ def test_a_heartbeat_moves_the_clock_but_counts_as_no_event() -> None:
     player.reach(MINUTE)
     player.play("telemetry", [Heartbeat(event_time_ms=T0, source="app")])
     player.reach(HOUR)
-    assert not player.said("source_count")
-    assert not player.said("late")
+    assert not player.emitted("source_count")
+    assert not player.emitted("late")
 
 
 def test_a_straggler_and_a_duplicate_correct_the_source_count_of_a_closed_bin() -> None:
@@ -200,7 +200,7 @@ def test_a_straggler_and_a_duplicate_correct_the_source_count_of_a_closed_bin() 
     player.events(telemetry(1_000))
     player.reach(MINUTE)
     player.events(telemetry(2_000, "c2"), telemetry(1_000))
-    sent: list[SourceCount] = player.said("source_count")
+    sent: list[SourceCount] = player.emitted("source_count")
     assert [(s.events, s.late, s.duplicates) for s in sent] == [(1, 0, 0), (2, 1, 1)]
     assert {s.bin_ms for s in sent} == {T0}
 

@@ -59,7 +59,7 @@ def crash_at_will(line: MemoryLine, dice: random.Random, chance: float) -> int:
     return crashes
 
 
-def said(line: MemoryLine) -> dict[str, list[bytes]]:
+def emitted(line: MemoryLine) -> dict[str, list[bytes]]:
     """Canonical findings on the line's topics."""
     return {
         noun: canonical(noun, [body for entry in line.raw(noun) if entry.value
@@ -82,7 +82,7 @@ def test_everything_at_once_changes_no_finding(
     steady = PlainCadence(seed).play(Player(), log)
     line = line_of(log, partitions, Cadence(seed, feed_events=feed_events, flush_chance=flush_chance))
     crash_at_will(line, dice, crash_chance)
-    assert said(line) == findings(steady)
+    assert emitted(line) == findings(steady)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

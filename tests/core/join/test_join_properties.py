@@ -52,7 +52,7 @@ def test_any_order_within_the_disorder_bound_gives_the_same_findings(
     first = Cadence(one).play(Player(rules=rules), arrive(world, random.Random(one), within_disorder))
     second = Cadence(two).play(Player(rules=rules), arrive(world, random.Random(two), within_disorder))
     assert findings(first) == findings(second)
-    assert not first.said("late")
+    assert not first.emitted("late")
 
 
 @quick
@@ -172,7 +172,7 @@ def test_events_that_are_too_old_go_to_late_and_change_nothing(world: list[Event
     assert after["cohort_count"] == before["cohort_count"]
     assert after["episode"] == before["episode"]
     assert [row for row in after["source_count"] if b'"mover"' not in row] == before["source_count"]
-    assert len(player.said("late")) == len(world)
+    assert len(player.emitted("late")) == len(world)
 
 
 @quick
@@ -185,10 +185,10 @@ def test_every_order_has_at_most_one_outcome_even_with_late_events(
              if isinstance(e, Order)]
     log = arrive(alone, random.Random(seed), with_stragglers)
     player = Cadence(seed, restart_ratio=0.3).play(Player(rules=rules), log)
-    customers = [e.customer_id for e in player.said("episode") if e.family == "delivery"]
-    latest = {(e.customer_id, e.window_ms): e.failures for e in player.said("episode") if e.family == "delivery"}
+    customers = [e.customer_id for e in player.emitted("episode") if e.family == "delivery"]
+    latest = {(e.customer_id, e.window_ms): e.failures for e in player.emitted("episode") if e.family == "delivery"}
     assert len(latest) == len(set(customers))
     assert all(failures == 1 for failures in latest.values())
-    exposed = sum(leaf.exposed for c in player.said("cohort_count") if c.closed and c.family == "delivery"
+    exposed = sum(leaf.exposed for c in player.emitted("cohort_count") if c.closed and c.family == "delivery"
                   for leaf in c.leaves)
     assert exposed <= len({e.customer_id for e in alone})

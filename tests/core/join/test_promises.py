@@ -18,13 +18,13 @@ DUE = HOUR
 
 def outcomes(player: Player) -> list[tuple[int, int, int]]:
     """(bin, exposed, failed) of the delivery family in closed bins; bins in ms after T0."""
-    closed: list[CohortCount] = [c for c in player.said("cohort_count") if c.family == "delivery" and c.closed]
+    closed: list[CohortCount] = [c for c in player.emitted("cohort_count") if c.family == "delivery" and c.closed]
     return [(c.bin_ms - T0, leaf.exposed, len(leaf.failed)) for c in closed for leaf in c.leaves]
 
 
 def failures(player: Player) -> list[int]:
     """First failure of every delivery episode, ms after T0."""
-    latest = {e.window_ms: e.first_failed_ms - T0 for e in player.said("episode") if e.family == "delivery"}
+    latest = {e.window_ms: e.first_failed_ms - T0 for e in player.emitted("episode") if e.family == "delivery"}
     return sorted(latest.values())
 
 
@@ -54,13 +54,13 @@ def test_delivery_a_millisecond_later_breaks_it_at_the_promised_time() -> None:
     assert failures(player) == [DUE]
 
 
-def test_silence_breaks_a_promise_as_soon_as_the_order_topic_has_passed_it() -> None:
+def test_a_promise_without_a_delivery_is_broken_as_soon_as_the_order_topic_has_passed_it() -> None:
     player = Player()
     player.events(order(0, "placed", promised=DUE, amount_cents=700))
     player.reach(DUE + 10 * SECOND)
-    assert not player.said("episode")  # an event of this very millisecond may still be on its way
+    assert not player.emitted("episode")  # an event of this very millisecond may still be on its way
     player.reach(DUE + 10 * SECOND + 1, ("order",))
-    (episode,) = player.said("episode")
+    (episode,) = player.emitted("episode")
     assert (episode.first_failed_ms, episode.amount_cents) == (T0 + DUE, 700)
     assert episode.evidence == ("o0c1o1placed",)
     assert outcomes(player) == []
@@ -143,7 +143,7 @@ def test_an_order_first_heard_of_after_its_promised_time_joins_the_episode_but_n
 def test_attributes_are_the_latest_known_ones() -> None:
     player = play(order(0, "placed", promised=DUE, carrier="", warehouse="HAM"),
                   order(1, "shipped", carrier="dpx", region="DE"), order(2, "packed", carrier=""))
-    (count,) = [c for c in player.said("cohort_count") if c.closed]
+    (count,) = [c for c in player.emitted("cohort_count") if c.closed]
     assert count.attributes == ("carrier", "warehouse", "region")
     assert count.leaves[0].values == ("dpx", "HAM", "DE")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.errors import ConfigError
 from schemas.events import Event
 from streams.core.join.dedup import Bucket
-from streams.core.join.repairs import NOTHING, Log, Obligation
+from streams.core.join.repairs import NOTHING, Obligation, SuccessLog
 from streams.core.join.rules import REPAIRS, JoinRules, Limits
 from tests.core.join.world import DAY, HOUR, MINUTE, SECOND, T0, Player, contact, order, telemetry
 
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.usefixtures("stage")
 RULES = replace(JoinRules(), clock_customers=1)
 
 
-def told(player: Player, family: str) -> Any:
+def latest(player: Player, family: str) -> Any:
     """The last episode of a family."""
-    return [episode for episode in player.said("episode") if episode.family == family][-1]
+    return [episode for episode in player.emitted("episode") if episode.family == family][-1]
 
 
 def put_right(family: str, *events: Event) -> int | None:
@@ -39,7 +39,7 @@ def put_right(family: str, *events: Event) -> int | None:
         at_once.events(*turned)
         for player in (slowly, at_once):
             player.reach(9 * HOUR)
-            found.add(told(player, family).put_right_ms)
+            found.add(latest(player, family).put_right_ms)
     (at,) = found
     return None if at is None else at - T0
 
@@ -71,9 +71,9 @@ def test_an_episode_is_put_right_when_the_last_of_its_orders_is() -> None:
     assert put_right("payment", *events) == 9 * MINUTE
     player = Player(rules=RULES)
     player.events(*events[:3])
-    leaves = {leaf.values[1]: leaf.put_right_ms for leaf in told(player, "payment").leaves}
+    leaves = {leaf.values[1]: leaf.put_right_ms for leaf in latest(player, "payment").leaves}
     assert leaves == {"": T0 + 2 * MINUTE, "card": None}
-    assert told(player, "payment").put_right_ms is None
+    assert latest(player, "payment").put_right_ms is None
 
 
 @pytest.mark.parametrize(("status", "right"), [("delivered", True), ("refunded", True), ("cancelled", True),
@@ -112,19 +112,19 @@ def test_a_complaint_is_put_right_when_it_is_resolved_or_if_it_names_an_order_by
 def test_a_failure_that_comes_back_is_open_again() -> None:
     player = Player(rules=RULES)
     player.events(telemetry(MINUTE, outcome="failed"), telemetry(2 * MINUTE))
-    assert told(player, "app").put_right_ms == T0 + 2 * MINUTE
+    assert latest(player, "app").put_right_ms == T0 + 2 * MINUTE
     player.events(telemetry(3 * MINUTE, outcome="failed"))
-    assert told(player, "app").put_right_ms is None
+    assert latest(player, "app").put_right_ms is None
     player.events(telemetry(4 * MINUTE))
-    assert told(player, "app").put_right_ms == T0 + 4 * MINUTE
+    assert latest(player, "app").put_right_ms == T0 + 4 * MINUTE
 
 
 def test_what_works_on_changes_nothing_any_more() -> None:
     player = Player(rules=RULES)
     player.events(telemetry(MINUTE, outcome="failed"), telemetry(2 * MINUTE))
-    count = len(player.said("episode"))
+    count = len(player.emitted("episode"))
     player.events(*(telemetry(minute * MINUTE) for minute in range(3, 9)))
-    assert len(player.said("episode")) == count
+    assert len(player.emitted("episode")) == count
 
 
 def test_word_comes_weeks_later_also_after_a_restart_and_not_after_60_days() -> None:
@@ -135,7 +135,7 @@ def test_word_comes_weeks_later_also_after_a_restart_and_not_after_60_days() -> 
             player.reach(day * DAY)
         player.restart(random.Random(days))
         player.events(order(days * DAY, "paid"))
-        episode = told(player, "payment")
+        episode = latest(player, "payment")
         assert episode.put_right_ms == (T0 + days * DAY if right else None)
         assert (episode.failures, episode.amount_cents, episode.leaves[0].values[1]) == (1, 900, "card")
 
@@ -147,7 +147,7 @@ def test_once_it_is_put_right_it_is_forgotten_as_soon_as_nothing_earlier_can_com
     player.events(order(30 * DAY, "paid"))
     player.reach(30 * DAY + HOUR)
     player.events(order(30 * DAY - HOUR, "refunded"))
-    assert told(player, "payment").put_right_ms == T0 + 30 * DAY - HOUR, "an earlier repair that came late"
+    assert latest(player, "payment").put_right_ms == T0 + 30 * DAY - HOUR, "an earlier repair that came late"
     player.reach(39 * DAY)
     player.reach(40 * DAY)
     assert player.stored("c") == {}
@@ -164,7 +164,7 @@ def test_of_many_obligations_and_of_many_old_episodes_some_are_followed_whatever
     assert len(episodes[0][7][0][3]) == 2
     works = [telemetry(HOUR + minute * MINUTE, event_name=f"e{minute}") for minute in range(9)]
     one.events(*works)
-    assert told(one, "app").put_right_ms is not None
+    assert latest(one, "app").put_right_ms is not None
     for hour in range(1, 200, 10):
         two.events(telemetry(hour * HOUR, outcome="failed"))
         two.reach(hour * HOUR)
@@ -183,10 +183,10 @@ def test_what_an_older_build_remembers_is_read_and_never_counts_as_put_right() -
             del player.store[key]
     player.restart(random.Random(1))
     player.events(telemetry(2 * MINUTE), telemetry(3 * MINUTE, outcome="failed"), telemetry(4 * MINUTE))
-    episode = told(player, "app")
+    episode = latest(player, "app")
     assert (episode.failures, episode.put_right_ms, episode.origin) == (2, None, "live")
     player.reach(2 * HOUR)
-    assert told(player, "delivery").last_failed_ms == T0 + HOUR
+    assert latest(player, "delivery").last_failed_ms == T0 + HOUR
     player.reach(2 * HOUR + RULES.retention_ms + HOUR)
     player.events(order(9 * DAY, "delivered"))
     player.reach(19 * DAY)
@@ -218,7 +218,7 @@ def test_a_contact_that_names_its_order_reaches_the_failure_for_weeks_until_it_i
     for day in range(arrives + 1, 30):
         player.reach(day * DAY)
     player.events(order(29 * DAY, "paid"), contact(29 * DAY + HOUR, reason="payment", order_id=order_id))
-    episode = told(player, "payment")
+    episode = latest(player, "payment")
     assert (episode.contacts, episode.put_right_ms) == (contacts, T0 + 29 * DAY)
     assert episode.contacted_at_ms == (T0 + 20 * DAY if contacts else None)
     player.reach(39 * DAY)
@@ -231,20 +231,20 @@ def test_a_contact_too_late_to_be_joined_by_time_is_joined_by_its_order_only() -
     player.events(order(MINUTE, "payment_failed"), order(MINUTE, "payment_failed", order_id="o2"))
     player.reach(4 * DAY)
     player.events(contact(HOUR, reason="payment"), contact(2 * HOUR, reason="payment", order_id="o3"))
-    assert told(player, "payment").contacts == 0
+    assert latest(player, "payment").contacts == 0
     player.events(contact(3 * HOUR, reason="payment", order_id="o2"))
-    assert (told(player, "payment").contacts, told(player, "payment").contacted_at_ms) == (1, T0 + 3 * HOUR)
+    assert (latest(player, "payment").contacts, latest(player, "payment").contacted_at_ms) == (1, T0 + 3 * HOUR)
 
 
 def test_a_failure_is_live_if_one_event_was_seen_live() -> None:
     player = Player(rules=RULES)
     player.events(telemetry(MINUTE, outcome="failed", origin="replay"))
-    assert told(player, "app").origin == told(player, "app").leaves[0].origin == "replay"
+    assert latest(player, "app").origin == latest(player, "app").leaves[0].origin == "replay"
     player.events(telemetry(2 * MINUTE, outcome="failed", origin="drill", app_version="2"))
-    assert told(player, "app").origin == "drill"
-    assert [leaf.origin for leaf in told(player, "app").leaves] == ["replay", "drill"]
+    assert latest(player, "app").origin == "drill"
+    assert [leaf.origin for leaf in latest(player, "app").leaves] == ["replay", "drill"]
     player.events(telemetry(3 * MINUTE, outcome="failed"))
-    assert told(player, "app").origin == "live"
+    assert latest(player, "app").origin == "live"
 
 
 def test_a_promise_that_a_replay_states_and_time_breaks_is_a_replay() -> None:
@@ -252,7 +252,7 @@ def test_a_promise_that_a_replay_states_and_time_breaks_is_a_replay() -> None:
     player.events(order(0, "placed", promised=HOUR, origin="replay"), order(MINUTE, "shipped"))
     player.restart(random.Random(1))
     player.reach(2 * HOUR)
-    assert told(player, "delivery").origin == "replay"
+    assert latest(player, "delivery").origin == "replay"
 
 
 def test_rules_that_cannot_be_followed_are_refused() -> None:
@@ -277,7 +277,7 @@ def test_a_log_tells_the_first_that_counts_as_a_plain_list_does(
     noted: list[tuple[int, int, int, bool]], wanted: int, since: int, mask: int
 ) -> None:
     names = [number * 0x1234_5678_9ABC_DEF for number in range(1, 7)]
-    log, store = Log(MINUTE), {}
+    log, store = SuccessLog(MINUTE), {}
     for name, second, kind, ask in noted:
         log.note(T0 + second * SECOND, names[name], kind)
         if ask:
@@ -288,7 +288,7 @@ def test_a_log_tells_the_first_that_counts_as_a_plain_list_does(
              if name == wanted and second >= since and mask >> kind & 1]  # fmt: skip
     assert log.first(names[wanted], T0 + since * SECOND, mask) == min(plain, default=None)
     store |= dict(log.drain())
-    again = Log(MINUTE)
+    again = SuccessLog(MINUTE)
     again.load({key: value for key, value in store.items() if value is not None})
     assert again.first(names[wanted], T0 + since * SECOND, mask) == min(plain, default=None)
     assert len(again) == len(noted)

@@ -10,16 +10,19 @@ import pytest
 
 from schemas.errors import ConfigError
 from streams.core.eventtime import Bounds
-from streams.core.join.rules import FAMILIES, ContactRule, FamilyRule, JoinRules, Limits, PromiseRule, Test
+from streams.core.join.rules import FAMILIES, ContactRule, FamilyRule, FieldTest, JoinRules, Limits, PromiseRule
 
-OK = Test("outcome", frozenset({"ok", "failed"}))
-FAILED = Test("outcome", frozenset({"failed"}))
+OK = FieldTest("outcome", frozenset({"ok", "failed"}))
+FAILED = FieldTest("outcome", frozenset({"failed"}))
 
 
 @pytest.mark.parametrize(("make", "says"), [
-    (lambda: FamilyRule("app", "telemetry", Test("outcom", OK.values), FAILED, ("region",)), "no field 'outcom'"),
-    (lambda: FamilyRule("app", "telemetry", OK, Test("outcome", frozenset({"fail"})), ("region",)), "never is fail"),
-    (lambda: FamilyRule("app", "telemetry", OK, Test("outcome", frozenset()), ("region",)), "at least one value"),
+    (lambda: FamilyRule("app", "telemetry", FieldTest("outcom", OK.values), FAILED, ("region",)), "no field 'outcom'"),
+    (
+        lambda: FamilyRule("app", "telemetry", OK, FieldTest("outcome", frozenset({"fail"})), ("region",)),
+        "never is fail",
+    ),
+    (lambda: FamilyRule("app", "telemetry", OK, FieldTest("outcome", frozenset()), ("region",)), "at least one value"),
     (lambda: FamilyRule("app", "telemetry", OK, FAILED, ("carrier",)), "no field 'carrier'"),
     (lambda: FamilyRule("app", "telemetry", OK, FAILED, ()), "at least one attribute"),
     (lambda: FamilyRule("app", "telemetry", OK, FAILED, ("region", "region")), "repeat"),

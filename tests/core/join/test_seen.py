@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.codec import encode
 from schemas.events import Contact, Event
-from streams.core.join.seen import Seen
+from streams.core.join.seen import SeenEvents
 from streams.core.join.stage import JoinStage
 from tests.core.join.world import (
     ALONE,
@@ -35,8 +35,8 @@ LATE = st.lists(st.tuples(st.integers(0, 20 * 24), st.integers(0, 3), st.integer
 """(hours behind the clock, minutes, id)."""
 
 
-def add(seen: Seen, time_ms: int, item: int) -> bool:
-    bucket, mix = seen.place(time_ms - time_ms % MINUTE)
+def add(seen: SeenEvents, time_ms: int, item: int) -> bool:
+    bucket, mix = seen.bucket_of(time_ms - time_ms % MINUTE)
     return bucket.add(item ^ mix)
 
 
@@ -46,7 +46,7 @@ def test_an_id_is_known_in_its_minute_and_no_other_however_old_the_minute_is(
     events: list[tuple[int, int, int]], seed: int
 ) -> None:
     dice = random.Random(seed)
-    seen, store, known = Seen(), dict[tuple[int, ...], bytes](), set[tuple[int, int]]()
+    seen, store, known = SeenEvents(), dict[tuple[int, ...], bytes](), set[tuple[int, int]]()
     clock_ms = T0 + 20 * DAY
     for hours, minutes, item in events:
         minute_ms = clock_ms - hours * HOUR - minutes * MINUTE
@@ -65,13 +65,13 @@ def test_an_id_is_known_in_its_minute_and_no_other_however_old_the_minute_is(
                 else:
                     store[key] = value
             if dice.random() < 0.5:
-                seen = Seen()
+                seen = SeenEvents()
                 seen.load(store, clock_ms)
     assert len(seen) == len(known)
 
 
 def test_weeks_of_few_events_take_a_bucket_a_day_not_one_a_minute() -> None:
-    seen, start = Seen(), T0
+    seen, start = SeenEvents(), T0
     for minute in range(45 * 24 * 60):
         add(seen, start + minute * MINUTE, minute)
         if minute % 30 == 0:
@@ -83,7 +83,7 @@ def test_weeks_of_few_events_take_a_bucket_a_day_not_one_a_minute() -> None:
 
 def test_an_event_that_is_old_takes_nine_bytes() -> None:
     dice = random.Random(1)
-    seen, store = Seen(), dict[tuple[int, ...], bytes]()
+    seen, store = SeenEvents(), dict[tuple[int, ...], bytes]()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for minute in range(3 * 24 * 60):
@@ -125,10 +125,10 @@ def test_contacts_weeks_late_and_repeated_give_the_same_counts_whatever_the_flus
     steady = Cadence(one, drain_ratio=0.0).play(Player(rules=rules), log, end=44 * DAY)
     stopped = Cadence(two, batch=3, drain_ratio=0.8, restart_ratio=0.5).play(Player(rules=rules), log, end=44 * DAY)
     assert findings(steady)["source_count"] == findings(stopped)["source_count"]
-    assert not steady.said("late")
-    told = sum(count.duplicates for count in {(c.topic, c.source, c.bin_ms): c for c in stopped.said("source_count")}
-               .values() if count.topic == "contact")
-    assert told == len(again)
+    assert not steady.emitted("late")
+    newest = {(c.topic, c.source, c.bin_ms): c for c in stopped.emitted("source_count")}
+    reported = sum(count.duplicates for count in newest.values() if count.topic == "contact")
+    assert reported == len(again)
 
 
 @pytest.mark.usefixtures("stage")
@@ -144,7 +144,7 @@ def test_minutes_written_by_the_version_before_are_still_known_once_they_are_hou
     assert {len(key) for key in player.stored("s") if key[0] == "contact"} == {3}
     player.restart(random.Random(2))
     player.events(contact(0, "c1"), contact(MINUTE, "c2"), contact(2 * MINUTE, "c2", event_id="k60000c2app"))
-    counts = {c.bin_ms - T0: (c.events, c.duplicates) for c in player.said("source_count")}
+    counts = {c.bin_ms - T0: (c.events, c.duplicates) for c in player.emitted("source_count")}
     assert counts == {0: (1, 1), MINUTE: (1, 1), 2 * MINUTE: (1, 0)}
 
 
@@ -154,11 +154,11 @@ def test_a_contact_more_than_the_retention_behind_its_topic_is_counted_but_attac
     player.events(telemetry(0, outcome="failed"))
     player.reach(10 * DAY, ("contact",))
     player.events(contact(HOUR))
-    (episode,) = {e.window_ms: e for e in player.said("episode") if e.family == "app"}.values()
+    (episode,) = {e.window_ms: e for e in player.emitted("episode") if e.family == "app"}.values()
     assert episode.contacts == 0
-    assert sum(c.events for c in player.said("source_count") if c.topic == "contact") == 0, "its bin is open"
+    assert sum(c.events for c in player.emitted("source_count") if c.topic == "contact") == 0, "its bin is open"
     player.reach(10 * DAY)
-    assert sum(c.events for c in player.said("source_count") if c.topic == "contact") == 1
+    assert sum(c.events for c in player.emitted("source_count") if c.topic == "contact") == 1
 
 
 @pytest.mark.usefixtures("stage")
@@ -168,8 +168,8 @@ def test_a_failure_days_late_joins_the_episode_that_was_told_before() -> None:
     player.reach(6 * DAY)
     player.restart(random.Random(1))
     player.events(order(MINUTE, "payment_failed"))
-    told = [e.failures for e in player.said("episode") if e.family == "payment"]
-    assert told == [1, 2]
+    reported = [e.failures for e in player.emitted("episode") if e.family == "payment"]
+    assert reported == [1, 2]
 
 
 def test_a_flush_looks_at_what_changed_not_at_weeks_of_buckets() -> None:

@@ -88,7 +88,7 @@ def decoded(drained: Drained) -> list[Message]:
 
 @dataclass
 class Player:
-    """Plays records into one partition of the room, keeps its state topic and everything it said."""
+    """Plays records into one partition of the room, keeps its state topic and everything it emitted."""
 
     partition: int = 0
     partitions: int = 1
@@ -132,7 +132,7 @@ class Player:
         return self.drain()
 
     def drain(self) -> list[Message]:
-        """Apply what is durable, keep and return what was said."""
+        """Apply what is durable, keep and return what was emitted."""
         drained = self.stage.drain(self.state)
         assert drained.changes == sorted(drained.changes)
         assert len({key for key, _ in drained.changes}) == len(drained.changes), "a key was written twice in one flush"
@@ -141,9 +141,9 @@ class Player:
                 self.store.pop(key, None)
             else:
                 self.store[key] = value
-        said = drained.messages + decoded(drained)
-        self.messages += said
-        return said
+        emitted = drained.messages + decoded(drained)
+        self.messages += emitted
+        return emitted
 
     def restart(self, dice: random.Random) -> None:
         """Lose everything that is not durable, start again from the state topic, read in any order."""
@@ -156,7 +156,7 @@ class Player:
         pairs = [(msgspec.msgpack.decode(key), value) for key, value in self.store.items()]
         return {tuple(key[1:]): msgspec.msgpack.decode(value) for key, value in pairs if key[0] == kind}
 
-    def said(self, noun: str) -> list[Any]:
+    def emitted(self, noun: str) -> list[Any]:
         """Every record of one kind."""
         return of(noun, self.messages)
 
@@ -169,7 +169,7 @@ def of(kind: str, messages: Iterable[Message]) -> list[Any]:
 def findings(*players: Player) -> dict[str, list[bytes]]:
     """The canonical findings of a run."""
     return {
-        noun: canonical(noun, [json.loads(encode(record)) for player in players for record in player.said(noun)])
+        noun: canonical(noun, [json.loads(encode(record)) for player in players for record in player.emitted(noun)])
         for noun in NOUNS
     }
 
@@ -384,7 +384,7 @@ def _promised(events: list[tuple[Event, bool]]) -> Iterator[Hit]:
 def _outcome(history: list[Order]) -> Hit | None:
     """Walk one order's life; return the one exposure it leads to, if any."""
     promise: Order | None = None
-    told: list[Order] = []
+    stated: list[Order] = []
     for event in history:
         now, status = event.event_time_ms, event.status
         if promise is not None and (promise.promised_at_ms or 0) < now:
@@ -394,21 +394,21 @@ def _outcome(history: list[Order]) -> Hit | None:
                 return None
             continue
         promise = event if event.promised_at_ms is not None else promise
-        told.append(event)
+        stated.append(event)
         if promise is None or (promise.promised_at_ms or 0) < now:
             break
         if status == "delivered":
-            return _hit(now, promise, told, False, event, status)
+            return _hit(now, promise, stated, False, event, status)
         if status == "late" or (status == "cancelled" and event.cancelled_by == "company"):
-            return _hit(now, promise, told, True, event, status)
+            return _hit(now, promise, stated, True, event, status)
         if status in ("cancelled", "returned"):
             return None
-    return None if promise is None else _hit(promise.promised_at_ms or 0, promise, told, True, promise, "")
+    return None if promise is None else _hit(promise.promised_at_ms or 0, promise, stated, True, promise, "")
 
 
-def _hit(at: int, promise: Order, told: list[Order], failed: bool, named: Order, status: str) -> Hit:
+def _hit(at: int, promise: Order, stated: list[Order], failed: bool, named: Order, status: str) -> Hit:
     def last(name: str) -> Any:
-        return next((getattr(event, name) for event in reversed(told) if getattr(event, name)), "")
+        return next((getattr(event, name) for event in reversed(stated) if getattr(event, name)), "")
 
     values = (last("carrier"), last("warehouse"), last("region"))
     return Hit(at, promise.customer_id, promise.product, "delivery", values, failed, at >= promise.event_time_ms,
