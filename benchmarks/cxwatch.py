@@ -28,6 +28,7 @@ from benchmarks.load import topic_name
 from benchmarks.measure import Figure, cpu_s_of, peak_rss_mb_of
 from benchmarks.rivals import PeerError
 from benchmarks.stack import Servers
+from schemas.rooms import WORKER_ROOMS
 from schemas.topics import BY_NOUN, MINUTE_MS
 from streams.demo.session import Session
 from streams.runtime.serve import worker_file
@@ -160,7 +161,7 @@ def _await_gone(admin: KafkaAdminClient, names: set[str]) -> None:
 
 def _forget_groups(admin: KafkaAdminClient, prefix: str) -> None:
     """Delete our rooms' groups; one that still has members is asked again for a while."""
-    groups = [f"{prefix}cx.{room}" for room in ("join", "detect", "match", "impact", "outreach", "store")]
+    groups = [f"{prefix}cx.{room}" for room in WORKER_ROOMS]
     end = time.monotonic() + 60
     while True:
         answers: object = "no answer"

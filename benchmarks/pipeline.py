@@ -25,6 +25,7 @@ from benchmarks.rivals import PeerError
 from benchmarks.run import RESULTS, write
 from benchmarks.stack import Servers, servers
 from benchmarks.truth import truth_of
+from schemas.rooms import WORKER_ROOMS
 
 EVENTS = 4_800_000
 REALISTIC = Mix(
@@ -32,7 +33,7 @@ REALISTIC = Mix(
 )
 """Contacts one in a hundred events, one failure in a hundred steps; 45 quiet minutes (detection needs half an hour to
 compare with), then a rush, in whose last part one release fails in one product, so that every room has work."""
-ROOMS = "join,detect,match,impact,outreach,store"
+ROOMS = ",".join(WORKER_ROOMS)
 BAR_RATE, BAR_CPU = 100_000, 10.0
 MARKS = {"cohort_count": PARTITIONS, "episode": PARTITIONS, "issue": 1, "affected": PARTITIONS, "outreach": PARTITIONS}
 """Topics on which rooms announce how far they have come, and in how many partitions."""

@@ -90,15 +90,6 @@ BY_NOUN: dict[str, Topic] = {topic.noun: topic for topic in TOPICS}
 STEADY = frozenset({"telemetry", "order", "contact", "customer"})
 """Topics from outside that grow record by record, all the time; others come a transaction at a time, or seldom."""
 
-ROOM_INPUTS: dict[str, tuple[str, ...]] = {
-    "join": ("telemetry", "order", "contact"),
-    "detect": ("cohort_count", "change", "control"),
-    "match": ("episode", "customer", "issue"),
-    "impact": ("affected_count",),
-    "outreach": ("affected", "customer", "command", "issue"),
-}
-"""Topics each stateful room reads. join, match and outreach have a task per customer partition; detect, impact one."""
-
 SENDERS = "cx.send"
 """Group in which senders share out the partitions."""
 FIXED_SENDERS = "cx.send.fixed"

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import base64
 import difflib
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, GetCoreSchemaHandler, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core.core_schema import CoreSchema, literal_schema
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.errors import ConfigError
+from schemas.rooms import WORKER_ROOMS
+from schemas.topics import TOPICS
 
 PREFIX = "CX_"
 TEST_PREFIX = "CX_TEST_"
@@ -29,14 +33,6 @@ TEST_PREFIX = "CX_TEST_"
 
 EXIT_CONFIG = 78
 """Exit code of a refused start (``EX_CONFIG`` of sysexits)."""
-
-RoomName = Literal["join", "detect", "match", "impact", "outreach", "store"]
-ROOMS: tuple[RoomName, ...] = get_args(RoomName)
-StoredTopic = Literal[
-    "telemetry", "order", "contact", "customer", "change", "command", "control", "cohort_count", "source_count",
-    "episode", "issue", "affected", "affected_count", "impact", "outreach", "delivery", "channel", "late", "tick",
-]
-"""Nouns of all topics; a test compares them with the catalogue."""
 
 _UNITS = {
     "_ms": "ms",
@@ -61,6 +57,19 @@ class Allowed:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of these texts: the names of a catalogue, checked as a ``Literal`` of them would be."""
+
+    choices: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Refuse every other value."""
+        return literal_schema(list(self.choices))
+
+
+RoomName = Annotated[str, OneOf(WORKER_ROOMS)]
+Noun = Annotated[str, OneOf(tuple(topic.noun for topic in TOPICS))]
 WebhookSecret = Annotated[
     SecretStr, Allowed(f"base64 of at least {LEAST_SECRET_BYTES} random bytes, with or without the prefix whsec_")
 ]
@@ -136,7 +145,7 @@ class Settings(BaseSettings):
     )
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of every topic keyed by customer")
     rooms: Annotated[tuple[RoomName, ...], NoDecode] = Field(
-        ROOMS, min_length=1, description="Rooms that this worker runs, separated by commas"
+        WORKER_ROOMS, min_length=1, description="Rooms that this worker runs, separated by commas"
     )
     instance: str = Field(
         "a", pattern=r"^[a-zA-Z0-9._-]{1,40}$", description="Name of this worker: its static membership in each group"
@@ -197,7 +206,7 @@ class Settings(BaseSettings):
     stall_s: float = Field(90.0, ge=5, le=100, description="A worker that does not get on for this long ends itself")
 
     # Store
-    store_topics: Annotated[tuple[StoredTopic, ...], NoDecode] = Field(
+    store_topics: Annotated[tuple[Noun, ...], NoDecode] = Field(
         (), description="Topics that the store copies to ClickHouse, with their dead letters, separated by commas; "
         "empty: every one. Boards need the findings, raw copies are telemetry, order, contact",
     )
@@ -420,10 +429,11 @@ def _words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
 
 
 def _literals(annotation: Any) -> tuple[Any, ...]:
-    """All values of the ``Literal`` types inside an annotation."""
+    """All values of the ``Literal`` types and the :class:`OneOf` inside an annotation."""
     if getattr(annotation, "__origin__", None) is Literal:
         return get_args(annotation)
-    return tuple(choice for part in get_args(annotation) for choice in _literals(part))
+    own = [rule.choices for rule in getattr(annotation, "__metadata__", ()) if isinstance(rule, OneOf)]
+    return (*itertools.chain(*own), *(choice for part in get_args(annotation) for choice in _literals(part)))
 
 
 def _kind(annotation: Any) -> str:

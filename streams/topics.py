@@ -18,19 +18,11 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas.errors import ConfigError, SinkUnavailable
+from schemas.rooms import ROOMS
 from schemas.topics import DAY_MS, DLQ_HEADROOM_BYTES, HOUR_MS, TOPICS, Topic, state_topic
 from streams.security.brokers import connection
 from streams.settings import Settings
 
-STATE_ROOMS: dict[str, bool] = {
-    "join": True,
-    "detect": False,
-    "match": True,
-    "impact": False,
-    "outreach": True,
-    "send": True,
-}
-"""Rooms with a state topic -> True if it has a partition per customer partition, False if it has one."""
 STATE_MAX_BYTES = 4 * 1024 * 1024
 """Largest batch on a state topic."""
 DLQ_RETENTION_MS = 30 * DAY_MS
@@ -91,9 +83,11 @@ def catalogue(settings: Settings) -> list[Wanted]:
         if topic.dead_letters:
             meaning = f"rejects of {topic.noun}"
             wanted.append(Wanted(settings.named(topic.dlq), partitions, _dlq_configs(topic), meaning))
-    for room, per_customer in STATE_ROOMS.items():
-        partitions = settings.partitions if per_customer else 1
-        wanted.append(Wanted(settings.named(state_topic(room)), partitions, _state_configs(), f"state of {room}"))
+    for room in ROOMS:
+        if room.state:
+            partitions = settings.partitions if room.tasks == "customer" else 1
+            name = settings.named(state_topic(room.name))
+            wanted.append(Wanted(name, partitions, _state_configs(), f"state of {room.name}"))
     return wanted
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from schemas.topics import ROOM_INPUTS
 from streams.core.detect.stage import DetectStage
 from streams.core.detect.state import DetectState
 from streams.rules import detect_rules
-from streams.runtime.room import Room
+from streams.runtime.room import Room, room_of
 from streams.settings import Settings
 
 
 def room(settings: Settings) -> Room[DetectState]:
     """Closed counts, changes and commands in, issues out."""
-    return Room(name="detect", inputs=ROOM_INPUTS["detect"], stage=DetectStage(detect_rules(settings)), tasks="one")
+    return room_of("detect", DetectStage(detect_rules(settings)))

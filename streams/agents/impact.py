@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from schemas.topics import ROOM_INPUTS
 from streams.core.impact.stage import Impact, ImpactState
 from streams.rules import impact_rules
-from streams.runtime.room import Room
+from streams.runtime.room import Room, room_of
 from streams.settings import Settings
 
 
 def room(settings: Settings) -> Room[ImpactState]:
     """Counts of affected customers in, money out."""
-    return Room(name="impact", inputs=ROOM_INPUTS["impact"], stage=Impact(impact_rules(settings)), tasks="one")
+    return room_of("impact", Impact(impact_rules(settings)))

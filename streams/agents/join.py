@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.topics import ROOM_INPUTS
 from streams.core.join.native import NativeJoinStage, wanted
 from streams.core.join.stage import JoinStage
 from streams.core.stage import Stage
 from streams.rules import join_rules
-from streams.runtime.room import Room
+from streams.runtime.room import Room, room_of
 from streams.settings import Settings
 
 
@@ -20,4 +19,4 @@ def room(settings: Settings) -> Room[Any]:
     """
     rules = join_rules(settings)
     stage: Stage[Any] = NativeJoinStage(rules) if wanted(settings.native) else JoinStage(rules)
-    return Room(name="join", inputs=ROOM_INPUTS["join"], stage=stage, tasks="customer")
+    return room_of("join", stage)

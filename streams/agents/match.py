@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from schemas.topics import ROOM_INPUTS
 from streams.core.match.stage import Match, MatchState
-from streams.runtime.room import Room
+from streams.runtime.room import Room, room_of
 from streams.settings import Settings
 
 
 def room(_settings: Settings) -> Room[MatchState]:
     """Episodes, customers and issues of one customer partition; its rules are fixed, no setting changes a finding."""
-    return Room(name="match", inputs=ROOM_INPUTS["match"], stage=Match(), tasks="customer")
+    return room_of("match", Match())

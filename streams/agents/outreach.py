@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from schemas.topics import ROOM_INPUTS
 from streams.core.outreach.stage import Outreach, OutreachState
 from streams.rules import outreach_rules
-from streams.runtime.room import Room
+from streams.runtime.room import Room, room_of
 from streams.settings import Settings
 
 
@@ -15,5 +14,4 @@ def room(settings: Settings) -> Room[OutreachState]:
     It alone writes profiles that lie on a wrong partition again to the right one.
     """
     stage = Outreach(outreach_rules(settings))
-    inputs = ROOM_INPUTS["outreach"]
-    return Room(name="outreach", inputs=inputs, stage=stage, tasks="customer", brings=("customer",))
+    return room_of("outreach", stage)

@@ -15,10 +15,11 @@ from typing import Annotated
 import typer
 
 from schemas.errors import ConfigError, StackError
+from schemas.rooms import WORKER_ROOMS, WORKERS
 from streams.cli.worker import prepare_logs
-from streams.demo.session import WORKERS, environment_of
+from streams.demo.session import environment_of
 from streams.runtime.exits import ExitCode
-from streams.settings import ROOMS, Settings, load_settings
+from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 from streams.stack.process import stop
 from streams.stack.supervised import left_behind
@@ -62,12 +63,12 @@ def run_command(
 
 def workers_of(settings: Settings, asked: Sequence[str]) -> tuple[str, ...]:
     """Rooms of each worker. Raises ConfigError for a room that does not exist, or that two of them would run."""
-    chosen = tuple(asked) or (WORKERS if set(settings.rooms) == set(ROOMS) else (",".join(settings.rooms),))
+    chosen = tuple(asked) or (WORKERS if set(settings.rooms) == set(WORKER_ROOMS) else (",".join(settings.rooms),))
     rooms = [room.strip() for one in chosen for room in one.split(",") if room.strip()]
-    unknown = sorted(set(rooms) - set(ROOMS))
+    unknown = sorted(set(rooms) - set(WORKER_ROOMS))
     if unknown or len(set(rooms)) < len(rooms):
         what = f"{unknown[0]} is no room" if unknown else "a room is named twice"
-        raise ConfigError(f"--worker: {what}; rooms: {', '.join(ROOMS)}")
+        raise ConfigError(f"--worker: {what}; rooms: {', '.join(WORKER_ROOMS)}")
     return chosen
 
 

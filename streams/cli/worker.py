@@ -16,12 +16,13 @@ import typer
 from pydantic import SecretStr
 
 from schemas.errors import ConfigError
+from schemas.rooms import WORKER_ROOMS
 from streams.lateness import planned_lateness
 from streams.runtime.exits import ExitCode, Guard, die
 from streams.runtime.ready import warm
 from streams.runtime.room import Room, SinkRoom
 from streams.runtime.serve import context_of, serve
-from streams.settings import ROOMS, Settings, load_settings
+from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 from streams.stack.guard import full_disk_in_words
 
@@ -70,8 +71,8 @@ def with_servers(settings: Settings) -> Settings:
 
 def load_room(name: str, settings: Settings) -> Room[Any] | SinkRoom:
     """Import ``streams.agents.<name>`` and ask it for its room. Raises ConfigError for an unknown name."""
-    if name not in ROOMS:
-        raise ConfigError(f"{name} is no room; allowed: {', '.join(ROOMS)}")
+    if name not in WORKER_ROOMS:
+        raise ConfigError(f"{name} is no room; allowed: {', '.join(WORKER_ROOMS)}")
     if name == "join":
         for planned in planned_lateness(settings):
             logging.getLogger("cx.worker").info("remembers %s", planned)

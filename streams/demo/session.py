@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from schemas.errors import StackError
+from schemas.rooms import WORKERS
 from streams.settings import PREFIX, Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints, status
@@ -29,7 +30,6 @@ from streams.stack.process import PidFile
 from streams.stack.supervisor import Program, SupervisedProcess, Supervisor
 from streams.topics import ensure_topics, topic_ids
 
-WORKERS = ("join", "detect,match,impact,outreach,store")
 MOST_RESTARTS = 3
 """A process of a run that ends more often in a row is given up."""
 _STOP_S = 25.0

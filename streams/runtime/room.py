@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from schemas.rooms import BY_ROOM
 from schemas.topics import BY_NOUN, DLQ_SUFFIX
 from streams.core.stage import Stage
 from streams.runtime.batch import RawBatch
@@ -35,6 +36,12 @@ class Room(Generic[S]):
     def task_count(self, partitions: int) -> int:
         """How many tasks it has when there are ``partitions`` customer partitions."""
         return partitions if self.tasks == "customer" else 1
+
+
+def room_of(name: str, stage: Stage[S]) -> Room[S]:
+    """The room of this name as the catalogue says, with the stage that does its work."""
+    spec = BY_ROOM[name]
+    return Room(spec.name, spec.inputs, stage, spec.tasks, spec.brings)
 
 
 @dataclass(frozen=True)

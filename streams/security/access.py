@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.topics import BY_NOUN, FIXED_SENDERS, HEARD, ROOM_INPUTS, SENDERS, TOPICS, Topic, state_topic
+from schemas.codec import HOT
+from schemas.rooms import BY_ROOM, ROOMS, WORKER_ROOMS
+from schemas.topics import BY_NOUN, FIXED_SENDERS, HEARD, SENDERS, TOPICS, Topic, state_topic
 from streams.settings import Settings
-from streams.topics import STATE_ROOMS
 
 Role = Literal["events", "worker", "sender", "operator", "reader"]
 Kind = Literal["topic", "group", "transactional-id"]
@@ -31,10 +32,9 @@ ROLES: dict[Role, str] = {
 FROM_OUTSIDE = ("telemetry", "order", "contact", "customer", "change")
 """What companies write. Orders of operators are not among it."""
 ORDERS = ("command", "control")
-BY_SENDER = ("delivery", "channel")
-REKEYED = ("telemetry", "order", "contact", "customer")
+SENDER = BY_ROOM["send"]
+REKEYED = (*HOT, *(noun for room in ROOMS for noun in room.brings))
 """What a room writes again to the partition where it belongs."""
-SENDER_READS = ("outreach", "customer", "command", "issue", "affected")
 FOLLOWERS = "cx.source."
 """Beginning of the groups of ``cxwatch follow``."""
 LOOKERS = "cx.read."
@@ -60,8 +60,9 @@ def grants() -> list[Grant]:
 
 
 def derived() -> list[Topic]:
-    """What the rooms write: everything that does not come from outside, from operators or from the sender."""
-    return [topic for topic in TOPICS if topic.noun not in (*FROM_OUTSIDE, *ORDERS, *BY_SENDER)]
+    """What the rooms of a worker write."""
+    written = {noun for name in WORKER_ROOMS for noun in BY_ROOM[name].outputs}
+    return [topic for topic in TOPICS if topic.noun in written]
 
 
 def _events() -> Iterator[Grant]:
@@ -77,19 +78,19 @@ def _worker() -> Iterator[Grant]:
         yield Grant("worker", "topic", topic.name, ("Read", "Write") if topic.name in written else ("Read",))
         if topic.dead_letters:
             yield Grant("worker", "topic", topic.dlq, ("Read", "Write"))
-    for room in STATE_ROOMS:
-        if room != "send":
-            yield Grant("worker", "topic", state_topic(room), ("Read", "Write"))
-    for room in (*ROOM_INPUTS, "store"):
-        yield Grant("worker", "group", f"cx.{room}", ("Read",))
-    for room in ROOM_INPUTS:
-        yield Grant("worker", "transactional-id", f"cx.{room}.", ("Describe", "Write"), True)
+    stateful = [name for name in WORKER_ROOMS if BY_ROOM[name].state]
+    for name in stateful:
+        yield Grant("worker", "topic", state_topic(name), ("Read", "Write"))
+    for name in WORKER_ROOMS:
+        yield Grant("worker", "group", f"cx.{name}", ("Read",))
+    for name in stateful:
+        yield Grant("worker", "transactional-id", f"cx.{name}.", ("Describe", "Write"), True)
 
 
 def _sender() -> Iterator[Grant]:
-    for noun in SENDER_READS:
+    for noun in SENDER.inputs:
         yield Grant("sender", "topic", BY_NOUN[noun].name, ("Read",))
-    for noun in BY_SENDER:
+    for noun in SENDER.outputs:
         yield Grant("sender", "topic", BY_NOUN[noun].name, ("Write",))
     yield Grant("sender", "topic", state_topic("send"), ("Read", "Write"))
     for group in (SENDERS, FIXED_SENDERS, HEARD):

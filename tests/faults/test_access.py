@@ -21,7 +21,8 @@ from aiokafka.errors import (
 )
 
 from schemas.codec import encode, partition_of
-from schemas.topics import BY_NOUN, ROOM_INPUTS
+from schemas.rooms import ROOMS, WORKER_ROOMS
+from schemas.topics import BY_NOUN
 from streams.security.access import FOLLOWERS, LOOKERS, ROLES, Role, grants, principal
 from streams.security.brokers import connection
 from streams.settings import Settings
@@ -36,7 +37,7 @@ from tests.sender.world import NOON, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 MATRIX = Settings(topic_prefix="m.", partitions=1)
-ROOMS = "join,detect,match,impact,outreach"
+WITHOUT_STORE = ",".join(room for room in WORKER_ROOMS if room != "store")
 LINE = Settings(topic_prefix="l.", partitions=2, sender_clock="event")
 
 
@@ -143,9 +144,10 @@ async def joins(secured: Secured, role: Role, groups: list[str], topic: str) -> 
 @pytest.mark.fault(71)
 async def test_every_right_that_is_printed_works_and_every_other_write_is_refused(secured: Secured) -> None:
     topics = [wanted.name.removeprefix(MATRIX.topic_prefix) for wanted in catalogue(MATRIX)]
-    groups = [*(f"cx.{room}" for room in (*ROOM_INPUTS, "store", "send", "send.fixed", "send.heard")),
+    groups = [*(f"cx.{room}" for room in (*WORKER_ROOMS, "send", "send.fixed", "send.heard")),
               f"{FOLLOWERS}shop", f"{LOOKERS}board", "someone.elses"]  # fmt: skip
-    ids = [*(f"cx.{room}.0" for room in (*ROOM_INPUTS, "send")), "cx.order.cmd-1.0", "someone.elses"]
+    stateful = [room.name for room in ROOMS if room.state]
+    ids = [*(f"cx.{room}.0" for room in stateful), "cx.order.cmd-1.0", "someone.elses"]
     result = Result(
         71, "every principal tries every right on a broker with SASL_SSL, SCRAM-SHA-512 and rights per principal",
         f"{len(ROLES)} principals x {len(topics)} topics (write, read), {len(groups)} groups, {len(ids)} transactions",
@@ -249,7 +251,7 @@ async def test_a_whole_line_runs_where_everybody_logs_in_and_has_only_the_rights
 
     try:
         async with Receiver(SECRET) as receiver:
-            worker = line.worker("w", ROOMS, **secured.environment(principal(LINE, "worker")))
+            worker = line.worker("w", WITHOUT_STORE, **secured.environment(principal(LINE, "worker")))
             sender = line.sender("s", receiver.url, **secured.environment(principal(LINE, "sender")))
             write_rows(tmp_path / "rows.csv")
             key = {"CX_PSEUDONYM_KEY": "0123456789abcdef0123456789abcdef"}

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from schemas.rooms import WORKER_ROOMS
 from streams.sinks.receiver import Receiver
 from tests.faults.clock import Clock
 from tests.faults.conftest import Arena
@@ -14,7 +15,6 @@ from tests.faults.load import LoadRules, make_load, profiles
 from tests.faults.test_sender_stop import keep
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
-ROOMS = ("join", "detect", "match", "impact", "outreach", "store")
 JUMPS_S = (3_600.0, -3_600.0, 0.0)
 
 
@@ -30,7 +30,7 @@ async def test_the_clock_jumps_an_hour_ahead_and_an_hour_back(arena: Arena) -> N
         line.accepts = arena.folder / "accepts"
         line.accepts.touch()
         async with Receiver(SECRET, keep(line.accepts)) as hook:
-            worker = line.worker(rooms=",".join(ROOMS), **shifted)
+            worker = line.worker(rooms=",".join(WORKER_ROOMS), **shifted)
             sender = line.sender("s", hook.url, **shifted)
             await until(worker.ready)
             records = await asyncio.to_thread(make_load, rules)
@@ -40,7 +40,7 @@ async def test_the_clock_jumps_an_hour_ahead_and_an_hour_back(arena: Arena) -> N
                 for place, jump_s in enumerate((0.0, *JUMPS_S)):
                     clock.jump_to(jump_s)
                     await producer.send(records[place * quarter : (place + 1) * quarter], size(2_000, 4_000))
-            await line.settled(ROOMS)
+            await line.settled(WORKER_ROOMS)
             await until(lambda: bool(line.accepts and line.accepts.read_text()))
             told.take(verdict := await line.clean(40.0))
             told.figures |= {

@@ -19,6 +19,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.codec import decode
+from schemas.rooms import WORKER_ROOMS
 from schemas.topics import BY_NOUN
 from streams.cli.worker import load_room
 from streams.runtime.memory import MemoryLine
@@ -36,7 +37,6 @@ DAY_MS = 24 * HOUR_MS
 NICE = "import os; os.nice(19); " + COMMAND
 LOOP = "import os, sys; os.nice(int(sys.argv[1]))\nwhile True: pass"
 SPARSE_LINES = ("shop", "net", "tv", "mobile", "energy", "care", "parcels", "travel")
-ROOMS = ("join", "detect", "match", "impact", "outreach", "store")
 
 
 # ---- a sparse year -----------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ async def test_kill_9_of_every_process_and_of_the_keeper_under_load(arena: Arena
                 kills += 1
             await feeding
             await until(lambda: everything_runs(line))
-            await line.settled(ROOMS)
+            await line.settled(WORKER_ROOMS)
             result.take(verdict := await line.clean(60.0))
             code = await asyncio.to_thread(run.terminate, 240.0)
             result.figures = {"kills": kills, "accepts": len(line.accepts.read_text().split()), "exit code": code}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from schemas.codec import encode
 from schemas.events import HEARTBEAT_KEY, Event, Heartbeat
-from schemas.topics import ROOM_INPUTS, state_topic
+from schemas.rooms import BY_ROOM
+from schemas.topics import state_topic
 from streams.core.join.native import NativeJoinStage, find
 from streams.core.join.rules import JoinRules, Limits
 from streams.core.join.stage import JoinStage
@@ -95,7 +96,7 @@ class Side:
     """One of the two rooms on partition 0, and everything its flushes left behind."""
 
     def __init__(self, stage: Stage[Any]) -> None:
-        self.room = Room("join", ROOM_INPUTS["join"], stage, "customer")
+        self.room = Room("join", BY_ROOM["join"].inputs, stage, "customer")
         self.durable = Recovered()
         self.task = self.start()
 

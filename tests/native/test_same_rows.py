@@ -19,8 +19,9 @@ from schemas.errors import ConfigError
 from schemas.events import HEARTBEAT_KEY, MAX_TIME_MS, MIN_TIME_MS, Event, Heartbeat, Record
 from schemas.fieldspec import field_specs, nested_specs
 from schemas.findings import BinClosed, CohortCount, Episode, Issue, LeafCount, Watermark
+from schemas.rooms import BY_ROOM
 from schemas.tables import BY_NAME, Column, Table
-from schemas.topics import BY_NOUN, ROOM_INPUTS
+from schemas.topics import BY_NOUN
 from streams.agents.store import MAX_ROWS, Store, room
 from streams.core.join.native import find
 from streams.core.join.rules import JoinRules
@@ -276,7 +277,7 @@ def test_a_finding_in_doubt_replaces_a_sure_one_of_its_key_or_is_replaced_by_it(
 @given(worlds(), SEEDS)
 def test_what_the_join_room_finds_becomes_the_same_bytes_without_python(world: list[Event], seed: int) -> None:
     dice = random.Random(seed)
-    join = Room("join", ROOM_INPUTS["join"], JoinStage(JoinRules()), "customer")
+    join = Room("join", BY_ROOM["join"].inputs, JoinStage(JoinRules()), "customer")
     task: PartitionTask[Any] = PartitionTask(join, 0, 1)
     for topic, events in arrive(world, dice, with_stragglers).items():
         for start in range(0, len(events), 7):

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from schemas.errors import ConfigError
+from schemas.rooms import WORKER_ROOMS
 from schemas.topics import TOPICS
 from streams.cli.worker import Once, load_room, run, with_servers
 from streams.runtime.exits import ExitCode
 from streams.runtime.room import Room, SinkRoom, wire_name
 from streams.runtime.serve import context_of
-from streams.settings import ROOMS, Settings
+from streams.settings import Settings
 
 
-@pytest.mark.parametrize("name", ROOMS)
+@pytest.mark.parametrize("name", WORKER_ROOMS)
 def test_every_room_of_the_settings_can_be_loaded(name: str, tmp_path: Path) -> None:
     settings = Settings(state_dir=tmp_path, kafka_bootstrap="k:1", clickhouse_url="clickhouse://u:p@127.0.0.1:1")
     room = load_room(name, settings)

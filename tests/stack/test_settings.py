@@ -12,7 +12,7 @@ from schemas.errors import ConfigError
 from schemas.topics import TOPICS
 from streams.cli.main import main
 from streams.cli.settings import rows
-from streams.settings import EXIT_CONFIG, PREFIX, Settings, StoredTopic, load_settings
+from streams.settings import EXIT_CONFIG, PREFIX, Noun, Settings, load_settings
 
 
 def test_every_setting_has_a_default_and_a_meaning() -> None:
@@ -74,7 +74,7 @@ def test_rooms_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_topics_to_store_are_nouns_of_the_catalogue_and_empty_means_every_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert get_args(StoredTopic) == tuple(topic.noun for topic in TOPICS)
+    assert get_args(Noun)[1].choices == tuple(topic.noun for topic in TOPICS)
     assert load_settings().store_topics == ()
     monkeypatch.setenv("CX_STORE_TOPICS", "episode, cohort_count")
     assert load_settings().store_topics == ("episode", "cohort_count")

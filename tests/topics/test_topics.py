@@ -10,10 +10,11 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from typer.testing import CliRunner
 
 from schemas.errors import ConfigError, SinkUnavailable
-from schemas.topics import BY_NOUN, DLQ_HEADROOM_BYTES, ROOM_INPUTS, TOPICS
+from schemas.rooms import ROOMS, WORKER_ROOMS
+from schemas.topics import BY_NOUN, DLQ_HEADROOM_BYTES, TOPICS
 from streams.cli.main import build_app
 from streams.settings import Settings
-from streams.topics import STATE_ROOMS, Wanted, catalogue, compare, ensure_topics, plan
+from streams.topics import Wanted, catalogue, compare, ensure_topics, plan
 
 
 def _settings(**changes: object) -> Settings:
@@ -40,8 +41,9 @@ def test_every_topic_its_dead_letters_and_every_rooms_state_are_in_the_catalogue
     names = _by_name(_settings())
     assert {topic.name for topic in TOPICS} <= names.keys()
     assert {topic.dlq for topic in TOPICS if topic.dead_letters} <= names.keys()
-    assert {f"cx.{room}.state.v1" for room in [*ROOM_INPUTS, "send"]} <= names.keys()
-    assert STATE_ROOMS.keys() == {*ROOM_INPUTS, "send"}
+    stateful = {room.name for room in ROOMS if room.state}
+    assert {f"cx.{room}.state.v1" for room in stateful} <= names.keys()
+    assert stateful == {*WORKER_ROOMS, "send"} - {"store"}
 
 
 def test_the_prefix_and_the_number_of_partitions_come_from_the_settings() -> None:
@@ -54,10 +56,11 @@ def test_the_prefix_and_the_number_of_partitions_come_from_the_settings() -> Non
 
 def test_topics_that_meet_in_one_room_have_as_many_partitions_as_its_state() -> None:
     names = _by_name(_settings(partitions=5))
-    for room, per_customer in STATE_ROOMS.items():
-        assert names[f"cx.{room}.state.v1"].partitions == (5 if per_customer else 1)
-        for noun in ROOM_INPUTS.get(room, ()):
-            assert names[BY_NOUN[noun].name].partitions == (5 if per_customer else 1)
+    for room in ROOMS:
+        if room.state:
+            assert names[f"cx.{room.name}.state.v1"].partitions == (5 if room.tasks == "customer" else 1)
+            for noun in room.inputs:
+                assert names[BY_NOUN[noun].name].partitions == (5 if room.tasks == "customer" else 1)
 
 
 def test_a_dead_letter_has_room_for_its_source_and_the_headers() -> None:

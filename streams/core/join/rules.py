@@ -23,7 +23,8 @@ from typing import Final, NamedTuple, get_args
 from schemas.errors import ConfigError
 from schemas.events import Contact, ContactStatus, Event, Order, OrderStatus, Telemetry
 from schemas.findings import Family
-from schemas.topics import BY_NOUN, DAY_MS, HOUR_MS, MINUTE_MS, ROOM_INPUTS
+from schemas.rooms import BY_ROOM
+from schemas.topics import BY_NOUN, DAY_MS, HOUR_MS, MINUTE_MS
 from streams.core.eventtime import Bounds
 
 MODELS: Final[Mapping[str, type[Event]]] = MappingProxyType(
@@ -260,7 +261,7 @@ class Limits:
 
 
 def _catalogue_bounds() -> Mapping[str, Bounds]:
-    topics = (BY_NOUN[noun] for noun in ROOM_INPUTS["join"])
+    topics = (BY_NOUN[noun] for noun in BY_ROOM["join"].inputs)
     return MappingProxyType({topic.noun: Bounds(topic.disorder_ms, topic.lateness_ms) for topic in topics})
 
 

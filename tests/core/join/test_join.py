@@ -9,7 +9,7 @@ import pytest
 from schemas.codec import encode
 from schemas.events import Heartbeat
 from schemas.findings import BinClosed, CohortCount, Episode, SourceCount
-from schemas.topics import ROOM_INPUTS
+from schemas.rooms import BY_ROOM
 from streams.agents.join import room
 from streams.core.join.cohorts import ENOUGH, SEEN_VALUES
 from streams.core.join.dedup import customer_hash
@@ -31,7 +31,7 @@ def episodes(player: Player) -> dict[tuple[str, int], Episode]:
 
 def test_the_room_reads_the_three_event_topics_once_per_customer_partition() -> None:
     made = room(Settings())
-    assert (made.name, made.inputs, made.tasks) == ("join", ROOM_INPUTS["join"], "customer")
+    assert (made.name, made.inputs, made.tasks) == ("join", BY_ROOM["join"].inputs, "customer")
 
 
 # -- bins ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Event, Heartbeat
-from schemas.topics import ROOM_INPUTS
+from schemas.rooms import BY_ROOM
 from streams.core.join.rules import JoinRules
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.runtime.room import Room
@@ -40,7 +40,7 @@ SEEDS = st.integers(0, 2**32)
 
 def line_of(log: Log, partitions: int, cadence: Cadence) -> MemoryLine:
     """A line of the join room alone whose topics hold a log, and a heartbeat days later."""
-    room = Room("join", ROOM_INPUTS["join"], make_stage(JoinRules()), "customer")
+    room = Room("join", BY_ROOM["join"].inputs, make_stage(JoinRules()), "customer")
     line = MemoryLine([room], partitions, cadence)
     for topic in TOPICS:
         for event in log[topic]:
