@@ -25,8 +25,8 @@ SLICE = 300
 def inputs(chosen: Sequence[str] = ()) -> tuple[str, ...]:
     """The chosen topics (none: every one) and their dead-letter topics."""
     topics = [topic for topic in TOPICS if not chosen or topic.noun in chosen]
-    letters = (f"{topic.noun}{DLQ_SUFFIX}" for topic in topics if topic.dead_letters)
-    return (*(topic.noun for topic in topics), *letters)
+    dead_letters = (f"{topic.noun}{DLQ_SUFFIX}" for topic in topics if topic.dead_letters)
+    return (*(topic.noun for topic in topics), *dead_letters)
 
 
 def pace(settings: Settings) -> SinkPace:

@@ -137,22 +137,22 @@ class StageShell(Shell, Generic[S]):
             for noun, offset in task.positions.items()
         }
 
-    async def _open(self, held: Mapping[int, set[str]]) -> None:
+    async def _open(self, assigned: Mapping[int, set[str]]) -> None:
         """Fence, recover, position."""
         self.sources.refuse_deleted(self.consumer.thread.partitions_of)
         try:
-            await self.await_topics(lambda: self._require_topics(held))
+            await self.await_topics(lambda: self._require_topics(assigned))
         except ConfigError:
             known = self.sources.epochs
             if known:  # the group's leader may still miss a topic made anew
                 self.sources.refuse_other_epochs(known, await self.sources.fetch_epochs(self.context.bootstrap))
             raise
-        if not held:
+        if not assigned:
             return
         context = self.context
         self._writers = {
             partition: TransactionWriter(context.bootstrap, context.prefix, self.name, partition, context.native)
-            for partition in held
+            for partition in assigned
         }
         await asyncio.gather(*(writer.open() for writer in self._writers.values()))
         self.status.moved()
@@ -165,7 +165,7 @@ class StageShell(Shell, Generic[S]):
             self.status.moved,
             context.lived,
         )
-        for partition, recovered in (await reader.read(sorted(held))).items():
+        for partition, recovered in (await reader.read(sorted(assigned))).items():
             task = PartitionTask(self.room, partition, context.partitions, recovered, context.rules, time.time())
             self.tasks[partition] = task
             self._idleness[partition] = Idleness(context.idle_ms / 1_000)
@@ -173,11 +173,11 @@ class StageShell(Shell, Generic[S]):
             await asyncio.sleep(0)
         await self._seek_all()
 
-    def _require_topics(self, held: Mapping[int, set[str]]) -> None:
+    def _require_topics(self, assigned: Mapping[int, set[str]]) -> None:
         """Raise ConfigError unless the topics are there and whole partitions of them were given to us."""
         self.check_topics({noun: self._partitions_of(noun) for noun in self.room.inputs})
         count = self.room.task_count(self.context.partitions)
-        wrong = [partition for partition, nouns in held.items() if nouns != set(self.topics) or partition >= count]
+        wrong = [partition for partition, nouns in assigned.items() if nouns != set(self.topics) or partition >= count]
         if wrong:
             raise ConfigError(f"room {self.name} was given parts of partitions {sorted(wrong)}: mixed versions?")
 

@@ -1,4 +1,4 @@
-"""Customer records sorted by where they belong: said about a customer who lives here, or astray.
+"""Customer records sorted by where they belong: about a customer of this partition, or astray.
 
 A producer whose partitioner is not murmur2 (librdkafka's default is not), or whose key is not the customer, puts an
 opt-out where nobody who asks for that customer looks. One room writes such records again to the right partition, in
@@ -39,19 +39,20 @@ class Copy:
 class Parted:
     """A slice of the customer topic, sorted."""
 
-    said: list[CustomerUpdate | Sweep] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    """Where in the slice that was said."""
+    records: list[CustomerUpdate | Sweep] = field(default_factory=list)
+    """Those about customers who live here."""
+    index: list[int] = field(default_factory=list)
+    """Index of each record in the slice."""
     rejects: list[Reject] = field(default_factory=list)
-    """Those to be told of here: an erasure astray is told of at home."""
+    """Those to be reported from here: an erasure astray is reported at home."""
     astray: list[Copy] = field(default_factory=list)
     sweeps: list[Copy] = field(default_factory=list)
     """Deletions for the other partitions, where copies of an erased customer may lie."""
 
-    def add(self, said: CustomerUpdate | Sweep, place: int) -> None:
-        """Take in what is said here."""
-        self.said.append(said)
-        self.places.append(place)
+    def add(self, record: CustomerUpdate | Sweep, at: int) -> None:
+        """Take in a record that belongs here."""
+        self.records.append(record)
+        self.index.append(at)
 
 
 def came_from(headers: Headers) -> tuple[int, int] | None:
@@ -72,34 +73,34 @@ def belongs(keys: Keys, wire_key: bytes | None, key: bytes, partition: int) -> b
 def part_customers(keys: Keys, part: RawBatch, decoded: Decoded, partition: int) -> Parted:
     """Sort a decoded slice. A copy that is astray again is left alone: it would go round for ever."""
     parted = Parted()
-    told = {reject.index for reject in decoded.rejects}
-    for place, key, said in customer_updates(decoded, part.keys, part.timestamps):
-        is_copy = came_from(part.headers[place]) is not None
-        if belongs(keys, part.keys[place], key, partition):
-            parted.add(said, place)
-            if isinstance(said, Erasure):
-                parted.sweeps += _sweeps(keys, key, part.offsets[place], partition)
-            elif is_copy and not part.values[place]:
-                told.discard(place)  # it was told of where it lay
+    reported = {reject.index for reject in decoded.rejects}
+    for at, key, record in customer_updates(decoded, part.keys, part.timestamps):
+        is_copy = came_from(part.headers[at]) is not None
+        if belongs(keys, part.keys[at], key, partition):
+            parted.add(record, at)
+            if isinstance(record, Erasure):
+                parted.sweeps += _sweeps(keys, key, part.offsets[at], partition)
+            elif is_copy and not part.values[at]:
+                reported.discard(at)  # it was reported where it lay
             continue
-        if isinstance(said, Erasure):
-            told.discard(place)
+        if isinstance(record, Erasure):
+            reported.discard(at)
         if not is_copy:
-            parted.astray.append(_copy(keys, part, place, (key, said), partition))
-        elif isinstance(said, Erasure):
-            parted.add(Sweep(said.customer_id), place)
-    parted.rejects = [reject for reject in decoded.rejects if reject.index in told]
+            parted.astray.append(_copy(keys, part, at, (key, record), partition))
+        elif isinstance(record, Erasure):
+            parted.add(Sweep(record.customer_id), at)
+    parted.rejects = [reject for reject in decoded.rejects if reject.index in reported]
     return parted
 
 
-def _copy(keys: Keys, part: RawBatch, place: int, about: tuple[bytes, CustomerUpdate], partition: int) -> Copy:
+def _copy(keys: Keys, part: RawBatch, at: int, about: tuple[bytes, CustomerUpdate], partition: int) -> Copy:
     """The record again, unchanged but for its key; of one that cannot be read, only that it cannot be."""
-    key, said = about
-    origin = (REKEYED_HEADER, f"{partition}/{part.offsets[place]}".encode())
-    readable = not isinstance(said, Unreadable)
-    value = part.values[place] if readable else b""
-    headers: Sequence[Any] = [*part.headers[place], origin] if readable else [origin]
-    return Copy(keys.home(key), (key, value, headers), part.offsets[place], said.customer_id)
+    key, record = about
+    origin = (REKEYED_HEADER, f"{partition}/{part.offsets[at]}".encode())
+    readable = not isinstance(record, Unreadable)
+    value = part.values[at] if readable else b""
+    headers: Sequence[Any] = [*part.headers[at], origin] if readable else [origin]
+    return Copy(keys.home(key), (key, value, headers), part.offsets[at], record.customer_id)
 
 
 def _sweeps(keys: Keys, key: bytes, offset: int, partition: int) -> list[Copy]:

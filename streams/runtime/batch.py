@@ -69,10 +69,10 @@ class RawBatch:
             self.timestamps[low:high],
         )
 
-    def pick(self, places: Sequence[int]) -> RawBatch:
-        """Records at some places (indexes), in order; the range stays."""
+    def pick(self, index: Sequence[int]) -> RawBatch:
+        """Records at some indexes, in order; the range stays."""
         columns: list[Sequence[Any]] = [self.offsets, self.keys, self.values, self.headers, self.timestamps]
-        picked = ([column[place] for place in places] for column in columns)
+        picked = ([column[at] for at in index] for column in columns)
         return RawBatch(self.topic, self.partition, self.start, self.next, *picked)
 
     def slices(self, size: int) -> Iterator[RawBatch]:

@@ -31,7 +31,7 @@ _ORIGINAL = fetcher.PartitionRecords
 
 
 def bulk_values(value: Any) -> Any:
-    """Marker in the place of a value deserializer: this consumer takes whole record batches. Never called."""
+    """Marker instead of a value deserializer: this consumer takes whole record batches. Never called."""
     return value
 
 

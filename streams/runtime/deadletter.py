@@ -37,7 +37,9 @@ class DeadLetter:
 
     def written_headers(self, topic: str, build: str, now_ms: int) -> list[tuple[str, bytes | None]]:
         """Original headers and ``dlq.*`` headers, ``now_ms`` being the time of the flush."""
-        kept = [(name, value) for name, value in self.headers if not name.startswith(PREFIX) or name == FIRST_FAILED]
+        original = [
+            (name, value) for name, value in self.headers if not name.startswith(PREFIX) or name == FIRST_FAILED
+        ]
         added = {
             "topic": topic,
             "partition": str(self.partition),
@@ -48,18 +50,18 @@ class DeadLetter:
             "value_class": self.error.value_class[:_MAX_TEXT],
             "version": build,
         }
-        if not any(name == FIRST_FAILED for name, _ in kept):
+        if not any(name == FIRST_FAILED for name, _ in original):
             added["first_failed_at_ms"] = str(now_ms)
         if self.not_before_ms is not None:
             added["not_before_ms"] = str(self.not_before_ms)
-        return kept + [(PREFIX + name, text.encode()) for name, text in added.items()]
+        return original + [(PREFIX + name, text.encode()) for name, text in added.items()]
 
 
 _SOURCE = re.compile(rb'"source"\s*:\s*"([^"\\]{1,128})"')
 
 
 def emitter(batch: RawBatch, index: int) -> bytes:
-    """Who sent a message, as well as that can be told of one that does not decode: source header, field or key."""
+    """Who sent a message that may not decode: its source header, else its source field, else its key."""
     for name, value in batch.headers[index]:
         if name in _SOURCE_HEADERS and value:
             return value

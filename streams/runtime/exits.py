@@ -117,12 +117,12 @@ def code_of(error: BaseException) -> ExitCode:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why, without any value of a message: our own errors in words, others as type and place in the code."""
+    """Why, without any value of a message: our own errors in words, others as type and line of code."""
     if isinstance(error, CxError):
         return f"{type(error).__name__}: {error}"
     frames = traceback.extract_tb(error.__traceback__)[-6:]
-    places = " < ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(frames))
-    return f"{type(error).__name__} at {places or 'an unknown place'}"
+    lines = " < ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {lines or 'an unknown place'}"
 
 
 class Guard:

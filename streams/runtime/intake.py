@@ -167,12 +167,12 @@ class Intake:
             counts.rekeyed += len(parted.astray)
         else:
             counts.astray += len(parted.astray)
-        counts.accepted += sum(isinstance(said, Customer) for said in parted.said)
-        if not parted.said:
+        counts.accepted += sum(isinstance(record, Customer) for record in parted.records)
+        if not parted.records:
             return None
-        offsets = [part.offsets[at] for at in parted.places]
-        stamps = [part.timestamps[at] for at in parted.places]
-        return Batch(part.topic, self._partition, parted.said, offsets, stamps)
+        offsets = [part.offsets[at] for at in parted.index]
+        stamps = [part.timestamps[at] for at in parted.index]
+        return Batch(part.topic, self._partition, parted.records, offsets, stamps)
 
     def _screen_events(self, part: RawBatch, records: list[Any], index: list[int]) -> Screened:
         """Take events out of a slice that come from the future, or that belong to another partition."""

@@ -2,7 +2,7 @@
 
 Wall time says nothing about a process that gets a fiftieth of a processor, or that was stopped for a minute: it would
 be called stuck for work that goes on. So what counts is the time in which no thread of ours waited for a processor
-(Linux tells, per thread), and between two looks at most ``longest_s``: who could not even look could not work either.
+(Linux counts it per thread), and between two looks at most ``longest_s``: without a look there was no work either.
 A thread that sleeps, in a lock or for an answer that never comes, waits for no processor: its time counts in full.
 """
 
@@ -18,12 +18,12 @@ MOST_STRETCHED = 50.0
 
 
 def waits() -> dict[str, float]:
-    """Thread -> seconds it has waited for a processor so far; empty where the system does not say."""
+    """Thread -> seconds it has waited for a processor so far; empty where the system does not count them."""
     found: dict[str, float] = {}
     with contextlib.suppress(OSError):
         for thread in os.listdir(TASKS):
-            with contextlib.suppress(OSError, ValueError, IndexError), open(f"{TASKS}/{thread}/schedstat") as told:
-                found[thread] = int(told.read().split()[1]) / 1e9
+            with contextlib.suppress(OSError, ValueError, IndexError), open(f"{TASKS}/{thread}/schedstat") as file:
+                found[thread] = int(file.read().split()[1]) / 1e9
     return found
 
 

@@ -101,7 +101,7 @@ class MemoryLine:
         self.cadence = cadence or Cadence()
         self.rules = rules or TaskRules()
         self.now_ms = 0
-        """Wall time that flushes are told; only dead letters show it."""
+        """Wall time of flushes; only dead letters show it."""
         self._random = np.random.default_rng(self.cadence.seed)
         self._shuffled = self.cadence.seed is not None
         self._logs: dict[str, MemoryTopic] = {}
@@ -158,9 +158,9 @@ class MemoryLine:
 
     def step(self) -> bool:
         """Move one task by one feed or one flush; False if there was nothing to do."""
-        waiting = [(task, noun) for task in self._all_tasks() for noun in self._backlog(task)]
-        if waiting:
-            task, noun = waiting[int(self._random.integers(len(waiting)))] if self._shuffled else waiting[0]
+        pending = [(task, noun) for task in self._all_tasks() for noun in self._backlog(task)]
+        if pending:
+            task, noun = pending[int(self._random.integers(len(pending)))] if self._shuffled else pending[0]
             self._feed(task, noun)
             if not self._shuffled or self._random.random() < self.cadence.flush_chance:
                 self._flush(task)

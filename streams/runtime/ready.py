@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def tell_crashes() -> None:
-    """Let a crash in native code write every thread's place in the code to standard error."""
+    """Let a crash in native code write every thread's line of code to standard error."""
     with contextlib.suppress(AttributeError, io.UnsupportedOperation, ValueError):  # standard error is no file
         faulthandler.enable(sys.stderr)
 

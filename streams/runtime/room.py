@@ -63,7 +63,7 @@ class SinkRoom:
 
     ``write`` must be repeatable (absolute rows with a version, or rows keyed by topic, partition, offset): after a
     crash the same batches, cut elsewhere, come again. It raises ``SinkUnavailable`` if the sink is down; the same
-    batches are then offered again in place, and only this room waits. Any other exception ends the process.
+    batches are then offered again, and only this room waits. Any other exception ends the process.
     """
 
     name: str

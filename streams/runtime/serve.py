@@ -81,7 +81,7 @@ def shell_of(room: Room[Any] | SinkRoom, context: Context) -> Shell:
 
 
 def worker_file(settings: Settings) -> Path:
-    """Where a worker says its process id and address: ``worker-<instance>.json`` in the state folder."""
+    """Where a worker writes its process id and address: ``worker-<instance>.json`` in the state folder."""
     return settings.state_dir / f"worker-{settings.instance}.json"
 
 
@@ -100,9 +100,9 @@ async def serve(settings: Settings, rooms: Sequence[Room[Any] | SinkRoom], conte
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     url = await health.start()
     file = worker_file(settings)
-    said = {"pid": os.getpid(), "url": url, "rooms": [room.name for room in rooms]}
+    about = {"pid": os.getpid(), "url": url, "rooms": [room.name for room in rooms]}
     half = file.with_suffix(".tmp")
-    half.write_text(json.dumps(said), encoding="utf-8")
+    half.write_text(json.dumps(about), encoding="utf-8")
     half.replace(file)
     log.info("worker %s: rooms %s, health on %s", settings.instance, [room.name for room in rooms], url)
     watchdog.start()

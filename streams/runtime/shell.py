@@ -82,14 +82,14 @@ class Context:
 
 
 @dataclass
-class HeldUp:
+class OpenTransaction:
     """A topic partition whose newest records lie behind an open transaction."""
 
     end: int
     """Where its readers stand."""
     since: float
     """Monotonic time, s."""
-    told: bool = False
+    reported: bool = False
 
 
 class Shell(ABC):
@@ -123,7 +123,7 @@ class Shell(ABC):
         self._loops: list[asyncio.Task[None]] = []
         self._offsets: dict[TP, int] = {}
         self._offsets_at = 0.0
-        self._held_up: dict[TP, HeldUp] = {}
+        self._open_transactions: dict[TP, OpenTransaction] = {}
 
     async def start(self) -> None:
         """Join the group and start working; returns after the first assignment is open."""
@@ -158,7 +158,7 @@ class Shell(ABC):
 
     @abstractmethod
     def positions(self) -> Mapping[TP, int]:
-        """Where to read on, for every topic partition held."""
+        """Where to read on, for every topic partition assigned."""
 
     @abstractmethod
     def unflushed_bytes(self) -> int:
@@ -169,7 +169,7 @@ class Shell(ABC):
         """Make everything durable that was read so far."""
 
     @abstractmethod
-    async def _open(self, held: Mapping[int, set[str]]) -> None:
+    async def _open(self, assigned: Mapping[int, set[str]]) -> None:
         """Take over partitions: partition -> nouns."""
 
     @abstractmethod
@@ -247,22 +247,22 @@ class Shell(ABC):
         """Faust's hook between an assignment and the first fetch: open everything we hold."""
         with Guard(self.context.end, f"assignment in room {self.name}"):
             generation = self.app.consumer_generation_id
-            held: dict[int, set[str]] = {}
+            assigned: dict[int, set[str]] = {}
             for tp in self.consumer.assignment():
-                held.setdefault(tp.partition, set()).add(self.nouns[tp.topic])
+                assigned.setdefault(tp.partition, set()).add(self.nouns[tp.topic])
             self.status.enter("recovering")
             started = time.monotonic()
-            self._opening = asyncio.create_task(self._open(held))
+            self._opening = asyncio.create_task(self._open(assigned))
             await asyncio.wait([self._opening])
             if self._opening.cancelled():
                 await self._wait_for_another_generation(generation)
                 return
             self._opening.result()
             self.context.metrics.recovery.labels(self.name).set(time.monotonic() - started)
-            self.context.metrics.tasks.labels(self.name).set(len(held))
+            self.context.metrics.tasks.labels(self.name).set(len(assigned))
             self.status.enter("running")
             self._accepting = True
-            log.info("room %s: running with partitions %s", self.name, sorted(held))
+            log.info("room %s: running with partitions %s", self.name, sorted(assigned))
 
     async def _wait_for_another_generation(self, generation: int) -> None:
         """A rebalance came during recovery: do not let Faust start the old assignment."""
@@ -300,7 +300,7 @@ class Shell(ABC):
         for tp, (position, end) in ends.items():
             metrics.lag.labels(self.name, self.nouns[tp.topic], str(tp.partition)).set(max(0, end - position))
         self.sources.refuse_shrunk(ends)
-        self._tell_undecided(ends)
+        self._report_undecided(ends)
         metrics.ready.labels(self.name).set(int(self.status.ready))
         metrics.unflushed.labels(self.name).set(self.unflushed_bytes())
         self.status.moved(self.consumer.thread.fetched_ago_s() or 0.0)
@@ -310,26 +310,26 @@ class Shell(ABC):
         elif self.status.unread_since is None:
             self.status.unread_since = self.status.clock()
 
-    def _tell_undecided(self, ends: Mapping[TP, tuple[int, int]]) -> None:
-        """What waits behind a transaction is no lag: readers are at the end as they see it, and nobody else tells."""
-        before, self._held_up = self._held_up, {}
+    def _report_undecided(self, ends: Mapping[TP, tuple[int, int]]) -> None:
+        """What waits behind an open transaction is no lag: readers are at the end as they see it."""
+        before, self._open_transactions = self._open_transactions, {}
         for tp, (_, end) in ends.items():
             records = self.consumer.thread.undecided(tp)
             noun, partition = self.nouns[tp.topic], str(tp.partition)
             self.context.metrics.undecided.labels(self.name, noun, partition).set(records)
             if not records:
                 continue
-            held = before.get(tp)
-            if held is None or held.end != end:
-                held = HeldUp(end, time.monotonic())
-            self._held_up[tp] = held
-            held_s = time.monotonic() - held.since
-            if held_s >= UNDECIDED_S and not held.told:
-                held.told = True
+            found = before.get(tp)
+            if found is None or found.end != end:
+                found = OpenTransaction(end, time.monotonic())
+            self._open_transactions[tp] = found
+            open_s = time.monotonic() - found.since
+            if open_s >= UNDECIDED_S and not found.reported:
+                found.reported = True
                 log.error(
                     "room %s: %d records of %s partition %d cannot be read: the broker has not ended the transaction "
                     "at offset %d for %.0f s (see docs/reliability.md, Defects of the broker)",
-                    self.name, records, tp.topic, tp.partition, end, held_s,
+                    self.name, records, tp.topic, tp.partition, end, open_s,
                 )  # fmt: skip
 
     def paused(self) -> set[TP]:

@@ -1,7 +1,7 @@
 """A room without state that writes batches to a sink: rows first, then its group offsets.
 
 It starts at its group offsets (the beginning where there are none): repeating rows is harmless because every row has a
-version or an identity. While the sink is down the same batches are offered again in place; the queue in front fills,
+version or an identity. While the sink is down the same batches are offered again; the queue in front fills,
 the fetching of this room stops, and no other room notices.
 
 There is no fixed beat: a round is due a little after the first message that waits (``SinkPace``), so that a finding is
@@ -27,7 +27,7 @@ from streams.runtime.shell import OFFSETS_EVERY_S, Context, Shell
 
 log = logging.getLogger("cx.room")
 
-MAX_WAITING_BYTES = 16 * 1024 * 1024
+MAX_UNWRITTEN_BYTES = 16 * 1024 * 1024
 """A room that holds this much unwritten takes no more."""
 MAX_RETRY_S = 10.0
 REVOKE_WAIT_S = 5.0
@@ -40,7 +40,7 @@ class SinkShell(Shell):
     def __init__(self, room: SinkRoom, context: Context) -> None:
         """Nothing is connected yet."""
         self.room = room
-        self._held: dict[TP, int] = {}
+        self._positions: dict[TP, int] = {}
         self._shown: dict[TP, int] = {}
         self._batches: list[RawBatch] = []
         self._bytes = 0
@@ -54,13 +54,13 @@ class SinkShell(Shell):
 
     def positions(self) -> Mapping[TP, int]:
         """First offsets not taken yet."""
-        return self._held
+        return self._positions
 
     async def flush(self) -> None:
         """Write what was taken, however long the sink takes; then commit the offsets behind it."""
         async with self._flushing:
             batches, self._writing_bytes, self._batches, self._bytes = self._batches, self._bytes, [], 0
-            behind = dict(self._held)
+            behind = dict(self._positions)
             self._due = math.inf
             if batches:
                 started = self._started = time.monotonic()
@@ -131,18 +131,18 @@ class SinkShell(Shell):
             await self.room.check()
             self._checked = True
 
-    async def _open(self, held: Mapping[int, set[str]]) -> None:
+    async def _open(self, assigned: Mapping[int, set[str]]) -> None:
         """Start at the group offsets."""
         await self.await_topics(self._require_topics)
         with contextlib.suppress(SinkUnavailable):  # then before the first write
             await self._check()
-        tps = [self.tp(noun, partition) for partition, nouns in held.items() for noun in nouns]
+        tps = [self.tp(noun, partition) for partition, nouns in assigned.items() for noun in nouns]
         if not tps:
-            self._held = {}
+            self._positions = {}
             return
         committed = await self.consumer.thread.committed_group(tps)
         first = await self.consumer.earliest_offsets(*tps)
-        self._held = {tp: max(committed.get(tp, 0), first[tp]) for tp in tps}
+        self._positions = {tp: max(committed.get(tp, 0), first[tp]) for tp in tps}
 
     def _require_topics(self) -> None:
         """Raise ConfigError if a topic is missing."""
@@ -157,23 +157,23 @@ class SinkShell(Shell):
             await self.commit_offsets({}, now=True)
         except TimeoutError:
             log.warning("room %s: the sink did not answer, the next owner writes these batches", self.name)
-        self._held, self._shown, self._batches, self._bytes, self._offsets = {}, {}, [], 0, {}
+        self._positions, self._shown, self._batches, self._bytes, self._offsets = {}, {}, [], 0, {}
         self.status.resumed()
 
     async def _take(self, batch: RawBatch) -> int | None:
         """Keep a batch for the next write."""
         tp = self.tp(batch.topic, batch.partition)
-        position = self._held.get(tp)
+        position = self._positions.get(tp)
         if position is None or batch.next <= position:
             return None
         if batch.start > position:
             return position
         fresh = batch.since(position)
-        self._held[tp] = fresh.next
+        self._positions[tp] = fresh.next
         if len(fresh):
             self._batches.append(fresh)
             self._bytes += fresh.value_bytes
             self._call_for(batch.topic)
-        if self._bytes > MAX_WAITING_BYTES:
+        if self._bytes > MAX_UNWRITTEN_BYTES:
             await self.flush()
         return None

@@ -82,11 +82,7 @@ class PartitionTask(Generic[S]):
         self._long = room.stage if isinstance(room.stage, LongStage) else None
         self._spent = 0
         """Units of a long stage's work done since the caller was last let go on."""
-        stage = room.stage
-        if found.meta:
-            self.state: S = stage.load(partition, partitions, items.items())
-        else:
-            self.state = stage.start(partition, partitions)
+        self.state: S = _state_of(room, partition, partitions, found.meta, items)
 
     def start_at(self, noun: str, offset: int) -> None:
         """Set where reading starts: on a topic without a source offset, or whose stored offset is gone."""
@@ -290,6 +286,12 @@ def _meta_of(room: str, partition: int, partitions: int, found: Meta | None, emp
             f"{partitions}: set it back, or start with a new CX_TOPIC_PREFIX"
         )
     return meta
+
+
+def _state_of(room: Room[S], partition: int, partitions: int, found: Meta | None, items: dict[bytes, bytes]) -> S:
+    if found is None:
+        return room.stage.start(partition, partitions)
+    return room.stage.load(partition, partitions, items.items())
 
 
 def _positions_of(meta: Meta, brings: Collection[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ and rebalancing, the agent, flow control, start and stop. What changes:
 - before a revocation the room flushes (``Hooks.before_revoke``), and every seek goes to the tasks' positions;
 - back-pressure is the bounded queue between fetch and agent: a full queue stops the fetching of all topics.
 
-Every private part used here is listed in ``overrides`` and held by a test.
+Every private part used here is listed in ``overrides``, and a test checks it.
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     def _state_of(self, tp: TP) -> Any:
         """What aiokafka keeps about a topic partition; None if it is not assigned."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
-        place = TopicPartition(*tp)
-        return assignment.state_value(place) if assignment is not None and place in assignment.tps else None
+        key = TopicPartition(*tp)
+        return assignment.state_value(key) if assignment is not None and key in assignment.tps else None
 
     def fetched_ago_s(self) -> float | None:
         """Seconds since the last answer to a fetch; None if nothing is assigned."""

@@ -43,9 +43,9 @@ def own_news(rows: Sequence[Any], partition: int, partitions: int) -> list[Told 
         return []
     found = parted(rows, partition, partitions)
     news: list[Told | Astray | Home] = [
-        Told(said, rows[place].offset, rows[place].timestamp)
-        for said, place in zip(found.said, found.places, strict=True)
-        if not isinstance(said, Sweep)
+        Told(record, rows[at].offset, rows[at].timestamp)
+        for record, at in zip(found.records, found.index, strict=True)
+        if not isinstance(record, Sweep)
     ]
     news += strays(found, partition, partition)
     return [*news, *(Home(*origin) for row in rows if (origin := came_from(row.headers)) is not None)]

@@ -27,7 +27,7 @@ def test_words_are_for_every_language_or_for_some(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("carrier: [", "cannot be read"),
         ("- carrier", "should be attribute"),
@@ -37,8 +37,8 @@ def test_words_are_for_every_language_or_for_some(tmp_path: Path) -> None:
         ("carrier: {c-7: '!!'}", "has no words"),
     ],
 )
-def test_a_table_that_cannot_be_used_refuses_the_start(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=f"CX_OUTREACH_NAMES.*{said}"):
+def test_a_table_that_cannot_be_used_refuses_the_start(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"CX_OUTREACH_NAMES.*{reason}"):
         read_names(written(tmp_path, text))
 
 

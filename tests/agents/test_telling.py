@@ -68,8 +68,8 @@ def test_the_incident_is_counted_priced_and_told() -> None:
     notices = [row for row in rows if row.stage == "notice"]
     assert len(notices) == 30
     assert {row.decision for row in notices} <= {"send", "hold_out", "refuse"}
-    told = {row.customer_id for row in notices if row.decision == "send"}
-    assert {row.customer_id for row in rows if row.stage == "all_clear" and row.decision == "send"} == told
+    contacted = {row.customer_id for row in notices if row.decision == "send"}
+    assert {row.customer_id for row in rows if row.stage == "all_clear" and row.decision == "send"} == contacted
     cost = built.records("impact")[-1]
     assert (cost.affected, cost.contacted, cost.silent, cost.per_minute_cents) == (30, 6, 24, 0)
     assert cost.at_risk_cents == 30 * 12_000 // 4

@@ -23,14 +23,14 @@ def topic_rows(bootstrap: str, topic: str) -> list[dict[str, Any]]:
         bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest", group_id=None
     )
     try:
-        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(places)
-        consumer.seek_to_beginning(*places)
-        ends = consumer.end_offsets(places)
-        found: dict[int, list[dict[str, Any]]] = {place.partition: [] for place in places}
-        while any(consumer.position(place) < ends[place] for place in places):
-            for place, records in consumer.poll(timeout_ms=200, max_records=5_000).items():
-                found[place.partition] += [json.loads(record.value) for record in records if record.value]
+        tps = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(tps)
+        consumer.seek_to_beginning(*tps)
+        ends = consumer.end_offsets(tps)
+        found: dict[int, list[dict[str, Any]]] = {tp.partition: [] for tp in tps}
+        while any(consumer.position(tp) < ends[tp] for tp in tps):
+            for tp, records in consumer.poll(timeout_ms=200, max_records=5_000).items():
+                found[tp.partition] += [json.loads(record.value) for record in records if record.value]
         return [row for number in sorted(found) for row in found[number]]
     finally:
         consumer.close()

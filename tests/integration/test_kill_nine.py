@@ -39,7 +39,7 @@ _DONE = "SELECT count(), min(through) FROM watermark FINAL WHERE topic = 'outrea
 
 
 @contextmanager
-def deployment(stack: Settings, places: Endpoints) -> Iterator[Session]:
+def deployment(stack: Settings, endpoints: Endpoints) -> Iterator[Session]:
     """Topics, database and settings of their own; every process ends with the block."""
     name = secrets.token_hex(4)
     settings = stack.model_copy(update={
@@ -47,9 +47,9 @@ def deployment(stack: Settings, places: Endpoints) -> Iterator[Session]:
         "webhook_secret": SecretStr(SECRET), "webhook_allow_loopback": True, "sender_clock": "event", "idle_ms": 0,
         "flush_ms": 200,
     })
-    ensure_topics(places.kafka_bootstrap, settings)
-    migrate(places, settings.clickhouse_database)
-    run = Session(settings, places)
+    ensure_topics(endpoints.kafka_bootstrap, settings)
+    migrate(endpoints, settings.clickhouse_database)
+    run = Session(settings, endpoints)
     try:
         yield run
     finally:
@@ -62,16 +62,16 @@ def restarted(run: Session, worker: SupervisedProcess, before: int) -> bool:
     return worker.restarts > before
 
 
-async def one_run(stack: Settings, places: Endpoints, kills: int) -> tuple[dict[str, Any], list[Accepted]]:
+async def one_run(stack: Settings, endpoints: Endpoints, kills: int) -> tuple[dict[str, Any], list[Accepted]]:
     """Play the short day, kill the worker ``kills`` times on the way, hash what came out."""
     accepted: list[Accepted] = []
     day = short_day()
-    with deployment(stack, places) as run:
+    with deployment(stack, endpoints) as run:
         async with Receiver(SECRET, accepted.append) as hook:
             worker = run.launch("worker", ["worker"])
             file = run.settings.state_dir / f"worker-{run.settings.instance}.json"
             run.launch("sender", ["sender"], {"CX_WEBHOOK_URL": hook.url})
-            target = Destination(places.kafka_bootstrap, run.settings.topic_prefix, run.settings.partitions)
+            target = Destination(endpoints.kafka_bootstrap, run.settings.topic_prefix, run.settings.partitions)
             arrivals = list(day.arrivals(run.settings.partitions))
             size = -(-len(arrivals) // (kills + 1))
             for number, start_at in enumerate(range(0, len(arrivals), size)):
@@ -128,9 +128,9 @@ def hashes(run: Session) -> dict[str, Any]:
 async def test_five_kills_change_no_finding_and_send_nothing_twice(
     stack_settings: Settings, clickhouse: Endpoints, kafka: str
 ) -> None:
-    places = replace(clickhouse, kafka_bootstrap=kafka)
-    undisturbed, notices = await one_run(stack_settings, places, 0)
-    killed, others = await one_run(stack_settings, places, KILLS)
+    endpoints = replace(clickhouse, kafka_bootstrap=kafka)
+    undisturbed, notices = await one_run(stack_settings, endpoints, 0)
+    killed, others = await one_run(stack_settings, endpoints, KILLS)
     assert undisturbed["lines"]["issue"] >= 1
     assert undisturbed["lines"]["delivery"] >= 1
     assert killed["lines"] == undisturbed["lines"]

@@ -28,8 +28,8 @@ async def test_the_newest_record_of_each_key_and_partition_is_read(kafka: str, t
     await producer.start()
     try:
         for partition, state in ((0, "open"), (0, "closed"), (1, "paused")):
-            told = ChannelState(channel="webhook", partition=partition, state=state, since_ms=1_767_225_600_000)
-            await producer.send_and_wait(topic, encode(told), b"webhook", partition)
+            record = ChannelState(channel="webhook", partition=partition, state=state, since_ms=1_767_225_600_000)
+            await producer.send_and_wait(topic, encode(record), b"webhook", partition)
     finally:
         await producer.stop()
     found = await newest_records(kafka, topic, "channel")

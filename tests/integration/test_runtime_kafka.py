@@ -124,23 +124,23 @@ async def test_dead_letters_and_rekeyed_records_are_in_the_transaction_of_their_
     async with line.producer() as producer:
         await line.produce(producer, 90)
         bad = [b"{", b"\xff\xfe", b"[1]", json.dumps({"event_id": "x"}).encode()]
-        for place, value in enumerate(bad):
-            await producer.send_and_wait(f"{line.prefix}cx.order.v1", value, b"bad-key", place)
+        for partition, value in enumerate(bad):
+            await producer.send_and_wait(f"{line.prefix}cx.order.v1", value, b"bad-key", partition)
         stray = event("order", 77_777, customers=1)
         line.produced.append(stray)
         await producer.send_and_wait(f"{line.prefix}cx.order.v1", stray.model_dump_json().encode(), b"??", 0)
         assert await line.wait_until_counted() == await line.truth()
-    letters = await line.read("cx.order.v1.dlq")
-    assert sorted(letter.value for letter in letters) == sorted(bad)
-    assert {letter.key for letter in letters} == {b"bad-key"}
-    for letter in letters:
-        headers = dict(letter.headers)
+    dead_letters = await line.read("cx.order.v1.dlq")
+    assert sorted(dead.value for dead in dead_letters) == sorted(bad)
+    assert {dead.key for dead in dead_letters} == {b"bad-key"}
+    for dead in dead_letters:
+        headers = dict(dead.headers)
         source = (headers["dlq.partition"], headers["dlq.offset"])
         (origin,) = [
             record for record in await line.read("cx.order.v1")
             if (str(record.partition).encode(), str(record.offset).encode()) == source
         ]
-        assert origin.value == letter.value
+        assert origin.value == dead.value
     copies = [record for record in await line.read("cx.order.v1") if dict(record.headers).get("cx.rekeyed")]
     assert [copy.key for copy in copies] == [stray.customer_id.encode()]
     worker.kill()

@@ -28,7 +28,7 @@ class Counting:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     idle_ms: int = 0
-    told_ms: int = 0
+    emitted_ms: int = 0
 
 
 class CountStage:
@@ -41,7 +41,7 @@ class CountStage:
         state = Counting(partition)
         for key, value in items:
             if key == b"idle":
-                state.idle_ms = state.told_ms = int(value)
+                state.idle_ms = state.emitted_ms = int(value)
             else:
                 state.counts[key[2:].decode()] = json.loads(value)
         return state
@@ -63,8 +63,8 @@ class CountStage:
             counts = state.counts[customer]
             drained.changes.append((b"c:" + customer.encode(), json.dumps(counts).encode()))
             drained.messages.append(Message("episode", customer, episode(customer, counts)))
-        if state.idle_ms > state.told_ms:
-            state.told_ms = state.idle_ms
+        if state.idle_ms > state.emitted_ms:
+            state.emitted_ms = state.idle_ms
             drained.changes.append((b"idle", str(state.idle_ms).encode()))
             mark = Watermark(partition=state.partition, through_ms=state.idle_ms)
             drained.messages.append(Message("episode", "watermark", mark, state.partition))

@@ -100,7 +100,7 @@ async def test_a_sink_counts_when_it_has_acknowledged(tmp_path: Path, monkeypatc
         pass
 
     monkeypatch.setattr(one, "commit_offsets", commit)
-    one._held = {TELEMETRY: 0}
+    one._positions = {TELEMETRY: 0}
     await one._take(fed)
     await one.flush()
     assert counted(metrics.registry, "store", "0.5") == (2, 2)

@@ -160,9 +160,9 @@ def test_slices_joined_are_the_batch(batch: RawBatch, size: int) -> None:
 
 @given(batches(), st.data())
 def test_picked_records_keep_their_parts_together(batch: RawBatch, data: st.DataObject) -> None:
-    places = sorted(data.draw(st.sets(st.integers(0, len(batch) - 1)))) if len(batch) else []
-    picked = batch.pick(places)
-    assert list(picked.offsets) == [batch.offsets[place] for place in places]
+    index = sorted(data.draw(st.sets(st.integers(0, len(batch) - 1)))) if len(batch) else []
+    picked = batch.pick(index)
+    assert list(picked.offsets) == [batch.offsets[at] for at in index]
     assert list(picked.values) == list(picked.keys) == [b"%d" % offset for offset in picked.offsets]
     assert list(picked.timestamps) == list(picked.offsets)
     assert (picked.start, picked.next) == (batch.start, batch.next)

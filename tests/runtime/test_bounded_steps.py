@@ -30,8 +30,8 @@ def room() -> Room[Any]:
 
 def filled(cadence: Cadence, rules: TaskRules) -> MemoryLine:
     line = MemoryLine([room()], partitions=1, cadence=cadence, rules=rules)
-    for place, record in enumerate(sparse()):
-        if place in BAD:
+    for number, record in enumerate(sparse()):
+        if number in BAD:
             line.produce("cohort_count", b"{", key=b"shop", partition=0)
         line.produce("cohort_count", record, key=b"cx.progress", partition=0)
     return line
@@ -40,8 +40,8 @@ def filled(cadence: Cadence, rules: TaskRules) -> MemoryLine:
 def outcome(line: MemoryLine) -> tuple[list[bytes], dict[bytes, bytes], list[tuple[bytes | None, bytes | None]]]:
     """Final issues, the whole state, and every dead letter."""
     last = {entry.key: entry.value for entry in line.raw("issue") if entry.value is not None}
-    letters = [(entry.key, entry.value) for entry in line.raw("cohort_count.dlq")]
-    return sorted(last.values()), line.state("detect", 0).whole(), letters
+    dead_letters = [(entry.key, entry.value) for entry in line.raw("cohort_count.dlq")]
+    return sorted(last.values()), line.state("detect", 0).whole(), dead_letters
 
 
 @cache
@@ -52,10 +52,10 @@ def reference() -> Any:
 
 
 def test_what_is_compared_here_is_not_nothing() -> None:
-    issues, state, letters = reference()
+    issues, state, dead_letters = reference()
     assert len(issues) > 1
     assert len(state) > 10
-    assert len(letters) == len(BAD)
+    assert len(dead_letters) == len(BAD)
 
 
 @settings(
@@ -125,9 +125,9 @@ class Machine:
     def __init__(self) -> None:
         self.now, self.waited = 1_000.0, 0.0
 
-    def passes(self, seconds: float, waiting: float = 0.0) -> None:
+    def passes(self, seconds: float, starved: float = 0.0) -> None:
         self.now += seconds
-        self.waited += waiting
+        self.waited += starved
 
     def lived(self) -> Lived:
         return Lived(4.0, lambda: self.now, lambda: {"7": self.waited, "8": 0.0})
@@ -136,7 +136,7 @@ class Machine:
 def test_time_without_a_processor_is_not_lived() -> None:
     machine = Machine()
     lived = machine.lived()
-    machine.passes(2.0, waiting=1.8)
+    machine.passes(2.0, starved=1.8)
     assert lived.look() == pytest.approx(10.0)
     assert lived() == pytest.approx(1_000.2)
     machine.passes(2.0)
@@ -155,12 +155,12 @@ def test_a_process_that_was_stopped_lived_no_longer_than_between_two_looks() -> 
 def test_a_room_on_a_starved_machine_is_not_called_stuck_but_a_stuck_one_is() -> None:
     machine = Machine()
     lived = machine.lived()
-    status, said = Status("detect", lived), list[tuple[ExitCode, str]]()
+    status, reasons = Status("detect", lived), list[tuple[ExitCode, str]]()
     status.enter("running")
-    dog = Watchdog([status], 90.0, lambda code, why: said.append((code, why)), clock=lived, measure=lived.look)
+    dog = Watchdog([status], 90.0, lambda code, why: reasons.append((code, why)), clock=lived, measure=lived.look)
     dog.beat()
     for _ in range(200):
-        machine.passes(2.0, waiting=1.9)
+        machine.passes(2.0, starved=1.9)
         lived.look()
     assert dog.look() is None
     for _ in range(46):

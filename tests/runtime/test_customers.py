@@ -63,7 +63,7 @@ def decisions(built: MemoryLine) -> dict[str, tuple[str, str]]:
     return {row.customer_id: (row.decision, row.reason) for row in built.records("outreach") if row.kind == "outreach"}
 
 
-def letters(built: MemoryLine, noun: str = "customer") -> list[dict[str, bytes | None]]:
+def dead_letters(built: MemoryLine, noun: str = "customer") -> list[dict[str, bytes | None]]:
     """Headers of all dead letters of a topic."""
     return [dict(entry.headers) for entry in built.raw(f"{noun}.dlq")]
 
@@ -96,7 +96,7 @@ def test_opt_outs_that_another_partitioner_put_elsewhere_are_heard(seed: int | N
     copies = [entry for entry in built.raw("customer") if any(name == REKEYED_HEADER for name, _ in entry.headers)]
     assert sorted(entry.key or b"" for entry in copies) == sorted(name.encode() for name in astray)
     assert all(entry.partition == home((entry.key or b"").decode()) for entry in copies)
-    assert letters(built) == []
+    assert dead_letters(built) == []
 
 
 def test_one_room_alone_brings_home_what_lies_astray() -> None:
@@ -140,8 +140,8 @@ def test_a_profile_of_2099_is_a_dead_letter_and_hides_no_later_opt_out() -> None
     found = decisions(built)
     assert {found[name][1] for name in NAMES[::2]} == {"opted_out"}
     assert {found[name] for name in NAMES[1::2]} == {("send", "eligible")}
-    assert {letter["dlq.reason"] for letter in letters(built)} == {b"future_time"}
-    assert {letter["dlq.field"] for letter in letters(built)} == {b"updated_at_ms"}
+    assert {dead["dlq.reason"] for dead in dead_letters(built)} == {b"future_time"}
+    assert {dead["dlq.field"] for dead in dead_letters(built)} == {b"updated_at_ms"}
 
 
 def test_a_profile_of_2099_that_may_be_an_opt_out_blocks_until_a_readable_one() -> None:
@@ -164,7 +164,7 @@ def test_changes_and_orders_from_the_future_are_dead_letters(noun: str) -> None:
             record = Change(change_id=f"x-{number}", changed_at_ms=stamp, change_kind="release")
         built.produce(noun, record, timestamp_ms=APPENDED)
     built.run()
-    assert [letter["dlq.reason"] for letter in letters(built, noun)] == [b"future_time"]
+    assert [dead["dlq.reason"] for dead in dead_letters(built, noun)] == [b"future_time"]
     counts = [task.counts[noun] for task in (built.task("detect", 0), built.task("outreach", 0)) if noun in task.counts]
     assert [(one.accepted, one.dead) for one in counts] == [(1, 1)]
 
@@ -190,8 +190,8 @@ def test_an_unreadable_profile_blocks_over_restarts_also_if_it_lies_elsewhere(as
         longest = max(len(entry.value or b"") for entry in built.raw("customer")
                       if any(name == REKEYED_HEADER for name, _ in entry.headers))  # fmt: skip
         assert longest == 0, "what cannot be read is not carried on"
-    places = {(letter["dlq.partition"], letter["dlq.offset"]) for letter in letters(built)}
-    assert len(places) == len(NAMES), "told of where it lies, not once more where it came home"
+    origins = {(dead["dlq.partition"], dead["dlq.offset"]) for dead in dead_letters(built)}
+    assert len(origins) == len(NAMES), "reported where it lies, not once more where it came home"
 
 
 @pytest.mark.parametrize("astray", [False, True])
@@ -206,14 +206,14 @@ def test_a_deleted_key_erases_profile_address_and_margin_and_its_letter_says_so(
         built.produce("episode", episode(name, NOON + 30 * MINUTE))
     built.run()
     for room in ("outreach", "match"):
-        kept = b"".join(value for number in range(PARTITIONS) for value in built.state(room, number).items.values())
-        assert b"a-c-" not in kept
-        assert b'"value_cents":12000' not in kept
+        state = b"".join(value for number in range(PARTITIONS) for value in built.state(room, number).items.values())
+        assert b"a-c-" not in state
+        assert b'"value_cents":12000' not in state
     latest = {row.customer_id: row.value_cents for row in built.records("affected") if row.kind == "affected"}
     assert latest == dict.fromkeys(NAMES)
-    told = letters(built)
-    assert {letter["dlq.reason"] for letter in told} == {b"erasure"}
-    assert {letter["dlq.rule"] for letter in told} == {b"was erased, with everything known about the customer"}
+    erasures = dead_letters(built)
+    assert {dead["dlq.reason"] for dead in erasures} == {b"erasure"}
+    assert {dead["dlq.rule"] for dead in erasures} == {b"was erased, with everything known about the customer"}
     assert counted(built, "outreach", "erased") == counted(built, "match", "erased") == len(NAMES)
     assert counted(built, "outreach", "dead") == 0
     assert not any(built.task("outreach", number).degraded for number in range(PARTITIONS))

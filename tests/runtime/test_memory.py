@@ -109,7 +109,7 @@ class CrashingLine(RuleBasedStateMachine):
             self.line.produce(noun, one)
 
     @rule(noun=st.sampled_from(INPUTS), partition=st.integers(0, 3))
-    def produce_in_the_wrong_place(self, noun: str, partition: int) -> None:
+    def produce_on_a_wrong_partition(self, noun: str, partition: int) -> None:
         one = event(noun, len(self.produced))
         self.produced.append(one)
         self.line.produce(noun, one, partition=partition % self.line.partitions)

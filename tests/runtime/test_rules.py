@@ -103,8 +103,8 @@ def test_a_large_value_is_written_in_parts_and_nothing_of_it_stays_behind() -> N
         for record in records:
             found.apply(*record)
         assert found.whole() == ({} if value is None else {b"k": value})
-        held = len(found.items) + sum(map(len, found.parts.values()))
-        assert held == (0 if value is None else -(-len(value) // PART_BYTES))
+        stored = len(found.items) + sum(map(len, found.parts.values()))
+        assert stored == (0 if value is None else -(-len(value) // PART_BYTES))
         assert parts == {key: len(pieces) for key, pieces in found.parts.items()}, "a restart knows the same"
 
 
@@ -187,8 +187,8 @@ def test_the_watchdog_names_what_has_stopped(phase: Any, mark: str | None, sente
     clock = Clock()
     status = Status("join", clock)
     status.enter(phase)
-    said: list[tuple[ExitCode, str]] = []
-    dog = Watchdog([status], 90.0, lambda code, reason: said.append((code, reason)), clock=clock)
+    exits: list[tuple[ExitCode, str]] = []
+    dog = Watchdog([status], 90.0, lambda code, reason: exits.append((code, reason)), clock=clock)
     dog.beat()
     if mark is not None:
         setattr(status, mark, clock.now)
@@ -352,13 +352,13 @@ def test_the_reason_of_an_unknown_error_shows_the_place_and_never_the_value() ->
 
 
 def test_the_guard_lets_cancellation_through_and_nothing_else() -> None:
-    said: list[ExitCode] = []
-    with Guard(lambda code, reason: said.append(code), "test"):
+    exits: list[ExitCode] = []
+    with Guard(lambda code, reason: exits.append(code), "test"):
         raise KeyError("x")
-    assert said == [ExitCode.UNKNOWN]
-    with pytest.raises(asyncio.CancelledError), Guard(lambda code, reason: said.append(code), "test"):
+    assert exits == [ExitCode.UNKNOWN]
+    with pytest.raises(asyncio.CancelledError), Guard(lambda code, reason: exits.append(code), "test"):
         raise asyncio.CancelledError
-    assert len(said) == 1
+    assert len(exits) == 1
 
 
 def test_lag_and_the_like_of_partitions_that_went_elsewhere_are_not_told_any_more() -> None:
@@ -368,10 +368,10 @@ def test_lag_and_the_like_of_partitions_that_went_elsewhere_are_not_told_any_mor
         metrics.newest.labels(room, "telemetry", "3").set(7)
         metrics.undecided.labels(room, "telemetry", "3").set(7)
     metrics.forget("join")
-    told = [row for row in metrics.render().decode().splitlines() if 'partition="3"' in row]
+    rows = [row for row in metrics.render().decode().splitlines() if 'partition="3"' in row]
     gauges = ["cx_runtime_lag_records", "cx_runtime_newest_event_ms", "cx_runtime_undecided_records"]
-    assert sorted(row.split("{")[0] for row in told) == gauges
-    assert all('room="store"' in row for row in told)
+    assert sorted(row.split("{")[0] for row in rows) == gauges
+    assert all('room="store"' in row for row in rows)
 
 
 def test_counters_grow_by_what_is_new_and_start_anew_with_the_tasks() -> None:

@@ -56,7 +56,7 @@ class Shell(StageShell[Counting]):
     """A shell whose consumer is replaced where a broker would be needed."""
 
     log: list[Any]
-    said: list[tuple[ExitCode, str]]
+    exits: list[tuple[ExitCode, str]]
 
     async def commit_offsets(self, offsets: Mapping[TP, int], now: bool = False) -> None:
         if offsets:
@@ -64,11 +64,11 @@ class Shell(StageShell[Counting]):
 
 
 def shell(tmp_path: Path, fails: Exception | None = None) -> Shell:
-    said: list[tuple[ExitCode, str]] = []
-    context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: said.append((code, why)),
+    exits: list[tuple[ExitCode, str]] = []
+    context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: exits.append((code, why)),
                       max_skew_ms=0)
     made = Shell(count_room(), context)
-    made.said, made.log = said, []
+    made.exits, made.log = exits, []
     task: PartitionTask[Counting] = PartitionTask(made.room, 0, 4)
     for noun in INPUTS:
         task.start_at(noun, 0)
@@ -129,15 +129,15 @@ async def test_records_behind_a_transaction_without_an_end_are_told_once(
 
     def look_at(at_s: float) -> int:
         now[0] = at_s
-        one._tell_undecided({TELEMETRY: (5, end[0]), one.tp("order", 0): (9, 9)})
+        one._report_undecided({TELEMETRY: (5, end[0]), one.tp("order", 0): (9, 9)})
         return sum("cannot be read" in record.getMessage() for record in caplog.records)
 
     assert [look_at(at_s) for at_s in (0.0, 60.0, 121.0, 240.0)] == [0, 0, 1, 1]
     end[0] = 7  # it moved, and stands again
     assert [look_at(at_s) for at_s in (241.0, 350.0, 362.0)] == [1, 1, 2]
-    told = one.context.metrics.render().decode()
-    assert 'cx_runtime_undecided_records{partition="0",room="join",topic="telemetry"} 3.0' in told
-    assert 'cx_runtime_undecided_records{partition="0",room="join",topic="order"} 0.0' in told
+    rendered = one.context.metrics.render().decode()
+    assert 'cx_runtime_undecided_records{partition="0",room="join",topic="telemetry"} 3.0' in rendered
+    assert 'cx_runtime_undecided_records{partition="0",room="join",topic="order"} 0.0' in rendered
 
 
 async def test_a_topic_made_anew_is_named_also_if_the_groups_leader_has_not_seen_it_yet(
@@ -174,7 +174,7 @@ async def test_a_failed_transaction_ends_the_process_and_no_group_offset_is_writ
     one = shell(tmp_path, RuntimeError("x"))
     await one._on_message(event_of(batch([message(1)])))
     await one.before_revoke()
-    assert one.said[0][0] == ExitCode.UNKNOWN
+    assert one.exits[0][0] == ExitCode.UNKNOWN
     assert one.log == []
 
 
@@ -190,7 +190,7 @@ async def test_a_batch_that_does_not_follow_is_fetched_again(tmp_path: Path, mon
     await one._on_message(event_of(batch([message(1)], start=7), order))
     assert sought == [{TELEMETRY: 0}]
     assert one.positions()[one.tp("order", 0)] == 1, "what came with it is taken"
-    assert one.said == []
+    assert one.exits == []
 
 
 async def test_the_rest_of_a_fetch_is_dropped_when_its_generation_ends(
@@ -279,7 +279,7 @@ async def test_a_sink_is_offered_the_same_batches_until_it_takes_them(
     context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: None)
     one = shell_of(SinkRoom("store", ("telemetry",), write), context)
     assert isinstance(one, SinkShell)
-    one._held = {TELEMETRY: 0}
+    one._positions = {TELEMETRY: 0}
     offsets: list[Any] = []
 
     async def commit(found: Any, now: bool = False) -> None:
@@ -304,7 +304,7 @@ def sink(tmp_path: Path, pace: SinkPace) -> tuple[SinkShell, list[int]]:
     context = Context("127.0.0.1:1", "p.", 4, "a", tmp_path, Metrics(), lambda code, why: None)
     one = shell_of(SinkRoom("store", ("telemetry", "order"), write, pace=pace), context)
     assert isinstance(one, SinkShell)
-    one._held = {TELEMETRY: 0, one.tp("order", 0): 0}
+    one._positions = {TELEMETRY: 0, one.tp("order", 0): 0}
     one._offsets_at = time.monotonic() + 3_600  # no group offsets here
     return one, rounds
 

@@ -72,7 +72,7 @@ def recovered(*transactions: Transaction) -> Recovered:
     return state
 
 
-def test_a_flush_holds_messages_state_and_the_offset_vector() -> None:
+def test_a_flush_holds_messages_state_and_the_source_offsets() -> None:
     one = task()
     one.feed(batch([message(number) for number in range(4)]))
     found = flushed(one)
@@ -101,7 +101,7 @@ def test_every_derived_message_carries_epoch_and_flush_number() -> None:
     assert headers == [(("cx.ver", str(7 << 40 | 2).encode()),)]
 
 
-def test_offsets_below_the_vector_are_skipped_and_counted() -> None:
+def test_offsets_below_the_source_offsets_are_skipped_and_counted() -> None:
     first = task()
     first.feed(batch([message(number) for number in range(6)]))
     again = task(recovered(flushed(first)))

@@ -83,10 +83,10 @@ def test_a_worker_that_cannot_write_to_its_folder_says_that_the_disk_is_full(
 def test_a_library_says_the_same_thing_once_and_we_say_everything() -> None:
     once = Once(every_s=5.0)
 
-    def said(name: str, text: str, at: float) -> bool:
+    def passes(name: str, text: str, at: float) -> bool:
         record = logging.LogRecord(name, logging.ERROR, "f", 1, text, (), None)
         record.created = at
         return once.filter(record)
 
-    assert [said("aiokafka", "down", at) for at in (100.0, 101.0, 106.0)] == [True, False, True]
-    assert [said("cx.room", "down", at) for at in (100.0, 101.0)] == [True, True]
+    assert [passes("aiokafka", "down", at) for at in (100.0, 101.0, 106.0)] == [True, False, True]
+    assert [passes("cx.room", "down", at) for at in (100.0, 101.0)] == [True, True]
