@@ -21,13 +21,19 @@ _NAMED = re.compile(
     rf"`((?:[\w.@-]+/)+[\w.@{{}},-]*\.(?:{SUFFIXES})|[\w-]+\.toml|(?:streams|schemas|dashboards|tests|docs|native|deploy"
     rf"|benchmarks)/[\w./{{}},-]*?)(?:::([\w.-]+))?`"
 )
+_FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+
+
+def prose(page: Path) -> str:
+    """Return the text of a page without its code blocks."""
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def named(page: Path) -> list[tuple[str, str]]:
     """Return (path, dotted name or "") for each reference of a page; ``{a,b}`` stands for both."""
     found = []
-    for path, name in _NAMED.findall(page.read_text(encoding="utf-8")):
+    for path, name in _NAMED.findall(prose(page)):
         pieces = [piece.split(",") for piece in re.split(r"[{}]", path)]
         found += [("".join(chosen), name) for chosen in product(*pieces)]
     return found
@@ -59,7 +65,7 @@ def problems(page: Path) -> list[str]:
             wrong.append(at)
         elif name and name not in (defined(path) if path.suffix == ".py" else path.read_text(encoding="utf-8")):
             wrong.append(f"{at}::{name}")
-    links = _LINK.findall(page.read_text(encoding="utf-8"))
+    links = _LINK.findall(prose(page))
     return wrong + [link for link in links if not (page.parent / link).exists()]
 
 
