@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import ROOM_INPUTS
+from schemas.rooms import ROOMS
 from streams.core.join.rules import PromiseRule
 from streams.core.outreach.policy import QuietHours
 from tests.docs.words import ROOT
@@ -109,6 +109,13 @@ def test_the_defaults_that_the_page_states_are_true() -> None:
 
 
 def test_the_table_of_rooms_is_the_catalogue() -> None:
-    rows = re.findall(r"^\| (\w+) \| ([\w, ]+) \|", ARCHITECTURE, re.MULTILINE)
-    reads = {room: tuple(nouns.split(", ")) for room, nouns in rows if room in ROOM_INPUTS}
-    assert reads == ROOM_INPUTS
+    table = ARCHITECTURE.partition("## What each room may touch")[2].partition("\n## ")[0]
+    rows = {
+        room: rest for room, *rest in re.findall(r"^\| (\w+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|", table, re.MULTILINE)
+    }
+    assert set(rows) == {room.name for room in ROOMS} | {"room"}
+    for room in ROOMS:
+        reads, writes, tasks = rows[room.name]
+        assert reads.split(", ") == list(room.inputs or ("every topic and its dead letters",))
+        assert writes.partition(";")[0].split(", ") == list(room.outputs or ("rows in ClickHouse",))
+        assert tasks == {"customer": "one per customer partition", "one": "one"}[room.tasks] or not room.state
