@@ -4,12 +4,9 @@ BIN := .venv/bin
 CX := $(BIN)/cxwatch
 LOCK := deploy/requirements.lock
 TEST_LOCK := deploy/requirements-test.lock
-# The stamp's name holds the lock's hash: another lock is another file, and the environment is brought up to date.
-hash = $(shell $(PYTHON) -c "import hashlib,sys;print(hashlib.sha256(open(sys.argv[1],'rb').read()).hexdigest()[:16])" $(1))
-TEST_STAMP := .venv/.locked-requirements-test-$(call hash,$(TEST_LOCK))
-STAMP := .venv/.locked-requirements-$(call hash,$(LOCK))
 # What tests need includes what running needs, at the same versions.
-READY := $(if $(wildcard $(TEST_STAMP)),$(TEST_STAMP),$(STAMP))
+TEST_READY := .venv/.ready-test
+READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),.venv/.ready)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo example test busy native long faults lint house up down status doctor lock clean browser \
@@ -24,45 +21,45 @@ demo: $(READY) ## the main job end to end on real Kafka and ClickHouse (KEEP=1 l
 example: $(READY) ## real data: a month of flights through real Kafka, prints the issues
 	@$(CX) example flights
 
-test: $(TEST_STAMP) browser lint ## all tests, with real servers and a real browser where marked
+test: $(TEST_READY) browser lint ## all tests, with real servers and a real browser where marked
 	@$(BIN)/python deploy/native.py
 	@$(BIN)/python deploy/run_tests.py
 
-busy: $(TEST_STAMP) native ## the tests that wait most, beside 14 busy loops (a whole slow machine: `nice -n 19 make test`)
+busy: $(TEST_READY) native ## the tests that wait most, beside 14 busy loops (a whole slow machine: `nice -n 19 make test`)
 	@$(BIN)/python deploy/run_busy.py
 
 native: $(READY) ## build the optional accelerator of join and store (needs Rust; without it all works, slower)
 	@$(BIN)/python deploy/native.py
 
-long: $(TEST_STAMP) ## simulated months: false-alarm budget, slow ramps
+long: $(TEST_READY) ## simulated months: false-alarm budget, slow ramps
 	@$(BIN)/pytest -m long
 
-bench: $(TEST_STAMP) native ## job J beside its peers (ONLY=cxwatch,floor EVENTS=600000 ROUNDS=3)
+bench: $(TEST_READY) native ## job J beside its peers (ONLY=cxwatch,floor EVENTS=600000 ROUNDS=3)
 	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench-gate: $(TEST_STAMP) native ## has the join become dearer? ratio to a bare ceiling, alternating pairs
+bench-gate: $(TEST_READY) native ## has the join become dearer? ratio to a bare ceiling, alternating pairs
 	@$(BIN)/python -m benchmarks.gate
 
-bench-pipeline: $(TEST_STAMP) native ## all rooms and the copy of everything, one worker and two
+bench-pipeline: $(TEST_READY) native ## all rooms and the copy of everything, one worker and two
 	@$(BIN)/python -m benchmarks.pipeline $(if $(EVENTS),--events $(EVENTS))
 
-bench-latency: $(TEST_STAMP) native ## event to joined and to ClickHouse at 5,000 events a second
+bench-latency: $(TEST_READY) native ## event to joined and to ClickHouse at 5,000 events a second
 	@$(BIN)/python -m benchmarks.latency $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
 
-bench-growth: $(TEST_STAMP) native ## CPU per event, bytes and recovery of state from 1,000 to 1,000,000 customers
+bench-growth: $(TEST_READY) native ## CPU per event, bytes and recovery of state from 1,000 to 1,000,000 customers
 	@$(BIN)/python -m benchmarks.growth
 
-faults: $(TEST_STAMP) native ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)
+faults: $(TEST_READY) native ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)
 	@$(if $(N),CX_TEST_FAULTS=full CX_TEST_FAULT=$(N) $(BIN)/pytest -m fault tests/faults,$(BIN)/python deploy/run_faults.py)
 	@$(if $(N),,$(BIN)/python -m tests.faults.table)
 
-lint: $(TEST_STAMP) ## style, types, doors
+lint: $(TEST_READY) ## style, types, doors
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-house: $(TEST_STAMP) ## print and draw what imports what (docs/imports.md); what is too long, loose or in a circle
+house: $(TEST_READY) ## print and draw what imports what (docs/imports.md); what is too long, loose or in a circle
 	@$(BIN)/python -P -m tests.house --svg docs/imports.svg
 
 setup: $(READY) ## only make the environment in .venv
@@ -79,18 +76,18 @@ status: $(READY) ## what runs where
 doctor: $(READY) ## what is missing on this machine
 	@$(CX) doctor
 
-lock: $(TEST_STAMP) ## make the locks anew (needs the network; UPGRADE=1 takes newer versions)
+lock: $(TEST_READY) ## make the locks anew (needs the network; UPGRADE=1 takes newer versions)
 	@deploy/lock.sh
 
 clean: ## stop the servers, remove .venv, .cxwatch and caches of this checkout
 	@if [ -x $(CX) ]; then $(CX) down; fi
 	@rm -rf .venv .cxwatch .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(STAMP): $(LOCK)
+.venv/.ready: $(LOCK)
 	@$(PYTHON) deploy/setup_venv.py $(LOCK)
 	@touch $@
 
-$(TEST_STAMP): $(TEST_LOCK)
+$(TEST_READY): $(TEST_LOCK)
 	@$(PYTHON) deploy/setup_venv.py $(TEST_LOCK)
 	@touch $@
 

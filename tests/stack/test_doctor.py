@@ -103,7 +103,9 @@ def test_the_lock_names_every_package_of_this_platform_with_its_hashes() -> None
         assert "--hash=sha256:" in block
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock", "local/kafka-jars.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-test.lock", "requirements-uv.lock", "local/kafka-jars.lock"]
+)
 def test_locks_name_no_registry_and_no_path_of_a_machine(name: str) -> None:
     path = lock_file()
     assert path is not None

@@ -40,8 +40,7 @@ def checkout(tmp_path: Path) -> Path:
     root = lock.parents[1]
     if shutil.which("unshare") is None or subprocess.run([*NAMESPACE, "true"], check=False).returncode != 0:
         pytest.skip("this machine does not permit network namespaces")
-    cache = Machine.here().cache
-    if not list((cache / "wheels").glob("complete-*")):
+    if not list(Machine.here().cache.glob("uv-*")):
         pytest.skip("this environment was not made by `make setup`, so the cache holds no packages")
     jars = read_lock()
     if missing(jars, folder_for(jars, Machine.here())):
@@ -71,7 +70,7 @@ def test_a_second_checkout_sets_up_and_starts_both_servers_without_a_network(che
     assert made.returncode == 0, made.stdout + made.stderr
     assert "downloading" not in made.stdout
     again = _run(checkout, "make", "setup", f"PYTHON={sys.executable}")
-    assert "installing" not in again.stdout
+    assert "environment ready" not in again.stdout
     command = str(checkout / ".venv" / "bin" / "cxwatch")
     script = f"{command} up && {command} status --json; {command} down"
     environment = {**os.environ, "CX_LOCAL_KAFKA_HEAP_MB": "384"}
