@@ -16,7 +16,6 @@ from streams.runtime.batch import Headers, RawBatch
 
 PREFIX = "dlq."
 FIRST_FAILED = "dlq.first_failed_at_ms"
-NOT_BEFORE = "dlq.not_before_ms"
 _SOURCE_HEADERS = ("ce_source", "source")
 _MAX_TEXT = 512
 

@@ -1,6 +1,6 @@
 """The whole line without Kafka: logs in lists, the real tasks, atomic transactions, crashes at will.
 
-Used by the rooms' tests, by replay and by evaluation. Offsets behave as on a broker: a transaction leaves a marker (an
+For tests and evaluation. Offsets behave as on a broker: a transaction leaves a marker (an
 offset without a record) on every partition it wrote to, an aborted one leaves its records' offsets as holes. Which
 partition moves next, how much of it, and when it flushes, comes from ``cadence``; findings must not depend on it.
 """

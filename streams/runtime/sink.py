@@ -5,7 +5,12 @@ version or an identity. While the sink is down the same batches are offered agai
 the fetching of this room stops, and no other room notices.
 
 There is no fixed beat: a round is due a little after the first message that waits (``SinkPace``), so that a finding is
-in the sink soon after the transaction that made it, and a sink with nothing to write is left alone.
+in the sink soon after the transaction that made it, and a sink with nothing to write is left alone. Wall clock ->
+
+    message   more                              message
+    |---------|-|--|                            |
+    |<-- linger_s -->| round starts             |
+                     |<------- least_s ------------>| next round, at the earliest
 """
 
 from __future__ import annotations

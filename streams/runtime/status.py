@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Phase = Literal["joining", "recovering", "running", "draining"]
@@ -25,8 +25,6 @@ class Status:
     """Since when there has been something to read without a batch coming."""
     retrying: bool = False
     """True while the room waits for its sink: nothing else is expected to move."""
-    positions: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
-    """(noun, partition) -> position and end, as of the last look."""
 
     def __post_init__(self) -> None:
         self.moved_at = self.clock()

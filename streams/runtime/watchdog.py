@@ -2,6 +2,11 @@
 
 How long a process that stands still can live, from the last sign of life (``stall_s``: CX_STALL_S, 90, at most 100):
 
+    last sign of life                                  stall_s        stall_s + HARD_MARGIN_S
+    |-- look -- look -- look -- look -- look -- look --|-- look       |-----------------------> seconds lived
+       every LOOK_S, from a thread                        exit 75,    the last resort: exit 1,
+                                                          reason      where each thread stands
+
 | what stands still | seconds |
 |---|---|
 | recovery, group, fetches, reading, commits, event loop | stall_s + LOOK_S + at most LOG_S = 97, at most 107 |
