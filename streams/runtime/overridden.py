@@ -404,7 +404,7 @@ def page() -> str:
     lines = [
         "# Private parts of Faust, aiokafka and clickhouse-driver",
         "",
-        "Made from `streams/runtime/overrides.py` by `python -m streams.runtime.overrides > docs/overrides.md`; do not",
+        "Made from `streams/runtime/overridden.py` by `python -m streams.runtime.overridden > docs/overrides.md`; do not",
         f"edit. Hashes are of {versions}.",
         "`tests/runtime/test_overrides.py` fails when a part changes, when a version is not the pinned one, and when",
         "this page is not current. `CX_BULK_FETCH=false` does without the parts of `aiokafka.consumer.fetcher` (risk:",
