@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from faust.transport.drivers import aiokafka as driver
 
-from streams.runtime import overridden as overrides
-from streams.runtime import transport
-from streams.runtime.overridden import OVERRIDES, PINNED, Override, page, source_hash
+from streams.runtime import overrides, transport
+from streams.runtime.overridden import OVERRIDES, PINNED, Override
+from streams.runtime.overrides import page, source_hash
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def test_upstream_is_what_we_read(one: Override) -> None:
 def test_comments_and_layout_do_not_count_and_code_does(monkeypatch: pytest.MonkeyPatch) -> None:
     def hash_of(source: str) -> str:
         monkeypatch.setattr(inspect, "getsource", lambda _part: source)
-        return source_hash("streams.runtime.overridden.page")
+        return source_hash("streams.runtime.overrides.page")
 
     plain = hash_of("def f(a):\n    return a + 1\n")
     assert plain == hash_of("def f( a ):\n\n  # why\n  return a+1  # here\n")

@@ -23,12 +23,10 @@ OPEN_MODULES = {
     "streams/core/join/stage.py",
     "streams/core/outreach/ledger.py",
     "streams/core/outreach/stage.py",
-    "streams/runtime/overrides.py",
-    "streams/runtime/task.py",
     "streams/settings.py",
     "streams/sinks/rows.py",
 }
-OPEN_FUNCTIONS = {"benchmarks/truth.py:truth_of_log", "streams/metrics.py:__init__", "streams/runtime/task.py:__init__"}
+OPEN_FUNCTIONS = {"benchmarks/truth.py:truth_of_log", "streams/metrics.py:__init__"}
 OPEN_NAMES = {
     "Case",
     "Failure",
