@@ -10,39 +10,30 @@ bins close and memory expires by the partition's watermark, the slowest of the t
 event on time can still belong to it, it does not matter either when ``drain`` looks: fewer drains skip intermediate
 versions, nothing else.
 
-The rules (``core.join.rules``) are compiled once into one reader per topic; :meth:`JoinStage.step` is the only loop
-over events. Late: an event older than the topic's newest by more than its disorder bound joins episodes but no bin.
+    bins of 10 s     ...[ closed )[ closed )[  open  )[  open  )...
+                                              ^ watermark of the slowest topic: a bin closes when this passes its end
 
-State topic: keys and values are msgpack. A key starts with its kind:
-``w`` clocks | ``d`` dedup slice | ``b`` bin additions | ``k`` cohort place | ``s`` source counts | ``p`` promise |
-``q`` waiting order events | ``e`` ended orders | ``r`` slice of what went well | ``c`` customer.
+The way of a batch through :meth:`JoinStage.step`: ``core.join.reading`` admits its events and counts them by the rules
+(``core.join.rules``, compiled once), then promises or contacts take them. :meth:`JoinStage.drain` hands out what
+changed; ``core.join.state`` says how it is persisted. Late: an event older than the topic's newest by more than its
+disorder bound joins episodes but no bin.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import repeat
-from operator import attrgetter
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-import msgspec
-import xxhash
-
-from schemas.events import MIN_TIME_MS, Heartbeat
-from schemas.findings import BinClosed, Family, Late, Watermark
-from schemas.topics import DAY_MS, MINUTE_MS
-from streams.core.eventtime import MAX_ARRIVAL_MS, PartitionClock, arrival_ms, floor_ms
-from streams.core.join.cohorts import OpenBins
+from schemas.events import MIN_TIME_MS
+from schemas.findings import BinClosed, Watermark
+from schemas.topics import MINUTE_MS
+from streams.core.eventtime import floor_ms
 from streams.core.join.dedup import customer_hash
-from streams.core.join.episodes import CustomerFailure, Episodes, OpenedContact
-from streams.core.join.promises import Fact, Outcome, Promises
-from streams.core.join.repairs import Leaving, Naming, Promised, Success, SuccessLog, finder, logs_of, naming, note
-from streams.core.join.rules import FamilyRule, JoinRules
-from streams.core.join.seen import SeenEvents
-from streams.core.join.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey, TopicSources
+from streams.core.join.history import CustomerFailure, OpenedContact
+from streams.core.join.promises import Fact, Outcome
+from streams.core.join.reading import Admitted, CompiledRule, admit, count_by_rule, values_of
+from streams.core.join.repairs import Naming, Promised, Success, finder, naming, note
+from streams.core.join.rules import JoinRules
+from streams.core.join.state import JoinState, drain_changes, forget_expired, load_state, new_state
 from streams.core.recovery import ORIGINS
 from streams.core.stage import Batch, Drained, Idle, Message
 
@@ -51,59 +42,6 @@ SHOWN_MS = MINUTE_MS
 once, when they close."""
 PROGRESS_KEY = "cx.progress"
 """Record key of BinClosed and Watermark; they are written with explicit partition."""
-
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
-
-Values = tuple[str, ...]
-Admitted = tuple[Any, int, int, bool, int]
-"""An accepted event: record, its time, its customer's hash, late?, newest time of its topic when it came."""
-
-
-def _tuple_of(names: Sequence[str]) -> Callable[[Any], Values]:
-    """Return a fast reader of several fields as a tuple, also for a single one."""
-    if len(names) > 1:
-        return attrgetter(*names)
-    read = attrgetter(names[0])
-    return lambda event: (read(event),)
-
-
-class CompiledRule:
-    """A family rule compiled for the loop over events."""
-
-    __slots__ = ("amount", "exposed", "exposed_values", "failed", "failed_values", "family", "leaving", "values")
-
-    def __init__(self, rule: FamilyRule, rules: JoinRules) -> None:
-        """Compile ``rule``, one of ``rules``."""
-        self.family: Family = rule.family
-        self.exposed = attrgetter(rule.exposed.name)
-        self.exposed_values = rule.exposed.values
-        self.failed = attrgetter(rule.failed.name)
-        self.failed_values = rule.failed.values
-        self.values = _tuple_of(rule.attributes)
-        self.amount: Callable[[Any], int] = attrgetter(rule.amount) if rule.amount else lambda _: 0
-        self.leaving = Leaving(rules, rule.topic, rule.family)
-
-
-@dataclass(slots=True)
-class JoinState:
-    """Everything one partition of the join room remembers. Opaque to others."""
-
-    partition: int
-    partitions: int
-    clock: PartitionClock
-    seen: dict[str, SeenEvents]
-    bins: OpenBins
-    sources: dict[str, TopicSources]
-    promises: Promises
-    episodes: Episodes
-    logs: dict[str, SuccessLog]
-    closed_ms: int = 0
-    """Bins before this are closed and were announced."""
-    through_ms: int = 0
-    """Watermark last sent on the episode topic."""
-    clocks_written: bytes = b""
-    late: list[Message] = field(default_factory=list)
 
 
 class JoinStage:
@@ -116,7 +54,7 @@ class JoinStage:
             topic: tuple(CompiledRule(rule, self.rules) for rule in self.rules.families if rule.topic == topic)
             for topic in self.rules.bounds
         }
-        self._promise_values = _tuple_of(self.rules.promise.attributes)
+        self._promise_values = values_of(self.rules.promise.attributes)
         self._successes = {rule.topic: Success(self.rules, index) for index, rule in enumerate(self.rules.repairs)}
         self._promised = Promised(self.rules)
         self._named = next((Naming(rule, index) for index, rule in naming(self.rules, "order", "contact")), None)
@@ -125,63 +63,13 @@ class JoinStage:
 
     def start(self, partition: int, partitions: int) -> JoinState:
         """Return the state of a partition that has seen nothing."""
-        rules = self.rules
-        return JoinState(
-            partition=partition,
-            partitions=partitions,
-            clock=PartitionClock(rules.bounds, rules.clock_customers),
-            seen={topic: SeenEvents() for topic in rules.bounds},
-            bins=OpenBins(rules, partition),
-            sources={topic: TopicSources(topic, partition, rules.bin_ms) for topic in rules.bounds},
-            promises=Promises(rules.promise, rules.bounds["order"]),
-            episodes=Episodes(rules),
-            logs=logs_of(rules),
-        )
+        return new_state(self.rules, partition, partitions)
 
     def load(self, partition: int, partitions: int, items: Iterable[tuple[bytes, bytes]]) -> JoinState:
         """Rebuild the state from the live pairs of its state topic, in any order."""
         state = self.start(partition, partitions)
-        by_kind: dict[str, list[tuple[list[Any], Any]]] = {}
-        for raw_key, raw_value in items:
-            kind, *key = _unpack(raw_key)
-            if kind == "c":  # by far the most: they stay packed
-                state.episodes.load(key[0], raw_value)
-                continue
-            by_kind.setdefault(kind, []).append((key, _unpack(raw_value)))
-        for _, clocks in by_kind.get("w", ()):
-            _load_clocks(state, *clocks)
-        self._load_events(state, by_kind)
-        self._load_promises(state, by_kind)
+        load_state(state, items)
         return state
-
-    def _load_events(self, state: JoinState, by_kind: dict[str, list[tuple[list[Any], Any]]]) -> None:
-        slices: dict[str, dict[tuple[int, ...], bytes]] = {}
-        for (topic, *key), value in by_kind.get("d", ()):
-            slices.setdefault(topic, {})[tuple(key)] = value
-        for topic, clock in state.clock.topics.items():
-            state.seen[topic].load(slices.get(topic, {}), clock.newest_ms)
-        for (bin_ms, number), rows in by_kind.get("b", ()):
-            state.bins.load(bin_ms, number, [(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows])
-        for (line, family, values), hour_ms in by_kind.get("k", ()):
-            state.bins.admitted.load((line, family, tuple(values)), hour_ms)
-        for (topic, start_ms, *width), rows in by_kind.get("s", ()):
-            state.sources[topic].load((start_ms, *width), rows, state.closed_ms)
-        for topic, clock in state.clock.topics.items():
-            state.sources[topic].age(clock.newest_ms)
-
-    def _load_promises(self, state: JoinState, by_kind: dict[str, list[tuple[list[Any], Any]]]) -> None:
-        watermark_ms = state.clock.topics["order"].watermark_ms
-        for (customer_id, order_id), value in by_kind.get("p", ()):
-            state.promises.load_open((customer_id, order_id), value)
-        for (chunk,), rows in by_kind.get("q", ()):
-            facts = [(*row[:6], tuple(row[6]), *row[7:]) for row in rows]
-            state.promises.load_pending(chunk, facts, watermark_ms)
-        state.promises.ended.load({(start_ms, first): value for (start_ms, first), value in by_kind.get("e", ())})
-        went_well: dict[str, dict[tuple[int, int], bytes]] = {topic: {} for topic in state.logs}
-        for (topic, start_ms, first), value in by_kind.get("r", ()):
-            went_well[topic][start_ms, first] = value
-        for topic, slices in went_well.items():
-            state.logs[topic].load(slices)
 
     def clock_ms(self, state: JoinState, topic: str) -> int:
         """How far a topic has come; 0 if nothing was heard."""
@@ -202,9 +90,9 @@ class JoinStage:
             self._fold(state, batch)
 
     def _fold(self, state: JoinState, batch: Batch) -> None:
-        admitted = _admit(state, batch, self.rules.bin_ms)
+        admitted = admit(state, batch, self.rules.bin_ms)
         for reader in self._readers[batch.topic]:
-            _count(state, reader, admitted, self.rules.bin_ms)
+            count_by_rule(state, reader, admitted, self.rules.bin_ms)
         if (success := self._successes.get(batch.topic)) is not None:
             note(success, state.logs[batch.topic], state.episodes, admitted)
         if batch.topic == "order":
@@ -271,101 +159,8 @@ class JoinStage:
             mark = Watermark(partition=state.partition, through_ms=watermark_ms)
             messages.append(Message("episode", PROGRESS_KEY, mark, partition=state.partition))
             state.through_ms = watermark_ms
-        _forget(state, self.rules)
-        return Drained(sorted(_changes(state), key=lambda change: change[0]), messages)
-
-
-def _admit(state: JoinState, batch: Batch, width_ms: int) -> list[Admitted]:
-    """Sort out what is too old or was seen before, move the topic's clock, count per producer; return the rest."""
-    clock = state.clock.topics[batch.topic]
-    disorder_ms, lateness_ms = clock.bounds.disorder_ms, clock.bounds.lateness_ms
-    newest_ms = clock.newest_ms
-    stamps = batch.timestamps or repeat(MAX_ARRIVAL_MS, len(batch.records))
-    seen, digest = state.seen[batch.topic], xxhash.xxh3_64_intdigest
-    admitted: list[Admitted] = []
-    accepted: list[CellKey] = []
-    repeated: list[CellKey] = []
-    minute_ms = -1
-    for index, (event, appended_ms) in enumerate(zip(batch.records, stamps, strict=True)):
-        time_ms = event.event_time_ms
-        if type(event) is Heartbeat:
-            clock.hear(min(time_ms, appended_ms))
-            newest_ms = clock.newest_ms
-            continue
-        if time_ms < newest_ms - lateness_ms:
-            state.late.append(_late(batch, index, max(MIN_TIME_MS, newest_ms - disorder_ms)))
-            continue
-        if not 0 <= time_ms - minute_ms < MINUTE_MS:
-            minute_ms = time_ms - time_ms % MINUTE_MS
-            bucket, mix = seen.bucket_of(minute_ms)
-            recent, log, rested = bucket.recent, bucket.log.append, bucket.rested
-        customer = digest(event.customer_id.encode())  # customer_hash and event_hash, without the calls
-        identity = digest(event.event_id.encode(), customer) ^ mix
-        cell = (time_ms - time_ms % width_ms, event.source)
-        if identity in recent or (rested and identity in bucket):
-            repeated.append(cell)
-            continue
-        recent.add(identity)
-        log(identity)
-        accepted.append(cell)
-        admitted.append((event, time_ms, customer, time_ms < newest_ms - disorder_ms, newest_ms))
-        if time_ms > newest_ms:
-            clock.follow(customer, min(time_ms, arrival_ms(event, appended_ms)))
-            newest_ms = clock.newest_ms
-    sources = state.sources[batch.topic]
-    sources.count(ACCEPTED, Counter(accepted))
-    sources.count(DUPLICATE, Counter(repeated))
-    sources.count(LATE, Counter((floor_ms(item[1], width_ms), item[0].source) for item in admitted if item[3]))
-    return admitted
-
-
-def _late(batch: Batch, index: int, watermark_ms: int) -> Message:
-    event = batch.records[index]
-    record = Late(
-        topic=batch.topic,
-        partition=batch.partition,
-        offset=batch.offsets[index],
-        source=event.source,
-        event_time_ms=event.event_time_ms,
-        watermark_ms=watermark_ms,
-    )
-    return Message("late", event.source, record)
-
-
-def _count(state: JoinState, reader: CompiledRule, admitted: list[Admitted], width_ms: int) -> None:
-    """Count exposure and failure of one family: on time in bins, failures in any case in episodes."""
-    exposed, exposed_values = reader.exposed, reader.exposed_values
-    failed, failed_values = reader.failed, reader.failed_values
-    family, values_of = reader.family, reader.values
-    bins, bin_ms = state.bins, -1
-    for event, time_ms, customer, late, newest_ms in admitted:
-        if exposed(event) not in exposed_values:
-            continue
-        values = values_of(event)
-        is_failure = failed(event) in failed_values
-        if not late:
-            if not 0 <= time_ms - bin_ms < width_ms:
-                bin_ms = time_ms - time_ms % width_ms
-                cells = bins.cells(bin_ms)
-            key = (event.product, family, values)
-            leaf = cells.get(key)
-            if leaf is None or customer not in leaf.exposed:
-                leaf = cells.expose(key, leaf, customer)
-            if is_failure:
-                cells.fail(key, leaf, customer)
-        if is_failure:
-            failure = CustomerFailure(
-                time_ms,
-                event.customer_id,
-                event.product,
-                family,
-                values,
-                event.event_id,
-                reader.amount(event),
-                reader.leaving(event, customer, newest_ms - time_ms),
-                ORIGINS.index(event.origin),
-            )
-            state.episodes.fail(failure)
+        forget_expired(state, self.rules)
+        return Drained(sorted(drain_changes(state), key=lambda change: change[0]), messages)
 
 
 def _conclude(state: JoinState, promised: Promised, outcomes: Iterable[Outcome]) -> None:
@@ -403,68 +198,3 @@ def _counts(state: JoinState, through_ms: int) -> Iterator[Message]:
         yield Message("cohort_count", count.line, count)
 
 
-def _forget(state: JoinState, rules: JoinRules) -> None:
-    """Drop everything that no event still to be accepted can need."""
-    newest = {topic: clock.newest_ms for topic, clock in state.clock.topics.items()}
-    for topic, log in state.logs.items():
-        log.forget(min(newest[noun] - reach_ms for noun, reach_ms in rules.reaches(topic).items()))
-    for topic, clock in state.clock.topics.items():
-        state.seen[topic].forget(clock.oldest_ms)
-        state.seen[topic].age(clock.newest_ms)
-        state.sources[topic].forget(min(clock.oldest_ms, state.closed_ms))
-        state.sources[topic].age(clock.newest_ms)
-    state.promises.forget(state.clock.topics["order"].oldest_ms)
-    state.episodes.forget(state.clock.watermark_ms)
-
-
-def _changes(state: JoinState) -> Iterator[tuple[bytes, bytes | None]]:
-    """Yield every changed key of the state topic."""
-    clocks = _packed_clocks(state)
-    if clocks != state.clocks_written:
-        state.clocks_written = clocks
-        yield _pack(("w",)), clocks
-    for topic, memory in state.seen.items():
-        rest_before_ms = state.clock.topics[topic].watermark_ms - MINUTE_MS
-        yield from (_change(("d", topic, *key), value) for key, value in memory.drain(rest_before_ms))
-        yield from ((_pack(("s", topic, *key)), value) for key, value in state.sources[topic].drain())
-    yield from (_change(("b", *key), value) for key, value in state.bins.drain())
-    yield from (_change(("k", *key), value) for key, value in state.bins.admitted.drain())
-    order_ms = state.clock.topics["order"].watermark_ms
-    yield from (_change(("p", *key), value) for key, value in state.promises.drain_open())
-    yield from (_change(("q", key), value) for key, value in state.promises.drain_pending(order_ms))
-    yield from (_change(("e", *key), value) for key, value in state.promises.drain_ended(order_ms - DAY_MS))
-    for topic, log in state.logs.items():
-        yield from (_change(("r", topic, *key), value) for key, value in log.drain())
-    yield from ((_pack(("c", key)), packed) for key, packed in state.episodes.drain())
-
-
-def _packed_clocks(state: JoinState) -> bytes:
-    """Topic -> newest time, the two marks of progress, topic -> [(time, customer's hash)] of who is ahead."""
-    topics = state.clock.topics
-    newest = {topic: clock.newest_ms for topic, clock in topics.items()}
-    ahead = {
-        topic: [(ms, who.to_bytes(8, "little")) for ms, who in sorted((ms, who) for who, ms in clock.ahead.items())]
-        for topic, clock in topics.items()
-    }
-    return _pack((newest, state.closed_ms, state.through_ms, ahead))
-
-
-def _load_clocks(
-    state: JoinState,
-    newest: dict[str, int],
-    closed_ms: int,
-    through_ms: int,
-    ahead: Mapping[str, list[tuple[int, bytes]]] = MappingProxyType({}),
-) -> None:
-    """Take the clocks back; ``ahead`` is missing where one event moved a clock alone (before 2026-11-28)."""
-    for topic, newest_ms in newest.items():
-        state.clock.topics[topic].hear(newest_ms)
-    for topic, customers in ahead.items():
-        for time_ms, customer in customers:
-            state.clock.topics[topic].follow(int.from_bytes(customer, "little"), time_ms)
-    state.closed_ms, state.through_ms = closed_ms, through_ms
-    state.clocks_written = _packed_clocks(state)
-
-
-def _change(key: tuple[Any, ...], value: object) -> tuple[bytes, bytes | None]:
-    return _pack(key), None if value is None else _pack(value)

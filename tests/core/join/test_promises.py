@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from schemas.findings import CohortCount
-from streams.core.join.stage import JoinStage, JoinState
+from streams.core.join.stage import JoinStage
+from streams.core.join.state import JoinState
 from tests.core.join.world import DAY, HOUR, MINUTE, SECOND, T0, Player, order
 
 pytestmark = pytest.mark.usefixtures("stage")
