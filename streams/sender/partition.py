@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from schemas.findings import ChannelCondition, DeliveryOutcome
 from streams.core.outreach.breaker import Breaker
 from streams.core.outreach.ledger import Ledger
-from streams.core.outreach.notices import Close, Notice, Wait
+from streams.core.outreach.ledger_records import Close, Notice, Wait
 from streams.sender.metrics import STATES, SenderMetrics, Statuses
 from streams.sender.ports import Clock, Log, Pace
 from streams.sinks.channels import ChannelPort, RenderedNotice, Sent

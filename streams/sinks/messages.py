@@ -21,7 +21,7 @@ from jinja2 import DictLoader, StrictUndefined, Template, TemplateError, meta, n
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from schemas.errors import CxError
-from streams.core.outreach.notices import Notice
+from streams.core.outreach.ledger_records import Notice
 from streams.core.outreach.policy import zone
 from streams.core.outreach.wording import cause_words, promises, speak, title_words
 

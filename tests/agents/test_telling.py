@@ -10,7 +10,7 @@ from schemas.codec import canonical
 from streams.agents import impact, match, outreach
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.settings import Settings
-from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark, resolved
+from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark, resolved
 
 NOON = T0 + 11 * HOUR
 NAMES = [f"c-{number}" for number in range(40)]

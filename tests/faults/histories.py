@@ -16,10 +16,10 @@ from typing import Any, Literal
 from schemas.findings import Affected, Issue
 from streams.core.outreach.cases import OutreachRules
 from streams.core.outreach.ledger import Ledger
-from streams.core.outreach.notices import Notice, Wait
+from streams.core.outreach.ledger_records import Notice, Wait
 from streams.core.outreach.policy import Budget
 from streams.core.outreach.stage import Outreach
-from tests.core.match_world import DAY, HOUR, MINUTE, NOON, Runner, affected, customer, issue, mark
+from tests.core.match.world import DAY, HOUR, MINUTE, NOON, Runner, affected, customer, issue, mark
 from tests.sender.world import placed
 
 RULES = OutreachRules(holdout_ratio=0.0, budgets=(Budget(2, DAY),))

@@ -26,7 +26,7 @@ from typing import Any
 from streams.cli.main import main
 from streams.core.join.native import NativeJoinStage
 from streams.core.join.stage import JoinStage
-from streams.core.outreach.notices import Notice
+from streams.core.outreach.ledger_records import Notice
 from streams.core.stage import Batch, Fed, RawPart
 from streams.runtime.application import StageShell
 from streams.runtime.shell import Shell

@@ -18,7 +18,7 @@ from schemas.topics import BY_NOUN
 from streams.orders.newest_records import newest_records
 from streams.orders.writing import write_order
 from streams.sinks.receiver import Receiver
-from tests.core.match_world import MINUTE, customer, mark
+from tests.core.match.world import MINUTE, customer, mark
 from tests.faults.conftest import Arena
 from tests.faults.harness import COMMAND, SECRET, Deployment, Result, size, until
 from tests.faults.oracle import count_accepts

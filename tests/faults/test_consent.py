@@ -15,7 +15,7 @@ from schemas.events import Customer
 from schemas.topics import BY_NOUN, state_topic
 from streams.sinks.receiver import Receiver
 from streams.topics import admin_of
-from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark
+from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark
 from tests.faults.conftest import Arena
 from tests.faults.harness import SECRET, Deployment, Result, size, until
 from tests.faults.test_orders import WAIT_S, order, tick, told

@@ -24,7 +24,7 @@ from streams.security.keyfile import new_key, order_rules
 from streams.security.keyfile import put as put_key
 from streams.sinks.receiver import Receiver
 from streams.topics import admin_of
-from tests.core.match_world import HOUR, MINUTE, customer, issue, mark
+from tests.core.match.world import HOUR, MINUTE, customer, issue, mark
 from tests.faults.conftest import Arena
 from tests.faults.harness import COMMAND, SECRET, Deployment, Result, size, until
 from tests.faults.test_sender_stop import put

@@ -16,7 +16,7 @@ from schemas.codec import decode
 from schemas.events import Command
 from schemas.topics import BY_NOUN
 from streams.sinks.receiver import Accepted, Receiver
-from tests.core.match_world import DAY, MINUTE, affected, customer
+from tests.core.match.world import DAY, MINUTE, affected, customer
 from tests.faults.conftest import Arena
 from tests.faults.harness import SECRET, Deployment, Result, size
 from tests.faults.histories import History

@@ -15,7 +15,7 @@ from schemas.codec import encode, partition_of
 from schemas.topics import BY_NOUN
 from streams.runtime.exits import ExitCode
 from streams.sinks.receiver import Accepted, Receiver
-from tests.core.match_world import MINUTE, customer, mark
+from tests.core.match.world import MINUTE, customer, mark
 from tests.faults.conftest import Arena
 from tests.faults.harness import SECRET, Deployment, Process, Result, size, until
 from tests.faults.oracle import count_accepts

@@ -16,7 +16,7 @@ from streams.runtime.memory import Cadence, MemoryLine
 from streams.runtime.state import Recovered, decode_meta
 from streams.runtime.task import PartitionTask
 from streams.settings import Settings
-from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark
+from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark
 
 NOON = T0 + 11 * HOUR
 NAMES = [f"c-{number}" for number in range(24)]

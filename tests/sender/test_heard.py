@@ -14,7 +14,7 @@ from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.preferences import Astray, Home, Told
 from streams.runtime.astray import REKEYED_HEADER
 from streams.sender.astray import Elsewhere, own_news
-from tests.core.match_world import HOUR, MINUTE, T0, customer, mark
+from tests.core.match.world import HOUR, MINUTE, T0, customer, mark
 from tests.sender.world import NOON, RULES, Erasure, Unreadable, house, placed, send
 
 PARTITIONS = 4

@@ -15,7 +15,7 @@ from schemas.events import Address, Consent
 from streams.core.outreach.ledger import Ledger
 from streams.sender.partition import PartitionSender
 from streams.sender.ports import Pace, StreamClock, WallClock
-from tests.core.match_world import affected, issue, resolved
+from tests.core.match.world import affected, issue, resolved
 from tests.sender.world import (
     DAY,
     HOUR,

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.findings import Outreach
 from streams.core.outreach.affected import Mended
-from tests.core.match_world import affected, issue, resolved
+from tests.core.match.world import affected, issue, resolved
 from tests.sender.world import (
     DAY,
     HOUR,

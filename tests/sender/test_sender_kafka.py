@@ -26,7 +26,7 @@ from streams.sender.main import sender_file
 from streams.settings import Settings
 from streams.sinks.receiver import Receiver
 from streams.topics import ensure_topics
-from tests.core.match_world import DAY, MINUTE, customer, mark
+from tests.core.match.world import DAY, MINUTE, customer, mark
 from tests.patience import patience
 from tests.sender.world import NOON, send
 

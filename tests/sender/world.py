@@ -20,7 +20,7 @@ from streams.sender.partition import Outside, PartitionSender
 from streams.sender.ports import Opened, Pace
 from streams.sinks.channels import RenderedNotice, Sent
 from streams.sinks.messages import Library
-from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer
+from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer
 
 NOON = T0 + 11 * HOUR
 LIBRARY = Library()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.findings import Family
-from streams.core.outreach.notices import Notice
+from streams.core.outreach.ledger_records import Notice
 from streams.core.outreach.wording import LANGUAGES, cause_words, plain, speak, speakable, title_words
 from streams.sinks.messages import BLOCKS, Library, TemplateRefused, lint, read_sources
 

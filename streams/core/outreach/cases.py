@@ -13,8 +13,8 @@ from schemas.errors import ConfigError
 from schemas.events import Origin
 from schemas.findings import Affected, Decision, EndReason, Family, Stage
 from streams.core.outreach.consent import Profile
+from streams.core.outreach.intervals import told
 from streams.core.outreach.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
-from streams.core.outreach.spells import told
 from streams.core.outreach.wording import Names
 from streams.core.recovery import Intervals
 

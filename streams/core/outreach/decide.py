@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.findings import Decision
-from streams.core.outreach.begins import repaired
 from streams.core.outreach.cases import Case, OutreachRules, OutreachState, held_out
 from streams.core.outreach.consent import Profile
+from streams.core.outreach.due_times import repaired
+from streams.core.outreach.intervals import right_at
 from streams.core.outreach.policy import Way, fits, fits_from, way_to
-from streams.core.outreach.spells import right_at
 
 
 @dataclass(frozen=True, slots=True)

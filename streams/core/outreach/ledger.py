@@ -32,7 +32,7 @@ from schemas.findings import (
 from schemas.findings import Outreach as Decided
 from streams.core.outreach.affected import Mended
 from streams.core.outreach.cases import OutreachRules, outreach_id
-from streams.core.outreach.notices import ChannelMark, Close, Entry, Notice, Wait, entry_of, notice_of
+from streams.core.outreach.ledger_records import ChannelMark, Close, Entry, Notice, Wait, entry_of, notice_of
 from streams.core.outreach.orders import Obeyed, OrderBook
 from streams.core.outreach.policy import fits, fits_from, way_to
 from streams.core.outreach.preferences import Astray, Home, Kept, Told, Wishes

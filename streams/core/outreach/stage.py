@@ -23,10 +23,10 @@ import msgspec
 from schemas.findings import Outreach as OutreachRecord
 from schemas.findings import Watermark
 from streams.core.context import CustomerUpdate, Erasure, Sweep
-from streams.core.outreach.begins import begins, turns
 from streams.core.outreach.cases import Case, Known, Onset, Order, OutreachRules, OutreachState, outreach_id
 from streams.core.outreach.consent import Profile, heard
 from streams.core.outreach.decide import Verdict, judge
+from streams.core.outreach.due_times import begins, turns
 from streams.core.outreach.policy import DAY_MS
 from streams.core.outreach.wording import cause_words, speak, speakable, title_words
 from streams.core.stage import Batch, Drained, Idle, Message

@@ -13,7 +13,7 @@ from schemas.errors import ConfigError
 from schemas.findings import LeafEvidence
 from streams.core.match.stage import Match, MatchRules
 from streams.core.stage import Idle
-from tests.core.match_world import (
+from tests.core.match.world import (
     DAY,
     END,
     HOUR,

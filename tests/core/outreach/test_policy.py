@@ -23,7 +23,7 @@ from streams.core.outreach.policy import (
     fits_from,
     way_to,
 )  # fmt: skip
-from tests.core.match_world import customer
+from tests.core.match.world import customer
 
 ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns", "UTC",
          "Pacific/Apia", "Africa/Cairo", "America/Sao_Paulo", "Asia/Gaza", "Antarctica/Troll"]  # fmt: skip

@@ -10,7 +10,7 @@ from schemas.errors import ConfigError
 from schemas.findings import AffectedCount
 from streams.core.impact.money import Exposure, Parameter, Parameters, assumptions, configured, damage
 from streams.core.impact.stage import Impact, ImpactRules
-from tests.core.match_world import DAY, T0, Runner
+from tests.core.match.world import DAY, T0, Runner
 
 COUNT = st.integers(0, 100_000)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.core.outreach.cases import Case, OutreachRules, OutreachState, outreach_id
-from streams.core.outreach.spells import in_common
+from streams.core.outreach.intervals import in_common
 from streams.core.recovery import Intervals
 
 

@@ -24,7 +24,7 @@ from streams.core.outreach.cases import REASONS, held_out
 from streams.core.outreach.policy import QuietHours
 from streams.core.outreach.stage import Outreach, OutreachRules
 from streams.core.stage import Idle
-from tests.core.match_world import (
+from tests.core.match.world import (
     DAY,
     END,
     HOUR,
@@ -294,7 +294,7 @@ def test_a_regression_does_not_tell_the_same_customer_twice_but_tells_one_who_wa
 
 
 def test_every_reason_is_explained_in_the_glossary() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "glossary.md").read_text()
     assert [f"| `{word}` | {text} |" for word, text in REASONS.items() if f"| `{word}` | {text} |" not in page] == []
 
 

@@ -13,7 +13,7 @@ from streams.core.context import CustomerUpdate, Erasure, Unreadable
 from streams.core.outreach.consent import DOUBT_MS, Profile, heard, newer, profile_of
 from streams.core.outreach.policy import Way, way_to
 from streams.core.outreach.preferences import Astray, Home, Told, Wishes
-from tests.core.match_world import DAY, HOUR, MINUTE, T0, customer
+from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer
 
 WEBHOOK = ("webhook",)
 YES, NO = (Consent(channel="webhook", granted=True),), (Consent(channel="webhook", granted=False),)
