@@ -21,7 +21,7 @@ from schemas.codec import decode, encode
 from schemas.findings import DeliveryOutcome
 from schemas.topics import BY_NOUN, DLQ_SUFFIX, state_topic
 from streams.agents import detect, impact, join, match, outreach
-from streams.core.context import sayings
+from streams.core.context import customer_updates
 from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.preferences import Told
 from streams.rules import outreach_rules
@@ -247,7 +247,7 @@ def _news(noun: str, rows: list[Logged]) -> Iterator[Any]:
     if noun != "customer":
         yield from decoded.records
         return
-    for at, _, said in sayings(decoded, keys, stamps):
+    for at, _, said in customer_updates(decoded, keys, stamps):
         yield Told(said, rows[at].offset, stamps[at])
 
 
