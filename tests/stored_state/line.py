@@ -247,8 +247,8 @@ def _news(noun: str, rows: list[Logged]) -> Iterator[Any]:
     if noun != "customer":
         yield from decoded.records
         return
-    for at, _, said in customer_updates(decoded, keys, stamps):
-        yield Told(said, rows[at].offset, stamps[at])
+    for at, _, update in customer_updates(decoded, keys, stamps):
+        yield Told(update, rows[at].offset, stamps[at])
 
 
 def _topics() -> Iterator[str]:

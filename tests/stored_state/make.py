@@ -62,20 +62,20 @@ def order(name: str, at_ms: int, action: str, issue: str | None = None, channel:
     return Input("command", (issue or "all").encode(), encode(command), None, at_ms)
 
 
-def sayings(customers: list[Customer], at_ms: int) -> Iterator[Input]:
+def withdrawals(customers: list[Customer], at_ms: int) -> Iterator[Input]:
     """The first two withdraw, one for all channels; then one is erased, unreadable, and on a wrong partition."""
     first, second, third, fourth, fifth = customers
     refused = tuple(Consent(channel=one.channel, granted=False) for one in second.consents)
-    yield said(first.model_copy(update={"updated_at_ms": at_ms, "opted_out": True}), at_ms)
-    yield said(second.model_copy(update={"updated_at_ms": at_ms, "consents": refused}), at_ms)
+    yield profile_message(first.model_copy(update={"updated_at_ms": at_ms, "opted_out": True}), at_ms)
+    yield profile_message(second.model_copy(update={"updated_at_ms": at_ms, "consents": refused}), at_ms)
     yield Input("customer", third.customer_id.encode(), None, None, at_ms)
     yield Input("customer", fourth.customer_id.encode(), b'{"updated_at_ms": "today"}', None, at_ms)
     home = partition_of(fifth.customer_id.encode(), PARTITIONS)
-    astray = said(fifth.model_copy(update={"updated_at_ms": at_ms, "opted_out": True}), at_ms)
-    yield Input(astray.noun, astray.key, astray.value, 1 - home, at_ms)
+    misplaced = profile_message(fifth.model_copy(update={"updated_at_ms": at_ms, "opted_out": True}), at_ms)
+    yield Input(misplaced.noun, misplaced.key, misplaced.value, 1 - home, at_ms)
 
 
-def said(profile: Customer, at_ms: int) -> Input:
+def profile_message(profile: Customer, at_ms: int) -> Input:
     """A profile on its topic."""
     return Input("customer", profile.customer_id.encode(), encode(profile), None, at_ms)
 
@@ -101,7 +101,7 @@ def story(file: Path) -> StoredLine:
         one.advance(line, claim=one.ledger.partition == 0)  # the other partition's notices are still to be sent
     produce(line, [
         order("k-1", ORDERS_MS, "approve", issues[0]), order("k-2", ORDERS_MS, "mute", issues[-1]),
-        *sayings(names[-5:], ORDERS_MS), *[one for one in events if ORDERS_MS <= one.at_ms < CUT_MS],
+        *withdrawals(names[-5:], ORDERS_MS), *[one for one in events if ORDERS_MS <= one.at_ms < CUT_MS],
     ])  # fmt: skip
     for _ in range(STEPS):
         line.step()
@@ -118,7 +118,7 @@ def story(file: Path) -> StoredLine:
         *[one for one in events if CUT_MS <= one.at_ms < later_ms],
         order("k-3", later_ms, "unmute", issues[-1]), order("k-4", later_ms, "stop"), order("k-5", later_ms, "resume"),
         order("k-6", later_ms, "resume_channel", channel="webhook"), order("k-7", later_ms, "resolve", issues[0]),
-        *sayings(names[:5], later_ms), *[one for one in events if later_ms <= one.at_ms],
+        *withdrawals(names[:5], later_ms), *[one for one in events if later_ms <= one.at_ms],
     ]  # fmt: skip
     half = StoredLine(state_of(line, ledgers), parts_of(line), rest, finish(new_line(), [], [], []))
     ending = finish(*restore(half, "auto"), half.parts, rest)
