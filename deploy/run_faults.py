@@ -13,7 +13,7 @@ from run_tests import run
 
 FOLDER = "tests/faults"
 RESULTS = f"{FOLDER}/results"
-WAITING = (
+MOSTLY_WAIT = (
     f"{FOLDER}/test_clickhouse_gone.py::test_clickhouse_is_down_and_comes_back",
     f"{FOLDER}/test_groups.py::test_a_worker_that_was_stopped_past_its_session_wakes_up",
 )
@@ -24,11 +24,11 @@ def main() -> int:
     """Run both lanes and print the second when it is done."""
     os.environ |= {"CX_TEST_FAULTS": "full", "CX_TEST_FAULT": "", "CX_TEST_FAULT_RESULTS": RESULTS}
     with ThreadPoolExecutor(1) as beside:
-        waiting = beside.submit(run, "fault", list(WAITING), False)
-        elsewhere = [f"--deselect={one}" for one in WAITING]
+        second = beside.submit(run, "fault", list(MOSTLY_WAIT), False)
+        elsewhere = [f"--deselect={one}" for one in MOSTLY_WAIT]
         shown = run("fault", [FOLDER, *elsewhere, *sys.argv[1:]], True)
-        print("".join(waiting.result().lines))
-    return max(shown.code, waiting.result().code)
+        print("".join(second.result().lines))
+    return max(shown.code, second.result().code)
 
 
 if __name__ == "__main__":

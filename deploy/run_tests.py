@@ -2,7 +2,8 @@
 
 Long are simulated months (``make long``) and faults that take minutes (``make faults``).
 
-Prints the first lane as it goes, the others when all are done, and one closing line with the counts of all.
+Prints the first lane as it goes, the others when all are done, then one line per lane with its minutes and one with the
+counts of all.
 Exit status 0 only if every part passed and ran something. Further arguments go to all (for example ``--durations=20``).
 """
 
@@ -11,15 +12,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 SERVERS = "(kafka or clickhouse or browser or loopback)"
 SHORT = "not long and not long_fault"
-SHOWN = (f"{SHORT} and {SERVERS} and not fault",)
-KEPT = ((f"{SHORT} and not {SERVERS}",), (f"{SHORT} and fault",))
-"""The lane that is printed as it goes, and the others: marker expressions, one pytest after the other."""
+SHOWN = ("servers", f"{SHORT} and {SERVERS} and not fault")
+BESIDE = (("alone", f"{SHORT} and not {SERVERS}"), ("faults", f"{SHORT} and fault"))
+"""The lane that is printed as it goes, and the others: a name and a marker expression."""
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 
 
@@ -29,6 +31,7 @@ class Part:
 
     code: int
     lines: list[str] = field(default_factory=list)
+    minutes: float = 0.0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -43,26 +46,28 @@ class Part:
 def run(marks: str, more: Sequence[str], show: bool) -> Part:
     """One pytest; without its cache, which two at a time would overwrite."""
     command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-m", marks, *more]
-    lines = []
+    lines, begun = [], time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
             if show:
                 print(line, end="", flush=True)
-    return Part(process.returncode, lines)
+    return Part(process.returncode, lines, (time.monotonic() - begun) / 60)
 
 
 def main() -> int:
     """Run all lanes and add them up."""
     more = sys.argv[1:]
-    with ThreadPoolExecutor(len(KEPT)) as beside:
-        kept = [beside.submit(lambda lane=lane: [run(marks, more, False) for marks in lane]) for lane in KEPT]
-        parts = [run(marks, more, True) for marks in SHOWN]
-        for lane in kept:
-            for part in lane.result():
-                print("".join(part.lines))
-                parts.append(part)
+    with ThreadPoolExecutor(len(BESIDE)) as beside:
+        started = [(name, beside.submit(run, marks, more, False)) for name, marks in BESIDE]
+        lanes = {SHOWN[0]: run(SHOWN[1], more, True)}
+        for name, lane in started:
+            lanes[name] = lane.result()
+            print("".join(lanes[name].lines))
+    for name, part in lanes.items():
+        print(f"{name}: {part.counts['passed']} passed, {part.counts['failed']} failed, {part.minutes:.1f} minutes")
+    parts = list(lanes.values())
     total = {word: sum(part.counts[word] for part in parts) for word in parts[0].counts}
     print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return max(part.code for part in parts) or int(any(part.counts["passed"] == 0 for part in parts))
