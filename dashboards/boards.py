@@ -120,7 +120,7 @@ GROUP BY time, stream
 ORDER BY time, stream
 """
 
-SILENCE_SQL = """
+NO_DATA_SQL = """
 SELECT time, stream, silent
 FROM
 (
@@ -384,7 +384,7 @@ OPERATIONS = Board(
         Panel(
             17, "silence", "Streams without data", "state", "state",
             "Stretches in which a producer gave no data although at least 12 events were to be expected (last 7 days).",
-            Grid(12, 49, 12, 8), SILENCE_SQL, ranged=True, label="stream", empty="No producer is known yet.",
+            Grid(12, 49, 12, 8), NO_DATA_SQL, ranged=True, label="stream", empty="No producer is known yet.",
         ),
     ),
 )

@@ -52,7 +52,7 @@ class Feed:
     refresh_s: float = 2.0
     simulated: bool = False
     """True if the stream's own time is the time of day: its newest event is never called old."""
-    _held: dict[tuple[int, str], _CachedPanel] = field(default_factory=dict)
+    _panels: dict[tuple[int, str], _CachedPanel] = field(default_factory=dict)
     _now: datetime | None = None
     _moved_at: float = -math.inf
     _moved_wall: float = 0.0
@@ -108,26 +108,26 @@ class Feed:
         return {"state": "live", "since": None, "message": ""}
 
     def _panel(self, panel: Panel, hours: int, span: Range, ask: bool) -> Json:
-        held = self._held.setdefault((hours if panel.ranged else 0, panel.slug), _CachedPanel())
-        if ask and self.clock() - held.asked_at >= max(self.refresh_s * 0.9, held.took_s * IDLE_FACTOR):
-            self._ask(panel, span, held)
+        cached = self._panels.setdefault((hours if panel.ranged else 0, panel.slug), _CachedPanel())
+        if ask and self.clock() - cached.asked_at >= max(self.refresh_s * 0.9, cached.took_s * IDLE_FACTOR):
+            self._ask(panel, span, cached)
         return {
             **{name: getattr(panel, name) for name in ("id", "slug", "title", "kind", "unit", "description", "tone",
                                                        "empty", "states")},
             "grid": asdict(panel.grid),
             "fields": [asdict(one) for one in panel.fields],
-            "content": held.content,
-            "error": held.error if ask else "",
+            "content": cached.content,
+            "error": cached.error if ask else "",
         }
 
-    def _ask(self, panel: Panel, span: Range, held: _CachedPanel) -> None:
-        held.asked_at = self.clock()
+    def _ask(self, panel: Panel, span: Range, cached: _CachedPanel) -> None:
+        cached.asked_at = self.clock()
         try:
-            held.content = shape(panel, self.client.query(expand(panel.sql, span)), span)
-            held.error = ""
+            cached.content = shape(panel, self.client.query(expand(panel.sql, span)), span)
+            cached.error = ""
         except SinkUnavailable as error:
-            held.error = error.sink
-        held.took_s = self.clock() - held.asked_at
+            cached.error = error.sink
+        cached.took_s = self.clock() - cached.asked_at
 
 
 def _about_itself(panel: Panel) -> bool:
@@ -152,10 +152,10 @@ def shape(panel: Panel, answer: Answer, span: Range) -> Json:
 def _series(rows: list[list[Any]]) -> Json:
     """(time, name, number) rows as one shared time axis and a list of numbers or None per name."""
     times = sorted({row[0] for row in rows})
-    place = {time: index for index, time in enumerate(times)}
+    index_of = {time: index for index, time in enumerate(times)}
     series: dict[str, list[Any]] = {}
     for time, name, value in rows:
-        series.setdefault(name, [None] * len(times))[place[time]] = value
+        series.setdefault(name, [None] * len(times))[index_of[time]] = value
     return {"times": times, "series": [{"name": name, "values": values} for name, values in series.items()]}
 
 

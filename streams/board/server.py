@@ -62,15 +62,15 @@ class _Snapshots:
         self._refresh_s = refresh_s
         self._thread = ThreadPoolExecutor(1, "cx-board")
         self._lock = asyncio.Lock()
-        self._held: dict[int, tuple[float, bytes]] = {}
+        self._newest: dict[int, tuple[float, bytes]] = {}
 
     async def get(self, hours: int) -> bytes:
         """JSON of the board; viewers that ask at the same time share one answer."""
         async with self._lock:
-            taken_at, body = self._held.get(hours, (0.0, b""))
+            taken_at, body = self._newest.get(hours, (0.0, b""))
             if not body or time.monotonic() - taken_at >= self._refresh_s * 0.9:
                 body = await asyncio.get_running_loop().run_in_executor(self._thread, self._take, hours)
-                self._held[hours] = (time.monotonic(), body)
+                self._newest[hours] = (time.monotonic(), body)
             return body
 
     def _take(self, hours: int) -> bytes:

@@ -115,9 +115,9 @@ def follow_up(what: str, given: WrittenOrder, bootstrap: str, settings: Settings
     if found.complete:
         typer.echo(f"{what}: ordered, {found.words} ({name})")
         return
-    deaf = f"; not by {', '.join(map(str, found.deaf))}" if found.deaf else ""
+    rest = f"; not by {', '.join(map(str, found.not_heard))}" if found.not_heard else ""
     typer.echo(
-        f"{what}: ordered, but not heard by all within {wait_s:g} s: {found.words}{deaf} ({name}). The order lies on "
+        f"{what}: ordered, but not heard by all within {wait_s:g} s: {found.words}{rest} ({name}). The order lies on "
         "the topic: a sender that reads on obeys it, one that was killed counts until its session ends. Ask "
         "`cxwatch status`, or give the order again",
         err=True,

@@ -107,19 +107,19 @@ def keep(settings: Settings, programs: Sequence[Program], stopping: threading.Ev
         say(f"process {orphan.pid} of a run that was killed is still there: ending it")
         stop(orphan.pid, DRAIN_S)
     note = "" if can_send(settings) else UNSENT
-    keeper, slow = Supervisor(file, note), list[str]()
+    supervisor, slow = Supervisor(file, note), list[str]()
     if note:
         say(note)
     try:
         for program in programs:
-            kept = keeper.begin(program)
-            say(f"{program.name}: cxwatch {' '.join(program.arguments)} (pid {kept.pid}, log {program.log})")
+            process = supervisor.begin(program)
+            say(f"{program.name}: cxwatch {' '.join(program.arguments)} (pid {process.pid}, log {program.log})")
         while not stopping.wait(LOOK_S):
-            for sentence in keeper.look():
+            for sentence in supervisor.look():
                 say(sentence)
         say("stopping: each process drains, in order")
     finally:
-        slow = keeper.stop(DRAIN_S)
+        slow = supervisor.stop(DRAIN_S)
     for name in slow:
         say(f"{name} did not drain within {DRAIN_S:.0f} s and was killed; nothing is lost")
     return ExitCode.STALLED if slow else ExitCode.CLEAN

@@ -63,7 +63,7 @@ class Run:
     teller: Teller
     begun: float
     """Monotonic time, s."""
-    ledger: ProducedCounts = field(default_factory=ProducedCounts)
+    produced: ProducedCounts = field(default_factory=ProducedCounts)
     states: dict[str, str] = field(default_factory=dict)
     looks: Counter[str] = field(default_factory=Counter)
     notices: Counter[str] = field(default_factory=Counter)
@@ -150,12 +150,12 @@ async def _play(run: Run, speed: float) -> None:
 def _played(run: Run, part: str, played: Played, past: Played) -> None:
     """Keep the player's own counts for the oracle, and show where it is."""
     for noun, number in played.events.items():
-        run.ledger.produced[noun] = past.events.get(noun, 0) + number
-    run.ledger.heartbeats = past.heartbeats + played.heartbeats
+        run.produced.events[noun] = past.events.get(noun, 0) + number
+    run.produced.heartbeats = past.heartbeats + played.heartbeats
     truth, total = run.made.truth, past.total + played.total
     share = (played.now_ms - truth.start_ms) / (truth.end_ms - truth.start_ms)
-    told = f"{part} {clock(played.now_ms)}  {total:,} events in, {run.notices.total():,} notices delivered"
-    run.teller.progress(told, share)
+    line = f"{part} {clock(played.now_ms)}  {total:,} events in, {run.notices.total():,} notices delivered"
+    run.teller.progress(line, share)
 
 
 async def _watch(run: Run) -> None:
@@ -262,20 +262,20 @@ async def _judge(run: Run, begun: float) -> Summary:
     bootstrap, settings = run.session.endpoints.kafka_bootstrap, run.session.settings
     run.teller.progress("counting every event")
     end = time.monotonic() + 20.0
-    topics = await count(bootstrap, settings, run.client, run.ledger)
+    topics = await count(bootstrap, settings, run.client, run.produced)
     while any(topic.lost for topic in topics) and time.monotonic() < end:
         await asyncio.sleep(1.0)
-        topics = await count(bootstrap, settings, run.client, run.ledger)
+        topics = await count(bootstrap, settings, run.client, run.produced)
     issues = await asyncio.to_thread(list_issues, run.client)
     totals = await asyncio.to_thread(counts, run.client)
-    silence = await asyncio.to_thread(_silence, run)
+    gap = await asyncio.to_thread(_injected_gap, run)
     reasons = await asyncio.to_thread(_reasons, run.client)
-    return Summary(judge(run.made.truth, issues), totals, reasons, topics, silence, time.monotonic() - begun)
+    return Summary(judge(run.made.truth, issues), totals, reasons, topics, gap, time.monotonic() - begun)
 
 
-def _silence(run: Run) -> Gap | None:
-    """The stretch without data that covers the injected silence."""
-    wanted = run.made.truth.silence
+def _injected_gap(run: Run) -> Gap | None:
+    """The stretch without data that covers the injected outage of a producer."""
+    wanted = run.made.truth.outage
     gaps = [gap for row in list_sources(run.client) if row.source == wanted["source"] for gap in row.no_data]
     for gap in gaps:
         if to_ms(gap.started) <= wanted["start_ms"] + 10_000 and gap.ended and to_ms(gap.ended) >= wanted["end_ms"]:

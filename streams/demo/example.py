@@ -98,12 +98,12 @@ async def _play(run: Session, reading: MappedFile, teller: Teller) -> int:
 
 def _await_done(run: Session, client: ClickHouse, last_ms: int, teller: Teller) -> None:
     """Wait until everything before the last event has passed the whole line."""
-    told: set[str] = set()
+    announced: set[str] = set()
 
     def done() -> bool:
         try:
             writers, through = client.query(_DONE).rows[0]
-            _tell_new(client, told, teller)
+            _tell_new(client, announced, teller)
         except SinkUnavailable:
             return False
         reached = round(through.timestamp() * 1000) if writers else 0
@@ -113,10 +113,10 @@ def _await_done(run: Session, client: ClickHouse, last_ms: int, teller: Teller) 
     await_true("processing the flights", done, DONE_S, run, teller.say)
 
 
-def _tell_new(client: ClickHouse, told: set[str], teller: Teller) -> None:
+def _tell_new(client: ClickHouse, announced: set[str], teller: Teller) -> None:
     for issue in sorted(list_issues(client), key=lambda one: one.detected_at):
-        if issue.id not in told:
-            told.add(issue.id)
+        if issue.id not in announced:
+            announced.add(issue.id)
             teller.say(f"[bold red]issue {issue.id[:10]}[/] seen {_local(issue.detected_at)}: {_cause(issue)}")
 
 

@@ -52,11 +52,11 @@ class TopicCount:
 class ProducedCounts:
     """What the player wrote per topic."""
 
-    produced: dict[str, int] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
     heartbeats: int = 0
 
 
-async def count(bootstrap: str, settings: Settings, client: ClickHouse, ledger: ProducedCounts) -> list[TopicCount]:
+async def count(bootstrap: str, settings: Settings, client: ClickHouse, produced: ProducedCounts) -> list[TopicCount]:
     """Count every event topic."""
     consumer = AIOKafkaConsumer(**connection(bootstrap), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
@@ -65,17 +65,17 @@ async def count(bootstrap: str, settings: Settings, client: ClickHouse, ledger: 
         for noun in EVENT_NOUNS:
             topic = BY_NOUN[noun]
             written = await _records(consumer, settings.named(topic.name), settings.partitions)
-            letters = await _read(consumer, settings.named(topic.dlq), settings.partitions)
+            dead_letters = await _read(consumer, settings.named(topic.dlq), settings.partitions)
             late = await _read(consumer, settings.named(BY_NOUN["late"].name), settings.partitions, noun)
             joined = client.query(_JOINED, {"topic": noun, "player": "player"}).rows[0]
-            beats = ledger.heartbeats // len(EVENT_NOUNS)
+            beats = produced.heartbeats // len(EVENT_NOUNS)
             found.append(
                 TopicCount(
                     noun,
-                    ledger.produced.get(noun, 0),
+                    produced.events.get(noun, 0),
                     written - beats,
                     int(client.query(_RAW.format(table=f"{noun}_raw")).rows[0][0]),
-                    letters,
+                    dead_letters,
                     int(joined[0]),
                     int(joined[1]),
                     late,
@@ -88,20 +88,20 @@ async def count(bootstrap: str, settings: Settings, client: ClickHouse, ledger: 
 
 async def _records(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> int:
     """Number of records of a topic that is written without transactions: offsets have no holes."""
-    places = [TopicPartition(topic, partition) for partition in range(partitions)]
-    first, end = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-    return sum(end[place] - first[place] for place in places)
+    tps = [TopicPartition(topic, partition) for partition in range(partitions)]
+    first, end = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+    return sum(end[tp] - first[tp] for tp in tps)
 
 
 async def _read(consumer: AIOKafkaConsumer, topic: str, partitions: int, noun: str = "") -> int:
     """Number of records of a topic with transactions, by reading it; with ``noun`` only late records of that topic."""
-    places = [TopicPartition(topic, partition) for partition in range(partitions)]
-    end = await consumer.end_offsets(places)
-    consumer.assign(places)
-    await consumer.seek_to_beginning(*places)
+    tps = [TopicPartition(topic, partition) for partition in range(partitions)]
+    end = await consumer.end_offsets(tps)
+    consumer.assign(tps)
+    await consumer.seek_to_beginning(*tps)
     records = 0
     wanted = f'"topic":"{noun}"'.encode()
-    while any([await consumer.position(place) < end[place] for place in places]):
+    while any([await consumer.position(tp) < end[tp] for tp in tps]):
         for found in (await consumer.getmany(timeout_ms=500)).values():
             records += sum(1 for record in found if wanted in record.value or not noun)
     return records

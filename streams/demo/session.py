@@ -43,12 +43,12 @@ class Session:
 
     settings: Settings
     endpoints: Endpoints
-    keeper: Supervisor = field(init=False)
+    supervisor: Supervisor = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing runs yet."""
         file = self.settings.state_dir / f"run-{self.settings.instance}.json"
-        self.keeper = Supervisor(file, most_in_a_row=MOST_RESTARTS)
+        self.supervisor = Supervisor(file, most_in_a_row=MOST_RESTARTS)
 
     def launch_workers(self) -> None:
         """Two workers, so that two cores are used: the join, which meets every event, and everything behind it."""
@@ -59,20 +59,20 @@ class Session:
     def launch(self, name: str, arguments: list[str], more: Mapping[str, str] | None = None) -> SupervisedProcess:
         """Start ``cxwatch ARGUMENTS`` with this run's settings; its output goes to a log in the state folder."""
         log = self.settings.state_dir / "logs" / f"{self.settings.instance}-{name}.log"
-        return self.keeper.begin(Program(name, arguments, log, {**environment_of(self.settings), **(more or {})}))
+        return self.supervisor.begin(Program(name, arguments, log, {**environment_of(self.settings), **(more or {})}))
 
     def supervise(self) -> list[str]:
         """Start again what has ended by itself, as ``cxwatch run`` would, and say so; nothing is lost by it.
 
         Raises StackError with the end of its log if a process does not stay up, ConfigError if it refuses its settings.
         """
-        return self.keeper.look()
+        return self.supervisor.look()
 
     def servers_gone(self) -> list[str]:
         """Which of the servers do not serve now. A process that ended meanwhile did so for that: it may start anew."""
         gone = [server.name for server in status(self.settings) if server.health != "healthy"]
         if gone:
-            self.keeper.forgive()
+            self.supervisor.forgive()
         return gone
 
     def reader(self, timeout_s: float = 20.0) -> ClickHouse:
@@ -81,7 +81,7 @@ class Session:
 
     def stop(self) -> None:
         """End the processes, in order: a signal, then wait, then kill what is left."""
-        self.keeper.stop(_STOP_S)
+        self.supervisor.stop(_STOP_S)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -109,11 +109,11 @@ def session(settings: Settings, kind: str, reporter: Reporter, again: bool = Fal
     other = mark.alive()
     if other is not None and other != os.getpid():
         raise StackError(f"a {kind} is still running (pid {other}): end it first (Ctrl-C in its terminal)")
-    places = up(settings, reporter)
+    servers = up(settings, reporter)
     mark.write(os.getpid())
     run: Session | None = None
     try:
-        run = Session(_kept(settings, kind) if again else _made(settings, places, kind, reporter), places)
+        run = Session(_kept(settings, kind) if again else _made(settings, servers, kind, reporter), servers)
         yield run
     finally:
         if run is not None:
@@ -121,17 +121,17 @@ def session(settings: Settings, kind: str, reporter: Reporter, again: bool = Fal
         mark.remove()
 
 
-def _made(settings: Settings, places: Endpoints, kind: str, reporter: Reporter) -> Settings:
+def _made(settings: Settings, servers: Endpoints, kind: str, reporter: Reporter) -> Settings:
     """Topics and tables of a new run, and the settings that name them, which are kept."""
     created = Created(settings.state_dir)
-    database = _drop_the_run_before(places, created, kind, reporter)
+    database = _drop_the_run_before(servers, created, kind, reporter)
     named = {"topic_prefix": f"{kind}-{secrets.token_hex(3)}.", "clickhouse_database": database, "instance": kind}
     mine = settings.model_copy(update=named)
     reporter.say("creating topics and tables")
-    made = ensure_topics(places.kafka_bootstrap, mine)
-    created.add("topics", topic_ids(places.kafka_bootstrap, made))
-    make_database(places, created, database)
-    migrate(places, database)
+    made = ensure_topics(servers.kafka_bootstrap, mine)
+    created.add("topics", topic_ids(servers.kafka_bootstrap, made))
+    make_database(servers, created, database)
+    migrate(servers, database)
     write_private(_kept_file(settings, kind), json.dumps(named))
     return mine
 
@@ -149,9 +149,9 @@ def _kept(settings: Settings, kind: str) -> Settings:
         raise StackError(f"there is no {kind} in {settings.state_dir} to go on with: start one") from None
 
 
-def _drop_the_run_before(places: Endpoints, created: Created, kind: str, reporter: Reporter) -> str:
+def _drop_the_run_before(servers: Endpoints, created: Created, kind: str, reporter: Reporter) -> str:
     """Drop what earlier runs of this state folder left; returns the name of the database for the next one."""
-    _, foreign = drop_topics(places.kafka_bootstrap, created, f"{kind}-")
+    _, foreign = drop_topics(servers.kafka_bootstrap, created, f"{kind}-")
     if foreign:
         reporter.say(
             f"{len(foreign)} topics whose names begin with {kind}- were not made by this state folder "
@@ -160,8 +160,8 @@ def _drop_the_run_before(places: Endpoints, created: Created, kind: str, reporte
     database = f"cx_{kind}"
     for known in sorted(set(created.ids("databases").values())):
         if known.startswith(f"{database}_"):
-            drop_database(places, created, known)
-    if drop_database(places, created, database):
+            drop_database(servers, created, known)
+    if drop_database(servers, created, database):
         return database
     other = f"{database}_{secrets.token_hex(3)}"
     reporter.say(f"database {database} was not made by this state folder: it is left alone, this run uses {other}")

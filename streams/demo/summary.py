@@ -15,13 +15,13 @@ from streams.demo.score import Found, Score
 class Summary:
     """Everything the demo comes to."""
 
-    verdict: Score
+    score: Score
     totals: NoticeCounts
     reasons: list[tuple[str, str, int]]
     """Why notices were not sent: status, reason, number."""
     topics: list[TopicCount]
-    silence: Gap | None
-    """The stretch without data that covers the injected silence."""
+    gap: Gap | None
+    """The stretch without data that covers the injected outage of a producer."""
     seconds: float
 
     @property
@@ -32,18 +32,18 @@ class Summary:
     @property
     def passed(self) -> bool:
         """All found, nothing false, nothing lost, the silent producer seen."""
-        fine = self.verdict.all_found and not self.verdict.false_issues and self.lost == 0
-        return fine and self.silence is not None
+        fine = self.score.all_found and not self.score.false_issues and self.lost == 0
+        return fine and self.gap is not None
 
     def as_dict(self) -> dict[str, Any]:
         """What ``demo.json`` holds."""
-        silence = {"from": self.silence.started, "to": self.silence.ended} if self.silence else None
+        gap = {"from": self.gap.started, "to": self.gap.ended} if self.gap else None
         return {
             "passed": self.passed,
-            "injected": len(self.verdict.found),
-            "found": sum(1 for one in self.verdict.found if one.issues),
-            "false_issues": len(self.verdict.false_issues),
-            "delay_s": [one.delay_s for one in self.verdict.found],
+            "injected": len(self.score.found),
+            "found": sum(1 for one in self.score.found if one.issues),
+            "false_issues": len(self.score.false_issues),
+            "delay_s": [one.delay_s for one in self.score.found],
             "notices": {
                 "sent": self.totals.sent,
                 "held": self.totals.held + self.totals.pending,
@@ -56,30 +56,31 @@ class Summary:
             "late": sum(topic.too_late for topic in self.topics),
             "duplicates": sum(topic.duplicates for topic in self.topics),
             "events_lost": self.lost,
-            "silent_producer": silence,
-            "incidents": [_incident(one) for one in self.verdict.found],
+            "silent_producer": gap,
+            "incidents": [_incident(one) for one in self.score.found],
             "seconds": round(self.seconds, 1),
         }
 
     def lines(self) -> list[str]:
         """For people, with rich's markup."""
-        told = self.as_dict()
-        shown = [_found_line(one) for one in self.verdict.found]
-        for issue in self.verdict.false_issues:
+        figures = self.as_dict()
+        shown = [_found_line(one) for one in self.score.found]
+        for issue in self.score.false_issues:
             shown.append(f"[red]false[/]  {issue.title}, seen at {short(issue.detected_at)}")
-        if self.silence is None:
+        if self.gap is None:
             shown.append("[red]silent producer not seen[/]")
         else:
-            began, ended = short(self.silence.started), short(self.silence.ended or "")
+            began, ended = short(self.gap.started), short(self.gap.ended or "")
             shown.append(f"[green]no data[/]  silent producer seen from {began} to {ended}, no issue")
-        held = told["notices"]
-        shown.append(f"notices  {held['sent']} sent, {held['held']} held, {held['refused']} refused, "
-                     f"{held['held_out']} held out for comparison")
+        notices = figures["notices"]
+        shown.append(f"notices  {notices['sent']} sent, {notices['held']} held, {notices['refused']} refused, "
+                     f"{notices['held_out']} held out for comparison")
         shown += [f"    {status}: {reason} {number}{_words(reason)}" for status, reason, number in self.reasons]
         if self.totals.pending:
             shown.append(f"    held by the sender until the customer's night or budget allows: {self.totals.pending}")
-        shown.append(f"events  {told['events_in']:,} in, {told['dead_letters']} dead letters, {told['late']} too late, "
-                     f"{told['duplicates']} duplicates, [bold]{told['events_lost']} lost[/]")
+        shown.append(f"events  {figures['events_in']:,} in, {figures['dead_letters']} dead letters, "
+                     f"{figures['late']} too late, {figures['duplicates']} duplicates, "
+                     f"[bold]{figures['events_lost']} lost[/]")
         shown.append(f"{'[green]passed[/]' if self.passed else '[red]failed[/]'} in {self.seconds:.0f} s")
         return shown
 

@@ -1,8 +1,8 @@
 """Who has heard an order: the partitions that senders serve, and how far the owner of each has read the orders.
 
-A sender says how far it has read, and which of the newest orders it obeys, in the transaction of its ledger
-(``KafkaLog.commit``), as offsets of the group ``cx.send.heard``: a fenced owner cannot say anything, and what is said
-is in force. Which partitions are served is known by the broker: a sender is a member of ``cx.send``, which shares them
+A sender commits how far it has read, and which of the newest orders it obeys, in the transaction of its ledger
+(``KafkaLog.commit``), as offsets of the group ``cx.send.heard``: a fenced owner cannot commit, and what is committed is
+in force. Which partitions are served is known by the broker: a sender is a member of ``cx.send``, which shares them
 out, or of ``cx.send.fixed``, where its client id names them. A process that was killed stays a member until its
 session ends (``CX_SESSION_TIMEOUT_MS``).
 """
@@ -49,14 +49,14 @@ class Acknowledgement:
     """Partitions whose sender has read the order and does not obey it."""
 
     @property
-    def deaf(self) -> list[int]:
+    def not_heard(self) -> list[int]:
         """Served partitions whose sender has not heard it."""
         return sorted(self.senders.served - self.heard - self.refused)
 
     @property
     def complete(self) -> bool:
         """True if every sender there is has heard it; also if there is none."""
-        return not self.deaf and not self.senders.sharing
+        return not self.not_heard and not self.senders.sharing
 
     @property
     def words(self) -> str:
@@ -97,10 +97,10 @@ def _look(admin: KafkaAdminClient, settings: Settings, name: str, placed: Mappin
     tps = [TopicPartition(topic, number) for number in placed]
     group = settings.named(HEARD)
     try:
-        said = admin.list_group_offsets({group: tps})[group]
+        committed = admin.list_group_offsets({group: tps})[group]
     except CoordinatorNotAvailableError:
-        said = {}
-    read = {tp.partition: at.metadata for tp, at in said.items() if at.offset > placed[tp.partition]}
+        committed = {}
+    read = {tp.partition: at.metadata for tp, at in committed.items() if at.offset > placed[tp.partition]}
     obeyed = frozenset(partition for partition, words in read.items() if name in words.split("\n"))
     return Acknowledgement(len(placed), senders, obeyed, frozenset(read) - obeyed)
 

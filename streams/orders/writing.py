@@ -1,4 +1,4 @@
-"""Giving an order: one record, written to every customer partition of ``command`` and to ``control`` in one Kafka
+"""Writing an order: one record, written to every customer partition of ``command`` and to ``control`` in one Kafka
 transaction: either every task of every room sees it, or none does. How many partitions there are, the cluster says.
 """
 
@@ -54,14 +54,14 @@ async def write_order(
     KafkaFailed if the order was not, or perhaps not, written: giving the same order again is harmless.
     """
     count, notes = await asyncio.to_thread(_partitions, settings, bootstrap)
-    said = sanitized(reason)
-    notes += _difference(reason, said)
+    text = sanitized(reason)
+    notes += _difference(reason, text)
     event_time = await stream_time_ms(settings, bootstrap, count) if settings.sender_clock == "event" else None
     rules = order_rules(settings)
     actor = actor_of(settings, rules.keyring)
     command = Command(
         command_id=f"cmd-{uuid.uuid4().hex}", issued_at_ms=event_time or time.time_ns() // 1_000_000, action=action,
-        issue_id=issue, channel=channel, actor=actor, reason=said,
+        issue_id=issue, channel=channel, actor=actor, reason=text,
     )  # fmt: skip
     if rules.keyring is not None:
         command = rules.keyring.sign(command)
@@ -107,11 +107,11 @@ def _partitions(settings: Settings, bootstrap: str) -> tuple[int, list[str]]:
     return count, [f"CX_PARTITIONS is {settings.partitions}, the cluster has {count}: it goes to all {count}"]
 
 
-def _difference(asked: str, said: str) -> list[str]:
-    if " ".join(asked.split()) == said and "\n" not in asked:
+def _difference(asked: str, stored: str) -> list[str]:
+    if " ".join(asked.split()) == stored and "\n" not in asked:
         return []
     whole = sanitized(asked, len(asked) + 1)
-    cut = f"cut to {LABEL_CHARACTERS} characters" if whole != said else "put on one line without control characters"
+    cut = f"cut to {LABEL_CHARACTERS} characters" if whole != stored else "put on one line without control characters"
     return [f"the reason was {cut}"]
 
 

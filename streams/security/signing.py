@@ -38,14 +38,14 @@ def heard_words(names: Iterable[str]) -> str:
     >>> heard_words(["cmd-1", "cmd-2"]).splitlines()
     ['cmd-1', 'cmd-2']
     """
-    said: list[str] = []
-    room = _WORDS_BYTES
+    chosen: list[str] = []
+    space_left = _WORDS_BYTES
     for name in reversed(list(names)):
-        room -= len(name.encode()) + 1
-        if room < 0:
+        space_left -= len(name.encode()) + 1
+        if space_left < 0:
             break
-        said.append(name)
-    return "\n".join(reversed(said))
+        chosen.append(name)
+    return "\n".join(reversed(chosen))
 
 
 def text_of(order: Command) -> bytes:

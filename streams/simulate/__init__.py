@@ -101,10 +101,10 @@ def _truth(company: Company) -> Truth:
             "start_ms": rules.campaign_start_ms,
             "end_ms": rules.campaign_end_ms,
         },
-        silence={
+        outage={
             "source": rules.silent_source,
-            "start_ms": rules.silence_start_ms,
-            "end_ms": rules.silence_start_ms + rules.silence_ms,
+            "start_ms": rules.outage_start_ms,
+            "end_ms": rules.outage_start_ms + rules.outage_ms,
         },
         events=tape.counts(),
         duplicates=tape.duplicates,

@@ -187,7 +187,7 @@ def run_devices(company: Company) -> None:
         at_ms = beat + dice.whole(0, rules.device_period_ms // 2)
         person = dice.pick(owners)
         failed = dice.chance(BASE_FAILURE["home"])
-        if rules.silence_start_ms <= at_ms < rules.silence_start_ms + rules.silence_ms:
+        if rules.outage_start_ms <= at_ms < rules.outage_start_ms + rules.outage_ms:
             continue
         company.tape.event(
             "telemetry",

@@ -65,7 +65,7 @@ class SimulateRules:
     orders_per_hour: float = 480.0
     contacts_per_hour: float = 48.0
     device_period_ms: int = 1_800
-    """The device gateway reports this regularly, more than 5 times a bin: its silence is visible within one bin."""
+    """The device gateway reports this regularly, more than 5 times a bin: its outage is visible within one bin."""
     device_start_ms: int = LIVE_START_MS - 3 * HOUR_MS
     """The gateway was connected some hours ago."""
     incidents: tuple[Incident, ...] = (RELEASE, PAYMENT, DEPOT)
@@ -74,8 +74,8 @@ class SimulateRules:
     campaign_factor: float = 4.0
     campaign_region: str = "FR"
     silent_source: str = "devices"
-    silence_start_ms: int = _live(120)
-    silence_ms: int = 2 * MINUTE_MS
+    outage_start_ms: int = _live(120)
+    outage_ms: int = 2 * MINUTE_MS
     malformed: int = 24
     too_late: int = 12
     straggler_ratio: float = 0.002

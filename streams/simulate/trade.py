@@ -93,9 +93,9 @@ def _deliver(company: Company, dice: Dice, person: Person, body: dict[str, Any],
     due_ms = promised_ms - dice.whole(10 * MINUTE_MS, 120 * MINUTE_MS)
     if dice.chance(BASE_FAILURE["delivery"]):
         due_ms = promised_ms + dice.whole(10 * MINUTE_MS, 90 * MINUTE_MS)
-    told = {**body, "promised_at_ms": promised_ms}
+    promised = {**body, "promised_at_ms": promised_ms}
     customer = person.customer_id
-    _record(company, paid_ms, customer, {**told, "status": "paid"}, False)
+    _record(company, paid_ms, customer, {**promised, "status": "paid"}, False)
     if dice.chance(0.015):
         stop_ms = paid_ms + dice.whole(5 * MINUTE_MS, 90 * MINUTE_MS)
         _record(company, stop_ms, customer, {**body, "status": "cancelled", "cancelled_by": "customer"}, False)

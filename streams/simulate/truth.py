@@ -11,6 +11,8 @@ from streams.simulate.rules import Incident
 
 TENTH = 10
 """Delay of detection is counted from the tenth affected customer."""
+_IN_FILE = {"outage": "silence"}
+"""Field -> its name in the file, where it differs: judges read that name already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Truth:
     end_ms: int
     incidents: tuple[Injected, ...]
     campaign: dict[str, Any]
-    silence: dict[str, Any]
+    outage: dict[str, Any]
     events: dict[str, int] = field(default_factory=dict)
     """Messages per topic, without heartbeats."""
     duplicates: int = 0
@@ -49,7 +51,8 @@ class Truth:
     def write(self, path: Path) -> None:
         """Write as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        body = {_IN_FILE.get(name, name): value for name, value in asdict(self).items()}
+        path.write_text(json.dumps(body, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Truth:
@@ -59,7 +62,8 @@ class Truth:
             Injected(**{**one, "affected": tuple(one["affected"]), "contacted": tuple(one["contacted"])})
             for one in body.pop("incidents")
         ]
-        return cls(incidents=tuple(incidents), **body)
+        outage = body.pop(_IN_FILE["outage"])
+        return cls(incidents=tuple(incidents), outage=outage, **body)
 
 
 class Witness:

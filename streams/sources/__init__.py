@@ -33,25 +33,25 @@ class MappedFile:
     def arrivals(self) -> Iterator[Arrival]:
         """Dead letters, then every event in arrival order (of the same instant: in file order)."""
         events: Sorter[Mapped] = Sorter(Mapped, key=lambda event: event.at_ms)
-        letters: list[Rejected] = []
+        rejected: list[Rejected] = []
         try:
             for outcome in apply(self.mapping, read_rows(self.file, self.mapping.shape), self.span, self.tally):
                 if isinstance(outcome, Mapped):
                     events.add(outcome)
                 else:
-                    letters.append(outcome)
-            yield from self._in_order(events, letters)
+                    rejected.append(outcome)
+            yield from self._in_order(events, rejected)
         finally:
             events.close()
 
-    def _in_order(self, events: Sorter[Mapped], letters: list[Rejected]) -> Iterator[Arrival]:
+    def _in_order(self, events: Sorter[Mapped], rejected: list[Rejected]) -> Iterator[Arrival]:
         ordered = events.sorted()
         first = next(ordered, None)
         start_ms = first.at_ms if first is not None else 0
         build = _build()
-        for letter in letters:
-            headers = dead_letter_headers(letter, self.mapping, self.file.name, build)
-            yield Arrival(start_ms, letter.noun, None, None, letter.row.raw, headers)
+        for one in rejected:
+            headers = dead_letter_headers(one, self.mapping, self.file.name, build)
+            yield Arrival(start_ms, one.noun, None, None, one.row.raw, headers)
         if first is not None:
             yield Arrival(first.at_ms, first.noun, first.key, None, first.value)
         for event in ordered:

@@ -140,15 +140,15 @@ def _needed(value: Any, path: str) -> Any:
 
 def _check(rows: list[InputRow], outcomes: list[Outcome]) -> None:
     """Hold every event against its contract, a whole chunk at once; replace the outcome of rows that break it."""
-    places: dict[str, list[int]] = {}
+    row_indexes: dict[str, list[int]] = {}
     values: dict[str, list[bytes]] = {}
     for index, outcome in enumerate(outcomes):
         for event in outcome if isinstance(outcome, list) else ():
-            places.setdefault(event.noun, []).append(index)
+            row_indexes.setdefault(event.noun, []).append(index)
             values.setdefault(event.noun, []).append(event.value)
     for noun, found in values.items():
         for reject in codec.decode(noun, found).rejects:
-            index = places[noun][reject.index]
+            index = row_indexes[noun][reject.index]
             outcomes[index] = Rejected(noun, rows[index], reject.error)
 
 

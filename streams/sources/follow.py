@@ -39,7 +39,7 @@ HEARTBEAT_MS = MINUTE_MS
 """Of a backlog a heartbeat follows every minute of event time, as when a file is played."""
 IDLE_MS = 500
 """Wait for more where nothing is at hand."""
-HELD_MS = 50
+BLOCKED_MS = 50
 """Wait for a partition that holds the others back, before it is asked for its end."""
 MOST_ROWS = 2_000
 """Rows fetched, and rows written, at a stretch."""
@@ -139,59 +139,59 @@ class Follower:
 
     async def _begin(self) -> Merge | None:
         """Go to where the last owner stopped; None while nothing is ours, or if that changes meanwhile."""
-        epoch, places = self._epoch, sorted(self._consumer.assignment())
-        if not places:
+        epoch, tps = self._epoch, sorted(self._consumer.assignment())
+        if not tps:
             await self._consumer.getmany(timeout_ms=IDLE_MS)  # stands by; who does not poll is put out of the group
             return None
-        before = await self._written_before(places)
+        before = await self._written_before(tps)
         try:
-            self._next = {place.partition: await self._seek(place, before[place][0]) for place in places}
+            self._next = {tp.partition: await self._seek(tp, before[tp][0]) for tp in tps}
         except IllegalStateError:
             return None
         if epoch != self._epoch:
             return None
         self._proved_s = 0.0
-        self._merge = Merge({place.partition: before[place][1] for place in places}, self._what.delay_ms)
+        self._merge = Merge({tp.partition: before[tp][1] for tp in tps}, self._what.delay_ms)
         return self._merge
 
-    async def _written_before(self, places: Collection[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    async def _written_before(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Offset (-1: none) and newest event time that owners before committed, per partition."""
         admin = AIOKafkaAdminClient(**connection(self._target.bootstrap))
         try:
             await started(admin.start(), self._target.bootstrap)
-            found = await _committed(admin, self._group, list(places))
+            found = await _committed(admin, self._group, list(tps))
         finally:
             await ended(admin.close())
-        known = {place: (kept.offset, kept.metadata or "") for place, kept in found.items()}
-        read = {place: known.get(place, (-1, "")) for place in places}
-        return {place: (offset, int(note) if note.isdecimal() else 0) for place, (offset, note) in read.items()}
+        known = {tp: (committed.offset, committed.metadata or "") for tp, committed in found.items()}
+        read = {tp: known.get(tp, (-1, "")) for tp in tps}
+        return {tp: (offset, int(note) if note.isdecimal() else 0) for tp, (offset, note) in read.items()}
 
-    async def _seek(self, place: TopicPartition, offset: int) -> int:
+    async def _seek(self, tp: TopicPartition, offset: int) -> int:
         if offset < 0:
-            await self._consumer.seek_to_beginning(place)
+            await self._consumer.seek_to_beginning(tp)
         else:
-            self._consumer.seek(place, offset)
-        return int(await self._consumer.position(place))
+            self._consumer.seek(tp, offset)
+        return int(await self._consumer.position(tp))
 
     async def _fetch(self, merge: Merge) -> None:
         """Read more of the partitions that need it."""
-        wanted = [self._place(number) for number in merge.hungry()]
+        wanted = [self._tp(number) for number in merge.to_read()]
         if not wanted:
             return
-        wait_ms = IDLE_MS if not merge.held else HELD_MS if merge.doubtful() else 0
+        wait_ms = IDLE_MS if not merge.buffered else BLOCKED_MS if merge.blocking() else 0
         fetched = await self._consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=MOST_ROWS)
         now_ms = _now_ms()
         if merge is not self._merge:
             return  # the next owner, perhaps this process, seeks back to what was committed
-        for place, records in fetched.items():
+        for tp, records in fetched.items():
             rows = [(record.offset, record.value or b"") for record in records]
             latest = [record.timestamp if record.timestamp_type == _APPEND_TIME else now_ms for record in records]
-            mapped = map_each(self._what.mapping, rows, f"{place.topic}-{place.partition}", RowCounts(), Span())
+            mapped = map_each(self._what.mapping, rows, f"{tp.topic}-{tp.partition}", RowCounts(), Span())
             read = (
                 read_of(offset, arrivals, latest_ms)
                 for (offset, arrivals), latest_ms in zip(mapped, latest, strict=True)
             )
-            merge.add(place.partition, read, now_ms)
+            merge.add(tp.partition, read, now_ms)
 
     async def _hand_on_what_is_ours(self, merge: Merge, write: Write, tally: RowCounts) -> None:
         try:
@@ -203,8 +203,8 @@ class Follower:
 
     async def _hand_on(self, merge: Merge, write: Write) -> list[Read]:
         """Write what is next, commit it, vouch for it; returns what was written."""
-        if doubtful := merge.doubtful():
-            await self._ask(merge, doubtful)
+        if blocking := merge.blocking():
+            await self._ask(merge, blocking)
         rows = merge.take(MOST_ROWS, self._what.span_ms)
         if rows:
             if time.monotonic() - self._proved_s > PROVEN_S:
@@ -218,19 +218,19 @@ class Follower:
 
     async def _ask(self, merge: Merge, numbers: Iterable[int]) -> None:
         """Which of these partitions are read to their end? Asked now, so that a pause of this process cannot matter."""
-        asked_ms, places = _now_ms(), [self._place(number) for number in numbers]
-        ends = await self._consumer.end_offsets(places)
-        done = [place for place in places if await self._consumer.position(place) >= ends[place]]
-        merge.at_end([place.partition for place in done if not self._undecided(place)], asked_ms)
+        asked_ms, tps = _now_ms(), [self._tp(number) for number in numbers]
+        ends = await self._consumer.end_offsets(tps)
+        done = [tp for tp in tps if await self._consumer.position(tp) >= ends[tp]]
+        merge.at_end([tp.partition for tp in done if not self._undecided(tp)], asked_ms)
 
-    def _undecided(self, place: TopicPartition) -> bool:
+    def _undecided(self, tp: TopicPartition) -> bool:
         """True if a transaction of the company's own is open: what it holds can be older than what comes after it."""
-        end, stable = self._consumer.highwater(place), self._consumer.last_stable_offset(place)
+        end, stable = self._consumer.highwater(tp), self._consumer.last_stable_offset(tp)
         return end is not None and stable is not None and 0 <= stable < end
 
     async def _commit(self, merge: Merge) -> None:
         """Offsets, each with the newest event time. Raises CommitFailedError if the group has gone on without us."""
-        offsets = {self._place(number): (offset, str(merge.newest_ms(number))) for number, offset in self._next.items()}
+        offsets = {self._tp(number): (offset, str(merge.newest_ms(number))) for number, offset in self._next.items()}
         await self._consumer.commit(offsets)
         self._proved_s = time.monotonic()
 
@@ -239,7 +239,7 @@ class Follower:
         due = time.monotonic() - self._beat_s >= HEARTBEAT_S
         if due:
             self._beat_s = time.monotonic()
-            await self._ask(merge, merge.places)
+            await self._ask(merge, merge.partitions)
         vouched_ms = merge.vouched_ms()
         if vouched_ms <= self._vouched_ms or not (due or vouched_ms - self._vouched_ms >= HEARTBEAT_MS):
             return
@@ -247,7 +247,7 @@ class Follower:
         await write(list(heartbeats(_now_ms(), vouched_ms, self._target.partitions, self._what.source, EVENT_NOUNS)))
         await write.drain()
 
-    def _place(self, number: int) -> TopicPartition:
+    def _tp(self, number: int) -> TopicPartition:
         return TopicPartition(self._what.topic, number)
 
 
@@ -265,11 +265,11 @@ def _count(tally: RowCounts, row: Read) -> None:
             tally.events[arrival.noun] = tally.events.get(arrival.noun, 0) + 1
 
 
-async def _committed(admin: AIOKafkaAdminClient, group: str, places: list[TopicPartition]) -> dict[TopicPartition, Any]:
+async def _committed(admin: AIOKafkaAdminClient, group: str, tps: list[TopicPartition]) -> dict[TopicPartition, Any]:
     """What a group committed; waits for a coordinator that is just being made or moved."""
     while True:
         try:
-            return dict(await admin.list_consumer_group_offsets(group, partitions=places))
+            return dict(await admin.list_consumer_group_offsets(group, partitions=tps))
         except KafkaError as error:
             if not error.retriable:
                 raise

@@ -54,12 +54,12 @@ class Read(NamedTuple):
 
 def read_of(offset: int, arrivals: Iterable[Arrival], latest_ms: int) -> Read:
     """Make a :class:`Read` of what a message was mapped to."""
-    kept = tuple(arrivals)
-    events = [arrival for arrival in kept if is_event(arrival)]
+    mapped = tuple(arrivals)
+    events = [arrival for arrival in mapped if is_event(arrival)]
     customer = events[0].key if events else None
     newest_ms = max((arrival.at_ms for arrival in events), default=0)
-    size = _OBJECTS_BYTES + sum(len(arrival.value) for arrival in kept)
-    return Read(offset, kept, size, newest_ms, latest_ms, customer or b"")
+    size = _OBJECTS_BYTES + sum(len(arrival.value) for arrival in mapped)
+    return Read(offset, mapped, size, newest_ms, latest_ms, customer or b"")
 
 
 class _Partition:
@@ -108,24 +108,24 @@ class Merge:
         """``delay_ms``: an event reaches the source at most this long after it happened."""
         self._delay_ms = delay_ms
         self._share = max(65_536, budget_bytes // max(1, len(newest)))
-        self._parts = {place: _Partition(time_ms) for place, time_ms in sorted(newest.items())}
+        self._parts = {partition: _Partition(time_ms) for partition, time_ms in sorted(newest.items())}
         self._latest_ms = 0
         self._backlog_ms = self._spell_ms = 0
         """When a row that was older than promised came last, and when the first of the present ones did."""
 
     @property
-    def places(self) -> Collection[int]:
+    def partitions(self) -> Collection[int]:
         """The partitions."""
         return self._parts.keys()
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         """Rows in memory."""
         return sum(len(part.rows) for part in self._parts.values())
 
-    def add(self, place: int, rows: Iterable[Read], now_ms: int) -> None:
+    def add(self, partition: int, rows: Iterable[Read], now_ms: int) -> None:
         """Rows of one partition, in its order, fetched now; its end has to be asked for anew."""
-        part = self._parts[place]
+        part = self._parts[partition]
         for row in rows:
             part.rows.append(row)
             part.bytes += row.size
@@ -145,28 +145,28 @@ class Merge:
                 part.end_ms = part.passes_ms = 0
         self._backlog_ms = now_ms
 
-    def hungry(self) -> list[int]:
+    def to_read(self) -> list[int]:
         """Partitions of which more should be read; the others wait, so that memory stays bounded."""
         return [
-            place
-            for place, part in self._parts.items()
+            partition
+            for partition, part in self._parts.items()
             if part.bytes < self._share or len(part.rows) <= LOOK_AHEAD
         ]
 
-    def doubtful(self) -> list[int]:
+    def blocking(self) -> list[int]:
         """Partitions that hold the others back until it is known whether they are at their end."""
         if self._alone:
             return []
-        unknown = [place for place, part in self._parts.items() if not part.known]
-        if unknown or not self.held:
+        unknown = [partition for partition, part in self._parts.items() if not part.known]
+        if unknown or not self.buffered:
             return unknown
         first_ms = min(part.key() for part in self._parts.values() if part.rows)
-        return [place for place, part in self._parts.items() if not part.rows and part.passes_ms < first_ms]
+        return [partition for partition, part in self._parts.items() if not part.rows and part.passes_ms < first_ms]
 
-    def at_end(self, places: Iterable[int], asked_ms: int) -> None:
+    def at_end(self, partitions: Iterable[int], asked_ms: int) -> None:
         """These partitions held nothing more when they were asked, and all of it was added."""
-        for place in places:
-            part = self._parts[place]
+        for partition in partitions:
+            part = self._parts[partition]
             part.complete = True
             if not _just(self._backlog_ms, asked_ms) or not _just(max(part.fetched_ms, self._spell_ms), asked_ms):
                 part.end_ms, part.passes_ms = max(1, asked_ms), max(asked_ms, self._latest_ms)
@@ -177,12 +177,12 @@ class Merge:
         taken: list[tuple[int, Read]] = []
         first_ms = 0
         while heads and len(taken) < most:
-            key, place = heads[0]
+            key, partition = heads[0]
             first_ms = first_ms or max(0, key)
             if key > min(until_ms, first_ms + span_ms):
                 break
-            part = self._parts[place]
-            taken.append((place, _pop(part, key)))
+            part = self._parts[partition]
+            taken.append((partition, _pop(part, key)))
             if self._alone or part.known:
                 until_ms = self._next_head(heads, part, until_ms)
             else:
@@ -197,7 +197,7 @@ class Merge:
         """A heap of (key, partition), and up to which time partitions without rows let the others pass."""
         if not self._alone and not all(part.known for part in self._parts.values()):
             return [], 0
-        heads = [(part.key(), place) for place, part in self._parts.items() if part.rows]
+        heads = [(part.key(), partition) for partition, part in self._parts.items() if part.rows]
         heapq.heapify(heads)
         return heads, min((part.passes_ms for part in self._parts.values() if not part.rows), default=float("inf"))
 
@@ -209,9 +209,9 @@ class Merge:
         heapq.heappop(heads)
         return min(until_ms, part.passes_ms)
 
-    def newest_ms(self, place: int) -> int:
+    def newest_ms(self, partition: int) -> int:
         """Newest event time handed out of a partition; 0: none."""
-        return self._parts[place].newest_ms
+        return self._parts[partition].newest_ms
 
     def vouched_ms(self) -> int:
         """Every event before this was handed out; 0 if nothing can be said, as before the first event.

@@ -1,4 +1,4 @@
-"""A place in a mapping file: reads it with types and refuses with the file, the path and what is allowed."""
+"""One node of a mapping file: read with its type, or refused with the file, the path and what is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the broker still there? Clients retry for ever in places; whoever runs ``play`` wants to be told.
+"""Is the broker still there? Some calls of the client retry for ever; whoever runs ``play`` wants to be told.
 
 While a block runs, the client's own connection is asked for metadata now and then. A broker that is restarted within
 20 seconds is waited for; one that is gone ends the block with :class:`BrokerGone`, within half a minute.

@@ -133,7 +133,7 @@ class Write:
         """Hand over messages; waits only while too many are unacknowledged."""
         groups: dict[tuple[str, int], list[Arrival]] = {}
         for arrival in chunk:
-            groups.setdefault(_place(arrival, self._target), []).append(arrival)
+            groups.setdefault(_route(arrival, self._target), []).append(arrival)
         for (topic, partition), messages in groups.items():
             await _send(self._producer, topic, partition, messages, self._pending)
         while len(self._pending) > _IN_FLIGHT:
@@ -174,7 +174,7 @@ async def _settle(pending: set[asyncio.Future[Any]], until: str) -> None:
         future.result()
 
 
-def _place(arrival: Arrival, target: Destination) -> tuple[str, int]:
+def _route(arrival: Arrival, target: Destination) -> tuple[str, int]:
     """Topic on the wire and partition of a message."""
     topic = BY_NOUN[arrival.noun]
     name = target.prefix + (topic.dlq if arrival.headers else topic.name)

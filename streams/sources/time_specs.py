@@ -54,16 +54,16 @@ def _named(node: Node, scope: Scope) -> Value:
 
 
 def _parsed(node: Node, entries: dict[str, Node], source: str, scope: Scope) -> Value:
-    clock = replace(scope.clock, zone=zone_of(entries["zone"])) if "zone" in entries else scope.clock
+    zone_rules = replace(scope.zone_rules, zone=zone_of(entries["zone"])) if "zone" in entries else scope.zone_rules
     value = lookup(entries["field"].text()) if source == "field" else template(entries["text"], scope)
     form = _format(entries)
     if form == "hhmm":
         if "date" not in entries:
             node.refuse('format hhmm needs date, as in date: "{year}-{month}-{day}".')
-        return _clock_time(node, value, entries, replace(scope, clock=clock))
+        return _clock_time(node, value, entries, replace(scope, zone_rules=zone_rules))
     if "date" in entries:
         entries["date"].refuse("is only for format hhmm.")
-    return _guarded(node, value, parser(form, clock), "epoch" if form.startswith("epoch") else form)
+    return _guarded(node, value, parser(form, zone_rules), "epoch" if form.startswith("epoch") else form)
 
 
 def _format(entries: dict[str, Node]) -> str:
@@ -88,7 +88,7 @@ def _clock_time(node: Node, value: Value, entries: dict[str, Node], scope: Scope
             raise broken(entries["date"].path, "date is there")
         return found, day
 
-    return _guarded(node, both, lambda pair: hhmm_on(pair[0], pair[1], scope.clock), "hhmm")
+    return _guarded(node, both, lambda pair: hhmm_on(pair[0], pair[1], scope.zone_rules), "hhmm")
 
 
 def _day_parser(pattern: str) -> Callable[[object], date]:

@@ -55,7 +55,7 @@ class ZoneRules:
         return second if exists and self.overlap == "second" else first
 
 
-def parser(form: str, clock: ZoneRules) -> Callable[[object], int]:
+def parser(form: str, zone_rules: ZoneRules) -> Callable[[object], int]:
     """A function from a file's value to ms UTC. ``form``: iso, epoch_s, epoch_ms or a strptime pattern.
 
     The function raises ValueError, TypeError or OverflowError on values that do not fit, MalformedEvent on times
@@ -66,13 +66,15 @@ def parser(form: str, clock: ZoneRules) -> Callable[[object], int]:
     if form == "epoch_s":
         return lambda value: round(float(str(value)) * 1_000)
     if form == "iso":
-        return lambda value: clock.to_ms(datetime.fromisoformat(_text(value)))
+        return lambda value: zone_rules.to_ms(datetime.fromisoformat(_text(value)))
     if "%z" in form:
-        return lambda value: clock.to_ms(datetime.strptime(_text(value), form).astimezone(UTC))
-    return lambda value: clock.to_ms(datetime.strptime(_text(value), form).replace(tzinfo=UTC).replace(tzinfo=None))
+        return lambda value: zone_rules.to_ms(datetime.strptime(_text(value), form).astimezone(UTC))
+    return lambda value: zone_rules.to_ms(
+        datetime.strptime(_text(value), form).replace(tzinfo=UTC).replace(tzinfo=None)
+    )
 
 
-def hhmm_on(value: object, day: date, clock: ZoneRules) -> int:
+def hhmm_on(value: object, day: date, zone_rules: ZoneRules) -> int:
     """``5``, ``"517"``, ``"05:17"`` or ``2400`` (the end of the day) on a local day -> ms UTC."""
     digits = _text(value).strip().replace(":", "")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 4:
@@ -80,7 +82,7 @@ def hhmm_on(value: object, day: date, clock: ZoneRules) -> int:
     hour, minute = divmod(int(digits), 100)
     if minute > 59 or hour > 24 or (hour == 24 and minute):
         raise ValueError("hhmm")
-    return clock.to_ms(datetime.combine(day, time()) + timedelta(hours=hour, minutes=minute))
+    return zone_rules.to_ms(datetime.combine(day, time()) + timedelta(hours=hour, minutes=minute))
 
 
 def _text(value: object) -> str:

@@ -34,7 +34,7 @@ Kind = Literal["text", "int", "float", "bool", "time", "any"]
 
 SOURCES = ("field", "text", "pseudonym")
 MODIFIERS = ("case", "table", "default", "scale", "decimal")
-_PLACE = re.compile(r"\{([^{}]*)\}")
+_BRACED = re.compile(r"\{([^{}]*)\}")
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "off"})
 _CLASSES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
@@ -44,11 +44,11 @@ _CLASSES = {str: "string", bool: "boolean", int: "integer", float: "number", lis
 class Scope:
     """What value specifications may refer to."""
 
-    clock: ZoneRules
+    zone_rules: ZoneRules
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     times: dict[str, Value] = field(default_factory=dict)
     templates: dict[str, Value] = field(default_factory=dict)
-    """Texts with several places, each filled once per row however often the mapping uses it."""
+    """Texts with several ``{field}`` in them, each filled once per row however often the mapping uses it."""
     pseudonym_key: bytes | None = None
 
 
@@ -92,9 +92,9 @@ def lookup(path: str | list[str]) -> Value:
 
 
 def template(node: Node, scope: Scope) -> Value:
-    """Text with ``{field}`` places. One place and nothing else gives the field's own value."""
+    """Text in which ``{field}`` stands for a field. One ``{field}`` and nothing else gives the field's own value."""
     text = node.text()
-    parts = _PLACE.split(text)
+    parts = _BRACED.split(text)
     if any("{" in part or "}" in part for part in parts[::2]) or not all(parts[1::2]):
         node.refuse("braces must enclose a field name, as in {order_id}.")
     if len(parts) == 1:
@@ -105,11 +105,11 @@ def template(node: Node, scope: Scope) -> Value:
 
 
 def _fill(parts: list[str]) -> Value:
-    places = [(lookup(path), after) for path, after in zip(parts[1::2], parts[2::2], strict=True)]
+    lookups = [(lookup(path), after) for path, after in zip(parts[1::2], parts[2::2], strict=True)]
 
     def fill(fields: Fields) -> str | None:
         text = parts[0]
-        for get, after in places:
+        for get, after in lookups:
             found = get(fields)
             if found is None or isinstance(found, list | dict):
                 return None

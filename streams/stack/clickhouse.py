@@ -33,14 +33,14 @@ class ClickHouseServer:
 
     name = NAME
 
-    def __init__(self, settings: Settings, places: StateFolder, ports: Ports) -> None:
+    def __init__(self, settings: Settings, state_folder: StateFolder, ports: Ports) -> None:
         """Keep where things are; nothing is started."""
         self.settings = settings
-        self.places = places
+        self.state_folder = state_folder
         self.ports = ports
-        self.folder = places.of(NAME)
+        self.folder = state_folder.of(NAME)
         self.config = self.folder / "config.xml"
-        self.out = places.logs / "clickhouse.out"
+        self.out = state_folder.logs / "clickhouse.out"
 
     @property
     def address(self) -> str:
@@ -50,7 +50,7 @@ class ClickHouseServer:
     @property
     def logs(self) -> list[Path]:
         """Logs to show when it dies, best first."""
-        return [self.places.logs / "clickhouse.err.log", self.out, self.places.logs / "clickhouse.log"]
+        return [self.state_folder.logs / "clickhouse.err.log", self.out, self.state_folder.logs / "clickhouse.log"]
 
     def prepare(self, machine: Machine, say: Callable[[str], None], _progress: Progress) -> Launch:
         """Server program, ports, passwords and configuration; returns how to start it."""
@@ -61,9 +61,9 @@ class ClickHouseServer:
         for sentence in filter(None, (note, second)):
             say(sentence)
         users_file = self.folder / "users.xml"
-        admin = passwords(self.places)[ADMIN]
+        admin = passwords(self.state_folder)[ADMIN]
         values = {
-            "log_dir": self.places.logs,
+            "log_dir": self.state_folder.logs,
             "data_dir": self.folder / "data",
             "users_file": users_file,
             "port": port,
@@ -73,7 +73,7 @@ class ClickHouseServer:
         }
         write_private(self.config, fill("clickhouse-config.xml", values))
         write_private(users_file, fill("clickhouse-users.xml", values))
-        for log in (self.out, self.places.logs / "clickhouse.err.log"):
+        for log in (self.out, self.state_folder.logs / "clickhouse.err.log"):
             rotate(log)
         names = ("PATH", "HOME", "LANG", "TMPDIR")
         environment = {name: os.environ[name] for name in names if name in os.environ}
@@ -83,7 +83,7 @@ class ClickHouseServer:
     def query(self, statement: str, user: str = ADMIN, timeout_s: float = 10.0) -> str:
         """Run one statement over HTTP as ``user`` of the passwords file. Raises StackError with the server's words."""
         connection = http.client.HTTPConnection(LOOPBACK, self.ports.get("clickhouse_http") or 0, timeout=timeout_s)
-        headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": passwords(self.places)[user]}
+        headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": passwords(self.state_folder)[user]}
         try:
             connection.request("POST", "/", body=statement.encode(), headers=headers)
             answer = connection.getresponse()
@@ -103,8 +103,8 @@ class ClickHouseServer:
 
     def after_start(self) -> None:
         """Create the users, their rights and the database; the same again changes nothing."""
-        held = passwords(self.places)
-        values = {f"{role}_password": held[role] for role in ROLES} | {"database": self.settings.clickhouse_database}
+        stored = passwords(self.state_folder)
+        values = {f"{role}_password": stored[role] for role in ROLES} | {"database": self.settings.clickhouse_database}
         for statement in statements(fill("clickhouse-users.sql", values)):
             self.query(statement)
 
@@ -128,20 +128,20 @@ def server_command(machine: Machine) -> tuple[list[str], str]:
     return [sys.executable, "-I", str(Path(clickhouse_main.__file__))], "the chdb package"
 
 
-def passwords(places: StateFolder) -> dict[str, str]:
+def passwords(state_folder: StateFolder) -> dict[str, str]:
     """Passwords of the local server's users, generated at the first call, mode 600."""
     names = (ADMIN, *ROLES)
     try:
-        held = json.loads(places.passwords.read_text(encoding="utf-8"))
-        if all(isinstance(held[name], str) and held[name] for name in names):
-            return {name: held[name] for name in names}
+        stored = json.loads(state_folder.passwords.read_text(encoding="utf-8"))
+        if all(isinstance(stored[name], str) and stored[name] for name in names):
+            return {name: stored[name] for name in names}
     except (OSError, ValueError, KeyError, TypeError):
         pass
     made = {name: secrets.token_hex(24) for name in names}
-    write_private(places.passwords, json.dumps(made, indent=1))
+    write_private(state_folder.passwords, json.dumps(made, indent=1))
     return made
 
 
-def secret_passwords(places: StateFolder) -> dict[str, SecretStr]:
+def secret_passwords(state_folder: StateFolder) -> dict[str, SecretStr]:
     """Passwords of writer, reader and migrator, typed as secrets."""
-    return {role: SecretStr(password) for role, password in passwords(places).items() if role in ROLES}
+    return {role: SecretStr(password) for role, password in passwords(state_folder).items() if role in ROLES}

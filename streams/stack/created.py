@@ -89,16 +89,16 @@ def drop_topics(bootstrap: str, created: Created, prefix: str) -> tuple[list[str
 
 
 @contextmanager
-def _migrator(places: Endpoints) -> Iterator[Client]:
-    user, password = places.account("migrator")
+def _migrator(servers: Endpoints) -> Iterator[Client]:
+    user, password = servers.account("migrator")
     secret = password.get_secret_value()
-    client = Client(places.clickhouse_host, port=places.clickhouse_port, user=user, password=secret)
+    client = Client(servers.clickhouse_host, port=servers.clickhouse_port, user=user, password=secret)
     try:
         yield client
     except ServerException as error:
         raise StackError(f"ClickHouse refuses user {user} (code {error.code})") from error
     except (Error, OSError, EOFError) as error:
-        raise SinkUnavailable(f"ClickHouse at {places.clickhouse_host}:{places.clickhouse_port}") from error
+        raise SinkUnavailable(f"ClickHouse at {servers.clickhouse_host}:{servers.clickhouse_port}") from error
     finally:
         client.disconnect()
 
@@ -109,9 +109,9 @@ def _database_id(client: Client, database: str) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-def drop_database(places: Endpoints, created: Created, database: str) -> bool:
+def drop_database(servers: Endpoints, created: Created, database: str) -> bool:
     """Drop a database that this state folder made; False if one of that name is foreign, which is left alone."""
-    with _migrator(places) as client:
+    with _migrator(servers) as client:
         found = _database_id(client, database)
         if found and created.ids("databases").get(found) != database:
             return False
@@ -121,9 +121,9 @@ def drop_database(places: Endpoints, created: Created, database: str) -> bool:
     return True
 
 
-def make_database(places: Endpoints, created: Created, database: str) -> None:
+def make_database(servers: Endpoints, created: Created, database: str) -> None:
     """Make a database that is not there yet, and remember that it is ours. Raises the server's error if it is there."""
-    with _migrator(places) as client:
+    with _migrator(servers) as client:
         client.execute(f"CREATE DATABASE `{database}`")
         found = _database_id(client, database)
         if found and uuid.UUID(found) != NO_ID:

@@ -1,4 +1,4 @@
-"""One `up` or `down` at a time per state folder; and room on the disk."""
+"""One `up` or `down` at a time per state folder, and enough free space on its disk."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def only_one(lock: Path, say: Say, patience_s: float = 120.0) -> Iterator[None]:
 
 def _take(descriptor: int, lock: Path, say: Say, patience_s: float) -> None:
     end = time.monotonic() + patience_s
-    told = False
+    announced = False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,9 +42,9 @@ def _take(descriptor: int, lock: Path, say: Say, patience_s: float) -> None:
                     f"another `cxwatch up` or `down` (pid {holder}) has been working on {lock.parent} "
                     f"for {patience_s:g} s; wait for it or end it, then try again"
                 ) from None
-            if not told:
+            if not announced:
                 say(f"another `cxwatch up` or `down` (pid {holder}) is working on {lock.parent}; waiting for it")
-                told = True
+                announced = True
             time.sleep(0.1)
         else:
             return

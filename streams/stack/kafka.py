@@ -77,14 +77,14 @@ class Kafka:
 
     name = NAME
 
-    def __init__(self, settings: Settings, places: StateFolder, ports: Ports) -> None:
+    def __init__(self, settings: Settings, state_folder: StateFolder, ports: Ports) -> None:
         """Keep where things are; nothing is started."""
         self.settings = settings
-        self.places = places
+        self.state_folder = state_folder
         self.ports = ports
-        self.folder = places.of(NAME)
+        self.folder = state_folder.of(NAME)
         self.config = self.folder / "server.properties"
-        self.log = places.logs / "kafka.log"
+        self.log = state_folder.logs / "kafka.log"
         self.version = jars.KAFKA_VERSION
 
     @property
@@ -149,7 +149,7 @@ class Kafka:
             f"-Xmx{heap}m",
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
-            f"-Dkafka.logs.dir={self.places.logs}",
+            f"-Dkafka.logs.dir={self.state_folder.logs}",
             f"{simple}.showDateTime=true",
             f"{simple}.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
             f"{simple}.defaultLogLevel=info",

@@ -112,10 +112,10 @@ class Stack:
     def __init__(self, settings: Settings) -> None:
         """Read what is remembered in the state folder; nothing is made or started."""
         self.settings = settings
-        self.places = StateFolder(settings.state_dir)
-        self.ports = Ports(self.places.ports)
-        self.kafka = Kafka(settings, self.places, self.ports)
-        self.clickhouse = ClickHouseServer(settings, self.places, self.ports)
+        self.state_folder = StateFolder(settings.state_dir)
+        self.ports = Ports(self.state_folder.ports)
+        self.kafka = Kafka(settings, self.state_folder, self.ports)
+        self.clickhouse = ClickHouseServer(settings, self.state_folder, self.ports)
 
     def local(self, only: Sequence[str] = SERVERS) -> list[Server]:
         """The servers of ``only`` that the settings do not name."""
@@ -128,7 +128,7 @@ class Stack:
 
     def pid_file(self, server: Server) -> PidFile:
         """The pid file of one server."""
-        return PidFile(self.places.of(server.name) / "pid")
+        return PidFile(self.state_folder.of(server.name) / "pid")
 
     def running(self, server: Server, reporter: Reporter | None = None) -> int | None:
         """Pid of the live server; stale pid files are removed and lost ones restored, each with a sentence."""
@@ -178,13 +178,13 @@ def up(settings: Settings, reporter: Reporter | None = None, options: UpOptions 
     Raises StackError: one sentence for a person, with the way out.
     """
     teller, how = reporter or Reporter(), options or UpOptions()
-    places = StateFolder(settings.state_dir)
+    state_folder = StateFolder(settings.state_dir)
     with full_disk_in_words(settings.state_dir):
-        places.prepare(*how.only)
-        with only_one(places.lock, teller.say, how.lock_patience_s):
+        state_folder.prepare(*how.only)
+        with only_one(state_folder.lock, teller.say, how.lock_patience_s):
             stack = Stack(settings)
             mine = stack.local(how.only)
-            launched = [server for server in mine if not _kept(stack, server, teller, how.answer_patience_s)]
+            launched = [server for server in mine if not _already_serves(stack, server, teller, how.answer_patience_s)]
             if launched:
                 need_disk_space(settings.state_dir, settings.local_min_free_mb)
             for server in launched:
@@ -198,7 +198,7 @@ def up(settings: Settings, reporter: Reporter | None = None, options: UpOptions 
     return endpoints(settings, how.only)
 
 
-def _kept(stack: Stack, server: Server, teller: Reporter, patience_s: float) -> bool:
+def _already_serves(stack: Stack, server: Server, teller: Reporter, patience_s: float) -> bool:
     """True if the server runs and answers; one that runs and does not answer is ended."""
     pid = stack.running(server, teller)
     if pid is None:
@@ -244,11 +244,11 @@ def down(settings: Settings, reporter: Reporter | None = None, patience_s: float
     One that has not stopped by itself after ``patience_s`` is killed, which loses nothing that was acknowledged.
     """
     teller = reporter or Reporter()
-    places = StateFolder(settings.state_dir)
-    if not places.root.exists():
+    state_folder = StateFolder(settings.state_dir)
+    if not state_folder.root.exists():
         teller.say("nothing is running")
         return
-    with only_one(places.lock, teller.say):
+    with only_one(state_folder.lock, teller.say):
         stack = Stack(settings)
         stopped = [_stop(stack, server, teller, patience_s) for server in (stack.kafka, stack.clickhouse)]
     if not any(stopped):
@@ -280,7 +280,7 @@ def endpoints(settings: Settings, only: Sequence[str] = SERVERS) -> Endpoints:
     if "clickhouse" not in only:
         return Endpoints(kafka, "", 0, 0, {})
     native, http = stack.ports.get("clickhouse") or 0, stack.ports.get("clickhouse_http") or 0
-    return Endpoints(kafka if "kafka" in only else "", LOOPBACK, native, http, secret_passwords(stack.places))
+    return Endpoints(kafka if "kafka" in only else "", LOOPBACK, native, http, secret_passwords(stack.state_folder))
 
 
 def status(settings: Settings) -> list[ServerStatus]:

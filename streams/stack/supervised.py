@@ -1,4 +1,4 @@
-"""What the file of a keeper says (``stack.supervisor`` writes it), and what of it is true, for ``cxwatch status``."""
+"""What the file of a supervisor (``stack.supervisor``) names, checked against what runs, for ``cxwatch status``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def known(entry: Mapping[str, Any]) -> ProcessIdentity:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What a keeper's file says; empty if there is none, or none that can be read."""
+    """What a supervisor's file says; empty if there is none, or none that can be read."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -49,29 +49,29 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def left_behind(file: Path) -> Iterator[ProcessIdentity]:
-    """Processes that outlived their keeper."""
+    """Processes that outlived their supervisor."""
     yield from (one for one in map(known, read(file).get("processes", [])) if one.alive)
 
 
 def files(state_dir: Path) -> list[Path]:
-    """The files of all keepers of a state folder."""
+    """The files of all supervisors of a state folder."""
     return sorted(state_dir.glob("run-*.json"))
 
 
 def shown(state_dir: Path) -> Iterator[dict[str, Any]]:
-    """Every process that a keeper of this folder keeps, as it is now: its ``state`` is checked, not believed."""
+    """Every process that a supervisor of this folder keeps running; its ``state`` is checked, not believed."""
     addresses = _addresses(state_dir)
     for file in files(state_dir):
-        said = read(file)
-        if not said:
+        found = read(file)
+        if not found:
             continue
-        kept = known(said.get("keeper", {})).alive
-        if not kept and said.get("ends") and not any(left_behind(file)):
+        supervised = known(found.get("keeper", {})).alive
+        if not supervised and found.get("ends") and not any(left_behind(file)):
             continue  # a demo that was killed: nobody expects it to run
-        for entry in said["processes"]:
+        for entry in found["processes"]:
             one = known(entry)
-            row = {"run": file.stem.removeprefix("run-"), **entry, "note": said.get("note", "")}
-            if not kept:
+            row = {"run": file.stem.removeprefix("run-"), **entry, "note": found.get("note", "")}
+            if not supervised:
                 row["state"] = "not kept" if one.alive else "dead"
             elif entry.get("state") == "running":
                 row["state"] = _ready(addresses.get(one.pid)) if one.alive else "just ended"
@@ -79,17 +79,17 @@ def shown(state_dir: Path) -> Iterator[dict[str, Any]]:
 
 
 def runs(row: Mapping[str, Any]) -> bool:
-    """True if a process of :func:`shown` is there and kept."""
+    """True if a process of :func:`shown` is there and supervised."""
     return row["state"] in ("running", "ready", "not ready")
 
 
 def _addresses(state_dir: Path) -> dict[int, str]:
-    """Process id -> address of its own web server, as workers and senders say it."""
+    """Process id -> address of its own web server, as workers and senders write it down."""
     found: dict[int, str] = {}
     for file in (*state_dir.glob("worker-*.json"), *state_dir.glob("sender-*.json")):
         try:
-            said = json.loads(file.read_text(encoding="utf-8"))
-            found[int(said["pid"])] = str(said["url"])
+            written = json.loads(file.read_text(encoding="utf-8"))
+            found[int(written["pid"])] = str(written["url"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found

@@ -1,9 +1,9 @@
-"""Keeps programs of ours running: starts them, says why one ended, starts it again, later and later if it stays not up.
+"""Supervises programs of ours: starts them, reports why one ended, starts it again, later each time it does not last.
 
 What runs, how often it was started again and why is written to a file in the state folder, which ``cxwatch status``
 reads. A pid alone proves nothing, so the file holds each process's moment of start as well. On Linux the kernel kills
-the processes when their keeper is killed; elsewhere, and in any case, the next keeper of the same name ends what the
-file still names.
+the processes when their supervisor is killed; elsewhere, and in any case, the next supervisor of the same name ends
+what the file still names.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ LONGEST_WAIT_S = 60.0
 STAYED_S = 60.0
 """A process that ran this long stayed up: when it ends, the waits begin anew."""
 LOOP = 3
-"""So many ends in a row are told as a crash loop."""
+"""So many ends in a row are reported as a crash loop."""
 LOG_BYTES = 50_000_000
 """A log larger than this is set aside when its process is started again."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """``cxwatch ARGUMENTS`` as it is kept."""
+    """``cxwatch ARGUMENTS`` as it is kept running."""
 
     name: str
     arguments: Sequence[str]
@@ -70,7 +70,7 @@ class SupervisedProcess:
         return "crash loop" if self.in_a_row >= LOOP else "waiting"
 
     def ended(self) -> str:
-        """Empty while it runs, else why it ended, as far as its log tells."""
+        """Empty while it runs, else why it ended, as far as its log says."""
         return "" if started_at(self.pid) else last_words(self.program.log)
 
     def shown(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class SupervisedProcess:
 
 
 class Supervisor:
-    """Programs under one roof. Not for several threads at once."""
+    """Keeps several programs running. Not for several threads at once."""
 
     def __init__(
         self, file: Path, note: str = "", most_in_a_row: int | None = None, clock: Callable[[], float] = time.monotonic
@@ -94,7 +94,7 @@ class Supervisor:
         ``most_in_a_row``: give up a program after more ends than these; for a run that ends by itself, as a demo does.
         """
         self.file, self.note = file, note
-        self.kept: list[SupervisedProcess] = []
+        self.processes: list[SupervisedProcess] = []
         self._most, self._clock = most_in_a_row, clock
         self._me = {"pid": os.getpid(), "started": started_at(os.getpid()) or ""}
 
@@ -102,71 +102,71 @@ class Supervisor:
         """Start a program and keep it running from here on."""
         program.log.parent.mkdir(parents=True, exist_ok=True)
         rotate(program.log)
-        kept = SupervisedProcess(program)
-        self.kept.append(kept)
-        self._start(kept)
-        return kept
+        process = SupervisedProcess(program)
+        self.processes.append(process)
+        self._start(process)
+        return process
 
     def look(self) -> list[str]:
-        """Take note of what has ended, start again what is due; returns what there is to tell.
+        """Take note of what has ended, start again what is due; returns a sentence for each end.
 
         Raises ConfigError if a program refuses its settings (no further start would help), StackError if one was given
         up: either way the caller stops the others.
         """
-        said = []
-        for kept in self.kept:
-            if kept.due is None and (code := exit_code(kept.pid)) is not None:
-                said.append(self._ended(kept, code))
-            if kept.due is not None and self._clock() >= kept.due:
-                kept.restarts += 1
-                self._start(kept)
-        return said
+        sentences = []
+        for process in self.processes:
+            if process.due is None and (code := exit_code(process.pid)) is not None:
+                sentences.append(self._ended(process, code))
+            if process.due is not None and self._clock() >= process.due:
+                process.restarts += 1
+                self._start(process)
+        return sentences
 
     def forgive(self) -> None:
         """Ends up to here count no longer: their reason lay elsewhere, as when the servers were stopped."""
-        for kept in self.kept:
-            kept.in_a_row = 0
+        for process in self.processes:
+            process.in_a_row = 0
 
     def stop(self, patience_s: float) -> list[str]:
-        """End all, in the order in which they were begun, each with its time to drain; returns whom it took longer."""
+        """End all, in the order in which they were begun, each with its time to drain; returns whom it had to kill."""
         slow = []
-        for kept in self.kept:
-            if kept.due is None and not stop(kept.pid, patience_s):
-                slow.append(kept.program.name)
-        self.kept.clear()
+        for process in self.processes:
+            if process.due is None and not stop(process.pid, patience_s):
+                slow.append(process.program.name)
+        self.processes.clear()
         self.file.unlink(missing_ok=True)
         return slow
 
-    def _start(self, kept: SupervisedProcess) -> None:
-        program = kept.program
+    def _start(self, process: SupervisedProcess) -> None:
+        program = process.program
         if program.log.exists() and program.log.stat().st_size > LOG_BYTES:
             rotate(program.log)
         command = (sys.executable, "-c", COMMAND, *program.arguments)
-        kept.pid = start(Launch(command, Path.cwd(), program.log, program.environment, die_with_parent=True))
-        kept.started, kept.due, kept.began = started_at(kept.pid) or "", None, self._clock()
-        kept.since_ms = _now_ms()
+        process.pid = start(Launch(command, Path.cwd(), program.log, program.environment, die_with_parent=True))
+        process.started, process.due, process.began = started_at(process.pid) or "", None, self._clock()
+        process.since_ms = _now_ms()
         self._save()
 
-    def _ended(self, kept: SupervisedProcess, code: int) -> str:
-        """Note an end and when to start again; the sentence about it."""
-        name, now = kept.program.name, self._clock()
-        kept.in_a_row = 1 if now - kept.began >= STAYED_S else kept.in_a_row + 1
-        kept.last_code, kept.last_end_ms = code, _now_ms()
-        kept.last_why = last_words(kept.program.log)
-        wait = min(FIRST_WAIT_S * 2.0 ** (kept.in_a_row - 1), LONGEST_WAIT_S)
-        kept.due = now + wait
+    def _ended(self, process: SupervisedProcess, code: int) -> str:
+        """Record an end and when to start again; returns the sentence about it."""
+        name, now = process.program.name, self._clock()
+        process.in_a_row = 1 if now - process.began >= STAYED_S else process.in_a_row + 1
+        process.last_code, process.last_end_ms = code, _now_ms()
+        process.last_why = last_words(process.program.log)
+        wait = min(FIRST_WAIT_S * 2.0 ** (process.in_a_row - 1), LONGEST_WAIT_S)
+        process.due = now + wait
         self._save()
-        ended = f"{name} ended: {in_words(code)} ({kept.last_why})"
+        ended = f"{name} ended: {in_words(code)} ({process.last_why})"
         if code == ExitCode.CONFIG:
-            raise ConfigError(f"{ended}; log: {kept.program.log}")
-        if self._most is not None and kept.in_a_row > self._most:
-            lines = "\n  ".join(log_tail([kept.program.log], 12))
-            raise StackError(f"{name} does not stay up; last lines of {kept.program.log}:\n  {lines}")
-        loop = f", {kept.in_a_row} ends in a row" if kept.in_a_row >= LOOP else ""
+            raise ConfigError(f"{ended}; log: {process.program.log}")
+        if self._most is not None and process.in_a_row > self._most:
+            lines = "\n  ".join(log_tail([process.program.log], 12))
+            raise StackError(f"{name} does not stay up; last lines of {process.program.log}:\n  {lines}")
+        loop = f", {process.in_a_row} ends in a row" if process.in_a_row >= LOOP else ""
         return f"{ended}{loop}; it is started again in {wait:g} s"
 
     def _save(self) -> None:
-        processes = [kept.shown() for kept in self.kept]
+        processes = [process.shown() for process in self.processes]
         body = {"keeper": self._me, "note": self.note, "ends": self._most is not None, "processes": processes}
         write_private(self.file, json.dumps(body, indent=1) + "\n")
 

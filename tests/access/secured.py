@@ -111,9 +111,9 @@ def secured_kafka(deployments: list[Settings]) -> Iterator[Secured]:
         passwords = {user: secrets.token_urlsafe(18) for user in users}
         _certificates(folder)
         settings = Settings(state_dir=folder / "state", local_kafka_heap_mb=512)
-        places = StateFolder(settings.state_dir)
-        places.prepare("kafka")
-        kafka = Kafka(settings, places, Ports(places.ports))
+        state_folder = StateFolder(settings.state_dir)
+        state_folder.prepare("kafka")
+        kafka = Kafka(settings, state_folder, Ports(state_folder.ports))
         address = _configure(kafka, folder, passwords)
         command = _command(kafka)
         scram = [word for user in users

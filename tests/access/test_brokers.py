@@ -87,7 +87,7 @@ def test_tls_checks_name_and_certificate_of_the_broker() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "problem"),
     [
         ({"kafka_security_protocol": "SASL_SSL"}, "needs CX_KAFKA_USER and CX_KAFKA_PASSWORD"),
         ({"kafka_user": "u", "kafka_password": "p"}, "nobody would log in"),
@@ -97,8 +97,8 @@ def test_tls_checks_name_and_certificate_of_the_broker() -> None:
         ({"kafka_security_protocol": "SSL", "kafka_certificate": Path("/no/c")}, "PEM files are wanted"),
     ],
 )
-def test_an_access_that_cannot_work_is_refused_before_anything_connects(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_an_access_that_cannot_work_is_refused_before_anything_connects(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
         access_of(Settings(kafka_bootstrap="h:1", **given))
 
 

@@ -44,8 +44,8 @@ def test_unsigned_wrongly_signed_repeated_and_stale_orders_are_dead_letters(room
     for record in (good, old):
         built.produce(noun, record, timestamp_ms=NOW + 1_000)
     built.run()
-    letters = [letter for letter in built.raw(f"{noun}.dlq") if letter.partition == 0]
-    reasons = [dict(letter.headers)["dlq.reason"] for letter in letters]
+    dead_letters = [dead_letter for dead_letter in built.raw(f"{noun}.dlq") if dead_letter.partition == 0]
+    reasons = [dict(dead_letter.headers)["dlq.reason"] for dead_letter in dead_letters]
     assert reasons == [b"unsigned", b"wrong_signature", b"repeated", b"stale"]
     assert built.task(task, 0).counts[noun].accepted == 0, "since the crash: nothing"
     if noun == "command":

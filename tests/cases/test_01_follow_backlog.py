@@ -66,10 +66,10 @@ class InMemory:
         turn = 0
         if early:
             self.beat()
-        while self.merge.held or any(read < len(rows) for read, rows in zip(self.read, self.parts, strict=True)):
+        while self.merge.buffered or any(read < len(rows) for read, rows in zip(self.read, self.parts, strict=True)):
             self.now += timedelta(seconds=1)
             turn += 1
-            if turn % len(self.parts) in self.merge.hungry():
+            if turn % len(self.parts) in self.merge.to_read():
                 self.fetch(turn % len(self.parts))
             self.ask()
             for _, row in self.merge.take(FETCH, 300_000):

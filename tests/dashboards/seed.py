@@ -72,15 +72,15 @@ def batches() -> Iterator[RawBatch]:
         yield batch("issue", [_issue(trouble)], ver=2)
         yield batch("impact", [*_impacts(trouble)], ver=2)
         yield batch("affected", [*_affected(trouble)], ver=2)
-        yield from _told(trouble, chance)
+        yield from _outreach(trouble, chance)
     yield batch("channel", [
         findings.ChannelState(channel="webhook", partition=0, state="closed", since_ms=NOW - 300 * MINUTE),
         findings.ChannelState(channel="webhook", partition=1, state="paused", reason="gone", since_ms=NOW - 4 * MINUTE),
         findings.ChannelState(channel="webhook", partition=2, state="paused", reason="gone", since_ms=NOW - 5 * MINUTE),
         findings.ChannelState(channel="webhook", partition=3, state="open", reason="http_401", since_ms=NOW - MINUTE),
     ])
-    said = {"dlq.reason": b"schema", "dlq.field": b"status", "dlq.rule": b"should be a known status"}
-    yield batch("order.dlq", [b"{}"] * 3, headers=[list(said.items())] * 3)
+    reject_headers = {"dlq.reason": b"schema", "dlq.field": b"status", "dlq.rule": b"should be a known status"}
+    yield batch("order.dlq", [b"{}"] * 3, headers=[list(reject_headers.items())] * 3)
 
 
 def _source_counts(chance: random.Random) -> Iterator[Record]:
@@ -151,25 +151,26 @@ def _affected(trouble: Trouble) -> Iterator[Record]:
         )
 
 
-def _told(trouble: Trouble, chance: random.Random) -> Iterator[RawBatch]:
+def _outreach(trouble: Trouble, chance: random.Random) -> Iterator[RawBatch]:
     decisions, deliveries = [], []
     for number in range(trouble.affected):
         decision, reason = chance.choices(
             (("send", "eligible"), ("hold", "quiet_hours"), ("refuse", "consent"), ("refuse", "budget"),
              ("hold_out", "holdout")), (70, 6, 10, 4, 10))[0]
-        told = findings.Outreach(
+        record = findings.Outreach(
             outreach_id=f"o-{trouble.issue_id}-{number}", issue_id=trouble.issue_id, root_id=trouble.issue_id,
             customer_id=f"c-{trouble.family}-{number:04d}", stage="notice", decision=decision, reason=reason,
             channel="webhook" if decision == "send" else None, address="a-1", template="notice/1", title=trouble.title,
             decided_at_ms=NOW - (trouble.began_min - 5) * MINUTE + number * 1_000,
             not_before_ms=NOW - trouble.began_min * MINUTE, deadline_ms=NOW + 60 * MINUTE,
         )
-        decisions.append(told)
+        decisions.append(record)
         if decision == "send" and number % 50:
             deliveries.append(findings.Delivery(
-                outreach_id=told.outreach_id, issue_id=told.issue_id, customer_id=told.customer_id, stage="notice",
-                channel="webhook", outcome="delivered", attempts=1, claimed_at_ms=told.decided_at_ms,
-                done_at_ms=told.decided_at_ms + 90,
+                outreach_id=record.outreach_id, issue_id=record.issue_id, customer_id=record.customer_id,
+                stage="notice", channel="webhook", outcome="delivered", attempts=1,
+                claimed_at_ms=record.decided_at_ms,
+                done_at_ms=record.decided_at_ms + 90,
             ))
     yield batch("outreach", decisions, ver=2)
     yield batch("delivery", deliveries, ver=2)

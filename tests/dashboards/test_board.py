@@ -120,7 +120,7 @@ async def page() -> AsyncIterator[Page]:
         made.set_default_timeout(patience(30_000))
         expect.set_options(timeout=patience(5_000))
         made.on("pageerror", lambda error: errors.append(str(error)))
-        made.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        made.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         yield made
         await browser.close()
     assert [error for error in errors if "Failed to load resource" not in error] == []

@@ -29,7 +29,7 @@ def test_no_board_breaks_the_rules_of_the_lint(board) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "sentence"),
     [
         ({"id": 1}, "id 1 is used twice"),
         ({"slug": "open_issues"}, "slug open_issues is used twice"),
@@ -42,9 +42,9 @@ def test_no_board_breaks_the_rules_of_the_lint(board) -> None:
         ({"kind": "timeseries"}, "affected and its label column disagree"),
     ],
 )
-def test_the_lint_finds(change: dict, said: str) -> None:
+def test_the_lint_finds(change: dict, sentence: str) -> None:
     panels = [replace(panel, **change) if panel.slug == "affected" else panel for panel in OPERATIONS.panels]
-    assert any(said in found for found in problems(replace(OPERATIONS, panels=tuple(panels))))
+    assert any(sentence in found for found in problems(replace(OPERATIONS, panels=tuple(panels))))
 
 
 def test_the_generated_files_are_current() -> None:

@@ -32,7 +32,7 @@ def on_afternoon(here: pytest.MonkeyPatch, afternoon: str) -> None:
     here.setenv("CX_CLICKHOUSE_DATABASE", afternoon)
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Standard output of a command that succeeds."""
     assert main(arguments) == 0
     return capsys.readouterr().out
@@ -40,7 +40,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 @pytest.mark.usefixtures("on_afternoon")
 def test_issues_as_json_are_one_object_a_line_with_what_a_script_needs(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [json.loads(line) for line in said(capsys, "issues", "--json").splitlines()]
+    rows = [json.loads(line) for line in output_of(capsys, "issues", "--json").splitlines()]
     assert [row["id"] for row in rows] == ["i-app", "i-depot", "i-pay"]
     needed = {"id", "state", "title", "cause", "opened_at", "detected_at", "affected", "contacted", "silent", "money"}
     assert all(needed <= row.keys() and row["affected"] == row["contacted"] + row["silent"] for row in rows)
@@ -50,25 +50,25 @@ def test_issues_as_json_are_one_object_a_line_with_what_a_script_needs(capsys: p
 
 @pytest.mark.usefixtures("on_afternoon")
 def test_one_issue_is_shown_with_its_assumptions(capsys: pytest.CaptureFixture[str]) -> None:
-    text = said(capsys, "issues", "show", "i-app")
+    text = output_of(capsys, "issues", "show", "i-app")
     assert "app_version = 5.2.0, platform = android" in text
     assert "assumed churn_lift = 0.02 ratio" in text
-    assert json.loads(said(capsys, "issues", "show", "i-app", "--json"))["id"] == "i-app"
+    assert json.loads(output_of(capsys, "issues", "show", "i-app", "--json"))["id"] == "i-app"
 
 
 @pytest.mark.usefixtures("on_afternoon")
 def test_affected_lists_every_customer_once(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [json.loads(line) for line in said(capsys, "affected", "i-pay", "--json").splitlines()]
+    rows = [json.loads(line) for line in output_of(capsys, "affected", "i-pay", "--json").splitlines()]
     assert len({row["customer_id"] for row in rows}) == len(rows) == 133
-    assert "133 customers" in said(capsys, "affected", "i-pay")
+    assert "133 customers" in output_of(capsys, "affected", "i-pay")
 
 
 @pytest.mark.usefixtures("on_afternoon")
 def test_sources_say_who_is_silent_and_who_was(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = {row["source"]: row for row in map(json.loads, said(capsys, "sources", "--json").splitlines())}
+    rows = {row["source"]: row for row in map(json.loads, output_of(capsys, "sources", "--json").splitlines())}
     assert rows["carrier"]["state"] == "no data"
     assert rows["app-ios"]["no_data"][0]["silent_s"] == 120
-    assert "no data" in said(capsys, "sources")
+    assert "no data" in output_of(capsys, "sources")
 
 
 @pytest.mark.usefixtures("on_afternoon")
@@ -80,7 +80,7 @@ def test_an_unknown_issue_is_a_clear_error(capsys: pytest.CaptureFixture[str], c
 
 @pytest.mark.usefixtures("on_afternoon")
 def test_the_list_for_people_names_state_title_and_event_time(capsys: pytest.CaptureFixture[str]) -> None:
-    text = said(capsys, "issues")
+    text = output_of(capsys, "issues")
     assert "escalating" in text
     assert "Promises break at depot HAM-2" in text
     assert "event time 2026-01-02T12:00:00.000Z" in text
@@ -92,24 +92,24 @@ def test_tables_are_migrated_and_their_state_is_told(
     here.setenv("CX_CLICKHOUSE_DATABASE", f"{database}_new")
     assert main(["tables", "status"]) == 1
     assert "pending" in capsys.readouterr().out
-    assert "applied 001_counts.sql" in said(capsys, "tables", "migrate")
-    assert "applied 0" not in said(capsys, "tables", "migrate")
-    states = [json.loads(line)["state"] for line in said(capsys, "tables", "status", "--json").splitlines()]
+    assert "applied 001_counts.sql" in output_of(capsys, "tables", "migrate")
+    assert "applied 0" not in output_of(capsys, "tables", "migrate")
+    states = [json.loads(line)["state"] for line in output_of(capsys, "tables", "status", "--json").splitlines()]
     assert set(states) == {"applied"}
-    assert len(said(capsys, "tables", "list", "--json").splitlines()) == len(TABLES)
+    assert len(output_of(capsys, "tables", "list", "--json").splitlines()) == len(TABLES)
 
 
 def test_an_empty_database_is_told_in_words(
     here: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], database: str
 ) -> None:
     here.setenv("CX_CLICKHOUSE_DATABASE", database)
-    assert said(capsys, "issues") == "No issue.\n"
-    assert said(capsys, "issues", "--json") == ""
-    assert said(capsys, "sources") == "No event has arrived yet.\n"
+    assert output_of(capsys, "issues") == "No issue.\n"
+    assert output_of(capsys, "issues", "--json") == ""
+    assert output_of(capsys, "sources") == "No event has arrived yet.\n"
 
 
 def test_boards_are_written_where_one_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said(capsys, "boards", "write", str(tmp_path))
+    output_of(capsys, "boards", "write", str(tmp_path))
     assert {file.stem for file in tmp_path.glob("*.json")} == {board.uid for board in BOARDS}
 
 

@@ -151,7 +151,7 @@ def test_a_producer_that_comes_in_bursts_is_silent_only_beyond_twice_its_longest
     assert [gap.ended for gap in row.no_data[1:]] == ([None] if state == "no data" else [])  # the first pause was news
 
 
-def test_a_bin_that_one_partition_has_not_closed_is_not_silence(writer: ClickHouse, reader: ClickHouse) -> None:
+def test_a_bin_that_one_partition_has_not_closed_is_no_gap(writer: ClickHouse, reader: ClickHouse) -> None:
     marks = [findings.BinClosed(partition=p, partitions=2, through_ms=NOW + (100 + p * 50) * BIN) for p in (0, 1)]
     Store(writer).write([
         batch("source_count", source_rows("watched", 20, range(100))), batch("cohort_count", marks),
@@ -201,8 +201,8 @@ def test_affected_customers_are_listed_with_what_they_were_told(seeded: ClickHou
 def test_counts_add_up(seeded: ClickHouse) -> None:
     totals = counts(seeded)
     assert (totals.issues, totals.active, totals.dead_letters) == (3, 2, 3)
-    told = totals.sent + totals.pending + totals.held + totals.refused + totals.held_out
-    assert told == totals.affected == sum(trouble.affected for trouble in TROUBLES)
+    decided = totals.sent + totals.pending + totals.held + totals.refused + totals.held_out
+    assert decided == totals.affected == sum(trouble.affected for trouble in TROUBLES)
     assert totals.sent == len(list_deliveries(seeded))
 
 
@@ -252,9 +252,9 @@ def test_the_feed_keeps_the_last_figures_and_the_time_when_the_server_went(seede
 
 
 def test_a_panel_that_fails_says_so_and_the_others_go_on(seeded: ClickHouse) -> None:
-    clock, honest = Clock(), seeded.query
+    clock, unbroken = Clock(), seeded.query
     feed = Feed(seeded, clock, clock)
-    seeded.query = lambda sql, parameters=None: _refuse() if "dead_letter" in sql else honest(sql, parameters)
+    seeded.query = lambda sql, parameters=None: _refuse() if "dead_letter" in sql else unbroken(sql, parameters)
     panels = {panel["slug"]: panel for panel in feed.collect(6)["panels"]}
     assert panels["dead_letters"]["error"]
     assert [slug for slug, panel in panels.items() if panel["error"]] == ["dead_letters"]

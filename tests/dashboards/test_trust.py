@@ -29,7 +29,7 @@ ALL_CLEAR = "No open issue. Nobody is known to suffer right now."
 AT = Range.ending(NOW, 6)
 
 
-def told(reader: ClickHouse, at_ms: int = NOW) -> tuple[str, str]:
+def headline(reader: ClickHouse, at_ms: int = NOW) -> tuple[str, str]:
     """Tone and sentence at a time of day."""
     ((tone, sentence),) = ask(reader, "headline", Range.ending(at_ms, 6)).rows
     return tone, sentence
@@ -46,12 +46,12 @@ def age(clickhouse: Endpoints, database: str, seconds: int, topics: tuple[str, .
 @pytest.mark.clickhouse
 def test_all_is_well_only_if_every_room_is_up_to_date(writer: ClickHouse, reader: ClickHouse) -> None:
     Store(writer).write(marks(NOW))
-    assert told(reader) == ("good", ALL_CLEAR)
+    assert headline(reader) == ("good", ALL_CLEAR)
 
 
 @pytest.mark.clickhouse
 def test_an_empty_database_knows_nothing(reader: ClickHouse) -> None:
-    assert told(reader) == ("bad", "Nothing is known: no event has arrived yet.")
+    assert headline(reader) == ("bad", "Nothing is known: no event has arrived yet.")
 
 
 @pytest.mark.clickhouse
@@ -60,12 +60,12 @@ def test_a_room_that_is_behind_takes_the_all_clear_away(
     writer: ClickHouse, reader: ClickHouse, room: str
 ) -> None:
     Store(writer).write(marks(NOW, {room: MINUTE}))
-    assert told(reader) == ("good", ALL_CLEAR)
+    assert headline(reader) == ("good", ALL_CLEAR)
     Store(writer).write(marks(NOW + 2 * MINUTE, {room: 3 * MINUTE}, ver=2))
-    assert told(reader, NOW + 2 * MINUTE) == (
+    assert headline(reader, NOW + 2 * MINUTE) == (
         "warn", f"No open issue as far as is known. Not up to date: {room} is 3 minutes behind.")
     Store(writer).write(marks(NOW + 1_474 * MINUTE, {room: 1_474 * MINUTE}, ver=3))
-    assert told(reader, NOW + 1_474 * MINUTE) == (
+    assert headline(reader, NOW + 1_474 * MINUTE) == (
         "bad", f"Nobody can say whether all is well. Not up to date: {room} is 24 hours and 34 minutes behind.")
 
 
@@ -76,12 +76,12 @@ def test_a_room_that_was_never_heard_of_is_unknown_and_so_is_one_with_a_partitio
 ) -> None:
     others = [mark for mark in marks(NOW) if mark.topic != MARKED[room]]
     Store(writer).write(others)
-    assert told(reader)[0] == "bad"
+    assert headline(reader)[0] == "bad"
     if room not in ("join", "detection"):
         (first, *_) = [mark for mark in marks(NOW, partitions=1) if mark.topic == MARKED[room]]
         Store(writer).write([first])
-        said = f"Nobody can say whether all is well. Not up to date: {room} was never heard of."
-        assert told(reader) == ("bad", said)
+        sentence = f"Nobody can say whether all is well. Not up to date: {room} was never heard of."
+        assert headline(reader) == ("bad", sentence)
 
 
 @pytest.mark.clickhouse
@@ -90,10 +90,10 @@ def test_a_store_that_stands_still_is_noticed_although_nothing_is_behind(
 ) -> None:
     Store(writer).write(marks(NOW))
     age(clickhouse, database, 180)
-    tone, sentence = told(reader)
+    tone, sentence = headline(reader)
     assert (tone, "store has not got on for 3 minutes" in sentence) == ("warn", True)
     age(clickhouse, database, 600)
-    assert told(reader)[0] == "bad"
+    assert headline(reader)[0] == "bad"
 
 
 @pytest.mark.clickhouse
@@ -102,7 +102,7 @@ def test_one_partition_that_stands_still_is_enough(
 ) -> None:
     Store(writer).write(marks(NOW))
     age(clickhouse, database, 700, ("affected",))
-    tone, sentence = told(reader)
+    tone, sentence = headline(reader)
     assert tone == "bad"
     assert "match has not got on for 11 minutes" in sentence
 
@@ -110,8 +110,8 @@ def test_one_partition_that_stands_still_is_enough(
 @pytest.mark.clickhouse
 def test_old_events_are_called_old_and_simulated_ones_are_not(writer: ClickHouse, reader: ClickHouse) -> None:
     Store(writer).write(marks(NOW))
-    assert told(reader, NOW + 3 * MINUTE)[0] == "warn"
-    assert told(reader, NOW + 11 * MINUTE) == (
+    assert headline(reader, NOW + 3 * MINUTE)[0] == "warn"
+    assert headline(reader, NOW + 11 * MINUTE) == (
         "bad", "Nobody can say whether all is well. Not up to date: the newest event is 11 minutes old.")
     clock = Clock()
     for simulated, tone in ((True, "good"), (False, "bad")):
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_still_said_while_a_room_is_behind(writer: ClickHouse, 
     Store(writer).write([batch("issue", [issue(opened_at_ms=NOW - MINUTE, updated_at_ms=NOW)]),
                          batch("impact", [impact(as_of_ms=NOW)]), batch("affected", EXAMPLES["affected"]),
                          *marks(NOW, {"match": 4 * MINUTE})])
-    tone, sentence = told(reader)
+    tone, sentence = headline(reader)
     assert tone == "bad"
     assert sentence == ("1 open issue: 1 customer affected, 1 of them silent. Every minute costs 99 EUR."
                         " Not up to date: match is 4 minutes behind.")

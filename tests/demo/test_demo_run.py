@@ -61,16 +61,16 @@ def test_the_demo_finds_the_three_incidents_tells_the_customers_and_loses_nothin
         timeout=patience(240), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-2_000:]
-    told = json.loads((stack_settings.state_dir / "demo.json").read_text())
-    assert (told["injected"], told["found"], told["false_issues"], told["events_lost"]) == (3, 3, 0, 0)
-    assert told["dead_letters"] == 24
-    assert told["silent_producer"] is not None
-    assert len(told["delay_s"]) == 3
-    assert max(told["delay_s"]) < 600
-    assert told["notices"]["sent"] > 50
-    assert told["notices"]["held_out"] > 10
-    assert told["notices"]["refused"] > 10
-    assert {"put_right", "opted_out"} <= {each["reason"] for each in told["not_sent_because"]}
+    shown = json.loads((stack_settings.state_dir / "demo.json").read_text())
+    assert (shown["injected"], shown["found"], shown["false_issues"], shown["events_lost"]) == (3, 3, 0, 0)
+    assert shown["dead_letters"] == 24
+    assert shown["silent_producer"] is not None
+    assert len(shown["delay_s"]) == 3
+    assert max(shown["delay_s"]) < 600
+    assert shown["notices"]["sent"] > 50
+    assert shown["notices"]["held_out"] > 10
+    assert shown["notices"]["refused"] > 10
+    assert {"put_right", "opted_out"} <= {each["reason"] for each in shown["not_sent_because"]}
     assert "live board: http://127.0.0.1:" in done.stdout
     assert "notice" in done.stdout
     assert children_of("CX_TOPIC_PREFIX=demo-") == []

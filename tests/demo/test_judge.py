@@ -81,24 +81,24 @@ def test_an_event_is_lost_if_it_is_not_stored_not_joined_or_never_arrived() -> N
     assert topic(produced=101).lost == 1
 
 
-def summary(topics: list[TopicCount], silence: Gap | None, *issues: IssueRow) -> Summary:
+def summary(topics: list[TopicCount], gap: Gap | None, *issues: IssueRow) -> Summary:
     totals = NoticeCounts(1, 1, 3, 2, 5, 0, 1, 2, 1, 100, 0, 2)
-    return Summary(judge(truth(incident()), issues), totals, [("held", "quiet_hours", 1)], topics, silence, 12.3)
+    return Summary(judge(truth(incident()), issues), totals, [("held", "quiet_hours", 1)], topics, gap, 12.3)
 
 
 def test_the_summary_has_the_keys_that_scripts_read() -> None:
     gap = Gap("2026-03-11T10:00:00.000Z", "2026-03-11T10:02:00.000Z", 120.0, 60.0)
-    told = summary([topic()], gap, issue({"warehouse": "HAM-2"}))
-    body = told.as_dict()
+    made = summary([topic()], gap, issue({"warehouse": "HAM-2"}))
+    body = made.as_dict()
     assert {"injected", "found", "false_issues", "delay_s", "notices", "events_in", "dead_letters", "events_lost",
             "seconds"} <= body.keys()
     assert body["notices"] == {"sent": 5, "held": 1, "refused": 2, "held_out": 1}
     assert (body["injected"], body["found"], body["events_lost"], body["delay_s"]) == (1, 1, 0, [120.0])
-    assert told.passed
-    assert any("+120 s" in line for line in told.lines())
+    assert made.passed
+    assert any("+120 s" in line for line in made.lines())
 
 
-def test_the_demo_fails_if_an_event_is_lost_an_incident_missed_or_the_silence_not_seen() -> None:
+def test_the_demo_fails_if_an_event_is_lost_an_incident_missed_or_the_outage_not_seen() -> None:
     gap = Gap("2026-03-11T10:00:00.000Z", None, 120.0, 60.0)
     right = issue({"warehouse": "HAM-2"})
     assert not summary([topic(raw=1)], gap, right).passed

@@ -278,7 +278,7 @@ def proxied_kafka(**settings: Any) -> Iterator[ProxiedKafka]:
     mine = Settings(state_dir=folder / "state", **settings)
     stack = Stack(mine)
     try:
-        stack.places.prepare("kafka")
+        stack.state_folder.prepare("kafka")
         server = stack.kafka
         launch = server.prepare(Machine.here(), lambda _: None, lambda _done, _all: None)
         held = {port for name in ("kafka", "kafka_controller") if (port := stack.ports.get(name))}

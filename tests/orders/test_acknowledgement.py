@@ -74,15 +74,15 @@ def test_heard_means_by_every_sender_there_is(
 
 
 def test_an_order_that_was_read_and_is_not_obeyed_is_neither_heard_nor_waited_for() -> None:
-    class Said(Groups):
+    class Committed(Groups):
         """Partition 0 obeys the order, 1 has read it and does not, 2 has not read it."""
 
         def list_group_offsets(self, asked: dict[str, list[Any]]) -> dict[str, Any]:
             """As the broker answers."""
             [(name, tps)] = asked.items()
-            said = [OffsetAndMetadata(8, "cmd-0\ncmd-1", -1), OffsetAndMetadata(8, "cmd-0", -1)]
-            return {name: dict(zip(tps, [*said, OffsetAndMetadata(-1, "", -1)], strict=True))}
+            committed = [OffsetAndMetadata(8, "cmd-0\ncmd-1", -1), OffsetAndMetadata(8, "cmd-0", -1)]
+            return {name: dict(zip(tps, [*committed, OffsetAndMetadata(-1, "", -1)], strict=True))}
 
-    admin: Any = Said(cx_send=group(member(0, 1, 2)))
+    admin: Any = Committed(cx_send=group(member(0, 1, 2)))
     found = _look(admin, Settings(), "cmd-1", {0: 7, 1: 7, 2: 7})
-    assert (found.heard, found.refused, found.deaf, found.complete) == ({0}, {1}, [2], False)
+    assert (found.heard, found.refused, found.not_heard, found.complete) == ({0}, {1}, [2], False)

@@ -16,11 +16,11 @@ from streams.security.sanitized import LABEL_CHARACTERS, sanitized
 @example("\ud800")
 @example("\x1b[31mred")
 def test_any_text_becomes_a_reason_and_an_actor_that_a_record_takes(text: str) -> None:
-    said = sanitized(text)
-    made = Command(command_id="k", issued_at_ms=1_767_225_600_000, action="stop", actor=said, reason=said)
-    assert made.reason == said
-    assert len(said) <= LABEL_CHARACTERS
-    assert sanitized(said) == said
+    stored = sanitized(text)
+    made = Command(command_id="k", issued_at_ms=1_767_225_600_000, action="stop", actor=stored, reason=stored)
+    assert made.reason == stored
+    assert len(stored) <= LABEL_CHARACTERS
+    assert sanitized(stored) == stored
 
 
 def test_words_stay_and_what_would_forge_a_line_becomes_a_blank() -> None:

@@ -165,14 +165,14 @@ def test_each_affected_customer_of_the_truth_has_a_failure_in_the_stream(
         assert len(incident.contacted) < 0.3 * len(incident.affected)
 
 
-def test_the_silent_producer_reports_in_every_bin_but_those_of_its_silence(
+def test_the_silent_producer_reports_in_every_bin_but_those_of_its_outage(
     records: dict[str, list[Any]], made: Simulation
 ) -> None:
-    silence = made.truth.silence
-    bins = Counter(e.event_time_ms // 10_000 for e in records["telemetry"] if e.source == silence["source"])
+    outage = made.truth.outage
+    bins = Counter(e.event_time_ms // 10_000 for e in records["telemetry"] if e.source == outage["source"])
     live = range(made.truth.live_ms // 10_000, made.truth.end_ms // 10_000)
     quiet = [b for b in live if not bins[b]]
-    assert quiet == list(range(silence["start_ms"] // 10_000, silence["end_ms"] // 10_000))
+    assert quiet == list(range(outage["start_ms"] // 10_000, outage["end_ms"] // 10_000))
 
 
 def test_the_campaign_brings_orders_and_questions_but_no_more_failures(

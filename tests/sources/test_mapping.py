@@ -48,8 +48,8 @@ def one_time(spec: str, cells: dict[str, str], tmp_path: Path, top: str = "") ->
     event = f"- to: contact\n  time: {spec}\n  fields: {{contact_id: k, channel: web}}\n"
     text = f"name: m\ncustomer: c\n{top}\nevents:\n{event}"
     rows = ";".join(cells) + "\n" + ";".join(cells.values()) + "\n"
-    events, _, letters = mapped("input: {delimiter: ';'}\n" + text, tmp_path, rows)
-    assert not letters, letters[0].headers
+    events, _, dead_letters = mapped("input: {delimiter: ';'}\n" + text, tmp_path, rows)
+    assert not dead_letters, dead_letters[0].headers
     return datetime.fromtimestamp(events[0]["event_time_ms"] / 1000, UTC)
 
 
@@ -119,9 +119,9 @@ def test_daylight_saving(dst: str, local: str, expected: str, tmp_path: Path) ->
 )
 def test_times_that_the_clock_refuses_are_dead_letters(dst: str, local: str, tmp_path: Path) -> None:
     text = f"zone: Europe/Berlin\ndst: {{{dst}}}\n{MINIMAL}"
-    events, _, letters = mapped(text, tmp_path, f"who,at,no\na,{local},1\n")
+    events, _, dead_letters = mapped(text, tmp_path, f"who,at,no\na,{local},1\n")
     assert not events
-    assert dict(letters[0].headers)["dlq.field"] == b"events[0].time"
+    assert dict(dead_letters[0].headers)["dlq.field"] == b"events[0].time"
 
 
 def test_one_row_makes_several_events_where_their_conditions_hold(tmp_path: Path) -> None:
@@ -136,11 +136,11 @@ def test_one_row_makes_several_events_where_their_conditions_hold(tmp_path: Path
     fields: {contact_id: "{no}", channel: web, csat: {field: score}}
 """
     rows = "who,at,no,paid,ticket,score\na,2026-03-10T12:00Z,1,,1,5\nb,2026-03-10T11:00Z,2,2026-03-10T11:30Z,1,2\n"
-    events, reading, letters = mapped(text, tmp_path, rows)
+    events, reading, dead_letters = mapped(text, tmp_path, rows)
     assert [(e["customer_id"], e.get("status"), e.get("csat")) for e in events] == [
         ("b", "placed", None), ("b", "paid", None), ("a", "placed", None), ("a", None, 5)
     ]
-    assert not letters
+    assert not dead_letters
     assert reading.tally.events == {"order": 3, "contact": 1}
 
 
@@ -161,8 +161,8 @@ events:
       region: {field: country, table: {Deutschland: DE}, default: other}
 """
     rows = "who;at;no;line;s;total;country\na;1773144000;1;-;N;12,345;Deutschland\nb;1773144000;2;TOYS;P;7;Chile\n"
-    events, _, letters = mapped(text, tmp_path, rows)
-    assert not letters
+    events, _, dead_letters = mapped(text, tmp_path, rows)
+    assert not dead_letters
     assert [(e["product"], e["status"], e["amount_cents"], e["region"]) for e in events] == [
         ("shop", "placed", 1235, "DE"), ("toys", "paid", 700, "other")
     ]
@@ -186,10 +186,10 @@ events:
 """
     row = {"user": {"id": 7}, "meta": {"ts": 1_773_144_000_000, "took": 12}, "items": [{"name": "buy"}], "ok": False,
            "a.b": {"code": "E1"}, "geo.country": "DE"}
-    events, _, letters = mapped(text, tmp_path, json.dumps(row) + "\n\n[1]\nno json\n")
+    events, _, dead_letters = mapped(text, tmp_path, json.dumps(row) + "\n\n[1]\nno json\n")
     assert (events[0]["customer_id"], events[0]["event_name"], events[0]["outcome"]) == ("7", "buy", "failed")
     assert (events[0]["latency_ms"], events[0]["error_code"], events[0]["region"]) == (12.0, "E1", "DE")
-    assert [letter.value for letter in letters] == [b"[1]", b"no json"]
+    assert [dead_letter.value for dead_letter in dead_letters] == [b"[1]", b"no json"]
 
 
 def test_direct_identifiers_become_pseudonyms_that_are_stable_and_keyed(tmp_path: Path) -> None:
@@ -221,15 +221,15 @@ def test_bad_rows_are_dead_letters_with_their_bytes_and_the_rule_and_the_rest_go
         b'h,"2026-03-10T12:00Z,8\n'
         b"i,2026-03-10T12:00Z,9\n"
     )
-    events, reading, letters = mapped(MINIMAL, tmp_path, rows)
+    events, reading, dead_letters = mapped(MINIMAL, tmp_path, rows)
     assert [e["customer_id"] for e in events] == ["a", "i"]
-    assert [letter.value for letter in letters] == rows.splitlines()[2:9]
-    rules = [(dict(x.headers)["dlq.field"].decode(), dict(x.headers)["dlq.origin"].decode()) for x in letters]
+    assert [dead_letter.value for dead_letter in dead_letters] == rows.splitlines()[2:9]
+    rules = [(dict(x.headers)["dlq.field"].decode(), dict(x.headers)["dlq.origin"].decode()) for x in dead_letters]
     assert rules == [
         ("events[0].time", "rows.txt:3"), ("", "rows.txt:4"), ("events[0].customer", "rows.txt:5"),
         ("order_id", "rows.txt:6"), ("", "rows.txt:7"), ("event_time_ms", "rows.txt:8"), ("", "rows.txt:9"),
     ]
-    assert all(b"yesterday" not in value for letter in letters for _, value in letter.headers)
+    assert all(b"yesterday" not in value for dead_letter in dead_letters for _, value in dead_letter.headers)
     assert (reading.tally.rows, reading.tally.rejected) == (9, 7)
 
 
@@ -239,9 +239,9 @@ def test_a_row_is_mapped_whole_or_not_at_all(tmp_path: Path) -> None:
     time: {field: paid}
     fields: {order_id: "{no}", product: shop, status: paid}
 """
-    events, _, letters = mapped(text, tmp_path, "who,at,no,paid\na,2026-03-10T12:00Z,1,never\n")
+    events, _, dead_letters = mapped(text, tmp_path, "who,at,no,paid\na,2026-03-10T12:00Z,1,never\n")
     assert not events
-    assert len(letters) == 1
+    assert len(dead_letters) == 1
 
 
 def test_quoted_cells_may_hold_line_breaks_and_their_bytes_are_kept(tmp_path: Path) -> None:
@@ -249,9 +249,9 @@ def test_quoted_cells_may_hold_line_breaks_and_their_bytes_are_kept(tmp_path: Pa
         '{order_id: "{no}", product: shop, status: placed}', '{contact_id: k, channel: web, text: "{no}"}'
     )
     rows = 'who,at,no\na,2026-03-10T12:00Z,"1\n2"\nb,soon,"3\n4"\n'
-    events, _, letters = mapped(text, tmp_path, rows)
+    events, _, dead_letters = mapped(text, tmp_path, rows)
     assert [e["text"] for e in events] == ["1\n2"]
-    assert letters[0].value == b'b,soon,"3\n4"'
+    assert dead_letters[0].value == b'b,soon,"3\n4"'
 
 
 def test_events_come_in_arrival_order_with_their_event_times_kept(tmp_path: Path) -> None:
@@ -394,8 +394,8 @@ events:
     time: {field: at}
     fields: {change_kind: release, product: shop, attributes: {app_version: "{v}"}}
 """
-    events, _, letters = mapped(text, tmp_path, "who,at,no,v,ok,out\na,2026-03-10T12:00Z,r1,5,yes,no\n")
-    assert not letters, letters[0].headers
+    events, _, dead_letters = mapped(text, tmp_path, "who,at,no,v,ok,out\na,2026-03-10T12:00Z,r1,5,yes,no\n")
+    assert not dead_letters, dead_letters[0].headers
     customer, change = events
     assert codec.decode("customer", [json.dumps(customer).encode()]).records[0].consents[0].granted is True
     assert customer["opted_out"] is False

@@ -19,7 +19,7 @@ def row(offset: int, at_ms: int, customer: str = "c-1", latest_ms: int = NOW) ->
     return read_of(offset, [Arrival(START + at_ms, "order", customer.encode(), None, b"{}")], latest_ms)
 
 
-def letter(offset: int) -> Read:
+def rejected(offset: int) -> Read:
     return read_of(offset, [Arrival(0, "order", None, None, b"x", (("dlq.topic", b"cx.order.v1"),))], NOW)
 
 
@@ -27,14 +27,14 @@ def merged(parts: list[list[Read]], seed: int, most: int = 50, share: int = 1) -
     """Fetch in random pieces, ask for ends now and then, take what there is."""
     dice, merge = random.Random(seed), Merge(dict.fromkeys(range(len(parts)), 0), DELAY, share)
     read, out, now = [0] * len(parts), list[tuple[int, Read]](), NOW
-    while merge.held or any(done < len(rows) for done, rows in zip(read, parts, strict=True)):
-        for place in merge.hungry():
+    while merge.buffered or any(done < len(rows) for done, rows in zip(read, parts, strict=True)):
+        for number in merge.to_read():
             if dice.random() < 0.5:
-                piece = parts[place][read[place] : read[place] + dice.randint(1, 40)]
-                merge.add(place, piece, now)
-                read[place] += len(piece)
+                piece = parts[number][read[number] : read[number] + dice.randint(1, 40)]
+                merge.add(number, piece, now)
+                read[number] += len(piece)
         now += 2_000
-        merge.at_end([p for p in merge.doubtful() if read[p] == len(parts[p])], now)
+        merge.at_end([p for p in merge.blocking() if read[p] == len(parts[p])], now)
         out += merge.take(most, 1 << 50)
     return out, merge
 
@@ -48,8 +48,8 @@ def test_partitions_in_order_give_one_stream_in_order_and_nothing_is_lost(parts:
     out, _ = merged(rows, seed)
     times = [read.at_ms for _, read in out]
     assert times == sorted(times)
-    for place, given_ in enumerate(rows):
-        assert [read for where, read in out if where == place] == given_
+    for number, given_ in enumerate(rows):
+        assert [read for where, read in out if where == number] == given_
 
 
 @given(st.lists(st.lists(st.integers(-100, 80_000_000), max_size=80), min_size=1, max_size=4), st.integers(0, 1 << 30))
@@ -57,18 +57,18 @@ def test_whatever_the_times_every_row_comes_out_in_the_order_of_its_partition(
     parts: list[list[int]], seed: int
 ) -> None:
     rows = [
-        [letter(offset) if at < 0 else row(offset, at, f"c-{at % 5}") for offset, at in enumerate(times)]
+        [rejected(offset) if at < 0 else row(offset, at, f"c-{at % 5}") for offset, at in enumerate(times)]
         for times in parts
     ]
     out, _ = merged(rows, seed)
-    for place, given_ in enumerate(rows):
-        assert [read for where, read in out if where == place] == given_
+    for number, given_ in enumerate(rows):
+        assert [read for where, read in out if where == number] == given_
 
 
 @given(st.integers(0, 1 << 30))
 def test_two_customers_with_wrong_clocks_hold_up_nobody(seed: int) -> None:
     dice = random.Random(seed)
-    rows = [[row(n, n * 60_000, f"c-{place}-{n % 40}") for n in range(300)] for place in range(3)]
+    rows = [[row(n, n * 60_000, f"c-{number}-{n % 40}") for n in range(300)] for number in range(3)]
     for number in sorted(dice.sample(range(280), 20), reverse=True):
         wrong = dice.choice([80_000_000, 40_000_000, 0])
         rows[0].insert(number, row(1_000 + number, wrong, dice.choice(["wrong-1", "wrong-2"])))
@@ -81,7 +81,7 @@ def test_nothing_is_handed_out_while_a_partition_may_hold_something_older() -> N
     merge = Merge({0: 0, 1: 0}, DELAY)
     merge.add(0, [row(n, n * 1_000) for n in range(100)], NOW)
     assert merge.take(1_000, 1 << 50) == []
-    assert merge.doubtful() == [1]
+    assert merge.blocking() == [1]
     merge.at_end([1], NOW + CALM_MS)
     assert len(merge.take(1_000, 1 << 50)) == 100 - LOOK_AHEAD
 
@@ -91,7 +91,7 @@ def test_while_a_backlog_is_being_filled_in_an_empty_partition_is_waited_for() -
     merge.at_end([0, 1], NOW)
     assert merge.vouched_ms() == NOW - DELAY
     merge.add(0, [row(n, n * 1_000, f"c-{n}") for n in range(100)], NOW)
-    merge.at_end(merge.doubtful(), NOW + 1_000)
+    merge.at_end(merge.blocking(), NOW + 1_000)
     assert merge.take(1_000, 1 << 50) == []  # more of the past may be on its way into the other
     assert vouched(merge) < 0
     merge.add(1, [row(n, n * 1_000 + 500, f"c-{n}") for n in range(100)], NOW + 2_000)
@@ -120,8 +120,8 @@ def test_after_a_pause_the_end_of_before_lets_nothing_pass() -> None:
     merge.at_end([0, 1], NOW)
     merge.add(0, [row(0, 90_000_000 + n, latest_ms=NOW + 3_600_000) for n in range(40)], NOW + 3_600_000)
     assert merge.take(10, 1 << 50) == []
-    assert merge.doubtful() == [1]
-    merge.at_end(merge.doubtful(), NOW + 3_600_000)
+    assert merge.blocking() == [1]
+    merge.at_end(merge.blocking(), NOW + 3_600_000)
     assert len(merge.take(10, 1 << 50)) == 10
 
 
@@ -135,16 +135,16 @@ def test_a_clock_of_this_machine_that_jumps_back_stops_nothing() -> None:
 def test_one_partition_needs_no_merging_and_no_end() -> None:
     merge = Merge({0: 0}, DELAY)
     merge.add(0, [row(n, n) for n in range(5)], NOW)
-    assert merge.doubtful() == []
+    assert merge.blocking() == []
     assert len(merge.take(100, 1 << 50)) == 5
 
 
 def test_a_partition_that_is_ahead_waits_in_bounded_memory() -> None:
     merge = Merge({0: 0, 1: 0}, DELAY, budget_bytes=1)
-    while 0 in merge.hungry():
-        merge.add(0, [row(merge.held, merge.held * 1_000)], NOW)
-    assert merge.held < 100
-    assert merge.hungry() == [1]
+    while 0 in merge.to_read():
+        merge.add(0, [row(merge.buffered, merge.buffered * 1_000)], NOW)
+    assert merge.buffered < 100
+    assert merge.to_read() == [1]
 
 
 def test_a_stretch_ends_after_so_much_event_time() -> None:
@@ -174,7 +174,7 @@ def test_the_slowest_partition_decides_what_is_vouched_for() -> None:
 
 def test_rejects_only_vouch_for_nothing_even_at_the_end_and_a_successor_knows_of_events_before() -> None:
     merge = Merge({0: 0}, DELAY)
-    merge.add(0, [letter(n) for n in range(5)], NOW)
+    merge.add(0, [rejected(n) for n in range(5)], NOW)
     assert len(merge.take(10, 1 << 50)) == 5
     merge.at_end([0], NOW)
     assert merge.vouched_ms() == 0

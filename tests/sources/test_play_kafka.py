@@ -49,9 +49,9 @@ async def records(target: Destination, topic: str, partitions: int = PARTITIONS)
     consumer = AIOKafkaConsumer(bootstrap_servers=target.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        places = [TopicPartition(target.prefix + topic, number) for number in range(partitions)]
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
+        tps = [TopicPartition(target.prefix + topic, number) for number in range(partitions)]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
         found: list[ConsumerRecord] = []
         while len(found) < sum(ends.values()):
             for batch in (await consumer.getmany(timeout_ms=500)).values():
@@ -85,9 +85,9 @@ async def test_a_file_arrives_whole_in_order_and_on_the_right_partitions(target:
     for record in orders:
         by_partition.setdefault(record.partition, []).append(json.loads(record.value)["event_time_ms"])
     assert all(times == sorted(times) for times in by_partition.values())
-    letters = await records(target, BY_NOUN["order"].dlq)
-    assert [letter.value for letter in letters] == [b"c-1,not a time,x"]
-    assert dict(letters[0].headers)["dlq.origin"] == b"orders.csv:5"
+    dead_letters = await records(target, BY_NOUN["order"].dlq)
+    assert [dead_letter.value for dead_letter in dead_letters] == [b"c-1,not a time,x"]
+    assert dict(dead_letters[0].headers)["dlq.origin"] == b"orders.csv:5"
 
 
 @pytest.mark.kafka
@@ -165,7 +165,7 @@ async def test_a_followed_topic_is_mapped_and_goes_on_where_it_stopped(target: D
     assert (first.rejected, second.rows) == (1, 20)
     found = [r for r in await records(target, BY_NOUN["order"].name) if r.key != HEARTBEAT_KEY]
     assert sorted(int(json.loads(record.value)["event_id"]) for record in found) == list(range(40))
-    assert [letter.value for letter in await records(target, BY_NOUN["order"].dlq)] == [b"no json"]
+    assert [dead_letter.value for dead_letter in await records(target, BY_NOUN["order"].dlq)] == [b"no json"]
     assert any(r.key == HEARTBEAT_KEY for r in await records(target, BY_NOUN["telemetry"].name))
 
 

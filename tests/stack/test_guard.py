@@ -32,22 +32,22 @@ with only_one(pathlib.Path(sys.argv[1]), print):
 
 
 def test_a_second_up_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
-    lock, heard, told, done = tmp_path / "lock", list[str](), threading.Event(), threading.Event()
+    lock, heard, announced, done = tmp_path / "lock", list[str](), threading.Event(), threading.Event()
 
     def hear(sentence: str) -> None:
         heard.append(sentence)
-        told.set()
+        announced.set()
 
     def second() -> None:
         with only_one(lock, hear, patience_s=30):
             done.set()
 
     with only_one(lock, hear):
-        waiting = threading.Thread(target=second)
-        waiting.start()
-        assert told.wait(patience(20))
+        waiter = threading.Thread(target=second)
+        waiter.start()
+        assert announced.wait(patience(20))
         assert not done.is_set()
-    waiting.join()
+    waiter.join()
     assert done.is_set()
     assert "is working on" in heard[0]
 
@@ -144,17 +144,17 @@ def test_private_files_are_private_and_whole(tmp_path: Path) -> None:
 
 
 def test_passwords_are_generated_once_and_private(tmp_path: Path) -> None:
-    places = StateFolder(tmp_path)
-    made = passwords(places)
-    assert passwords(places) == made
+    state_folder = StateFolder(tmp_path)
+    made = passwords(state_folder)
+    assert passwords(state_folder) == made
     assert len(set(made.values())) == 4
-    assert stat.S_IMODE(places.passwords.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state_folder.passwords.stat().st_mode) == 0o600
 
 
 def test_damaged_passwords_are_made_anew(tmp_path: Path) -> None:
-    places = StateFolder(tmp_path)
-    places.passwords.write_text(json.dumps({"writer": ""}))
-    assert all(passwords(places).values())
+    state_folder = StateFolder(tmp_path)
+    state_folder.passwords.write_text(json.dumps({"writer": ""}))
+    assert all(passwords(state_folder).values())
 
 
 def test_a_script_is_cut_into_statements() -> None:

@@ -296,10 +296,10 @@ def test_two_ups_at_once_start_one_server_each(settings: Settings, start: Start)
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=patience(120)) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert sum("is already running" in errors for _, errors in said) == 1
-    assert sum("waiting for it" in errors for _, errors in said) == 1
+    outputs = [process.communicate(timeout=patience(120)) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sum("is already running" in errors for _, errors in outputs) == 1
+    assert sum("waiting for it" in errors for _, errors in outputs) == 1
     _assert_data_are_there(endpoints(settings))
     down(settings)
 

@@ -52,9 +52,9 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(module, "COMMAND", "import sys; exec(sys.argv[1], {'__name__': '__main__'})")
     kept: list[SupervisedProcess] = []
 
-    def begin(keeper: Supervisor, name: str, text: str, *more: str) -> SupervisedProcess:
+    def begin(supervisor: Supervisor, name: str, text: str, *more: str) -> SupervisedProcess:
         text = f"import sys; sys.argv[1:2] = []\n{text}"
-        kept.append(keeper.begin(Program(name, [text, *more], tmp_path / f"{name}.log", dict(os.environ))))
+        kept.append(supervisor.begin(Program(name, [text, *more], tmp_path / f"{name}.log", dict(os.environ))))
         return kept[-1]
 
     yield begin
@@ -79,36 +79,36 @@ class Now:
         return self.s
 
 
-def told(keeper: Supervisor) -> list[str]:
+def sentences(supervisor: Supervisor) -> list[str]:
     """What there is to tell once there is something."""
     found: list[str] = []
-    wait(lambda: found or found.extend(keeper.look()) or found)
+    wait(lambda: found or found.extend(supervisor.look()) or found)
     return found
 
 
 def test_what_ends_is_started_again_with_its_reason_and_the_file_tells(tmp_path: Path, begun: Any) -> None:
     now = Now()
-    keeper = Supervisor(tmp_path / "run-a.json", clock=now)
-    one = begun(keeper, "worker", ends(74, "t CRITICAL cx.worker exit 74 KAFKA: no answer"))
-    assert told(keeper) == [
+    supervisor = Supervisor(tmp_path / "run-a.json", clock=now)
+    one = begun(supervisor, "worker", ends(74, "t CRITICAL cx.worker exit 74 KAFKA: no answer"))
+    assert sentences(supervisor) == [
         "worker ended: exit 74, Kafka refused or did not answer (74 KAFKA: no answer); it is started again in 0.5 s"
     ]
     assert one.state == "waiting"
-    assert keeper.look() == []
+    assert supervisor.look() == []
     now.s += 0.5
-    assert keeper.look() == []
-    (entry,) = files.read(keeper.file)["processes"]
+    assert supervisor.look() == []
+    (entry,) = files.read(supervisor.file)["processes"]
     assert (entry["restarts"], entry["last_code"], entry["state"]) == (1, 74, "running")
     assert entry["last_why"] == "74 KAFKA: no answer"
 
 
 def test_a_crash_loop_is_told_and_waits_longer_each_time_up_to_a_minute(tmp_path: Path, begun: Any) -> None:
     now = Now()
-    keeper = Supervisor(tmp_path / "run-a.json", clock=now)
-    one = begun(keeper, "worker", ends(70))
+    supervisor = Supervisor(tmp_path / "run-a.json", clock=now)
+    one = begun(supervisor, "worker", ends(70))
     waits = []
     for _ in range(9):
-        (sentence,) = told(keeper)
+        (sentence,) = sentences(supervisor)
         assert one.due is not None
         waits.append(one.due - now.s)
         now.s = one.due
@@ -119,57 +119,57 @@ def test_a_crash_loop_is_told_and_waits_longer_each_time_up_to_a_minute(tmp_path
 
 def test_who_stayed_up_begins_with_short_waits_again(tmp_path: Path, begun: Any) -> None:
     now = Now()
-    keeper = Supervisor(tmp_path / "run-a.json", clock=now)
-    one = begun(keeper, "worker", SLEEPER)
+    supervisor = Supervisor(tmp_path / "run-a.json", clock=now)
+    one = begun(supervisor, "worker", SLEEPER)
     one.in_a_row = 6
     now.s += 61.0
     os.kill(one.pid, signal.SIGKILL)
-    assert "SIGKILL" in told(keeper)[0]
+    assert "SIGKILL" in sentences(supervisor)[0]
     assert one.due == now.s + 0.5
 
 
 def test_a_wrong_setting_is_not_tried_again(tmp_path: Path, begun: Any) -> None:
-    keeper = Supervisor(tmp_path / "run-a.json")
-    begun(keeper, "sender", ends(78, "cxwatch: CX_WEBHOOK_SECRET is too short"))
+    supervisor = Supervisor(tmp_path / "run-a.json")
+    begun(supervisor, "sender", ends(78, "cxwatch: CX_WEBHOOK_SECRET is too short"))
     with pytest.raises(ConfigError, match="CX_WEBHOOK_SECRET is too short"):
-        told(keeper)
+        sentences(supervisor)
 
 
 def test_a_run_that_ends_by_itself_gives_up_who_does_not_stay(tmp_path: Path, begun: Any) -> None:
     now = Now()
-    keeper = Supervisor(tmp_path / "run-a.json", most_in_a_row=2, clock=now)
-    one = begun(keeper, "worker", ends(70, "the last line"))
+    supervisor = Supervisor(tmp_path / "run-a.json", most_in_a_row=2, clock=now)
+    one = begun(supervisor, "worker", ends(70, "the last line"))
     for _ in range(2):
-        told(keeper)
+        sentences(supervisor)
         assert one.due is not None
         now.s = one.due
     with pytest.raises(StackError, match="the last line"):
-        told(keeper)
+        sentences(supervisor)
 
 
 def test_all_drain_in_the_order_of_the_stream_and_the_file_goes(tmp_path: Path, begun: Any) -> None:
-    keeper, order = Supervisor(tmp_path / "run-a.json"), tmp_path / "order"
+    supervisor, order = Supervisor(tmp_path / "run-a.json"), tmp_path / "order"
     for name in ("join", "rest", "sender"):
-        one = begun(keeper, name, DRAINS, name, str(order))
+        one = begun(supervisor, name, DRAINS, name, str(order))
         wait(lambda one=one: "up" in one.program.log.read_text())
-    pids = [one.pid for one in keeper.kept]
-    assert keeper.stop(30.0) == []
+    pids = [one.pid for one in supervisor.processes]
+    assert supervisor.stop(30.0) == []
     assert order.read_text().split() == ["join", "rest", "sender"]
     assert [exit_code(pid) for pid in pids] == [0, 0, 0]
-    assert not keeper.file.exists()
+    assert not supervisor.file.exists()
 
 
 def test_who_does_not_drain_is_named(tmp_path: Path, begun: Any) -> None:
-    keeper = Supervisor(tmp_path / "run-a.json")
+    supervisor = Supervisor(tmp_path / "run-a.json")
     text = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
-    one = begun(keeper, "stubborn", text)
+    one = begun(supervisor, "stubborn", text)
     wait(lambda: "up" in one.program.log.read_text())
-    assert keeper.stop(0.2) == ["stubborn"]
+    assert supervisor.stop(0.2) == ["stubborn"]
     assert started_at(one.pid) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process together with its parent")
-def test_a_killed_keeper_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
     text = f"""
 import os, pathlib, time
 from streams.stack import supervisor
@@ -198,13 +198,13 @@ def test_an_orphan_of_a_killed_run_is_ended_before_the_next_one_begins(
     settings = Settings(state_dir=tmp_path, instance="a")
     before = Supervisor(run_file(settings))
     orphan = begun(before, "worker", SLEEPER)
-    said: list[str] = []
+    sentences: list[str] = []
     stopping = threading.Event()
     stopping.set()
-    assert keep(settings, [], stopping, said.append) == ExitCode.CLEAN
+    assert keep(settings, [], stopping, sentences.append) == ExitCode.CLEAN
     assert started_at(orphan.pid) is None
-    assert any(str(orphan.pid) in sentence for sentence in said)
-    assert UNSENT in said
+    assert any(str(orphan.pid) in sentence for sentence in sentences)
+    assert UNSENT in sentences
 
 
 def test_a_file_that_names_pids_of_other_programs_is_not_believed(tmp_path: Path) -> None:
@@ -223,10 +223,10 @@ def test_status_tells_what_runs_how_often_it_was_started_again_and_why(
 ) -> None:
     monkeypatch.setenv("CX_STATE_DIR", str(tmp_path))
     now = Now()
-    keeper = Supervisor(tmp_path / "run-a.json", UNSENT, clock=now)
-    ended = begun(keeper, "worker-1", ends(75, "x exit 75 STALLED: room join cannot commit"))
-    up = begun(keeper, "worker-2", SLEEPER)
-    told(keeper)
+    supervisor = Supervisor(tmp_path / "run-a.json", UNSENT, clock=now)
+    ended = begun(supervisor, "worker-1", ends(75, "x exit 75 STALLED: room join cannot commit"))
+    up = begun(supervisor, "worker-2", SLEEPER)
+    sentences(supervisor)
     shown = CliRunner().invoke(build_app("status"), ["status"], terminal_width=200)
     assert shown.exit_code == 1
     assert "worker-1" in shown.output
@@ -268,8 +268,8 @@ def test_the_sender_runs_only_with_a_webhook_and_workers_never_share_a_port(tmp_
     assert [one.name for one in programs] == ["worker-1", "worker-2", "board"]
     assert [one.environment["CX_WEB_PORT"] for one in programs[:2]] == ["9000", "9001"]
     secret = SecretStr("whsec_" + "Y3h3YXRjaC10ZXN0LXNlY3JldC0zMi1ieXRlcyEhISE=")
-    told_of = settings.model_copy(update={"webhook_url": "https://example.com/", "webhook_secret": secret})
-    assert [one.name for one in programs_of(told_of, ("join",), board=False)] == ["worker-1", "sender"]
+    with_webhook = settings.model_copy(update={"webhook_url": "https://example.com/", "webhook_secret": secret})
+    assert [one.name for one in programs_of(with_webhook, ("join",), board=False)] == ["worker-1", "sender"]
 
 
 def test_rooms_are_shared_out_without_doubles(tmp_path: Path) -> None:
