@@ -60,6 +60,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("cx_runtime_degraded", "gauge", ("room",), "0 or 1",
            "1 during a run of dead letters from several emitters: page"),
     Metric("cx_runtime_recovery_seconds", "gauge", ("room",), "seconds", "Duration of the last recovery"),
+    Metric("cx_runtime_native", "gauge", (), "0 or 1",
+           "1 if the native implementation is used, 0 if all runs in Python"),
     Metric("cx_runtime_tasks", "gauge", ("room",), "partitions", "Partitions owned"),
     Metric("cx_runtime_refetched_total", "counter", ("room",), "batches",
            "Batches refused because one before them was missing"),

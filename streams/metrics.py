@@ -55,6 +55,9 @@ class Metrics:
             "cx_runtime_degraded", "1 during a run of dead letters from several emitters: page", ["room"], **make
         )
         self.recovery = Gauge("cx_runtime_recovery_seconds", "Duration of the last recovery", ["room"], **make)
+        self.native = Gauge(
+            "cx_runtime_native", "1 if the native implementation is used, 0 if all runs in Python", **make
+        )
         self.tasks = Gauge("cx_runtime_tasks", "Partitions owned", ["room"], **make)
         self.lost_ranges = Counter(
             "cx_runtime_refetched_total", "Batches refused because one before them was missing", ["room"], **make

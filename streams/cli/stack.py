@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from rich.table import Table
 
 from schemas.errors import SinkUnavailable
+from streams.core.join.native import unused
 from streams.orders.channel_status import ChannelStatus, read_channel_statuses
 from streams.settings import Settings, load_settings
 from streams.stack import doctor as check
@@ -106,16 +107,19 @@ def status_command(as_json: AsJson = False) -> None:
     """
     settings = load_settings()
     servers, processes = status(settings), list(supervised.shown(settings.state_dir))
-    channels = _channels(settings, servers)
+    channels, reason = _channels(settings, servers), unused(settings.native)
     if as_json:
         for line in (*(server.as_json() for server in servers), *(json.dumps(asdict(one)) for one in channels)):
             typer.echo(line)
+        typer.echo(json.dumps({"native": not reason, "reason": reason}))
         for process in processes:
             typer.echo(json.dumps({"process": process["name"], **process}))
     else:
         _show(servers)
         for one in channels:
             _show_channel(one)
+        words = f"not used: {reason}" if reason else "used"
+        Console(soft_wrap=True).print(f"native implementation: {escape(words)}", highlight=False)
         _show_processes(processes)
     if any(server.health != "healthy" for server in servers) or not all(map(supervised.runs, processes)):
         raise typer.Exit(1)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError
-from streams.core.join.native import wanted
+from streams.core.join.native import unused, wanted
 from streams.metrics import Metrics
 from streams.runtime.application import StageShell
 from streams.runtime.exits import Die, ExitCode, Guard, die
@@ -46,6 +46,8 @@ def context_of(settings: Settings, build: str, end: Die = die) -> Context:
     brokers = brokers_of(settings)
     if not brokers:
         raise ConfigError("CX_KAFKA_BOOTSTRAP names no broker; `cxwatch up` starts one")
+    metrics, native = Metrics(), wanted(settings.native)
+    metrics.native.set(native)
     rules = TaskRules(
         slice_events=settings.slice_events,
         max_event_bytes=settings.max_event_bytes,
@@ -59,7 +61,7 @@ def context_of(settings: Settings, build: str, end: Die = die) -> Context:
         partitions=settings.partitions,
         instance=settings.instance,
         folder=settings.state_dir / "faust" / settings.instance,
-        metrics=Metrics(),
+        metrics=metrics,
         end=end,
         rules=rules,
         flush_ms=settings.flush_ms,
@@ -71,7 +73,7 @@ def context_of(settings: Settings, build: str, end: Die = die) -> Context:
         fetch_min_bytes=settings.fetch_min_bytes,
         fetch_max_bytes=settings.fetch_max_bytes,
         bulk=settings.bulk_fetch,
-        native=wanted(settings.native),
+        native=native,
     )
 
 
@@ -83,6 +85,15 @@ def shell_of(room: Room[Any] | SinkRoom, context: Context) -> Shell:
 def worker_file(settings: Settings) -> Path:
     """Where a worker writes its process id and address: ``worker-<instance>.json`` in the state folder."""
     return settings.state_dir / f"worker-{settings.instance}.json"
+
+
+def announce(settings: Settings, rooms: Sequence[str], url: str) -> None:
+    """Log what runs, in which implementation, and why that is Python where nobody asked for Python."""
+    reason = unused(settings.native)
+    code = "Python only" if reason else "native code"
+    log.info("worker %s: rooms %s in %s, health on %s", settings.instance, [*rooms], code, url)
+    if reason and settings.native == "auto":
+        log.warning("CX_NATIVE=auto found no native implementation, %s: run `make native`", reason)
 
 
 async def serve(settings: Settings, rooms: Sequence[Room[Any] | SinkRoom], context: Context) -> ExitCode:
@@ -104,7 +115,7 @@ async def serve(settings: Settings, rooms: Sequence[Room[Any] | SinkRoom], conte
     half = file.with_suffix(".tmp")
     half.write_text(json.dumps(about), encoding="utf-8")
     half.replace(file)
-    log.info("worker %s: rooms %s, health on %s", settings.instance, [room.name for room in rooms], url)
+    announce(settings, [room.name for room in rooms], url)
     watchdog.start()
     beating = asyncio.create_task(_beat(shells, watchdog, context.end))
     starting = [asyncio.create_task(shell.start()) for shell in shells]

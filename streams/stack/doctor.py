@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 import os
 import re
@@ -56,7 +55,7 @@ def examine(settings: Settings, machine: Machine | None = None) -> list[Diagnosi
         _python(),
         _make(here),
         *_packages(),
-        _accelerator(),
+        _native(settings),
         _memory(settings),
         *_kafka(settings, here),
         *_clickhouse(settings, here),
@@ -118,11 +117,11 @@ def _memory(settings: Settings) -> Diagnosis:
     return Diagnosis("memory for late events", True, found)
 
 
-def _accelerator() -> Diagnosis:
-    is_there = importlib.util.find_spec("cxwatch_native") is not None
-    is_usable = is_there and native.find() is not None
-    found = "installed" if is_usable else "of another version, not used" if is_there else "none; join runs in Python"
-    return Diagnosis("native accelerator", is_usable, found, "make native (needs Rust from rustup.rs)", needed=False)
+def _native(settings: Settings) -> Diagnosis:
+    reason = native.unused(settings.native)
+    found = f"not used: {reason}" if reason else f"installed, contract {native.contract()}"
+    mend = "unset CX_NATIVE" if settings.native == "off" else "make native (needs Rust from rustup.rs)"
+    return Diagnosis("native accelerator", not reason, found, mend, needed=False)
 
 
 def _kafka(settings: Settings, machine: Machine) -> Iterator[Diagnosis]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from schemas.errors import ConfigError
 from schemas.rooms import WORKER_ROOMS
 from schemas.topics import TOPICS
 from streams.cli.worker import Once, load_room, run, with_servers
+from streams.core.join import native
 from streams.runtime.exits import ExitCode
 from streams.runtime.room import Room, SinkRoom, wire_name
-from streams.runtime.serve import context_of
+from streams.runtime.serve import announce, context_of
 from streams.settings import Settings
 
 
@@ -56,6 +58,60 @@ def test_the_context_needs_a_broker_and_takes_over_every_knob() -> None:
     settings = Settings(kafka_bootstrap="k:1", bulk_fetch=False, idle_ms=7, future_events="quarantine", stall_s=33)
     context = context_of(settings, "1")
     assert (context.bulk, context.idle_ms, context.rules.quarantine_future, context.stall_s) == (False, 7, True, 33)
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, module: object) -> None:
+    """Let Python find this in place of the native module; None: nothing; an error: it cannot be loaded."""
+
+    def load(name: str) -> object:
+        assert name == "cxwatch_native"
+        if isinstance(module, Exception):
+            raise module
+        return module
+
+    monkeypatch.setattr(native.importlib, "import_module", load)
+
+
+FALLBACKS = {
+    "missing": (ModuleNotFoundError("no"), "none is installed"),
+    "another contract": (SimpleNamespace(CONTRACT="0"), "built for another version of cxwatch (contract 0, here"),
+    "no contract": (SimpleNamespace(), "built for another version of cxwatch (contract None, here"),
+    "another machine": (ImportError("wrong ELF class"), "Python cannot load it (wrong ELF class)"),
+}
+
+
+@pytest.mark.parametrize("name", FALLBACKS)
+def test_a_worker_that_falls_back_to_python_says_why_once(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    module, reason = FALLBACKS[name]
+    installed(monkeypatch, module)
+    settings = Settings(kafka_bootstrap="k:1")
+    with caplog.at_level(logging.INFO, "cx.worker"):
+        context = context_of(settings, "1")
+        announce(settings, ["join"], "http://x")
+    assert not context.native
+    assert context.metrics.registry.get_sample_value("cx_runtime_native") == 0
+    assert "in Python only, health on http://x" in caplog.text
+    warnings = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert [reason in one and "make native" in one for one in warnings] == [True]
+    with pytest.raises(ConfigError, match="CX_NATIVE=off") as refused:
+        context_of(settings.model_copy(update={"native": "on"}), "1")
+    assert reason in str(refused.value)
+
+
+def test_a_worker_says_that_native_code_runs_and_nothing_of_a_fallback_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    installed(monkeypatch, SimpleNamespace(CONTRACT=native.contract()))
+    for setting, words, value in (("auto", "in native code", 1), ("off", "in Python only", 0)):
+        caplog.clear()
+        settings = Settings(kafka_bootstrap="k:1", native=setting)  # type: ignore[arg-type]
+        with caplog.at_level(logging.INFO, "cx.worker"):
+            context = context_of(settings, "1")
+            announce(settings, ["join"], "http://x")
+        assert context.metrics.registry.get_sample_value("cx_runtime_native") == value
+        assert [words in one.getMessage() for one in caplog.records] == [True]
 
 
 def test_a_worker_that_cannot_write_to_its_folder_says_that_the_disk_is_full(

@@ -35,6 +35,20 @@ def test_a_channel_that_is_gone_is_shown_with_the_order_that_mends_it(
     assert [line["state"] for line in shown if "channel" in line] == ["gone"]
 
 
+def test_it_says_whether_native_code_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "read_channel_statuses", lambda *_: [])
+    monkeypatch.setattr(commands, "unused", lambda setting: f"{setting} and none is installed")
+    assert main(["status"]) == 0
+    assert "native implementation: not used: auto and none is installed" in capsys.readouterr().out
+    monkeypatch.setattr(commands, "unused", lambda _: "")
+    assert main(["status"]) == 0
+    assert "native implementation: used" in capsys.readouterr().out
+    assert main(["status", "--json"]) == 0
+    assert {"native": True, "reason": ""} in map(json.loads, capsys.readouterr().out.splitlines())
+
+
 def test_where_channels_cannot_be_read_the_servers_are_shown_all_the_same(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,27 +40,46 @@ def contract() -> str:
 
 
 def find() -> ModuleType | None:
-    """Return the accelerator, or None if it is not installed or belongs to another version of cxwatch."""
-    try:
-        found = importlib.import_module("cxwatch_native")
-    except ImportError:
-        return None
-    return found if getattr(found, "CONTRACT", None) == contract() else None
+    """Return the native module, or None if it is not installed or belongs to another version of cxwatch."""
+    found = _look()
+    return None if isinstance(found, str) else found
 
 
 def require() -> ModuleType:
-    """Return the accelerator. Raises ConfigError without it."""
-    found = find()
-    if found is None:
-        raise ConfigError("the accelerator is not installed: run `make native`, or set CX_NATIVE=off")
+    """Return the native module. Raises ConfigError, with the reason, if it cannot be used."""
+    found = _look()
+    if isinstance(found, str):
+        raise ConfigError(f"the native implementation cannot be used, {found}: run `make native`, or set CX_NATIVE=off")
     return found
 
 
 def wanted(setting: str) -> bool:
-    """True if ``CX_NATIVE`` (auto, on, off) asks for the accelerator. Raises ConfigError for on without it."""
+    """True if ``CX_NATIVE`` (auto, on, off) asks for the native module. Raises ConfigError for on without it."""
     if setting == "on":
         require()
     return setting != "off" and find() is not None
+
+
+def unused(setting: str) -> str:
+    """Return why everything runs in Python under this ``CX_NATIVE`` (auto, on, off); empty if native code runs."""
+    if setting == "off":
+        return "CX_NATIVE=off"
+    found = _look()
+    return found if isinstance(found, str) else ""
+
+
+def _look() -> ModuleType | str:
+    """Return the native module, or why it cannot be used."""
+    try:
+        found = importlib.import_module("cxwatch_native")
+    except ModuleNotFoundError:
+        return "none is installed"
+    except ImportError as error:
+        return f"Python cannot load it ({error})"
+    theirs = getattr(found, "CONTRACT", None)
+    if theirs != contract():
+        return f"it was built for another version of cxwatch (contract {theirs}, here {contract()})"
+    return found
 
 
 class NativeJoinStage:
