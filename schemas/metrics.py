@@ -89,6 +89,8 @@ METRICS: tuple[Metric, ...] = (
 )
 """Every metric, in the order of the documentation."""
 
+BY_METRIC: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+
 
 def page() -> str:
     """Return ``docs/metrics.md``."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-
 from schemas.findings import Delivery
 from streams.core.outreach.breaker import BreakerState
+from streams.metrics import CatalogueMetrics
 from streams.runtime.status import Status
 from streams.sinks.channels import Sent
 
@@ -16,29 +15,20 @@ STATES: dict[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2, "paus
 """Value of the gauge of the breaker."""
 
 
-class SenderMetrics:
-    """What a sender tells. Gauges are set at every round of a partition."""
+class SenderMetrics(CatalogueMetrics):
+    """What a sender reports. Gauges are set at every round of a partition."""
 
     def __init__(self) -> None:
-        """Create the registry with every metric at its start value."""
-        self.registry = CollectorRegistry()
-        make: dict[str, Any] = {"registry": self.registry}
-        self.settled = Counter(
-            "cx_sender_notices_total", "Notices by what was last recorded about them", ["outcome"], **make
-        )
-        self.attempts = Counter("cx_sender_attempts_total", "Attempts by what came of them", ["outcome"], **make)
-        self.waiting = Gauge("cx_sender_waiting_notices", "Notices that wait for their time", ["partition"], **make)
-        self.claimed = Gauge("cx_sender_claimed_notices", "Notices claimed and not settled", ["partition"], **make)
-        self.held_back = Gauge(
-            "cx_sender_held_back_customers", "Customers who are sent nothing, or not yet, by what they said",
-            ["partition", "reason"], **make,
-        )  # fmt: skip
-        self.breaker = Gauge("cx_sender_breaker_state", "How the channel's circuit breaker stands", **make)
-        self.news_age = Gauge(
-            "cx_sender_news_age_seconds", "Age of what is known of customers and orders; over 2 s nothing is sent",
-            ["partition"], **make,
-        )  # fmt: skip
-        self.ready = Gauge("cx_sender_ready", "1 if recovered and doing its rounds, by part", ["room"], **make)
+        """Create every metric at its start value."""
+        super().__init__()
+        self.settled = self.counter("cx_sender_notices_total")
+        self.attempts = self.counter("cx_sender_attempts_total")
+        self.waiting = self.gauge("cx_sender_waiting_notices")
+        self.claimed = self.gauge("cx_sender_claimed_notices")
+        self.held_back = self.gauge("cx_sender_held_back_customers")
+        self.breaker = self.gauge("cx_sender_breaker_state")
+        self.news_age = self.gauge("cx_sender_news_age_seconds")
+        self.ready = self.gauge("cx_sender_ready")
 
     def recorded(self, records: Iterable[Any]) -> None:
         """Count the deliveries among ``records``, which are durable now."""
@@ -51,13 +41,9 @@ class SenderMetrics:
         self.attempts.labels(sent.outcome).inc()
 
     def forget(self, partition: int) -> None:
-        """A partition is somebody else's to tell."""
+        """A partition is reported by somebody else from now on."""
         for gauge in (self.waiting, self.claimed, self.held_back, self.news_age):
             gauge.remove_by_labels({"partition": str(partition)})
-
-    def render(self) -> bytes:
-        """The text that Prometheus scrapes."""
-        return generate_latest(self.registry)
 
 
 class Statuses(Sequence[Status]):

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.errors import SinkUnavailable
-from streams.age import AGE_EDGES_MS, AgeHistogram
+from streams.metrics import AGE_EDGES_MS, AgeHistogram
 from streams.runtime import application, sink
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import SinkRoom
