@@ -18,12 +18,12 @@ from pydantic import BaseModel
 
 from schemas.cloudevents import Headers, has_context, splice
 from schemas.errors import MalformedEvent
-from schemas.events import HEARTBEAT_KEY, Contact, Heartbeat, Order, Record, Telemetry
+from schemas.events import HEARTBEAT_KEY, Heartbeat, Record
 from schemas.hot import HotDecoder
 from schemas.hotfindings import NOUNS, FindingsDecoder
 from schemas.partition import partition_of, partitions_of
 from schemas.reference import ModelDecoder, decode_with, models_of, reference_decode
-from schemas.topics import BY_NOUN
+from schemas.topics import BY_NOUN, EVENT_NOUNS
 
 __all__ = [
     "HOT",
@@ -39,7 +39,7 @@ __all__ = [
     "reference_decode",
 ]
 
-HOT: dict[str, type[Record]] = {"telemetry": Telemetry, "order": Order, "contact": Contact}
+HOT: dict[str, type[Record]] = {noun: BY_NOUN[noun].records[0] for noun in EVENT_NOUNS}
 """Topics whose records are decoded as structs."""
 _HEARTBEAT = {"": Heartbeat}
 

@@ -30,6 +30,8 @@ class Topic:
     key: str
     partitioning: Literal["customer", "one"]
     """customer: as many partitions as the setting says, co-partitioned; one: a single partition."""
+    writer: Literal["companies", "operators", "rooms"] = "rooms"
+    """Who writes it: a company's own systems, the operators' commands, or the rooms (which: ``schemas.rooms``)."""
     broadcast: bool = False
     """True if every record is written once per partition with explicit partition."""
     disorder_ms: int = 0
@@ -54,17 +56,17 @@ class Topic:
 
 
 TOPICS: tuple[Topic, ...] = (
-    Topic("telemetry", (events.Telemetry, events.Heartbeat), "customer_id", "customer",
+    Topic("telemetry", (events.Telemetry, events.Heartbeat), "customer_id", "customer", "companies",
           disorder_ms=10_000, lateness_ms=10 * MINUTE_MS, dead_letters=True),
-    Topic("order", (events.Order, events.Heartbeat), "customer_id", "customer",
+    Topic("order", (events.Order, events.Heartbeat), "customer_id", "customer", "companies",
           disorder_ms=10_000, lateness_ms=7 * DAY_MS, dead_letters=True),
-    Topic("contact", (events.Contact, events.Heartbeat), "customer_id", "customer",
+    Topic("contact", (events.Contact, events.Heartbeat), "customer_id", "customer", "companies",
           disorder_ms=10_000, lateness_ms=45 * DAY_MS, dead_letters=True),
-    Topic("customer", (events.Customer,), "customer_id", "customer", compacted=True, dead_letters=True),
-    Topic("change", (events.Change,), "change_id", "one", dead_letters=True, retention_ms=90 * DAY_MS),
-    Topic("command", (events.Command,), "command_id", "customer", broadcast=True, dead_letters=True,
+    Topic("customer", (events.Customer,), "customer_id", "customer", "companies", compacted=True, dead_letters=True),
+    Topic("change", (events.Change,), "change_id", "one", "companies", dead_letters=True, retention_ms=90 * DAY_MS),
+    Topic("command", (events.Command,), "command_id", "customer", "operators", broadcast=True, dead_letters=True,
           retention_ms=90 * DAY_MS),
-    Topic("control", (events.Command,), "command_id", "one", dead_letters=True, retention_ms=90 * DAY_MS),
+    Topic("control", (events.Command,), "command_id", "one", "operators", dead_letters=True, retention_ms=90 * DAY_MS),
     Topic("cohort_count", (findings.CohortCount, findings.ValuesSeen, findings.BinClosed), "line", "one",
           dead_letters=True),
     Topic("source_count", (findings.SourceCount,), "source", "customer", dead_letters=True),
@@ -87,8 +89,13 @@ TOPICS: tuple[Topic, ...] = (
 
 BY_NOUN: dict[str, Topic] = {topic.noun: topic for topic in TOPICS}
 
-STEADY = frozenset({"telemetry", "order", "contact", "customer"})
-"""Topics from outside that grow record by record, all the time; others come a transaction at a time, or seldom."""
+FROM_COMPANIES = tuple(topic.noun for topic in TOPICS if topic.writer == "companies")
+ORDERS = tuple(topic.noun for topic in TOPICS if topic.writer == "operators")
+EVENT_NOUNS = tuple(topic.noun for topic in TOPICS if events.Heartbeat in topic.records)
+"""Topics of what happens to customers: they have a clock, disorder, lateness, and a table of raw copies."""
+
+STEADY = frozenset(noun for noun in FROM_COMPANIES if BY_NOUN[noun].partitioning == "customer")
+"""Topics from companies that grow record by record, all the time; others come a transaction at a time, or seldom."""
 
 SENDERS = "cx.send"
 """Group in which senders share out the partitions."""

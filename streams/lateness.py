@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.errors import ConfigError
+from schemas.topics import EVENT_NOUNS
 from streams.core.eventtime import Bounds
 from streams.settings import Settings
 
@@ -51,11 +52,9 @@ class LatenessPlan:
 
 def planned_lateness(settings: Settings) -> list[LatenessPlan]:
     """What the settings plan for, per event topic."""
-    one = settings
     return [
-        LatenessPlan("telemetry", one.telemetry_disorder_ms, one.telemetry_lateness_s, one.telemetry_per_s),
-        LatenessPlan("order", one.order_disorder_ms, one.order_lateness_s, one.order_per_s),
-        LatenessPlan("contact", one.contact_disorder_ms, one.contact_lateness_s, one.contact_per_s),
+        LatenessPlan(noun, *(getattr(settings, f"{noun}_{part}") for part in ("disorder_ms", "lateness_s", "per_s")))
+        for noun in EVENT_NOUNS
     ]
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.topics import BY_NOUN
+from schemas.topics import BY_NOUN, EVENT_NOUNS
 from streams.security.brokers import connection
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse
-from streams.sources.arrivals import EVENT_NOUNS
 
 _RAW = """
 SELECT count() FROM (SELECT DISTINCT `partition`, `offset` FROM {table})

@@ -27,6 +27,7 @@ from typing import Any
 from schemas.codec import HOT, Decoded, Reject, decode
 from schemas.errors import MalformedEvent
 from schemas.events import HEARTBEAT_KEY, Customer, Heartbeat
+from schemas.topics import FROM_COMPANIES, ORDERS
 from streams.core.context import STAMPS, TOMBSTONE, screen
 from streams.core.eventtime import arrival_ms
 from streams.core.stage import Batch, Fed
@@ -39,7 +40,7 @@ from streams.runtime.room import Room
 from streams.runtime.transaction import SideOutputs
 from streams.security.signing import ORDER_TOPICS, Doorkeeper
 
-RIM = ("telemetry", "order", "contact", "customer", "change", "command", "control")
+RIM = (*FROM_COMPANIES, *ORDERS)
 """Topics whose messages come from outside; the size limit of the settings holds on them."""
 
 time_of = attrgetter("event_time_ms")

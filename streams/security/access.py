@@ -12,9 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.codec import HOT
 from schemas.rooms import BY_ROOM, ROOMS, WORKER_ROOMS
-from schemas.topics import BY_NOUN, FIXED_SENDERS, HEARD, SENDERS, TOPICS, Topic, state_topic
+from schemas.topics import (
+    BY_NOUN,
+    EVENT_NOUNS,
+    FIXED_SENDERS,
+    FROM_COMPANIES,
+    HEARD,
+    ORDERS,
+    SENDERS,
+    TOPICS,
+    Topic,
+    state_topic,
+)
 from streams.settings import Settings
 
 Role = Literal["events", "worker", "sender", "operator", "reader"]
@@ -29,11 +39,8 @@ ROLES: dict[Role, str] = {
 }
 """Role -> what runs under it."""
 
-FROM_OUTSIDE = ("telemetry", "order", "contact", "customer", "change")
-"""What companies write. Orders of operators are not among it."""
-ORDERS = ("command", "control")
 SENDER = BY_ROOM["send"]
-REKEYED = (*HOT, *(noun for room in ROOMS for noun in room.brings))
+REKEYED = (*EVENT_NOUNS, *(noun for room in ROOMS for noun in room.brings))
 """What a room writes again to the partition where it belongs."""
 FOLLOWERS = "cx.source."
 """Beginning of the groups of ``cxwatch follow``."""
@@ -66,7 +73,7 @@ def derived() -> list[Topic]:
 
 
 def _events() -> Iterator[Grant]:
-    for noun in FROM_OUTSIDE:
+    for noun in FROM_COMPANIES:
         yield Grant("events", "topic", BY_NOUN[noun].name, ("Write",))
         yield Grant("events", "topic", BY_NOUN[noun].dlq, ("Write",))
     yield Grant("events", "group", FOLLOWERS, ("Read",), True)

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from schemas.topics import MINUTE_MS
+from schemas.topics import EVENT_NOUNS, MINUTE_MS
 from streams.simulate.dice import Dice
 from streams.simulate.rules import MAX_DELAY_MS, SimulateRules
-from streams.sources.arrivals import EVENT_NOUNS, Arrival, Beats, with_heartbeats
+from streams.sources.arrivals import Arrival, Beats, with_heartbeats
 
 _ENCODE = msgspec.json.Encoder().encode
 

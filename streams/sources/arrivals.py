@@ -8,9 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.events import HEARTBEAT_KEY, Origin
-from schemas.topics import MINUTE_MS
+from schemas.topics import EVENT_NOUNS, MINUTE_MS
 
-EVENT_NOUNS = ("telemetry", "order", "contact")
 """The topics whose watermarks the join waits for: each needs heartbeats, even if a source does not feed it."""
 
 

@@ -24,10 +24,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError, InconsistentGroupProtocolError, KafkaError
 
 from schemas.errors import ConfigError, SinkUnavailable
-from schemas.topics import BY_NOUN, MINUTE_MS
+from schemas.topics import BY_NOUN, EVENT_NOUNS, MINUTE_MS
 from streams.security.brokers import connection
 from streams.sources import Mapping, RowCounts, Span, map_each
-from streams.sources.arrivals import EVENT_NOUNS, heartbeats
+from streams.sources.arrivals import heartbeats
 from streams.sources.assignor import OneReads, client_name
 from streams.sources.merge import Merge, Read, read_of
 from streams.sources.presence import ended, started

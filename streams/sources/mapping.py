@@ -17,7 +17,8 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from schemas.errors import ConfigError
-from schemas.events import Change, Contact, Customer, Order, Record, Telemetry
+from schemas.events import Record
+from schemas.topics import BY_NOUN, FROM_COMPANIES
 from streams.sources.conditions import Condition, compile_condition
 from streams.sources.node import Node
 from streams.sources.rows import Shape
@@ -26,13 +27,7 @@ from streams.sources.times import ZoneRules
 from streams.sources.values import Kind, Scope, Value, compile_value, once_per_row, read_table, text_of
 from streams.sources.zones import zone_of
 
-TARGETS: dict[str, type[Record]] = {
-    "telemetry": Telemetry,
-    "order": Order,
-    "contact": Contact,
-    "customer": Customer,
-    "change": Change,
-}
+TARGETS: dict[str, type[Record]] = {noun: BY_NOUN[noun].records[0] for noun in FROM_COMPANIES}
 TIME_FIELD = {"customer": "updated_at_ms", "change": "changed_at_ms"}
 ID_FIELD = {"customer": "", "change": "change_id"}
 _EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version", "origin")

@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from schemas.partition import partition_of
+from schemas.topics import EVENT_NOUNS
 from streams.agents import join
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.settings import Settings
 from streams.sources import RowCounts, Span, map_each, parse_mapping
-from streams.sources.arrivals import EVENT_NOUNS, heartbeats
+from streams.sources.arrivals import heartbeats
 from streams.sources.merge import Merge, read_of
 from streams.stack import Endpoints
 from tests.backlog import EVENTS, SEGMENT, backlog, counted, create, fill, heartbeats_of, lag, start_follower

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from schemas.topics import HOUR_MS, MINUTE_MS
+from schemas.topics import EVENT_NOUNS, HOUR_MS, MINUTE_MS
 from streams.board.server import start
 from streams.sinks.receiver import Receiver
-from streams.sources.arrivals import EVENT_NOUNS, heartbeats
+from streams.sources.arrivals import heartbeats
 from streams.sources.producer import Destination, writer
 from tests.dashboards.test_board import page
 from tests.faults.conftest import Arena

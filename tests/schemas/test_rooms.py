@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from schemas.rooms import BY_ROOM, ROOMS, WORKER_ROOMS, WORKERS
-from schemas.topics import BY_NOUN, TOPICS
-from streams.security.access import FROM_OUTSIDE, ORDERS
+from schemas.topics import BY_NOUN, FROM_COMPANIES, ORDERS, TOPICS
 from streams.settings import Settings
 
 HERE = Path(__file__).parents[2]
@@ -49,7 +48,7 @@ def test_nothing_else_lists_the_rooms() -> None:
 def test_every_topic_is_read_and_written_by_those_that_the_catalogue_names() -> None:
     assert {noun for room in ROOMS for noun in (*room.inputs, *room.outputs, *room.brings)} <= set(BY_NOUN)
     writers = Counter(noun for room in ROOMS for noun in room.outputs)
-    outside = {*FROM_OUTSIDE, *ORDERS}
+    outside = {*FROM_COMPANIES, *ORDERS}
     assert writers == Counter(topic.noun for topic in TOPICS if topic.noun not in outside)
     brought = [noun for room in ROOMS for noun in room.brings]
     assert len(set(brought)) == len(brought)
@@ -91,3 +90,19 @@ def test_the_view_of_rooms_has_each_room_with_a_topic_that_it_writes() -> None:
     for shown, topic in rows:
         room = BY_ROOM[names.get(shown, shown)]
         assert topic in room.outputs or (room.name, topic) == ("store", "store")
+
+
+def test_nothing_else_lists_the_topics_that_come_from_outside() -> None:
+    outside = {*FROM_COMPANIES, *ORDERS}
+    catalogues = {HERE / "schemas" / name for name in ("rooms.py", "topics.py", "tables.py")}
+    lists = [
+        path.relative_to(HERE).as_posix()
+        for folder in ("streams", "schemas", "dashboards")
+        for path in (HERE / folder).rglob("*.py")
+        if path not in catalogues
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.List | ast.Tuple | ast.Set)
+        for found in texts(node)
+        if len(found & outside) >= 3
+    ]
+    assert lists == [], "derive it from schemas/topics.py"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import HEARTBEAT_KEY
-from streams.sources.arrivals import EVENT_NOUNS, Arrival, Beats, before, heartbeats, with_heartbeats, with_origin
+from schemas.topics import EVENT_NOUNS
+from streams.sources.arrivals import Arrival, Beats, before, heartbeats, with_heartbeats, with_origin
 
 MINUTE = 60_000
 START = 1_773_216_000_000

@@ -23,8 +23,7 @@ from typing import Final, NamedTuple, get_args
 from schemas.errors import ConfigError
 from schemas.events import Contact, ContactStatus, Event, Order, OrderStatus, Telemetry
 from schemas.findings import Family
-from schemas.rooms import BY_ROOM
-from schemas.topics import BY_NOUN, DAY_MS, HOUR_MS, MINUTE_MS
+from schemas.topics import BY_NOUN, DAY_MS, EVENT_NOUNS, HOUR_MS, MINUTE_MS
 from streams.core.eventtime import Bounds
 
 MODELS: Final[Mapping[str, type[Event]]] = MappingProxyType(
@@ -261,7 +260,7 @@ class Limits:
 
 
 def _catalogue_bounds() -> Mapping[str, Bounds]:
-    topics = (BY_NOUN[noun] for noun in BY_ROOM["join"].inputs)
+    topics = (BY_NOUN[noun] for noun in EVENT_NOUNS)
     return MappingProxyType({topic.noun: Bounds(topic.disorder_ms, topic.lateness_ms) for topic in topics})
 
 
