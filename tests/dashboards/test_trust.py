@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from dashboards.boards import HEADLINE_SQL, OPERATIONS
+from dashboards.boards.operations import HEADLINE_SQL, OPERATIONS
 from dashboards.grafana import dashboard
 from dashboards.macros import Range
 from dashboards.model import LAG_BAD_S, LAG_WARN_S

@@ -1,4 +1,4 @@
-"""Every board, as a model. Grafana's JSON (``dashboards.grafana``) and the live board's page are drawn from it.
+"""The board of operations: what is wrong, who suffers, what it costs, what was sent, how the streams are.
 
 SQL is written for Grafana's ClickHouse data source, with the macros that every version of its 4.x line runs
 (``dashboards.macros`` expands the same ones for the live board and for tests). Figures about the present (open issues,
@@ -388,6 +388,3 @@ OPERATIONS = Board(
         ),
     ),
 )
-
-BOARDS: tuple[Board, ...] = (OPERATIONS,)
-"""Every board."""
