@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.boards import BOARDS, OPERATIONS
+from dashboards.boards.operations_sql import HEADLINE
 from dashboards.grafana import DATASOURCE_UID, FOLDER_UID, GENERATED, PLUGIN, dashboard, render, write
 from dashboards.macros import Range, expand
 from dashboards.model import Grid, problems
@@ -45,6 +47,15 @@ def test_no_board_breaks_the_rules_of_the_lint(board) -> None:
 def test_the_lint_finds(change: dict, sentence: str) -> None:
     panels = [replace(panel, **change) if panel.slug == "affected" else panel for panel in OPERATIONS.panels]
     assert any(sentence in found for found in problems(replace(OPERATIONS, panels=tuple(panels))))
+
+
+def test_the_headline_and_the_view_of_rooms_put_an_age_into_the_same_words() -> None:
+    view = files("schemas") / "ddl" / "011_room_status.sql"
+    start, end = "(s -> multiIf(", "AS words,"
+    in_view, in_headline = (
+        text.partition(start)[2].partition(end)[0] for text in (view.read_text(encoding="utf-8"), HEADLINE)
+    )
+    assert in_view == in_headline != ""
 
 
 def test_the_generated_files_are_current() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from dashboards.boards.operations import HEADLINE_SQL, OPERATIONS
+from dashboards.boards import OPERATIONS
+from dashboards.boards.operations_sql import HEADLINE
 from dashboards.grafana import dashboard
 from dashboards.macros import Range
 from dashboards.model import LAG_BAD_S, LAG_WARN_S
@@ -145,7 +146,7 @@ def test_the_line_of_rooms_has_a_figure_for_each_and_none_for_the_unknown(
 
 def test_the_thresholds_are_the_same_in_every_place() -> None:
     views = (DDL / "011_room_status.sql").read_text(encoding="utf-8")
-    for text in (views, HEADLINE_SQL):
+    for text in (views, HEADLINE):
         assert set(map(int, re.findall(r">= (\d{3})\b", text))) == {LAG_WARN_S, LAG_BAD_S}
 
 

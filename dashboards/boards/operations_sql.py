@@ -1,0 +1,207 @@
+"""The SQL of the board of operations, one statement per panel.
+
+It is written for Grafana's ClickHouse data source, with the macros that every version of its 4.x line runs
+(``dashboards.macros`` expands the same ones for the live board and for tests). Figures about the present (open issues,
+money, streams) carry no time filter, everything that is a history does.
+"""
+
+from __future__ import annotations
+
+HEADLINE = """
+WITH
+    (s -> multiIf(
+        s >= 172800, formatReadableTimeDelta(s, 'days', 'days'),
+        s >= 7200, formatReadableTimeDelta(s, 'hours', 'minutes'),
+        formatReadableTimeDelta(s, 'minutes', 'minutes'))) AS words,
+    assumeNotNull((SELECT now FROM event_clock)) AS newest,
+    greatest(0, dateDiff('second', newest, $__toTime_ms)) AS age_s,
+    (SELECT countIf(active) FROM issue_overview) AS issues,
+    (
+        SELECT (uniqExact(customer_id), uniqExact(customer_id) - uniqExactIf(customer_id, contacted_at IS NOT NULL))
+        FROM affected_latest
+        WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
+    ) AS hit,
+    (
+        SELECT groupArray(concat(toString(round(amount, 2)), ' ', currency))
+        FROM
+        (
+            SELECT currency, sum(per_minute_cents) / 100 AS amount
+            FROM issue_overview
+            WHERE active AND currency != ''
+            GROUP BY currency
+            HAVING amount > 0
+            ORDER BY amount DESC
+        )
+    ) AS costs,
+    arrayConcat(
+        (SELECT groupArray(trouble) FROM (SELECT trouble FROM room_status WHERE state != 'ok' ORDER BY position)),
+        if(age_s >= 120, [concat('the newest event is ', words(age_s), ' old')], [])
+    ) AS troubles,
+    age_s >= 600 OR (SELECT countIf(state IN ('blind', 'unknown')) FROM room_status) > 0 AS blind,
+    toUnixTimestamp(newest) = 0 AS empty
+SELECT
+    multiIf(empty OR issues > 0 OR blind, 'bad', notEmpty(troubles), 'warn', 'good') AS tone,
+    concat(
+        multiIf(
+            empty, 'Nothing is known: no event has arrived yet.',
+            issues > 0, concat(
+                toString(issues), if(issues = 1, ' open issue: ', ' open issues: '),
+                toString(hit.1), if(hit.1 = 1, ' customer affected, ', ' customers affected, '),
+                toString(hit.2), ' of them silent.',
+                if(empty(costs), '', concat(' Every minute costs ', arrayStringConcat(costs, ' + '), '.'))),
+            blind, 'Nobody can say whether all is well.',
+            notEmpty(troubles), 'No open issue as far as is known.',
+            'No open issue. Nobody is known to suffer right now.'),
+        if(empty(troubles) OR empty, '', concat(' Not up to date: ', arrayStringConcat(troubles, ', '), '.'))
+    ) AS sentence
+"""
+"""The lambda ``words`` stands in the view ``room_status`` as well: that migration is released and never changes, and a
+function that both could call would belong to the whole server. A test keeps the two alike."""
+
+ROOMS = """
+SELECT room, lag_s
+FROM
+(
+    SELECT 0 AS position, 'newest event' AS room,
+        if(toUnixTimestamp(now) = 0, NULL, greatest(0, dateDiff('second', now, $__toTime_ms))) AS lag_s
+    FROM event_clock
+    UNION ALL
+    SELECT position, room, lag_s FROM room_status
+)
+ORDER BY position
+"""
+
+ISSUES = """
+SELECT
+    state, title, cause_text AS cause, opened_at, detected_at, resolved_at, affected, contacted, silent,
+    if(currency = '', NULL, at_risk_cents / 100) AS at_risk,
+    if(currency = '', NULL, per_minute_cents / 100) AS per_minute, currency, issue_id
+FROM issue_overview
+WHERE active OR (state = 'resolved' AND resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(resolved_at)))
+ORDER BY active DESC, per_minute_cents DESC, affected DESC, detected_at DESC
+LIMIT 100
+"""
+
+AFFECTED = """
+SELECT $__timeInterval(p.minute) AS time, any(i.label) AS issue, max(p.affected) AS affected
+FROM (SELECT * FROM impact_1m FINAL) AS p
+INNER JOIN
+(
+    SELECT issue_id, label FROM issue_overview WHERE state != 'suspected'
+) AS i ON i.issue_id = p.issue_id
+WHERE $__timeFilter(p.minute)
+GROUP BY p.issue_id, time
+ORDER BY time, issue
+"""
+
+FAILURE_RATE = """
+SELECT $__timeInterval(c.bin) AS time, i.label AS issue, sum(c.failed) / sum(c.exposed) AS failure_rate
+FROM cohort_count_latest AS c
+INNER JOIN
+(
+    SELECT line, family, mapKeys(cause) AS names, mapValues(cause) AS wanted, label
+    FROM issue_overview
+    WHERE state != 'suspected' AND (resolved_at IS NULL OR resolved_at >= $__fromTime)
+) AS i ON i.line = c.line AND i.family = c.family
+WHERE $__timeFilter(c.bin)
+    AND arrayAll((name, value) -> c.values[indexOf(c.attributes, name)] = value, i.names, i.wanted)
+GROUP BY time, issue
+HAVING sum(c.exposed) > 0
+ORDER BY time, issue
+"""
+
+EVENT_RATE = """
+SELECT
+    $__timeInterval(bin) AS time, concat(topic, ' · ', if(source = '', '(unnamed)', source)) AS stream,
+    sum(events) / $__interval_s AS events_per_second
+FROM source_count_latest
+WHERE $__timeFilter(bin)
+GROUP BY time, stream
+ORDER BY time, stream
+"""
+
+NO_DATA = """
+SELECT time, stream, silent
+FROM
+(
+    SELECT toDateTime64($__fromTime, 3, 'UTC') AS time, stream, 0 AS silent
+    FROM source_status
+    UNION ALL
+    SELECT change.1 AS time, stream, change.2 AS silent
+    FROM source_gap
+    ARRAY JOIN if(ended IS NULL, [(greatest(started, toDateTime64($__fromTime, 3, 'UTC')), 1)],
+        [(greatest(started, toDateTime64($__fromTime, 3, 'UTC')), 1), (assumeNotNull(ended), 0)]) AS change
+    WHERE started <= $__toTime_ms AND (ended IS NULL OR ended >= $__fromTime) AND change.1 <= $__toTime_ms
+)
+ORDER BY time, stream, silent
+"""
+
+STREAMS = """
+SELECT
+    state, stream, events_minute AS per_minute, rate_per_s * 60 AS usual_per_minute, last_event,
+    silent_s, late_hour, duplicates_hour
+FROM source_status
+ORDER BY state = 'no data' DESC, state = 'late' DESC, stream
+LIMIT 200
+"""
+
+OUTREACH = """
+SELECT status, reason, stage, count() AS customers, max(decided_at) AS last_decided
+FROM notice_latest
+WHERE $__timeFilter(decided_at)
+GROUP BY status, reason, stage
+ORDER BY customers DESC
+LIMIT 50
+"""
+
+CHANNELS = """
+SELECT channel, state, reason, since
+FROM channel_status
+ORDER BY channel
+"""
+
+DEAD_LETTERS = """
+SELECT topic, reason, field, rule, count() AS messages, max(rejected_at) AS last_rejected
+FROM dead_letter_latest
+GROUP BY topic, reason, field, rule
+ORDER BY messages DESC
+LIMIT 50
+"""
+
+OPEN_ISSUES = "SELECT countIf(active) AS issues FROM issue_overview"
+
+AFFECTED_NOW = """
+SELECT uniqExact(customer_id) AS customers
+FROM affected_latest
+WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
+"""
+
+SILENT_NOW = """
+SELECT uniqExact(customer_id) - uniqExactIf(customer_id, contacted_at IS NOT NULL) AS customers
+FROM affected_latest
+WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
+"""
+
+_MONEY_NOW = """
+SELECT currency, sum({column}) / 100 AS amount
+FROM issue_overview
+WHERE active AND currency != ''
+GROUP BY currency
+ORDER BY amount DESC
+"""
+
+_NOTICES = """
+SELECT countIf(status = '{status}') AS notices
+FROM notice_latest
+WHERE stage = 'notice' AND $__timeFilter(decided_at)
+"""
+
+
+def money_now(column: str) -> str:
+    """The sum of a column of cents over the active issues, per currency, in the currency's main unit."""
+    return _MONEY_NOW.format(column=column)
+
+
+def notices(status: str) -> str:
+    """How many notices of the time range have this status."""
+    return _NOTICES.format(status=status)
