@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.core.impact.stage import Impact, ImpactState
+from streams.core.impact.stage import ImpactStage, ImpactState
 from streams.rules import impact_rules
 from streams.runtime.room import Room, room_of
 from streams.settings import Settings
@@ -10,4 +10,4 @@ from streams.settings import Settings
 
 def room(settings: Settings) -> Room[ImpactState]:
     """Counts of affected customers in, money out."""
-    return room_of("impact", Impact(impact_rules(settings)))
+    return room_of("impact", ImpactStage(impact_rules(settings)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from streams.core.match.stage import Match, MatchState
+from streams.core.match.stage import MatchStage, MatchState
 from streams.runtime.room import Room, room_of
 from streams.settings import Settings
 
 
 def room(_settings: Settings) -> Room[MatchState]:
     """Episodes, customers and issues of one customer partition; its rules are fixed, no setting changes a finding."""
-    return room_of("match", Match())
+    return room_of("match", MatchStage())

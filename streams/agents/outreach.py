@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.core.outreach.stage import Outreach, OutreachState
+from streams.core.outreach.stage import OutreachStage, OutreachState
 from streams.rules import outreach_rules
 from streams.runtime.room import Room, room_of
 from streams.settings import Settings
@@ -13,5 +13,5 @@ def room(settings: Settings) -> Room[OutreachState]:
 
     It alone writes profiles that lie on a wrong partition again to the right one.
     """
-    stage = Outreach(outreach_rules(settings))
+    stage = OutreachStage(outreach_rules(settings))
     return room_of("outreach", stage)

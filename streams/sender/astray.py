@@ -18,7 +18,7 @@ from aiokafka.errors import BrokerResponseError
 from schemas.codec import decode
 from schemas.topics import BY_NOUN
 from streams.core.context import Sweep, screen
-from streams.core.outreach.preferences import Astray, Home, Told
+from streams.core.outreach.preferences import Astray, Home, ReadUpdate
 from streams.runtime.alignment import Keys
 from streams.runtime.astray import BROUGHT, Parted, came_from, part_customers
 from streams.runtime.batch import RawBatch
@@ -37,13 +37,13 @@ def parted(rows: Sequence[Any], partition: int, partitions: int) -> Parted:
     return part_customers(Keys(partition, partitions), part, decoded, partition)
 
 
-def own_news(rows: Sequence[Any], partition: int, partitions: int) -> list[Told | Astray | Home]:
+def own_news(rows: Sequence[Any], partition: int, partitions: int) -> list[ReadUpdate | Astray | Home]:
     """What the records of the sender's own partition say."""
     if not rows:
         return []
     found = parted(rows, partition, partitions)
-    news: list[Told | Astray | Home] = [
-        Told(record, rows[at].offset, rows[at].timestamp)
+    news: list[ReadUpdate | Astray | Home] = [
+        ReadUpdate(record, rows[at].offset, rows[at].timestamp)
         for record, at in zip(found.records, found.index, strict=True)
         if not isinstance(record, Sweep)
     ]

@@ -32,7 +32,7 @@ class Log(Protocol):
         """The next decisions and watermarks of outreach with their offsets; waits at most ``wait_s``."""
 
     async def news(self) -> list[Any]:
-        """Told, Astray, Home, Command, Issue, Affected: all appended up to now, in order, each returned once."""
+        """ReadUpdate, Astray, Home, Command, Issue, Affected: all appended up to now, in order, each returned once."""
 
     @property
     def owes_word(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.events import Command
 from streams.agents import detect, outreach
-from streams.core.outreach.cases import Order, Orders, OutreachRules
+from streams.core.outreach.cases import OperatorOrder, Orders, OutreachRules
 from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.policy import DAY_MS
 from streams.runtime.limits import TaskRules
@@ -127,7 +127,7 @@ def test_outreach_forgets_only_orders_that_decide_nothing_any_more() -> None:
     ]  # fmt: skip
     for at, action, issue in rows:
         fields = {"issued_ms": at, "id": f"k-{at}", "action": action, "issue": issue}
-        one = msgspec.convert(fields, Order)
+        one = msgspec.convert(fields, OperatorOrder)
         orders.by_id[one.id] = one
     before = [(orders.stopped(at), orders.last(("mute", "unmute"), at, ("i-2",))) for at in range(50, 120)]
     assert sorted(orders.forget(50)) == ["k-1", "k-2", "k-4", "k-5", "k-7"]

@@ -18,7 +18,7 @@ from streams.core.outreach.cases import OutreachRules
 from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.ledger_records import Notice, Wait
 from streams.core.outreach.policy import Budget
-from streams.core.outreach.stage import Outreach
+from streams.core.outreach.stage import OutreachStage
 from tests.core.match.world import DAY, HOUR, MINUTE, NOON, Runner, affected, customer, issue, mark
 from tests.sender.world import placed
 
@@ -51,7 +51,7 @@ class History:
         self.known = issue(at=self.now_ms, shown_at_ms=self.now_ms)
         self.names = ["c-1", "c-2", "c-3"]
         self.issues.append(self.known)
-        self.room = Runner(Outreach(RULES))
+        self.room = Runner(OutreachStage(RULES))
         self.room.feed("customer", *map(customer, self.names))
         self.read = {"affected": 0, "issue": 0, "drained": 0}
         self.kept: dict[bytes, bytes] = {}

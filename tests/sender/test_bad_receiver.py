@@ -96,7 +96,7 @@ async def test_while_the_channel_accepts_nothing_no_claim_uses_up_an_approval_or
     ledger = process.ledger
     assert [len(charges) for charges in ledger._charges.values() if charges] in ([], [1])
     assert sum(map(len, ledger._noticed.values())) <= 1
-    assert len(ledger.waiting) + len(ledger.claimed) == 60
+    assert len(ledger.pending) + len(ledger.claimed) == 60
 
 
 async def test_notices_told_to_wait_an_hour_do_not_stand_in_the_way_of_another_issue() -> None:

@@ -11,7 +11,7 @@ import pytest
 from schemas.codec import encode, partition_of
 from schemas.events import Command
 from streams.core.outreach.ledger import Ledger
-from streams.core.outreach.preferences import Astray, Home, Told
+from streams.core.outreach.preferences import Astray, Home, ReadUpdate
 from streams.runtime.astray import REKEYED_HEADER
 from streams.sender.astray import Elsewhere, own_news
 from tests.core.match.world import HOUR, MINUTE, T0, customer, mark
@@ -43,19 +43,19 @@ def test_the_own_partition_says_what_is_said_what_lies_astray_and_what_has_come_
     copy = row(HERE[1], 1, headers=((REKEYED_HEADER, b"3/17"),))
     wrong_key = Row(b"somebody", encode(customer(HERE[2])), 2)
     news = own_news([row(HERE[0]), copy, wrong_key, row(THERE[0], 3), Row(HERE[3].encode(), None, 4)], 0, PARTITIONS)
-    said = [(one.said.customer_id, type(one.said).__name__) for one in news if isinstance(one, Told)]
+    said = [(one.update.customer_id, type(one.update).__name__) for one in news if isinstance(one, ReadUpdate)]
     assert said == [(HERE[0], "Customer"), (HERE[1], "Customer"), (HERE[3], "Erasure")]
-    assert [one for one in news if not isinstance(one, Told)] == [Astray(HERE[2], 0, 2), Home(3, 17)]
+    assert [one for one in news if not isinstance(one, ReadUpdate)] == [Astray(HERE[2], 0, 2), Home(3, 17)]
 
 
 def test_a_profile_of_2099_is_unreadable_for_the_sender_too() -> None:
     early = Row(HERE[0].encode(), encode(customer(HERE[0], updated_at_ms=T0 + 300_001)))
     timely = Row(HERE[0].encode(), encode(customer(HERE[0], updated_at_ms=T0 + 300_000)), 1)
     first, second = own_news([early, timely], 0, PARTITIONS)
-    assert isinstance(first, Told)
-    assert first.said == Unreadable(HERE[0])
-    assert isinstance(second, Told)
-    assert second.said.customer_id == HERE[0]
+    assert isinstance(first, ReadUpdate)
+    assert first.update == Unreadable(HERE[0])
+    assert isinstance(second, ReadUpdate)
+    assert second.update.customer_id == HERE[0]
 
 
 class Pages:

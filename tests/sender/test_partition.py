@@ -490,7 +490,7 @@ def test_entries_are_forgotten_after_their_retention_and_the_position_guards_aga
     ledger.plan(NOON + 200 * DAY, 10)
     assert ledger.entries == {}
     ledger.take(0, send())
-    assert ledger.waiting == {}
+    assert ledger.pending == {}
 
 
 def test_in_a_simulated_stream_a_notice_is_judged_at_the_moment_it_was_due_however_far_the_stream_has_run() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.findings import Outreach
-from streams.core.outreach.affected import Mended
+from streams.core.outreach.affected import AffectedCustomers
 from tests.core.match.world import affected, issue, resolved
 from tests.sender.world import (
     DAY,
@@ -138,7 +138,7 @@ async def test_what_was_played_is_told_only_if_the_senders_own_rules_allow_it(or
 
 
 def test_the_memory_of_repairs_is_bounded() -> None:
-    words = Mended(10 * DAY)
+    words = AffectedCustomers(10 * DAY)
     for day in range(100):
         words.learn(affected(f"c-{day}", NOON + day * DAY))
         words.learn(affected("c-0", NOON + day * DAY, put_right_ms=NOON + day * DAY))

@@ -14,7 +14,7 @@ from streams.core.context import Erasure, Unreadable
 from streams.core.outreach.breaker import Breaker
 from streams.core.outreach.cases import OutreachRules, outreach_id
 from streams.core.outreach.ledger import Ledger
-from streams.core.outreach.preferences import Told
+from streams.core.outreach.preferences import ReadUpdate
 from streams.core.stage import Drained
 from streams.sender.partition import Outside, PartitionSender
 from streams.sender.ports import Opened, Pace
@@ -69,7 +69,7 @@ class Broker:
 
 def placed(record: Any, offset: int = 0) -> Any:
     """A record as the log hands it out: what is said about a customer has a place; everything was appended at noon."""
-    return Told(record, offset, NOON + MINUTE) if isinstance(record, Customer | Unreadable | Erasure) else record
+    return ReadUpdate(record, offset, NOON + MINUTE) if isinstance(record, Customer | Unreadable | Erasure) else record
 
 
 @dataclass

@@ -23,7 +23,7 @@ from schemas.topics import BY_NOUN, DLQ_SUFFIX, state_topic
 from streams.agents import detect, impact, join, match, outreach
 from streams.core.context import customer_updates
 from streams.core.outreach.ledger import Ledger
-from streams.core.outreach.preferences import Told
+from streams.core.outreach.preferences import ReadUpdate
 from streams.rules import outreach_rules
 from streams.runtime.batch import RawBatch
 from streams.runtime.memory import Cadence, Logged, MemoryLine
@@ -248,7 +248,7 @@ def _news(noun: str, rows: list[Logged]) -> Iterator[Any]:
         yield from decoded.records
         return
     for at, _, update in customer_updates(decoded, keys, stamps):
-        yield Told(update, rows[at].offset, stamps[at])
+        yield ReadUpdate(update, rows[at].offset, stamps[at])
 
 
 def _topics() -> Iterator[str]:

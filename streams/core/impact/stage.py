@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from schemas.errors import ConfigError
-from schemas.findings import Family
-from schemas.findings import Impact as ImpactRecord
+from schemas.findings import Family, Impact
 from streams.core.impact.money import DEFAULTS, Exposure, Parameters, assumptions, damage
 from streams.core.stage import Batch, Drained, Idle, Message
 
@@ -67,7 +66,7 @@ def _key(part: Part) -> bytes:
     return msgspec.json.encode((part.issue, part.partition))
 
 
-class Impact:
+class ImpactStage:
     """The stage: AffectedCount in, one Impact per changed issue out. State keys are JSON (issue, partition)."""
 
     def __init__(self, rules: ImpactRules | None = None) -> None:
@@ -109,7 +108,7 @@ class Impact:
         state.parts.setdefault(part.issue, {})[part.partition] = part
         state.latest_ms = max(state.latest_ms, part.as_of_ms)
 
-    def _impact(self, by_partition: dict[int, Part]) -> ImpactRecord:
+    def _impact(self, by_partition: dict[int, Part]) -> Impact:
         """Sum the partitions; a partition that has seen the end of the issue ends it for all."""
         parts = list(by_partition.values())
         exposure = Exposure(
@@ -121,7 +120,7 @@ class Impact:
             open=all(part.open for part in parts),
         )
         cost = damage(exposure, self.rules.parameters, self.rules.recent_minutes)
-        return ImpactRecord(
+        return Impact(
             issue_id=parts[0].issue, line=parts[0].line, family=parts[0].family, affected=exposure.affected,
             contacted=exposure.contacted, silent=exposure.affected - exposure.contacted, at_risk_cents=cost.at_risk,
             at_risk_low_cents=cost.low, at_risk_high_cents=cost.high, per_minute_cents=cost.per_minute,

@@ -37,7 +37,7 @@ class MatchRules:
             raise ConfigError("match: slack_ms must not be negative; recent_ms must be whole minutes")
 
 
-class Leaf(msgspec.Struct, frozen=True):
+class LeafFailures(msgspec.Struct, frozen=True):
     """Failures of one customer in one leaf cohort: attribute values, first and last, when the last was put right."""
 
     values: tuple[str, ...]
@@ -47,7 +47,7 @@ class Leaf(msgspec.Struct, frozen=True):
     origin: Origin = "live"
 
 
-class Held(msgspec.Struct, frozen=True):
+class RetainedEpisode(msgspec.Struct, frozen=True):
     """A retained episode, reduced to what matching needs."""
 
     customer: str
@@ -55,18 +55,18 @@ class Held(msgspec.Struct, frozen=True):
     family: Family
     window_ms: int
     attributes: tuple[str, ...]
-    leaves: tuple[Leaf, ...]
+    leaves: tuple[LeafFailures, ...]
     last_ms: int
     contacted_ms: int | None
     amount_cents: int
 
     @property
-    def waits(self) -> bool:
+    def unrepaired(self) -> bool:
         """True while a failure in it has not been put right."""
         return any(leaf.put_right_ms is None for leaf in self.leaves)
 
 
-class Case(msgspec.Struct, frozen=True):
+class RetainedIssue(msgspec.Struct, frozen=True):
     """A retained issue, reduced to what matching needs. ``cause``: attribute -> value."""
 
     issue: str
@@ -105,7 +105,7 @@ class Worth(msgspec.Struct, frozen=True):
     value_cents: int | None
 
 
-HeldKey = tuple[str, str, Family, int]
+EpisodeKey = tuple[str, str, Family, int]
 """(customer, line, family, window_ms)"""
 
 
@@ -124,12 +124,12 @@ class Member:
 
 
 @dataclass(slots=True)
-class Tally:
-    """Running totals of one issue; ``first`` counts customers by the minute of their first failure, ``waiting`` those
-    for whom it was not put right yet."""
+class IssueTotals:
+    """Running totals of one issue; ``first`` counts customers by the minute of their first failure,
+    ``unrepaired`` those for whom it was not put right yet."""
 
     affected: int = 0
-    waiting: int = 0
+    unrepaired: int = 0
     contacted: int = 0
     valued: int = 0
     value_cents: int = 0
@@ -139,7 +139,7 @@ class Tally:
     def add(self, hit: Hit, value: int | None, sign: int) -> None:
         """Count (+1) or take back (-1) one customer. A negative margin counts as 0: losing it is no gain to report."""
         self.affected += sign
-        self.waiting += sign * (hit.put_right_ms is None)
+        self.unrepaired += sign * (hit.put_right_ms is None)
         self.contacted += sign * (hit.contacted_ms is not None)
         self.valued += sign * (value is not None)
         self.value_cents += sign * max(value or 0, 0)
@@ -169,7 +169,7 @@ def agrees(cause: dict[str, str], attributes: tuple[str, ...], values: tuple[str
     return all(leaf.get(name) == value for name, value in cause.items())
 
 
-def evidence(episode: Held, issue: Case, before_ms: int, rules: MatchRules) -> Hit | None:
+def evidence(episode: RetainedEpisode, issue: RetainedIssue, before_ms: int, rules: MatchRules) -> Hit | None:
     """The episode's evidence in the issue, from failures that began before ``before_ms``; None if there is none."""
     leaves = [
         leaf

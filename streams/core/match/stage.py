@@ -24,14 +24,14 @@ from schemas.hotfindings import affected, respite
 from streams.core.context import FUTURE_MS, CustomerUpdate, Erasure, Sweep, Unreadable
 from streams.core.match.evidence import (
     MINUTE_MS,
-    Case,
-    Held,
-    HeldKey,
+    EpisodeKey,
     Hit,
-    Leaf,
+    IssueTotals,
+    LeafFailures,
     MatchRules,
     Member,
-    Tally,
+    RetainedEpisode,
+    RetainedIssue,
     Worth,
     evidence,
     merge,
@@ -39,7 +39,7 @@ from streams.core.match.evidence import (
 from streams.core.recovery import gaps
 from streams.core.stage import Batch, Drained, Idle, Message
 
-__all__ = ["Match", "MatchRules", "MatchState"]
+__all__ = ["MatchRules", "MatchStage", "MatchState"]
 
 MOST_CENTS = 1_000_000_000_000
 """The contract's bound of money fields; larger sums are cut to it."""
@@ -50,22 +50,22 @@ class MatchState:
     """State of one customer partition."""
 
     partition: int
-    episodes: dict[HeldKey, Held] = field(default_factory=dict)
-    by_kind: dict[tuple[str, str], set[HeldKey]] = field(default_factory=dict)
-    issues: dict[str, Case] = field(default_factory=dict)
+    episodes: dict[EpisodeKey, RetainedEpisode] = field(default_factory=dict)
+    by_kind: dict[tuple[str, str], set[EpisodeKey]] = field(default_factory=dict)
+    issues: dict[str, RetainedIssue] = field(default_factory=dict)
     issues_by_kind: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     members: dict[str, dict[str, Member]] = field(default_factory=dict)
-    tallies: dict[str, Tally] = field(default_factory=dict)
+    totals: dict[str, IssueTotals] = field(default_factory=dict)
     worth: dict[str, Worth] = field(default_factory=dict)
     issues_of: dict[str, set[str]] = field(default_factory=dict)
     episode_ms: int = 0
     issue_ms: int = 0
-    said_ms: int = 0
-    kept_marks: tuple[int, int, int] = (0, 0, 0)
-    said_as_of: dict[str, int] = field(default_factory=dict)
-    waiting: list[tuple[int, HeldKey]] = field(default_factory=list)
-    oldest: list[tuple[int, HeldKey]] = field(default_factory=list)
-    dirty_episodes: set[HeldKey] = field(default_factory=set)
+    emitted_ms: int = 0
+    stored_marks: tuple[int, int, int] = (0, 0, 0)
+    emitted_as_of: dict[str, int] = field(default_factory=dict)
+    pending: list[tuple[int, EpisodeKey]] = field(default_factory=list)
+    oldest: list[tuple[int, EpisodeKey]] = field(default_factory=list)
+    dirty_episodes: set[EpisodeKey] = field(default_factory=set)
     dirty_issues: set[str] = field(default_factory=set)
     dirty_members: set[tuple[str, str]] = field(default_factory=set)
     changed: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def _key(*parts: str | int) -> bytes:
     return msgspec.json.encode(parts)
 
 
-class Match:
+class MatchStage:
     """The stage. State keys are JSON arrays: e episode, i issue, c customer's margin, b folded evidence, w marks."""
 
     def __init__(self, rules: MatchRules | None = None) -> None:
@@ -97,7 +97,7 @@ class Match:
         for issue in state.issues:
             for customer, member in state.members[issue].items():
                 self._count(state, issue, customer, member)
-            state.said_as_of[issue] = self._as_of(state, state.issues[issue])
+            state.emitted_as_of[issue] = self._as_of(state, state.issues[issue])
         state.dirty_members.clear()
         state.dirty_issues.clear()
         return state
@@ -105,26 +105,26 @@ class Match:
     def _restore(self, state: MatchState, key: list[Any], value: bytes) -> None:
         match key:
             case ["e", *_]:
-                self._hold(state, msgspec.json.decode(value, type=Held))
+                self._hold(state, msgspec.json.decode(value, type=RetainedEpisode))
             case ["i", *_]:
-                self._keep(state, msgspec.json.decode(value, type=Case))
+                self._keep(state, msgspec.json.decode(value, type=RetainedIssue))
             case ["c", str(customer)]:
                 state.worth[customer] = msgspec.json.decode(value, type=Worth)
             case ["b", str(issue), str(customer)]:
                 hit = msgspec.json.decode(value, type=Hit)
                 state.members.setdefault(issue, {}).setdefault(customer, Member()).base = hit
             case ["w"]:
-                state.kept_marks = msgspec.json.decode(value, type=tuple[int, int, int])
-                state.episode_ms, state.issue_ms, state.said_ms = state.kept_marks
+                state.stored_marks = msgspec.json.decode(value, type=tuple[int, int, int])
+                state.episode_ms, state.issue_ms, state.emitted_ms = state.stored_marks
 
     def step(self, state: MatchState, batch: Batch | Idle) -> None:
         """Take in episodes, issues, customers and watermarks; the join itself is done once per drain."""
         if isinstance(batch, Idle):
             self._advance(state, batch.event_time_ms, batch.topics)
             return
-        for place, record in enumerate(batch.records):
+        for index, record in enumerate(batch.records):
             if batch.topic == "customer":
-                self._take_customer(state, record, batch.timestamps[place] if batch.timestamps else None)
+                self._take_customer(state, record, batch.timestamps[index] if batch.timestamps else None)
             elif getattr(record, "kind", "") == "watermark":
                 self._advance(state, record.through_ms, (batch.topic,))
             elif batch.topic == "episode":
@@ -139,7 +139,7 @@ class Match:
             state.issue_ms = max(state.issue_ms, time_ms)
 
     def _take_episode(self, state: MatchState, record: Any) -> None:
-        episode = Held(
+        episode = RetainedEpisode(
             customer=record.customer_id, line=record.line, family=record.family, window_ms=record.window_ms,
             attributes=tuple(record.attributes),
             leaves=tuple(_leaf_of(leaf) for leaf in record.leaves),
@@ -149,12 +149,12 @@ class Match:
         state.dirty_episodes.add(key)
         state.changed[_key("e", *key)] = msgspec.json.encode(episode)
 
-    def _hold(self, state: MatchState, episode: Held) -> HeldKey:
+    def _hold(self, state: MatchState, episode: RetainedEpisode) -> EpisodeKey:
         key = (episode.customer, episode.line, episode.family, episode.window_ms)
         held = state.episodes.get(key)
         if held is None:
             state.by_kind.setdefault((episode.line, episode.family), set()).add(key)
-        if held is None or (held.waits and not episode.waits):
+        if held is None or (held.unrepaired and not episode.unrepaired):
             heapq.heappush(state.oldest, (episode.last_ms, key))
         state.episodes[key] = episode
         return key
@@ -163,7 +163,7 @@ class Match:
         old = state.issues.get(record.issue_id)
         if record.state == "suspected" or (old and record.updated_at_ms < old.updated_ms):
             return
-        case = Case(
+        case = RetainedIssue(
             issue=record.issue_id, root=record.root_id, line=record.line, family=record.family,
             cause=dict(record.cause.attributes), opened_ms=record.opened_at_ms, detected_ms=record.detected_at_ms,
             updated_ms=record.updated_at_ms, resolved_ms=record.resolved_at_ms,
@@ -174,36 +174,36 @@ class Match:
         if old is None or (old.cause, old.opened_ms, old.resolved_ms) != (case.cause, case.opened_ms, case.resolved_ms):
             state.dirty_episodes |= state.by_kind.get((case.line, case.family), set())
 
-    def _keep(self, state: MatchState, case: Case) -> None:
+    def _keep(self, state: MatchState, case: RetainedIssue) -> None:
         state.issues[case.issue] = case
         state.issues_by_kind.setdefault((case.line, case.family), set()).add(case.issue)
         state.members.setdefault(case.issue, {})
-        state.tallies.setdefault(case.issue, Tally())
+        state.totals.setdefault(case.issue, IssueTotals())
 
-    def _take_customer(self, state: MatchState, said: CustomerUpdate | Sweep, appended_ms: int | None) -> None:
+    def _take_customer(self, state: MatchState, update: CustomerUpdate | Sweep, appended_ms: int | None) -> None:
         """The newest profile's margin counts; one that claims to be from the future of this one hides nothing."""
-        if isinstance(said, Sweep) and state.worth.pop(said.customer_id, None) is not None:
-            state.changed[_key("c", said.customer_id)] = None
-        if isinstance(said, Unreadable | Sweep):
+        if isinstance(update, Sweep) and state.worth.pop(update.customer_id, None) is not None:
+            state.changed[_key("c", update.customer_id)] = None
+        if isinstance(update, Unreadable | Sweep):
             return
-        old = state.worth.get(said.customer_id)
-        if isinstance(said, Erasure):
-            worth = Worth(said.erased_at_ms + FUTURE_MS + 1, None)
+        old = state.worth.get(update.customer_id)
+        if isinstance(update, Erasure):
+            worth = Worth(update.erased_at_ms + FUTURE_MS + 1, None)
         else:
-            worth = Worth(said.updated_at_ms, said.value_cents)
+            worth = Worth(update.updated_at_ms, update.value_cents)
             masked = old is not None and appended_ms is not None and old.updated_at_ms > appended_ms + 2 * FUTURE_MS
             if old is not None and not masked and worth.updated_at_ms < old.updated_at_ms:
                 return
-        state.worth[said.customer_id] = worth
-        state.changed[_key("c", said.customer_id)] = msgspec.json.encode(worth)
+        state.worth[update.customer_id] = worth
+        state.changed[_key("c", update.customer_id)] = msgspec.json.encode(worth)
         if old is None or old.value_cents != worth.value_cents:
-            issues = state.issues_of.get(said.customer_id, set())
-            state.dirty_members |= {(issue, said.customer_id) for issue in issues}
+            issues = state.issues_of.get(update.customer_id, set())
+            state.dirty_members |= {(issue, update.customer_id) for issue in issues}
 
     def drain(self, state: MatchState) -> Drained:
         """Affected (by issue, customer), AffectedCount (by issue), then the watermark; state keys sorted."""
-        while state.waiting and state.waiting[0][0] < state.issue_ms:
-            state.dirty_episodes.add(heapq.heappop(state.waiting)[1])
+        while state.pending and state.pending[0][0] < state.issue_ms:
+            state.dirty_episodes.add(heapq.heappop(state.pending)[1])
         for key in state.dirty_episodes:
             self._evaluate(state, key)
         state.dirty_episodes.clear()
@@ -215,14 +215,14 @@ class Match:
         state.changed = {}
         return Drained(changes, messages)
 
-    def _evaluate(self, state: MatchState, key: HeldKey) -> None:
+    def _evaluate(self, state: MatchState, key: EpisodeKey) -> None:
         """Join one episode with every issue of its line and family."""
         episode = state.episodes.get(key)
         if episode is None:
             return
         pending = [leaf.first_ms for leaf in episode.leaves if leaf.first_ms >= state.issue_ms]
         if pending:
-            heapq.heappush(state.waiting, (min(pending), key))
+            heapq.heappush(state.pending, (min(pending), key))
         for issue in state.issues_by_kind.get((episode.line, episode.family), ()):
             hit = evidence(episode, state.issues[issue], state.issue_ms, self.rules)
             members = state.members[issue]
@@ -242,11 +242,11 @@ class Match:
         now = (total, worth.value_cents if worth else None) if total else None
         if now == member.counted:
             return False
-        tally = state.tallies[issue]
+        totals = state.totals[issue]
         if member.counted:
-            tally.add(*member.counted, sign=-1)
+            totals.add(*member.counted, sign=-1)
         if now:
-            tally.add(*now, sign=1)
+            totals.add(*now, sign=1)
             state.issues_of.setdefault(customer, set()).add(issue)
         member.counted = now
         return True
@@ -269,36 +269,37 @@ class Match:
         for issue in sorted(state.issues):
             case = state.issues[issue]
             as_of = self._as_of(state, case)
-            if issue in state.dirty_issues or state.said_as_of.get(issue) != as_of:
-                state.said_as_of[issue] = as_of
+            if issue in state.dirty_issues or state.emitted_as_of.get(issue) != as_of:
+                state.emitted_as_of[issue] = as_of
                 record = self._affected_count(state, case, as_of)
                 messages.append(Message("affected_count", issue, record))
         state.dirty_issues.clear()
         return messages
 
-    def _as_of(self, state: MatchState, case: Case) -> int:
+    def _as_of(self, state: MatchState, case: RetainedIssue) -> int:
         """Time of the count: the minute that detect has reached, or the end of the issue. Equal in all partitions."""
         reached = max(state.issue_ms, case.detected_ms)
         return reached // MINUTE_MS * MINUTE_MS if case.resolved_ms is None else case.resolved_ms
 
-    def _affected_count(self, state: MatchState, case: Case, as_of_ms: int) -> AffectedCount:
-        tally = state.tallies[case.issue]
+    def _affected_count(self, state: MatchState, case: RetainedIssue, as_of_ms: int) -> AffectedCount:
+        totals = state.totals[case.issue]
         last = as_of_ms // MINUTE_MS
-        recent = sum(tally.first.get(minute, 0) for minute in range(last - self.rules.recent_ms // MINUTE_MS, last))
+        recent = sum(totals.first.get(minute, 0) for minute in range(last - self.rules.recent_ms // MINUTE_MS, last))
         return AffectedCount.model_construct(
             kind="affected_count", issue_id=case.issue, partition=state.partition, line=case.line, family=case.family,
-            open=case.resolved_ms is None, affected=tally.affected, contacted=tally.contacted,
-            silent=tally.affected - tally.contacted, recent=recent, value_cents=min(tally.value_cents, MOST_CENTS),
-            valued=tally.valued, amount_cents=max(-MOST_CENTS, min(tally.amount_cents, MOST_CENTS)), as_of_ms=as_of_ms,
+            open=case.resolved_ms is None, affected=totals.affected, contacted=totals.contacted,
+            silent=totals.affected - totals.contacted, recent=recent, value_cents=min(totals.value_cents, MOST_CENTS),
+            valued=totals.valued, amount_cents=max(-MOST_CENTS, min(totals.amount_cents, MOST_CENTS)),
+            as_of_ms=as_of_ms,
         )  # fmt: skip
 
     def _watermark(self, state: MatchState) -> list[Message]:
         through = min(state.episode_ms, state.issue_ms)
-        advanced = through > state.said_ms
-        state.said_ms = max(through, state.said_ms)
-        marks = (state.episode_ms, state.issue_ms, state.said_ms)
-        if marks != state.kept_marks:
-            state.kept_marks = marks
+        advanced = through > state.emitted_ms
+        state.emitted_ms = max(through, state.emitted_ms)
+        marks = (state.episode_ms, state.issue_ms, state.emitted_ms)
+        if marks != state.stored_marks:
+            state.stored_marks = marks
             state.changed[_key("w")] = msgspec.json.encode(marks)
         if not advanced:
             return []
@@ -312,7 +313,7 @@ class Match:
         over = [
             case for case in state.issues.values()
             if case.resolved_ms is not None
-            and case.resolved_ms + (longer if state.tallies[case.issue].waiting else 0) < cutoff
+            and case.resolved_ms + (longer if state.totals[case.issue].unrepaired else 0) < cutoff
         ]  # fmt: skip
         for case in over:
             self._drop_issue(state, case.issue)
@@ -321,7 +322,7 @@ class Match:
             episode = state.episodes.get(key)
             if episode is None:
                 continue  # two entries: it was put right meanwhile
-            ends_ms = episode.last_ms + (longer if episode.waits and _is_evidence(state, key) else 0)
+            ends_ms = episode.last_ms + (longer if episode.unrepaired and _is_evidence(state, key) else 0)
             if ends_ms >= cutoff:
                 heapq.heappush(state.oldest, (ends_ms, key))
             else:
@@ -336,11 +337,11 @@ class Match:
                 state.changed[_key("b", issue, customer)] = None
         case = state.issues.pop(issue)
         state.issues_by_kind[(case.line, case.family)].discard(issue)
-        del state.tallies[issue]
-        state.said_as_of.pop(issue, None)
+        del state.totals[issue]
+        state.emitted_as_of.pop(issue, None)
         state.changed[_key("i", issue)] = None
 
-    def _drop_episode(self, state: MatchState, key: HeldKey) -> None:
+    def _drop_episode(self, state: MatchState, key: EpisodeKey) -> None:
         customer, line, family, window = key
         for issue in sorted(state.issues_of.get(customer, ())):
             member = state.members[issue][customer]
@@ -353,11 +354,11 @@ class Match:
         state.changed[_key("e", *key)] = None
 
 
-def _leaf_of(leaf: Any) -> Leaf:
-    return Leaf(tuple(leaf.values), leaf.first_ms, leaf.last_ms, leaf.put_right_ms, leaf.origin)
+def _leaf_of(leaf: Any) -> LeafFailures:
+    return LeafFailures(tuple(leaf.values), leaf.first_ms, leaf.last_ms, leaf.put_right_ms, leaf.origin)
 
 
-def _is_evidence(state: MatchState, key: HeldKey) -> bool:
+def _is_evidence(state: MatchState, key: EpisodeKey) -> bool:
     """True if the episode is part of what is known of its customer in an issue."""
     customer, line, family, window = key
     return any(
@@ -367,7 +368,7 @@ def _is_evidence(state: MatchState, key: HeldKey) -> bool:
     )
 
 
-def _affected(case: Case, customer: str, hit: Hit, value: int | None) -> Affected:
+def _affected(case: RetainedIssue, customer: str, hit: Hit, value: int | None) -> Affected:
     return affected(
         case.issue, case.root, customer, case.line, case.family, max(case.detected_ms, hit.first_ms), hit.first_ms,
         hit.last_ms, hit.contacted_ms, hit.amount_cents, value, hit.put_right_ms, hit.origin,

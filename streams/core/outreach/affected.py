@@ -13,7 +13,7 @@ from typing import NamedTuple
 from schemas.findings import Affected
 
 
-class Word(NamedTuple):
+class AffectedState(NamedTuple):
     """The newest revision, reduced: when the last of it was put right (none: it is not), times in ms."""
 
     put_right_ms: int | None
@@ -26,13 +26,13 @@ class Word(NamedTuple):
         return max(self.put_right_ms or 0, self.last_failed_ms)
 
 
-class Mended:
+class AffectedCustomers:
     """One word per (issue, customer); forgotten ``keep_ms`` after the last thing that happened."""
 
     def __init__(self, keep_ms: int) -> None:
         """Nothing is known."""
         self._keep_ms = keep_ms
-        self._words: dict[tuple[str, str], Word] = {}
+        self._words: dict[tuple[str, str], AffectedState] = {}
         self._issues: dict[str, set[str]] = {}
         self._ends: list[tuple[int, tuple[str, str]]] = []
 
@@ -43,7 +43,7 @@ class Mended:
     def learn(self, record: Affected) -> None:
         """The newest revision counts; they come in order, as all of one customer lie on one partition."""
         key = (sys.intern(record.issue_id), record.customer_id)
-        word = Word(record.put_right_ms, record.last_failed_ms, record.origin == "live")
+        word = AffectedState(record.put_right_ms, record.last_failed_ms, record.origin == "live")
         if key not in self._words:
             heapq.heappush(self._ends, (word.newest_ms + self._keep_ms, key))
             self._issues.setdefault(record.root_id, set()).add(key[0])
@@ -76,5 +76,5 @@ class Mended:
                 del self._words[key]
 
 
-def _by(word: Word, at_ms: int | None) -> bool:
+def _by(word: AffectedState, at_ms: int | None) -> bool:
     return word.put_right_ms is not None and (at_ms is None or word.put_right_ms <= at_ms)

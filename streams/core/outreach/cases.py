@@ -13,7 +13,7 @@ from schemas.errors import ConfigError
 from schemas.events import Origin
 from schemas.findings import Affected, Decision, EndReason, Family, Stage
 from streams.core.outreach.consent import Profile
-from streams.core.outreach.intervals import told
+from streams.core.outreach.intervals import revised
 from streams.core.outreach.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
 from streams.core.outreach.wording import Names
 from streams.core.recovery import Intervals
@@ -111,7 +111,7 @@ class Onset(msgspec.Struct, frozen=True):
         respites = [(each.since_ms, each.until_ms) for each in record.respites]
         return Onset(
             min(self.known_ms, record.known_at_ms), min(contacts) if contacts else None,
-            told(self.right, record.put_right_ms, record.last_failed_ms, respites), record.origin,
+            revised(self.right, record.put_right_ms, record.last_failed_ms, respites), record.origin,
         )  # fmt: skip
 
 
@@ -147,7 +147,7 @@ class Case(msgspec.Struct):
         return self.decision in ("send", "hold_out")
 
 
-class Known(msgspec.Struct, frozen=True):
+class KnownIssue(msgspec.Struct, frozen=True):
     """What outreach keeps of an issue."""
 
     issue: str
@@ -168,7 +168,7 @@ class Known(msgspec.Struct, frozen=True):
         return self.resolved_ms is not None and self.end_reason in ("recovered", "resolved")
 
 
-class Order(msgspec.Struct, frozen=True, order=True):
+class OperatorOrder(msgspec.Struct, frozen=True, order=True):
     """An operator's order, in force from ``issued_ms``."""
 
     issued_ms: int
@@ -177,7 +177,7 @@ class Order(msgspec.Struct, frozen=True, order=True):
     issue: str | None = None
 
 
-def _slot(order: Order) -> tuple[str, str | None]:
+def _slot(order: OperatorOrder) -> tuple[str, str | None]:
     """What an order decides about until the next of the same kind."""
     if order.action in ("stop", "resume"):
         return "stop", None
@@ -188,7 +188,7 @@ def _slot(order: Order) -> tuple[str, str | None]:
 class Orders:
     """All orders by id; what is in force at a time depends on their times only, not on their arrival."""
 
-    by_id: dict[str, Order] = field(default_factory=dict)
+    by_id: dict[str, OperatorOrder] = field(default_factory=dict)
 
     def last(self, actions: tuple[str, ...], at_ms: int, names: Iterable[str | None] = (None,)) -> str | None:
         """The latest of these actions on one of these issues, issued at or before ``at_ms``."""
@@ -237,12 +237,12 @@ class OutreachState:
     partitions: int
     cases: dict[str, Case] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
-    issues: dict[str, Known] = field(default_factory=dict)
+    issues: dict[str, KnownIssue] = field(default_factory=dict)
     orders: Orders = field(default_factory=Orders)
     affected_ms: int = 0
     issue_ms: int = 0
-    said_ms: int = 0
-    kept_marks: tuple[int, int, int] = (0, 0, 0)
+    emitted_ms: int = 0
+    stored_marks: tuple[int, int, int] = (0, 0, 0)
     queue: list[tuple[int, str, str, str, str]] = field(default_factory=list)
     """What to decide when: (time, issue, customer, stage, case id)."""
     ends: list[tuple[int, str]] = field(default_factory=list)

@@ -1,9 +1,9 @@
 """What a customer allows, worked out from the records about that customer in the order in which they were appended.
 
 A withdrawal (opted out, a consent refused, a consent that was there and is absent now) holds whatever its time says,
-until a grant is appended after it that is stamped more than :data:`DOUBT_MS` later: clocks differ, and in doubt nobody
-is told. Everything else about a profile is that of the newest stamp. A record that cannot be read may be a withdrawal:
-it blocks until a readable one newer than the last known one. An erasure leaves only that there is nobody to tell.
+until a grant is appended after it that is stamped more than :data:`CLOCK_TOLERANCE_MS` later: clocks differ, and
+when it is undecided which came first, nobody is contacted. Everything else about a profile is that of the newest
+stamp. A record that cannot be read may be a withdrawal: it blocks until a readable one newer than the last known one. An erasure leaves only that there is nobody to tell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from schemas.events import Customer
 from streams.core.context import CustomerUpdate, Erasure, Unreadable
 
-DOUBT_MS = 300_000
+CLOCK_TOLERANCE_MS = 300_000
 """Doubt about clocks, in favour of the withdrawal."""
 ALL = "*"
 """The scope of ``opted_out``; every other scope is a channel."""
@@ -64,14 +64,14 @@ def profile_of(customer: Customer) -> Profile:
     )
 
 
-def heard(old: Profile | None, said: CustomerUpdate, appended_ms: int | None = None) -> Profile:
+def heard(old: Profile | None, update: CustomerUpdate, appended_ms: int | None = None) -> Profile:
     """What is known after one more record, appended after everything in ``old`` (at ``appended_ms``, if known)."""
-    if isinstance(said, Unreadable):
+    if isinstance(update, Unreadable):
         return msgspec.structs.replace(old or Profile(0), unreadable=True)
-    if isinstance(said, Erasure):
-        at_ms = max(said.erased_at_ms, old.updated_at_ms if old and old.erased else 0)
+    if isinstance(update, Erasure):
+        at_ms = max(update.erased_at_ms, old.updated_at_ms if old and old.erased else 0)
         return Profile(at_ms, erased=True)
-    return newer(old, profile_of(said), appended_ms)
+    return newer(old, profile_of(update), appended_ms)
 
 
 def newer(old: Profile | None, new: Profile, appended_ms: int | None = None) -> Profile:
@@ -84,7 +84,7 @@ def newer(old: Profile | None, new: Profile, appended_ms: int | None = None) -> 
         return new
     if old.erased:
         return _after_erasure(old, new)
-    if appended_ms is not None and old.updated_at_ms > appended_ms + DOUBT_MS:
+    if appended_ms is not None and old.updated_at_ms > appended_ms + CLOCK_TOLERANCE_MS:
         old = _dated(old, appended_ms)
     base = new if new.updated_at_ms >= old.updated_at_ms else old
     return msgspec.structs.replace(
@@ -96,20 +96,20 @@ def newer(old: Profile | None, new: Profile, appended_ms: int | None = None) -> 
 
 def _after_erasure(old: Profile, new: Profile) -> Profile:
     """Only a profile that is surely later begins anew; of any other nothing is kept but that it withdraws."""
-    if new.updated_at_ms > old.updated_at_ms + DOUBT_MS:
+    if new.updated_at_ms > old.updated_at_ms + CLOCK_TOLERANCE_MS:
         return new
     return Profile(max(old.updated_at_ms, new.updated_at_ms), erased=True) if new.withdrawals else old
 
 
-def seen_again(old: Profile, said: CustomerUpdate) -> Profile:
+def seen_again(old: Profile, update: CustomerUpdate) -> Profile:
     """What is known after a record that ``old`` already takes into account as far as it withdraws or grants.
 
     For a reader that keeps withdrawals but reads profiles anew: only the newest profile is taken over.
     """
-    if not isinstance(said, Customer) or old.erased or said.updated_at_ms < old.updated_at_ms:
+    if not isinstance(update, Customer) or old.erased or update.updated_at_ms < old.updated_at_ms:
         return old
     held = tuple(sorted(old.withdrawals.items()))
-    return msgspec.structs.replace(profile_of(said), withdrawn=held, unreadable=old.unreadable)
+    return msgspec.structs.replace(profile_of(update), withdrawn=held, unreadable=old.unreadable)
 
 
 def _dated(old: Profile, at_ms: int) -> Profile:
@@ -120,15 +120,15 @@ def _dated(old: Profile, at_ms: int) -> Profile:
 
 def _withdrawn(old: Profile, new: Profile) -> dict[str, int]:
     """The withdrawals that hold after ``new``, but for those that say so themselves by being in it."""
-    at_ms, said = new.updated_at_ms, dict(new.consents)
+    at_ms, stated = new.updated_at_ms, dict(new.consents)
     grants = {channel for channel, granted in new.consents if granted} | (set() if new.opted_out else {ALL})
     held = {
         scope: stamp
         for scope, stamp in old.withdrawals.items()
-        if scope not in grants or at_ms <= stamp + DOUBT_MS
+        if scope not in grants or at_ms <= stamp + CLOCK_TOLERANCE_MS
     }
     refused = {channel for channel, granted in new.consents if not granted} | ({ALL} if new.opted_out else set())
-    absent = {channel for channel, granted in old.consents if granted and channel not in said}
+    absent = {channel for channel, granted in old.consents if granted and channel not in stated}
     for scope in refused | absent:
         held[scope] = max(at_ms, held.get(scope, at_ms))
     return held

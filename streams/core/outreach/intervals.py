@@ -12,13 +12,15 @@ from collections.abc import Iterable
 from streams.core.recovery import Interval, Intervals, merged
 
 
-def told(right: Intervals, put_right_ms: int | None, last_failed_ms: int, known: Iterable[Interval] = ()) -> Intervals:
+def revised(
+    right: Intervals, put_right_ms: int | None, last_failed_ms: int, known: Iterable[Interval] = ()
+) -> Intervals:
     """The stretches after one more revision; ``known``: those that it names itself.
 
     One that takes "right" back ends the open stretch at the new failure. If no failure is newer than its begin, an
     earlier one turned out not to be put right, or to be so at another time: then that stretch never was.
 
-    >>> told(((5, None),), None, 9), told(((5, None),), None, 4), told(((5, 9),), 12, 9)
+    >>> revised(((5, None),), None, 9), revised(((5, None),), None, 4), revised(((5, 9),), 12, 9)
     (((5, 9),), (), ((5, 9), (12, None)))
     """
     ended = tuple(stretch for stretch in right if stretch[1] is not None)

@@ -27,15 +27,15 @@ from schemas.findings import (
     Delivery,
     DeliveryOutcome,
     Issue,
+    Outreach,
     Watermark,
 )
-from schemas.findings import Outreach as Decided
-from streams.core.outreach.affected import Mended
+from streams.core.outreach.affected import AffectedCustomers
 from streams.core.outreach.cases import OutreachRules, outreach_id
 from streams.core.outreach.ledger_records import ChannelMark, Close, Entry, Notice, Wait, entry_of, notice_of
-from streams.core.outreach.orders import Obeyed, OrderBook
+from streams.core.outreach.orders import ExecutedOrder, OrderBook
 from streams.core.outreach.policy import fits, fits_from, way_to
-from streams.core.outreach.preferences import Astray, Home, Kept, Told, Wishes
+from streams.core.outreach.preferences import Astray, Home, Preferences, ReadUpdate, StoredProfile
 from streams.core.stage import Drained, Message
 
 RECHECK_MS = 1_000
@@ -55,7 +55,7 @@ class Ledger:
         self.next_offset = 0
         self.clock_ms = 0
         self.stopped = False
-        self.wishes = Wishes()
+        self.preferences = Preferences()
         self.muted: set[str] = set()
         self.approved: set[str] = set()
         self.orders = OrderBook()
@@ -63,8 +63,8 @@ class Ledger:
         """Issue -> when it was resolved, ms; 0 if an operator said so."""
         self.onsets: dict[str, dict[str, int]] = {}
         """Root issue -> its issues that were shown -> when each was detected, ms."""
-        self.mended = Mended(rules.retention_ms)
-        self.waiting: dict[str, Notice] = {}
+        self.affected = AffectedCustomers(rules.retention_ms)
+        self.pending: dict[str, Notice] = {}
         self.claimed: dict[str, Notice] = {}
         self.entries: dict[str, Entry] = {}
         self.channels: dict[str, ChannelMark] = {}
@@ -78,7 +78,7 @@ class Ledger:
         self._noticed: dict[str, set[str]] = {}
         self._changes: dict[bytes, bytes | None] = {}
         self._deliveries: list[Delivery] = []
-        self._told_ms = 0
+        self._emitted_ms = 0
         self._states: list[ChannelState] = []
 
     def load(self, items: Iterable[tuple[bytes, bytes]], next_offset: int = 0) -> None:
@@ -95,9 +95,9 @@ class Ledger:
                 case ["c", str(name)]:
                     self.channels[name] = msgspec.json.decode(value, type=ChannelMark)
                 case ["o", str(customer)]:
-                    self.wishes.restore(customer, msgspec.json.decode(value, type=Kept))
+                    self.preferences.restore(customer, msgspec.json.decode(value, type=StoredProfile))
                 case ["k", str(name)]:
-                    self.orders.restore(name, msgspec.json.decode(value, type=Obeyed))
+                    self.orders.restore(name, msgspec.json.decode(value, type=ExecutedOrder))
                 case ["w"]:
                     self.clock_ms, stopped = msgspec.json.decode(value, type=tuple[int, bool])
         for order in self.orders.in_turn():
@@ -118,26 +118,26 @@ class Ledger:
                 self._noticed.setdefault(entry.root, set()).add(name)
 
     def _line_up(self, notice: Notice) -> None:
-        self.waiting[notice.id] = notice
+        self.pending[notice.id] = notice
         heapq.heappush(self._queue, (notice.not_before_ms, notice.decided_ms, notice.id))
 
     def _mark(self) -> None:
         self._changes[_key("w")] = msgspec.json.encode((self.clock_ms, self.stopped))
 
-    def learn(self, record: Told | Astray | Home | Command | Issue | Affected | Watermark) -> None:
+    def learn(self, record: ReadUpdate | Astray | Home | Command | Issue | Affected | Watermark) -> None:
         """Take in what a customer said, an order or an issue. Orders are in force from their arrival on."""
-        if isinstance(record, Told):
+        if isinstance(record, ReadUpdate):
             self._hear(record)
         elif isinstance(record, Astray):
-            self.wishes.await_home(record)
+            self.preferences.await_home(record)
         elif isinstance(record, Home):
-            self._line_up_heard(self.wishes.came_home(record))
+            self._line_up_heard(self.preferences.came_home(record))
         elif isinstance(record, Issue):
             self._follow(record)
         elif isinstance(record, Command):
             self._obey(record)
         elif record.kind == "affected":  # issue and affected carry watermarks too
-            self.mended.learn(record)
+            self.affected.learn(record)
 
     def _follow(self, issue: Issue) -> None:
         if issue.state != "suspected":
@@ -145,14 +145,14 @@ class Ledger:
         if issue.resolved_at_ms is not None:
             self.resolved[issue.issue_id] = issue.resolved_at_ms
 
-    def _hear(self, told: Told) -> None:
-        customer = told.said.customer_id
-        kept = self.wishes.hear(told)
+    def _hear(self, read: ReadUpdate) -> None:
+        customer = read.update.customer_id
+        kept = self.preferences.hear(read)
         if kept is None:
             return
         self._changes[_key("o", customer)] = msgspec.json.encode(kept)
         if kept.erased:  # whatever waits for the morning holds an address: look at it now
-            for notice in self.waiting.values():
+            for notice in self.pending.values():
                 if notice.customer == customer:
                     heapq.heappush(self._queue, (0, notice.decided_ms, notice.id))
 
@@ -160,8 +160,8 @@ class Ledger:
         """Look again at what waited for these customers only because something said had not been heard."""
         for name in [name for name in self._unheard if self._unheard[name] in customers]:
             del self._unheard[name]
-            if name in self.waiting:
-                self._line_up(self.waiting[name])
+            if name in self.pending:
+                self._line_up(self.pending[name])
 
     def _obey(self, order: Command) -> None:
         """Obey an order once: a copy of it changes nothing, also after a restart."""
@@ -174,7 +174,7 @@ class Ledger:
             for channel in [order.channel] if order.channel else get_args(Channel):
                 self._resume_channel(channel, order.command_id)
 
-    def _act(self, order: Obeyed) -> None:
+    def _act(self, order: ExecutedOrder) -> None:
         name = order.issue
         match order.action:
             case "stop" | "resume":
@@ -214,7 +214,7 @@ class Ledger:
         if offset < self.next_offset:
             return
         self.next_offset = offset + 1
-        if not isinstance(record, Decided):
+        if not isinstance(record, Outreach):
             self.clock_ms = max(self.clock_ms, record.through_ms)
             self._mark()
         elif record.decision == "send" and record.channel is not None and not self._knows(record.outreach_id):
@@ -223,7 +223,7 @@ class Ledger:
             self._line_up(notice)
 
     def _knows(self, name: str) -> bool:
-        return name in self.entries or name in self.waiting
+        return name in self.entries or name in self.pending
 
     def plan(
         self, now_ms: int, limit: int, simulated: bool = False, avoid: Collection[str] = ()
@@ -239,7 +239,7 @@ class Ledger:
         later: list[tuple[int, int, str]] = []
         while self._queue and self._queue[0][0] <= now_ms:
             due_ms, decided_ms, name = heapq.heappop(self._queue)
-            notice = self.waiting.get(name)
+            notice = self.pending.get(name)
             if notice is None:  # it lay in the queue twice
                 continue
             at_ms = max(due_ms, decided_ms) if simulated else now_ms
@@ -266,7 +266,7 @@ class Ledger:
 
     def _settle(self, notice: Notice, entry: Entry) -> None:
         """Move a waiting notice on: to claimed, or to its end."""
-        del self.waiting[notice.id]
+        del self.pending[notice.id]
         self._unheard.pop(notice.id, None)
         self._enter(notice.id, entry)
         if entry.outcome == "claimed":
@@ -305,7 +305,7 @@ class Ledger:
 
     def _forbidden(self, notice: Notice, now_ms: int) -> Close | None:
         """What the customer, or the end of the issue, forbids for good."""
-        profile = self.wishes.profiles.get(notice.customer)
+        profile = self.preferences.profiles.get(notice.customer)
         if profile is None:
             return Close("suppressed", "no_profile")
         way = way_to(profile, (notice.channel,))
@@ -319,13 +319,13 @@ class Ledger:
     def _over(self, notice: Notice, known_ms: int | None) -> Close | None:
         """What became of the failure itself. All that is known counts; in simulated time only what was so then."""
         issue, customer = notice.issue, notice.customer
-        if self.mended.played(issue, customer) and not self.rules.replayed:
+        if self.affected.played(issue, customer) and not self.rules.replayed:
             return Close("suppressed", "replayed")
         if notice.stage == "notice":
-            return Close("suppressed", "put_right") if self.mended.right(issue, customer, known_ms) else None
+            return Close("suppressed", "put_right") if self.affected.right(issue, customer, known_ms) else None
         if self._back(notice, known_ms):
             return Close("suppressed", "regressed")
-        return None if self.mended.all_right(notice.root, customer, known_ms) else Close("suppressed", "unrepaired")
+        return None if self.affected.all_right(notice.root, customer, known_ms) else Close("suppressed", "unrepaired")
 
     def _back(self, notice: Notice, known_ms: int | None) -> bool:
         """True while another onset of the same root goes on."""
@@ -340,19 +340,19 @@ class Ledger:
             return None
         name = outreach_id(notice.root, notice.customer, "notice")
         entry = self.entries.get(name)
-        if name in self.waiting or (entry and entry.outcome == "claimed"):
+        if name in self.pending or (entry and entry.outcome == "claimed"):
             return Wait("notice", now_ms + RECHECK_MS)
         return None if entry and entry.outcome in SPENT else Close("suppressed", "no_notice")
 
     def _pause(self, notice: Notice, now_ms: int) -> Wait | Close | None:
         """What only delays: something said that was not heard yet, the kill switch, a muted issue, the night."""
-        if self.wishes.awaits(notice.customer):
+        if self.preferences.awaits(notice.customer):
             return Wait("astray", now_ms + RECHECK_MS)
         if self.stopped:
             return Wait("stopped", now_ms + RECHECK_MS)
         if notice.issue in self.muted or notice.root in self.muted:
             return Wait("muted", now_ms + RECHECK_MS)
-        opens = self.rules.quiet.opens_at(now_ms, self.wishes.profiles[notice.customer].time_zone)
+        opens = self.rules.quiet.opens_at(now_ms, self.preferences.profiles[notice.customer].time_zone)
         if opens is None:
             return Close("suppressed", "time_zone")
         if opens > now_ms:
@@ -376,15 +376,15 @@ class Ledger:
         entry, notice = self.entries.pop(name), self.claimed.pop(name)
         self._give_back(name, entry)
         notice = msgspec.structs.replace(notice, attempts=entry.attempts)
-        self.waiting[name] = notice
+        self.pending[name] = notice
         self._changes[_key("n", name)] = msgspec.json.encode(notice)
         self._changes[_key("s", name)] = None
         self._report(name, msgspec.structs.replace(entry, outcome="waiting", reason=reason))
 
     def wake(self, name: str) -> None:
         """Put a released notice back into the line, at its old place."""
-        if name in self.waiting:
-            self._line_up(self.waiting[name])
+        if name in self.pending:
+            self._line_up(self.pending[name])
 
     def _give_back(self, name: str, entry: Entry) -> None:
         """The contact of an entry counts no more."""
@@ -407,7 +407,7 @@ class Ledger:
 
     def _forget(self, now_ms: int) -> None:
         """Drop entries whose retention has passed (the decisions themselves are gone from their topic by then)."""
-        self.mended.forget(now_ms)
+        self.affected.forget(now_ms)
         for name in self.orders.forget(now_ms - 2 * self.rules.retention_ms):
             self._changes[_key("k", name)] = None
         while self._ends and self._ends[0][0] < now_ms:
@@ -425,8 +425,8 @@ class Ledger:
         """What must become durable together: the ledger's changes and the deliveries they stand for."""
         changes = sorted(self._changes.items())
         messages = [Message("delivery", record.customer_id, record, self.partition) for record in self._deliveries]
-        if self.clock_ms > self._told_ms:
-            self._told_ms = self.clock_ms
+        if self.clock_ms > self._emitted_ms:
+            self._emitted_ms = self.clock_ms
             mark = Watermark(partition=self.partition, through_ms=self.clock_ms)
             messages.append(Message("delivery", "watermark", mark, self.partition))
         messages += [Message("channel", state.channel, state, self.partition) for state in self._states]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from schemas.events import Channel
-from schemas.findings import ChannelCondition, DeliveryOutcome, Stage
-from schemas.findings import Outreach as Decided
+from schemas.findings import ChannelCondition, DeliveryOutcome, Outreach, Stage
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -73,7 +72,7 @@ class Close:
     reason: str
 
 
-def notice_of(record: Decided, channel: Channel) -> Notice:
+def notice_of(record: Outreach, channel: Channel) -> Notice:
     """A decision to send through ``channel``, as it waits."""
     return Notice(
         id=record.outreach_id, issue=record.issue_id, root=record.root_id, customer=record.customer_id,

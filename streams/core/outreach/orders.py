@@ -15,7 +15,7 @@ ENDLESS = ("stop", "mute")
 """Orders that hold until somebody takes them back."""
 
 
-class Obeyed(msgspec.Struct, frozen=True):
+class ExecutedOrder(msgspec.Struct, frozen=True):
     """One order, the ``turn``-th that was obeyed."""
 
     turn: int
@@ -24,7 +24,7 @@ class Obeyed(msgspec.Struct, frozen=True):
     issued_ms: int
 
     @property
-    def slot(self) -> tuple[str, str] | None:
+    def subject(self) -> tuple[str, str] | None:
         """What it decides until the next order about the same; None if it decides something once."""
         if self.action in ("stop", "resume"):
             return "stop", ""
@@ -36,25 +36,25 @@ class OrderBook:
 
     def __init__(self) -> None:
         """Empty."""
-        self.by_id: dict[str, Obeyed] = {}
+        self.by_id: dict[str, ExecutedOrder] = {}
         self._turn = 0
         self._looked_on = 0
 
-    def restore(self, name: str, order: Obeyed) -> None:
+    def restore(self, name: str, order: ExecutedOrder) -> None:
         """Take back one order from durable state."""
         self.by_id[name] = order
         self._turn = max(self._turn, order.turn)
 
-    def add(self, order: Command) -> Obeyed | None:
+    def add(self, order: Command) -> ExecutedOrder | None:
         """The order as it is kept, None if it was obeyed before."""
         if order.command_id in self.by_id:
             return None
         self._turn += 1
-        kept = Obeyed(self._turn, order.action, order.issue_id or "", order.issued_at_ms)
+        kept = ExecutedOrder(self._turn, order.action, order.issue_id or "", order.issued_at_ms)
         self.by_id[order.command_id] = kept
         return kept
 
-    def in_turn(self) -> list[Obeyed]:
+    def in_turn(self) -> list[ExecutedOrder]:
         """All orders as they were obeyed, first to last."""
         return sorted(self.by_id.values(), key=lambda order: order.turn)
 
@@ -63,11 +63,11 @@ class OrderBook:
         if before_ms // DAY_MS <= self._looked_on:
             return []
         self._looked_on = before_ms // DAY_MS
-        last = {order.slot: order.turn for order in self.in_turn()}
+        last = {order.subject: order.turn for order in self.in_turn()}
         gone = [
             name
             for name, order in self.by_id.items()
-            if order.issued_ms < before_ms and not (order.action in ENDLESS and last[order.slot] == order.turn)
+            if order.issued_ms < before_ms and not (order.action in ENDLESS and last[order.subject] == order.turn)
         ]
         for name in gone:
             del self.by_id[name]

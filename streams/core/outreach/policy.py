@@ -127,19 +127,19 @@ class QuietHours:
         zones = [own] if own else [known for known in map(zone, self.served_zones) if known]
         time = at_ms
         while zones and time - at_ms <= SEARCH_MS:
-            later = max(self._open(time, place) for place in zones)
+            later = max(self._open(time, one) for one in zones)
             if later == time:
                 return time
             time = later
         return None
 
-    def _open(self, at_ms: int, place: ZoneInfo) -> int:
+    def _open(self, at_ms: int, zone_info: ZoneInfo) -> int:
         """``at_ms`` itself if it is open there, else a later time to try (the end of the night)."""
-        local = datetime.fromtimestamp(at_ms // 1000, place)
+        local = datetime.fromtimestamp(at_ms // 1000, zone_info)
         if not self._quiet(local.hour):
             return at_ms
         day = local.date() + timedelta(days=1 if local.hour >= self.end_hour else 0)
-        end = datetime(day.year, day.month, day.day, self.end_hour, tzinfo=place)
+        end = datetime(day.year, day.month, day.day, self.end_hour, tzinfo=zone_info)
         # A change of clocks can put that hour before now or inside another night: then go on in small steps.
         return max(int(end.timestamp()) * 1000, (at_ms // (15 * MINUTE_MS) + 1) * 15 * MINUTE_MS)
 

@@ -1,9 +1,9 @@
 """What customers have said, as the sender knows it: profiles from the topic, withdrawals also from its own state.
 
 The sender reads the customer topic anew at every start. Compaction may by then have dropped an opt-out behind a stale
-grant, so what withdraws is kept (:class:`Kept`) with the place of the record that changed it last: records up to that
-place tell nothing new about withdrawals. A record that lies on another partition than its customer's is waited for:
-outreach writes it again to the right one, and until that copy has been heard nobody knows what it says.
+grant, so what withdraws is stored (:class:`StoredProfile`) with the offset of the record that changed it last: records
+up to that offset add nothing about withdrawals. A record that lies on another partition than its customer's is waited
+for: outreach writes it again to the right one, and until that copy was read nobody knows what it says.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import msgspec
 
 from streams.core.context import CustomerUpdate
-from streams.core.outreach.consent import DOUBT_MS, Profile, heard, seen_again
+from streams.core.outreach.consent import CLOCK_TOLERANCE_MS, Profile, heard, seen_again
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReadUpdate:
     """What the customer topic says, and where it says it."""
 
-    said: CustomerUpdate
+    update: CustomerUpdate
     offset: int
     appended_ms: int
 
@@ -43,7 +43,7 @@ class Home:
     offset: int
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredProfile(msgspec.Struct, frozen=True):
     """What is kept of one customer who has withdrawn something, cannot be read, or was erased."""
 
     known_ms: int
@@ -64,43 +64,43 @@ class Kept(msgspec.Struct, frozen=True):
         blocked = self.unreadable or self.erased
         return self.withdrawn, self.unreadable, self.erased, self.known_ms if blocked else 0
 
-    def covers(self, told: Told) -> bool:
-        """True if this already takes ``told`` into account (a topic made anew begins at 0 again, much later)."""
-        return told.offset <= self.offset and told.appended_ms <= self.appended_ms + DOUBT_MS
+    def covers(self, read: ReadUpdate) -> bool:
+        """True if this already takes ``read`` into account (a topic made anew begins at 0 again, much later)."""
+        return read.offset <= self.offset and read.appended_ms <= self.appended_ms + CLOCK_TOLERANCE_MS
 
 
 HELD_BACK = ("withdrawn", "unreadable", "erased", "astray")
 """Something was withdrawn, cannot be read, everything was erased, or something said has not been heard."""
-NOTHING = Kept(0, (), unreadable=False, erased=False, offset=0, appended_ms=0).means()
+NOTHING = StoredProfile(0, (), unreadable=False, erased=False, offset=0, appended_ms=0).means()
 
 
-class Wishes:
+class Preferences:
     """Of the customers of one partition. Not shared between threads."""
 
     def __init__(self) -> None:
         """Nothing is known."""
         self.profiles: dict[str, Profile] = {}
         self._held_back: Counter[str] = Counter()
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, StoredProfile] = {}
         self._brought: dict[int, int] = {}
         self._astray: dict[int, deque[Astray]] = {}
         self._awaited: Counter[str] = Counter()
 
-    def restore(self, customer: str, kept: Kept) -> None:
+    def restore(self, customer: str, kept: StoredProfile) -> None:
         """Take over what an earlier owner kept."""
         self._kept[customer] = kept
         self._know(customer, kept.profile())
 
-    def hear(self, told: Told) -> Kept | None:
+    def hear(self, read: ReadUpdate) -> StoredProfile | None:
         """Take in one record of the customer's own partition, in order; returns what is to be kept if that changed."""
-        said = told.said
-        old, kept = self.profiles.get(said.customer_id), self._kept.get(said.customer_id)
-        if old is not None and kept is not None and kept.covers(told):
-            self._know(said.customer_id, seen_again(old, said))
+        update = read.update
+        old, kept = self.profiles.get(update.customer_id), self._kept.get(update.customer_id)
+        if old is not None and kept is not None and kept.covers(read):
+            self._know(update.customer_id, seen_again(old, update))
             return None
-        profile = heard(old, said, told.appended_ms)
-        self._know(said.customer_id, profile)
-        return self._keep(profile, told)
+        profile = heard(old, update, read.appended_ms)
+        self._know(update.customer_id, profile)
+        return self._keep(profile, read)
 
     def _know(self, customer: str, profile: Profile) -> None:
         old = self.profiles.get(customer)
@@ -109,10 +109,12 @@ class Wishes:
         self.profiles[customer] = profile
         self._held_back[_reason(profile)] += 1
 
-    def _keep(self, profile: Profile, told: Told) -> Kept | None:
-        name, before = told.said.customer_id, self._kept.get(told.said.customer_id)
+    def _keep(self, profile: Profile, read: ReadUpdate) -> StoredProfile | None:
+        name, before = read.update.customer_id, self._kept.get(read.update.customer_id)
         held = tuple(sorted(profile.withdrawals.items()))
-        kept = Kept(profile.updated_at_ms, held, profile.unreadable, profile.erased, told.offset, told.appended_ms)
+        kept = StoredProfile(
+            profile.updated_at_ms, held, profile.unreadable, profile.erased, read.offset, read.appended_ms
+        )
         if kept.means() == (before.means() if before is not None else NOTHING):
             return None
         self._kept[name] = kept

@@ -20,10 +20,17 @@ from typing import Any
 
 import msgspec
 
-from schemas.findings import Outreach as OutreachRecord
-from schemas.findings import Watermark
+from schemas.findings import Outreach, Watermark
 from streams.core.context import CustomerUpdate, Erasure, Sweep
-from streams.core.outreach.cases import Case, Known, Onset, Order, OutreachRules, OutreachState, outreach_id
+from streams.core.outreach.cases import (
+    Case,
+    KnownIssue,
+    Onset,
+    OperatorOrder,
+    OutreachRules,
+    OutreachState,
+    outreach_id,
+)
 from streams.core.outreach.consent import Profile, heard
 from streams.core.outreach.decide import Verdict, judge
 from streams.core.outreach.due_times import begins, turns
@@ -31,7 +38,7 @@ from streams.core.outreach.policy import DAY_MS
 from streams.core.outreach.wording import cause_words, speak, speakable, title_words
 from streams.core.stage import Batch, Drained, Idle, Message
 
-__all__ = ["Outreach", "OutreachRules", "OutreachState"]
+__all__ = ["OutreachRules", "OutreachStage", "OutreachState"]
 
 RELEASES = ("approve", "unmute", "resume", "resolve")
 """Orders that may change the decision about a held case."""
@@ -41,7 +48,7 @@ def _key(*parts: str) -> bytes:
     return msgspec.json.encode(parts)
 
 
-class Outreach:
+class OutreachStage:
     """The stage. State keys are JSON arrays: d case, p profile, i issue, k order, w marks."""
 
     def __init__(self, rules: OutreachRules | None = None) -> None:
@@ -72,12 +79,12 @@ class Outreach:
             case ["p", str(customer)]:
                 state.profiles[customer] = msgspec.json.decode(value, type=Profile)
             case ["i", *_]:
-                self._keep_issue(state, msgspec.json.decode(value, type=Known))
+                self._keep_issue(state, msgspec.json.decode(value, type=KnownIssue))
             case ["k", str(order)]:
-                state.orders.by_id[order] = msgspec.json.decode(value, type=Order)
+                state.orders.by_id[order] = msgspec.json.decode(value, type=OperatorOrder)
             case ["w"]:
-                state.kept_marks = msgspec.json.decode(value, type=tuple[int, int, int])
-                state.affected_ms, state.issue_ms, state.said_ms = state.kept_marks
+                state.stored_marks = msgspec.json.decode(value, type=tuple[int, int, int])
+                state.affected_ms, state.issue_ms, state.emitted_ms = state.stored_marks
 
     def _index(self, state: OutreachState, case: Case) -> None:
         """Put a case into every index."""
@@ -134,9 +141,9 @@ class Outreach:
 
     def _take(self, state: OutreachState, batch: Batch) -> None:
         takers = {"affected": self._affected, "issue": self._issue, "command": self._command}
-        for place, record in enumerate(batch.records):
+        for index, record in enumerate(batch.records):
             if batch.topic == "customer":
-                self._customer(state, record, batch.timestamps[place] if batch.timestamps else None)
+                self._customer(state, record, batch.timestamps[index] if batch.timestamps else None)
             elif getattr(record, "kind", "") == "watermark":
                 self._advance(state, record.through_ms, (batch.topic,))
             else:
@@ -187,7 +194,7 @@ class Outreach:
         old = state.issues.get(record.issue_id)
         if record.state == "suspected" or (old and record.updated_at_ms < old.updated_ms):
             return
-        known = Known(
+        known = KnownIssue(
             record.issue_id, record.root_id, record.family, dict(record.cause.attributes), record.detected_at_ms,
             record.updated_at_ms, record.resolved_at_ms, record.shown_at_ms, record.end_reason, record.cause.known,
         )  # fmt: skip
@@ -201,27 +208,27 @@ class Outreach:
             for name in sorted(state.noticed.get(known.root, ())):
                 self._all_clear(state, state.cases[name], known)
 
-    def _keep_issue(self, state: OutreachState, known: Known) -> None:
+    def _keep_issue(self, state: OutreachState, known: KnownIssue) -> None:
         state.issues[known.issue] = known
         state.onsets.setdefault(known.root, set()).add(known.issue)
         if known.resolved_ms is not None:
             heapq.heappush(state.ended_issues, (known.resolved_ms + self.rules.retention_ms, known.issue))
 
-    def _customer(self, state: OutreachState, said: CustomerUpdate | Sweep, appended_ms: int | None) -> None:
+    def _customer(self, state: OutreachState, update: CustomerUpdate | Sweep, appended_ms: int | None) -> None:
         """A profile, or that the customer was erased, or that something was said which cannot be read."""
-        customer = said.customer_id
-        if isinstance(said, Sweep):
+        customer = update.customer_id
+        if isinstance(update, Sweep):
             if state.profiles.pop(customer, None) is not None:
                 state.changed[_key("p", customer)] = None
             return
         old = state.profiles.get(customer)
-        profile = heard(old, said, appended_ms)
+        profile = heard(old, update, appended_ms)
         if profile == old:
             return
         state.profiles[customer] = profile
         state.changed[_key("p", customer)] = msgspec.json.encode(profile)
         names = sorted(state.by_customer.get(customer, ()))
-        if isinstance(said, Erasure):
+        if isinstance(update, Erasure):
             self._erase(state, names)
         elif old is None or not (old.updated_at_ms or profile.unreadable):
             self._reopen(state, names)
@@ -250,7 +257,7 @@ class Outreach:
     def _command(self, state: OutreachState, record: Any) -> None:
         if record.command_id in state.orders.by_id or record.action == "resume_channel":
             return
-        order = Order(record.issued_at_ms, record.command_id, record.action, record.issue_id)
+        order = OperatorOrder(record.issued_at_ms, record.command_id, record.action, record.issue_id)
         state.orders.by_id[order.id] = order
         state.changed[_key("k", order.id)] = msgspec.json.encode(order)
         if order.action in RELEASES:
@@ -305,7 +312,7 @@ class Outreach:
             for name in sorted(state.onsets.get(case.root, ())):
                 self._all_clear(state, case, state.issues[name])
 
-    def _all_clear(self, state: OutreachState, notice: Case, known: Known) -> None:
+    def _all_clear(self, state: OutreachState, notice: Case, known: KnownIssue) -> None:
         """Open the all-clear of a notice that was sent, once an onset of its issue is mended after it.
 
         Called when the notice is sent and when the end becomes known, so the order of the two does not matter. It is
@@ -378,9 +385,9 @@ class Outreach:
         state.changed = {}
         return Drained(changes, messages)
 
-    def _record(self, state: OutreachState, case: Case) -> OutreachRecord:
+    def _record(self, state: OutreachState, case: Case) -> Outreach:
         known = state.issues.get(case.issue)
-        return OutreachRecord.model_validate({
+        return Outreach.model_validate({
             "outreach_id": case.id, "issue_id": case.issue, "root_id": case.root, "customer_id": case.customer,
             "stage": case.stage, "decision": case.decision, "reason": case.reason, "channel": case.channel,
             "address": case.address, "language": case.language, "time_zone": case.time_zone,
@@ -390,19 +397,19 @@ class Outreach:
             "decided_at_ms": case.decided_ms, "not_before_ms": case.not_before_ms, "deadline_ms": case.deadline_ms,
         })  # fmt: skip
 
-    def _cause_text(self, case: Case, known: Known | None) -> str:
+    def _cause_text(self, case: Case, known: KnownIssue | None) -> str:
         """The cause in words, with those values only that the company or many customers know."""
         cause, trusted = (known.cause, known.known) if known else ({}, ())
         return cause_words(case.family, speakable(cause, trusted, self.rules.names, case.language), case.language)
 
     def _watermark(self, state: OutreachState) -> list[Message]:
-        advanced = state.clock_ms > state.said_ms
-        state.said_ms = max(state.clock_ms, state.said_ms)
-        marks = (state.affected_ms, state.issue_ms, state.said_ms)
-        if marks != state.kept_marks:
-            state.kept_marks = marks
+        advanced = state.clock_ms > state.emitted_ms
+        state.emitted_ms = max(state.clock_ms, state.emitted_ms)
+        marks = (state.affected_ms, state.issue_ms, state.emitted_ms)
+        if marks != state.stored_marks:
+            state.stored_marks = marks
             state.changed[_key("w")] = msgspec.json.encode(marks)
         if not advanced:
             return []
-        record = Watermark(partition=state.partition, through_ms=state.said_ms)
+        record = Watermark(partition=state.partition, through_ms=state.emitted_ms)
         return [Message("outreach", "watermark", record, state.partition)]

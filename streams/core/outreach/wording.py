@@ -86,13 +86,13 @@ def speakable(cause: Mapping[str, str], known: Collection[str], names: Names, la
     >>> speakable({"carrier": "c-7"}, (), {"carrier": {"c-7": {"": "Swift Parcel"}}}, "de")
     {'carrier': 'Swift Parcel'}
     """
-    said: dict[str, str] = {}
+    spoken: dict[str, str] = {}
     for name, value in cause.items():
         own = names.get(name, {}).get(value, {})
         words = own.get(speak(language)) or own.get("") or (value if name in known else "")
         if words:
-            said[name] = words
-    return said
+            spoken[name] = words
+    return spoken
 
 
 def speak(language: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.errors import ConfigError
 from schemas.findings import AffectedCount
 from streams.core.impact.money import Exposure, Parameter, Parameters, assumptions, configured, damage
-from streams.core.impact.stage import Impact, ImpactRules
+from streams.core.impact.stage import ImpactRules, ImpactStage
 from tests.core.match.world import DAY, T0, Runner
 
 COUNT = st.integers(0, 100_000)
@@ -79,7 +79,7 @@ def test_a_default_is_printed_as_assumed_and_a_setting_as_configured() -> None:
 
 
 def test_every_figure_can_be_recomputed_from_the_record_alone() -> None:
-    runner = Runner(Impact())
+    runner = Runner(ImpactStage())
     runner.feed("affected_count", count(0, affected=100, contacted=10, recent=30, valued=60, value_cents=900_000))
     runner.flush()
     row = runner.records("impact")[0]
@@ -102,7 +102,7 @@ def count(partition: int, issue: str = "i-1", **other: object) -> AffectedCount:
 def test_the_newest_count_of_each_partition_is_summed_also_after_restarts(
     steps: list[tuple[int, int, bool]]
 ) -> None:
-    runner = Runner(Impact())
+    runner = Runner(ImpactStage())
     newest: dict[int, int] = {}
     for partition, affected, restart in steps:
         newest[partition] = affected
@@ -114,7 +114,7 @@ def test_the_newest_count_of_each_partition_is_summed_also_after_restarts(
 
 
 def test_one_partition_that_saw_the_end_ends_the_issue() -> None:
-    runner = Runner(Impact())
+    runner = Runner(ImpactStage())
     many = {"affected": 50, "silent": 50, "recent": 50}
     runner.feed("affected_count", count(0, **many), count(1, **many | {"open": False}))
     runner.flush()
@@ -122,7 +122,7 @@ def test_one_partition_that_saw_the_end_ends_the_issue() -> None:
 
 
 def test_issues_that_ended_long_ago_are_dropped() -> None:
-    runner = Runner(Impact())
+    runner = Runner(ImpactStage())
     runner.feed("affected_count", count(0, "old", open=False), count(0, "new", as_of_ms=T0 + 8 * DAY))
     runner.flush()
     assert list(runner.state.parts) == ["new"]

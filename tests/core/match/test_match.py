@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.codec import canonical
 from schemas.errors import ConfigError
 from schemas.findings import LeafEvidence
-from streams.core.match.stage import Match, MatchRules
+from streams.core.match.stage import MatchRules, MatchStage
 from streams.core.stage import Idle
 from tests.core.match.world import (
     DAY,
@@ -72,12 +72,12 @@ def _in(leaf: Any, part: Any, one: Any, rules: MatchRules) -> bool:
     return bool(agrees and leaf.last_ms >= starts and before_end)
 
 
-def run(draw: st.DrawFn, world: World, rules: MatchRules = LONG, place: tuple[int, int] = (0, 1)) -> Runner:
+def run(draw: st.DrawFn, world: World, rules: MatchRules = LONG, index: tuple[int, int] = (0, 1)) -> Runner:
     """The world through match, interleaved, cut, flushed and restarted as drawn.
 
     With the short retention issues are dropped on the way; profiles, which carry no time to wait for, then come first.
     """
-    runner = Runner(Match(rules), *place)
+    runner = Runner(MatchStage(rules), *index)
     streams = {"episode": world.episodes, "issue": world.issues}
     if rules is SHORT:
         runner.feed("customer", *world.customers)
@@ -160,7 +160,7 @@ def test_the_watermark_never_goes_back_and_no_timely_customer_comes_behind_it(da
 def test_evidence_counts_from_shortly_before_the_onset_to_the_end() -> None:
     detected, end = T0 + 5 * HOUR, T0 + 8 * HOUR
     onset = detected - 10 * MINUTE
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     times = {"a": T0 + HOUR, "b": onset - 6 * MINUTE, "c": onset - 5 * MINUTE, "d": T0 + 7 * HOUR, "e": end + 1}
     runner.feed("episode", *(episode(name, at) for name, at in times.items()), mark(END))
     runner.feed("issue", issue(at=detected), resolved(issue(at=detected), end), mark(END))
@@ -172,7 +172,7 @@ def test_evidence_counts_from_shortly_before_the_onset_to_the_end() -> None:
 
 
 def test_a_suspected_issue_hits_nobody_and_an_open_one_only_its_cause() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.feed("episode", episode("hit"), episode("other", version="5.1.0"), mark(T0 + 2 * HOUR))
     runner.feed("issue", issue(state="suspected", cause=cause(), at=T0 + HOUR), mark(T0 + 2 * HOUR))
     runner.flush()
@@ -183,7 +183,7 @@ def test_a_suspected_issue_hits_nobody_and_an_open_one_only_its_cause() -> None:
 
 
 def test_nobody_is_matched_before_detect_has_stepped_past_the_failure() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.feed("issue", issue(at=T0 + HOUR), mark(T0 + HOUR))
     runner.feed("episode", episode(first=T0 + 2 * HOUR), mark(END))
     runner.flush()
@@ -194,7 +194,7 @@ def test_nobody_is_matched_before_detect_has_stepped_past_the_failure() -> None:
 
 
 def test_a_contact_that_comes_later_moves_a_customer_from_silent_to_contacted() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.feed("issue", issue(), mark(T0 + 3 * HOUR))
     runner.feed("episode", episode())
     runner.flush()
@@ -207,7 +207,7 @@ def test_a_contact_that_comes_later_moves_a_customer_from_silent_to_contacted() 
 
 
 def test_recent_counts_the_first_failures_of_the_last_quarter_of_an_hour_and_decays_while_time_passes() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.feed("issue", issue(at=T0 + HOUR), mark(T0 + 2 * HOUR))
     firsts = {"a": 100, "b": 106, "c": 119, "d": 104}
     runner.feed("episode", *(episode(name, T0 + minute * MINUTE) for name, minute in firsts.items()))
@@ -222,7 +222,7 @@ def test_recent_counts_the_first_failures_of_the_last_quarter_of_an_hour_and_dec
 
 
 def test_a_profile_that_comes_later_adds_the_margin_and_a_negative_one_counts_as_nothing() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.feed("issue", issue(), mark(END))
     runner.feed("episode", episode("a"), episode("b"), mark(END))
     runner.flush()
@@ -234,7 +234,7 @@ def test_a_profile_that_comes_later_adds_the_margin_and_a_negative_one_counts_as
 
 
 def test_state_is_bounded_in_event_time() -> None:
-    runner = Runner(Match(SHORT))
+    runner = Runner(MatchStage(SHORT))
     for day in range(0, 30, 2):
         at = T0 + day * DAY
         one = issue(f"i-{day}", at + HOUR)
@@ -251,7 +251,7 @@ def test_state_is_bounded_in_event_time() -> None:
 
 
 def test_what_waits_to_be_put_right_is_bounded_in_event_time_too() -> None:
-    runner = Runner(Match(MatchRules(retention_ms=2 * DAY, unrepaired_ms=9 * DAY)))
+    runner = Runner(MatchStage(MatchRules(retention_ms=2 * DAY, unrepaired_ms=9 * DAY)))
     for day in range(0, 40, 2):
         at = T0 + day * DAY
         one = issue(f"i-{day}", at + HOUR)
@@ -273,7 +273,7 @@ def mended(runner: Runner, *parts: Any) -> dict[tuple[Any, ...], int | None]:
 
 
 def test_it_is_put_right_once_every_part_is_and_at_the_time_of_the_last() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.feed("issue", issue(), mark(END))
     first, second = T0 + HOUR, T0 + 2 * HOUR
     assert mended(runner, episode(first=first), episode(first=second)) == {("c-1",): None}
@@ -283,7 +283,7 @@ def test_it_is_put_right_once_every_part_is_and_at_the_time_of_the_last() -> Non
 
 
 def test_a_customer_learns_weeks_after_the_end_of_the_issue_that_it_was_put_right_also_after_a_restart() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     one = issue()
     runner.feed("issue", one, resolved(one, T0 + 3 * HOUR), mark(T0 + 4 * HOUR))
     assert mended(runner, episode("c-1"), episode("c-2")) == {("c-1",): None, ("c-2",): None}
@@ -300,7 +300,7 @@ def test_a_customer_learns_weeks_after_the_end_of_the_issue_that_it_was_put_righ
 
 
 def test_evidence_counts_as_live_if_a_part_of_it_was_seen_live() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.feed("issue", issue(), mark(END))
     runner.feed("episode", episode("a", origin="replay"), episode("b", origin="replay"), episode("c", origin="drill"))
     runner.feed("episode", episode("b", first=T0 + 2 * HOUR), episode("c", first=T0 + 2 * HOUR, origin="replay"))
@@ -310,7 +310,7 @@ def test_evidence_counts_as_live_if_a_part_of_it_was_seen_live() -> None:
 
 
 def test_evidence_of_dropped_episodes_stays_with_an_issue_that_goes_on() -> None:
-    runner = Runner(Match(SHORT))
+    runner = Runner(MatchStage(SHORT))
     runner.feed("issue", issue(), mark(T0 + 9 * DAY))
     runner.feed("episode", episode(amount_cents=500, right=T0 + 2 * HOUR), mark(T0 + HOUR))
     runner.flush()
@@ -325,13 +325,13 @@ def test_evidence_of_dropped_episodes_stays_with_an_issue_that_goes_on() -> None
 
 
 def test_idle_inputs_are_passed() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.stage.step(runner.state, Idle(T0 + HOUR, ("episode", "issue")))
     assert [m.record.through_ms for m in runner.flush().messages] == [T0 + HOUR]
 
 
 def test_a_leaf_agrees_only_with_attributes_it_has() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.feed("issue", issue(cause=cause(carrier="swiftpost")), mark(END))
     leaf = LeafEvidence(values=("5.2.0", "DE"), first_ms=T0 + HOUR, last_ms=T0 + HOUR, failures=1)
     runner.feed("episode", episode(leaves=(leaf,)), mark(END))
@@ -345,7 +345,7 @@ def test_a_retention_shorter_than_the_latest_correction_is_refused() -> None:
 
 
 def test_a_revision_tells_when_all_was_right_before_although_only_the_last_one_is_seen() -> None:
-    runner = Runner(Match())
+    runner = Runner(MatchStage())
     runner.feed("issue", issue(), mark(END))
     hours = [T0 + number * HOUR for number in (2, 4, 6)]
     runner.feed("episode", *(episode(first=at, right=at + MINUTE) for at in hours))

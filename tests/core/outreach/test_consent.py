@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from schemas.events import Address, Consent, Customer
 from streams.core.context import CustomerUpdate, Erasure, Unreadable
-from streams.core.outreach.consent import DOUBT_MS, Profile, heard, newer, profile_of
+from streams.core.outreach.consent import CLOCK_TOLERANCE_MS, Profile, heard, newer, profile_of
 from streams.core.outreach.policy import Way, way_to
-from streams.core.outreach.preferences import Astray, Home, Told, Wishes
+from streams.core.outreach.preferences import Astray, Home, Preferences, ReadUpdate
 from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer
 
 WEBHOOK = ("webhook",)
 YES, NO = (Consent(channel="webhook", granted=True),), (Consent(channel="webhook", granted=False),)
-SURE = DOUBT_MS + 1
+SURE = CLOCK_TOLERANCE_MS + 1
 
 
 def after(*records: CustomerUpdate) -> Profile:
@@ -57,7 +57,7 @@ def test_a_withdrawal_holds_until_a_grant_is_appended_after_it_and_stamped_surel
     first = at(0)
     assert told(first, no) == reason
     assert told(first, no, at(30)) == reason, "a stale grant"
-    assert told(first, no, customer(updated_at_ms=stamp + DOUBT_MS)) == reason, "within the doubt"
+    assert told(first, no, customer(updated_at_ms=stamp + CLOCK_TOLERANCE_MS)) == reason, "within the doubt"
     assert told(first, no, customer(updated_at_ms=stamp + SURE)) == "a-c-1"
     assert told(first, at(90), no) == reason, "the grant was appended before, whatever its stamp says"
     assert told(first, at(90), no, at(90)) == "a-c-1"
@@ -109,7 +109,7 @@ def test_an_erasure_leaves_only_that_there_is_nobody_to_tell_and_a_stale_profile
     assert known == Profile(T0 + HOUR, erased=True)
     assert way_to(known, WEBHOOK) == "erased"
     assert after(at(0), gone, at(30)) == known
-    assert after(at(0), gone, customer(updated_at_ms=T0 + HOUR + DOUBT_MS)) == known
+    assert after(at(0), gone, customer(updated_at_ms=T0 + HOUR + CLOCK_TOLERANCE_MS)) == known
     assert told(at(0), gone, customer(updated_at_ms=T0 + HOUR + SURE)) == "a-c-1", "a new customer of that name"
 
 
@@ -117,35 +117,35 @@ def test_an_erasure_leaves_only_that_there_is_nobody_to_tell_and_a_stale_profile
 
 
 class Reader:
-    """The sender's view: it keeps what its wishes say has to be kept, and reads the log anew after a restart."""
+    """The sender's view: it keeps what its preferences say has to be kept, and reads the log anew after a restart."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Any] = {}
-        self.wishes = Wishes()
+        self.preferences = Preferences()
         self.read = 0
 
-    def hear(self, log: list[Told]) -> None:
+    def hear(self, log: list[ReadUpdate]) -> None:
         """Read on to the end."""
         for row in log:
             if row.offset >= self.read:
-                kept = self.wishes.hear(row)
+                kept = self.preferences.hear(row)
                 self.read = row.offset + 1
                 if kept is not None:
-                    self.kept[row.said.customer_id] = kept
+                    self.kept[row.update.customer_id] = kept
 
     def restart(self) -> None:
         """Lose everything but what was kept."""
-        self.wishes, self.read = Wishes(), 0
+        self.preferences, self.read = Preferences(), 0
         for name, kept in self.kept.items():
-            self.wishes.restore(name, kept)
+            self.preferences.restore(name, kept)
 
     def way(self) -> Way | str:
         """May the customer be told?"""
-        profile = self.wishes.profiles.get("c-1")
+        profile = self.preferences.profiles.get("c-1")
         return "no_profile" if profile is None else way_to(profile, WEBHOOK)
 
 
-def compacted(log: list[Told], upto: int) -> list[Told]:
+def compacted(log: list[ReadUpdate], upto: int) -> list[ReadUpdate]:
     """The log after the cleaner went over its first ``upto`` records: the last of the one key among them stays."""
     return [*log[:upto][-1:], *log[upto:]]
 
@@ -161,31 +161,32 @@ records: st.SearchStrategy[CustomerUpdate] = st.one_of(
 )
 
 
-def appended(said: list[CustomerUpdate]) -> list[Told]:
+def appended(said: list[CustomerUpdate]) -> list[ReadUpdate]:
     """A log of these, one every 20 minutes, as it is read: what claims to be from the future is not."""
     rows = []
     for offset, one in enumerate(said):
         at_ms = T0 + offset * 20 * MINUTE
         read: CustomerUpdate = Erasure("c-1", at_ms) if isinstance(one, Erasure) else one
-        if isinstance(one, Customer) and one.updated_at_ms > at_ms + DOUBT_MS:
+        if isinstance(one, Customer) and one.updated_at_ms > at_ms + CLOCK_TOLERANCE_MS:
             read = Unreadable("c-1")
-        rows.append(Told(read, offset, at_ms))
+        rows.append(ReadUpdate(read, offset, at_ms))
     return rows
 
 
-def forbidden(log: list[Told]) -> bool:
+def forbidden(log: list[ReadUpdate]) -> bool:
     """The rule said a second time, without folding: some withdrawal that nothing appended after it takes back."""
     for place, row in enumerate(log):
-        later = [one.said for one in log[place + 1 :]]
+        later = [one.update for one in log[place + 1 :]]
         grants = [said for said in later if isinstance(said, Customer)]
-        if isinstance(row.said, Erasure) and not any(
-            said.updated_at_ms > row.said.erased_at_ms + DOUBT_MS for said in grants
+        if isinstance(row.update, Erasure) and not any(
+            said.updated_at_ms > row.update.erased_at_ms + CLOCK_TOLERANCE_MS for said in grants
         ):
             return True
-        if isinstance(row.said, Customer) and (row.said.opted_out or row.said.consents == NO):
-            wanted = [said for said in grants if not said.opted_out and (row.said.opted_out or said.consents == YES)]
+        if isinstance(row.update, Customer) and (row.update.opted_out or row.update.consents == NO):
+            wanted = [said for said in grants if not said.opted_out and (row.update.opted_out or said.consents == YES)]
             erased = any(isinstance(said, Erasure) for said in later)  # an erasure ends what was before it
-            if not erased and not any(said.updated_at_ms > row.said.updated_at_ms + DOUBT_MS for said in wanted):
+            since_ms = row.update.updated_at_ms + CLOCK_TOLERANCE_MS
+            if not erased and not any(said.updated_at_ms > since_ms for said in wanted):
                 return True
     return False
 
@@ -224,7 +225,7 @@ def test_reading_the_whole_log_again_changes_nothing(said: list[CustomerUpdate])
 @given(st.lists(records, min_size=1, max_size=9))
 def test_a_permission_that_is_given_can_be_traced_to_the_newest_readable_profile(said: list[CustomerUpdate]) -> None:
     known: Profile | None = None
-    read = [row.said for row in appended(said)]
+    read = [row.update for row in appended(said)]
     for one in read:
         known = heard(known, one)
     assert known is not None
@@ -239,44 +240,44 @@ def test_a_permission_that_is_given_can_be_traced_to_the_newest_readable_profile
 
 
 def test_what_lies_astray_is_waited_for_until_its_copy_is_heard() -> None:
-    wishes = Wishes()
-    wishes.await_home(Astray("c-1", 2, 7))
-    wishes.await_home(Astray("c-1", 2, 9))
-    wishes.await_home(Astray("c-2", 3, 1))
-    assert wishes.counts()["astray"] == 2
-    wishes.came_home(Home(2, 7))
-    assert (wishes.awaits("c-1"), wishes.awaits("c-2")) == (True, True)
-    wishes.came_home(Home(2, 9))
-    assert (wishes.awaits("c-1"), wishes.awaits("c-2")) == (False, True)
-    wishes.await_home(Astray("c-1", 2, 8))
-    assert not wishes.awaits("c-1"), "its copy was heard before it was seen itself"
+    preferences = Preferences()
+    preferences.await_home(Astray("c-1", 2, 7))
+    preferences.await_home(Astray("c-1", 2, 9))
+    preferences.await_home(Astray("c-2", 3, 1))
+    assert preferences.counts()["astray"] == 2
+    preferences.came_home(Home(2, 7))
+    assert (preferences.awaits("c-1"), preferences.awaits("c-2")) == (True, True)
+    preferences.came_home(Home(2, 9))
+    assert (preferences.awaits("c-1"), preferences.awaits("c-2")) == (False, True)
+    preferences.await_home(Astray("c-1", 2, 8))
+    assert not preferences.awaits("c-1"), "its copy was heard before it was seen itself"
 
 
 def test_a_kept_withdrawal_does_not_outlive_a_topic_that_was_made_anew() -> None:
-    wishes = Wishes()
-    kept = wishes.hear(Told(at(60, opted_out=True), 500, T0 + HOUR))
+    preferences = Preferences()
+    kept = preferences.hear(ReadUpdate(at(60, opted_out=True), 500, T0 + HOUR))
     assert kept is not None
-    again = Wishes()
+    again = Preferences()
     again.restore("c-1", kept)
-    again.hear(Told(at(2_000), 0, T0 + 2_000 * MINUTE))
+    again.hear(ReadUpdate(at(2_000), 0, T0 + 2_000 * MINUTE))
     assert way_to(again.profiles["c-1"], WEBHOOK) == Way("webhook", "a-c-1")
 
 
 def test_held_back_customers_are_counted_by_reason_without_naming_them() -> None:
-    wishes = Wishes()
+    preferences = Preferences()
     rows = [customer("c-1", opted_out=True), Unreadable("c-2"), Erasure("c-3", T0), customer("c-4")]
     for offset, said in enumerate(rows):
-        wishes.hear(Told(said, offset, T0 + DAY))
-    assert wishes.counts() == {"withdrawn": 1, "unreadable": 1, "erased": 1, "astray": 0}
-    wishes.hear(Told(customer("c-2", updated_at_ms=T0), 9, T0 + DAY))
-    wishes.hear(Told(Erasure("c-1", T0 + DAY), 10, T0 + DAY))
-    assert wishes.counts() == {"withdrawn": 0, "unreadable": 0, "erased": 2, "astray": 0}
+        preferences.hear(ReadUpdate(said, offset, T0 + DAY))
+    assert preferences.counts() == {"withdrawn": 1, "unreadable": 1, "erased": 1, "astray": 0}
+    preferences.hear(ReadUpdate(customer("c-2", updated_at_ms=T0), 9, T0 + DAY))
+    preferences.hear(ReadUpdate(Erasure("c-1", T0 + DAY), 10, T0 + DAY))
+    assert preferences.counts() == {"withdrawn": 0, "unreadable": 0, "erased": 2, "astray": 0}
 
 
 def test_addresses_of_an_erased_customer_are_not_kept() -> None:
-    wishes = Wishes()
-    wishes.hear(Told(customer(addresses=(Address(channel="webhook", token="secret-token"),)), 0, T0))
-    kept = wishes.hear(Told(Erasure("c-1", T0 + HOUR), 1, T0 + HOUR))
-    assert "secret-token" not in repr((kept, wishes.profiles))
+    preferences = Preferences()
+    preferences.hear(ReadUpdate(customer(addresses=(Address(channel="webhook", token="secret-token"),)), 0, T0))
+    kept = preferences.hear(ReadUpdate(Erasure("c-1", T0 + HOUR), 1, T0 + HOUR))
+    assert "secret-token" not in repr((kept, preferences.profiles))
 
 

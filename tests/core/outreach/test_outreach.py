@@ -22,7 +22,7 @@ from schemas.findings import Affected, Issue
 from schemas.partition import partition_of
 from streams.core.outreach.cases import REASONS, held_out
 from streams.core.outreach.policy import QuietHours
-from streams.core.outreach.stage import Outreach, OutreachRules
+from streams.core.outreach.stage import OutreachRules, OutreachStage
 from streams.core.stage import Idle
 from tests.core.match.world import (
     DAY,
@@ -58,7 +58,7 @@ def play(
     profiles: tuple[Customer, ...] = (), orders: tuple[Command, ...] = (),
 ) -> dict[tuple[Any, ...], Any]:  # fmt: skip
     """One partition, everything in, clock at ``until``: latest decision per (customer, stage)."""
-    runner = Runner(Outreach(rules))
+    runner = Runner(OutreachStage(rules))
     runner.feed("customer", *(profiles or {hit.customer_id: customer(hit.customer_id) for hit in hits}.values()))
     runner.feed("command", *orders)
     runner.feed("issue", issue(at=NOON - HOUR), *([one] if one else []), mark(until))
@@ -108,7 +108,7 @@ def test_a_customer_without_profile_waits_for_one_until_it_is_too_late() -> None
     nobody = (customer("c-9"),)
     assert decision(play(affected(), profiles=nobody, until=NOON + HOUR)) == ("hold", "no_profile")
     assert decision(play(affected(), profiles=nobody)) == ("refuse", "expired")
-    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
     runner.feed("issue", issue(at=NOON - HOUR), mark(NOON + HOUR))
     runner.feed("affected", affected(), mark(NOON + HOUR))
     runner.restart()
@@ -148,7 +148,7 @@ def test_at_night_a_notice_is_held_until_eight_and_dropped_if_the_issue_ends_bef
 
 def test_one_contact_a_day_over_all_issues() -> None:
     hits = affected(), affected(known=NOON + HOUR, issue_id="i-2", root_id="i-2")
-    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
     runner.feed("customer", customer())
     runner.feed("issue", issue(at=NOON - HOUR), issue("i-2", NOON - HOUR), mark(NOON + DAY))
     runner.feed("affected", *hits, mark(NOON + DAY))
@@ -159,7 +159,7 @@ def test_one_contact_a_day_over_all_issues() -> None:
 
 
 def test_a_notice_waits_for_the_budget_if_it_frees_in_time() -> None:
-    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
     runner.feed("customer", customer())
     later = NOON + 23 * HOUR
     runner.feed("issue", issue(at=NOON - HOUR), issue("i-2", NOON - HOUR), mark(NOON + 2 * DAY))
@@ -179,7 +179,7 @@ def test_beyond_the_limit_a_person_must_approve_and_the_partitions_need_not_ask_
     runners = []
     for number in range(partitions):
         mine = [name for name in names if partition_of(name.encode(), partitions) == number]
-        runner = Runner(Outreach(rules), number, partitions)
+        runner = Runner(OutreachStage(rules), number, partitions)
         runner.feed("customer", *map(customer, mine))
         runner.feed("issue", issue(at=NOON - HOUR), mark(NOON + HOUR))
         runner.feed("affected", *map(affected, mine), mark(NOON + HOUR))
@@ -251,7 +251,7 @@ def test_the_all_clear_waits_for_the_budget_of_its_own_notice() -> None:
 
 
 def test_whoever_opts_out_after_the_notice_gets_no_all_clear() -> None:
-    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
     runner.feed("customer", customer())
     runner.feed("issue", issue(at=NOON - HOUR), mark(NOON + HOUR))
     runner.feed("affected", affected(put_right_ms=NOON + MINUTE), mark(NOON + HOUR))
@@ -265,7 +265,7 @@ def test_whoever_opts_out_after_the_notice_gets_no_all_clear() -> None:
 #  i-1 |----told----| over        |--- all-clear after the second end
 #  i-1b                   |again----|
 def test_no_all_clear_while_the_issue_is_back_and_one_when_that_is_over_too() -> None:
-    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
     first, again = issue(at=NOON - HOUR), issue("i-1b", NOON + 5 * HOUR, root_id="i-1", onset=2)
     runner.feed("customer", customer())
     runner.feed("issue", first, mark(NOON + HOUR), resolved(first, NOON + HOUR), again, mark(NOON + 26 * HOUR))
@@ -280,7 +280,7 @@ def test_no_all_clear_while_the_issue_is_back_and_one_when_that_is_over_too() ->
 
 
 def test_a_regression_does_not_tell_the_same_customer_twice_but_tells_one_who_was_refused() -> None:
-    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
     first, again = issue(at=NOON - HOUR), issue("i-1b", NOON + 2 * DAY, root_id="i-1", onset=2)
     runner.feed("customer", customer("told"), customer("late"))
     runner.feed("issue", first, resolved(first, NOON + HOUR), again, mark(END))
@@ -299,7 +299,7 @@ def test_every_reason_is_explained_in_the_glossary() -> None:
 
 
 def test_idle_inputs_are_passed_and_the_watermark_is_the_slower_of_the_two() -> None:
-    runner = Runner(Outreach())
+    runner = Runner(OutreachStage())
     runner.stage.step(runner.state, Idle(NOON, ("affected",)))
     assert runner.flush().messages == []
     runner.feed("issue", mark(NOON - MINUTE))
@@ -308,7 +308,7 @@ def test_idle_inputs_are_passed_and_the_watermark_is_the_slower_of_the_two() -> 
 
 def test_decisions_and_issues_are_forgotten_after_their_retention() -> None:
     rules = OutreachRules(holdout_ratio=0.0, retention_ms=8 * DAY, all_clear_wait_ms=8 * DAY)
-    runner = Runner(Outreach(rules))
+    runner = Runner(OutreachStage(rules))
     runner.feed("customer", customer())
     runner.feed("issue", issue(at=NOON - HOUR), resolved(issue(at=NOON - HOUR), NOON + HOUR), mark(NOON + 20 * DAY))
     runner.feed("affected", affected(), mark(NOON + 20 * DAY))
@@ -329,7 +329,7 @@ def test_rules_that_promise_nothing_are_refused(wrong: dict[str, Any]) -> None:
 def failing(*revisions: Affected, rules: OutreachRules = NOBODY_HELD_OUT, until: int = NOON + DAY,
             one: Issue | None = None) -> dict[tuple[Any, ...], Any]:  # fmt: skip
     """One revision after the other, each followed by the time at which it came; then the clock at ``until``."""
-    runner = Runner(Outreach(rules))
+    runner = Runner(OutreachStage(rules))
     runner.feed("customer", customer())
     runner.feed("issue", one or issue(at=NOON - HOUR), mark(until))
     for revision in revisions:
@@ -380,7 +380,7 @@ def test_a_notice_lives_from_when_the_issue_was_shown() -> None:
 
 
 def test_nobody_is_told_before_outreach_has_heard_of_the_issue() -> None:
-    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
     runner.feed("customer", customer())
     runner.feed("affected", affected(), mark(NOON + HOUR))
     runner.feed("issue", mark(NOON + MINUTE))
@@ -449,7 +449,7 @@ def test_what_was_played_or_made_up_is_told_to_nobody_unless_a_rule_allows_it(or
 
 
 def test_what_an_earlier_version_kept_is_read() -> None:
-    runner = Runner(Outreach(NOBODY_HELD_OUT))
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
     runner.feed("issue", issue(at=NOON - HOUR), mark(NOON + HOUR))
     runner.feed("affected", affected(), mark(NOON + HOUR))
     runner.flush()
@@ -555,7 +555,7 @@ def _marked(draw: st.DrawFn, events: list[tuple[int, Any]]) -> list[Any]:
 
 def walk(draw: st.DrawFn, town: Town, rules: OutreachRules, first: tuple[str, ...] = ("customer", "command")) -> Runner:
     """The town through outreach: interleaved, cut, flushed and restarted as drawn; ``first`` is read in advance."""
-    runner = Runner(Outreach(rules), 0, 1)
+    runner = Runner(OutreachStage(rules), 0, 1)
     streams: dict[str, list[Any]] = {
         "affected": town.hits, "issue": town.issues, "customer": town.profiles, "command": [*town.orders, *town.orders],
     }  # fmt: skip
