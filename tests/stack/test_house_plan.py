@@ -28,14 +28,9 @@ OPEN_MODULES = {
 }
 OPEN_FUNCTIONS = {"benchmarks/truth.py:truth_of_log", "streams/metrics.py:__init__"}
 OPEN_NAMES = {
-    "Case",
     "Failure",
-    "Impact",
-    "Kept",
     "Leaf",
     "Log",
-    "Order",
-    "Outreach",
     "Person",
     "Seen",
     "Waiting",

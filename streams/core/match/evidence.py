@@ -37,7 +37,7 @@ class MatchRules:
             raise ConfigError("match: slack_ms must not be negative; recent_ms must be whole minutes")
 
 
-class LeafFailures(msgspec.Struct, frozen=True):
+class RetainedLeaf(msgspec.Struct, frozen=True):
     """Failures of one customer in one leaf cohort: attribute values, first and last, when the last was put right."""
 
     values: tuple[str, ...]
@@ -55,7 +55,7 @@ class RetainedEpisode(msgspec.Struct, frozen=True):
     family: Family
     window_ms: int
     attributes: tuple[str, ...]
-    leaves: tuple[LeafFailures, ...]
+    leaves: tuple[RetainedLeaf, ...]
     last_ms: int
     contacted_ms: int | None
     amount_cents: int

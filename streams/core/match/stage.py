@@ -27,11 +27,11 @@ from streams.core.match.evidence import (
     EpisodeKey,
     Hit,
     IssueTotals,
-    LeafFailures,
     MatchRules,
     Member,
     RetainedEpisode,
     RetainedIssue,
+    RetainedLeaf,
     Worth,
     evidence,
     merge,
@@ -354,8 +354,8 @@ class MatchStage:
         state.changed[_key("e", *key)] = None
 
 
-def _leaf_of(leaf: Any) -> LeafFailures:
-    return LeafFailures(tuple(leaf.values), leaf.first_ms, leaf.last_ms, leaf.put_right_ms, leaf.origin)
+def _leaf_of(leaf: Any) -> RetainedLeaf:
+    return RetainedLeaf(tuple(leaf.values), leaf.first_ms, leaf.last_ms, leaf.put_right_ms, leaf.origin)
 
 
 def _is_evidence(state: MatchState, key: EpisodeKey) -> bool:

@@ -1,9 +1,10 @@
 """What a customer allows, worked out from the records about that customer in the order in which they were appended.
 
 A withdrawal (opted out, a consent refused, a consent that was there and is absent now) holds whatever its time says,
-until a grant is appended after it that is stamped more than :data:`CLOCK_TOLERANCE_MS` later: clocks differ, and
-when it is undecided which came first, nobody is contacted. Everything else about a profile is that of the newest
-stamp. A record that cannot be read may be a withdrawal: it blocks until a readable one newer than the last known one. An erasure leaves only that there is nobody to tell.
+until a grant is appended after it that is stamped more than :data:`CLOCK_TOLERANCE_MS` later: clocks differ, and where
+it is undecided which of the two came first, nobody is contacted. Everything else about a profile is that of the newest
+stamp. A record that cannot be read may be a withdrawal: it blocks until a readable one newer than the last known one.
+An erasure leaves only that there is nobody to contact.
 """
 
 from __future__ import annotations
