@@ -13,7 +13,7 @@ REMAINING: dict[str, int] = {
     "deploy": 1,
     "native/src": 46,
     "schemas": 8,
-    "streams": 3,
+    "streams": 1,
     "streams/cli": 1,
     "streams/core/match": 10,
     "streams/core/outreach": 27,
