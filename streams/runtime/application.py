@@ -53,10 +53,10 @@ class StageShell(Shell, Generic[S]):
         self._progress = GroupProgress()
         self._flushing = asyncio.Lock()
         self._degraded = False
-        self._resting: asyncio.Task[None] | None = None
+        self._finishing: asyncio.Task[None] | None = None
         self._writing_bytes = 0
-        self._at_a_stretch = 0
-        """Records taken since the other rooms of the process were let go on."""
+        self._taken_in_a_row = 0
+        """Records taken since control was last given to the other rooms of the process."""
         super().__init__(room.name, room.inputs, context)
 
     def positions(self) -> Mapping[TP, int]:
@@ -98,7 +98,7 @@ class StageShell(Shell, Generic[S]):
         return sum(task.pending_bytes for task in self.tasks.values())
 
     async def _collect(self, task: PartitionTask[S]) -> Transaction | None:
-        """A task's flush; the other rooms of the process, and the batches of this one, go on between its steps."""
+        """A task's flush; other rooms of the process, and batches of this one, are worked on between its steps."""
         steps = task.flush_steps(time.time_ns() // 1_000_000)
         while True:
             try:
@@ -218,20 +218,20 @@ class StageShell(Shell, Generic[S]):
         await asyncio.gather(*(writer.close() for writer in writers.values()))
 
     async def _take(self, batch: RawBatch) -> int | None:
-        """Feed a task slice by slice, letting the other rooms of the process go on in between."""
+        """Feed a task slice by slice; the other rooms of the process run in between."""
         task = self.tasks.get(batch.partition)
         for part in batch.slices(self.context.rules.slice_events):
             if task is None or not self._accepting or self.tasks.get(batch.partition) is not task:
                 return None
             try:
-                if not await self._go_through(task, task.feed_steps(part)):
+                if not await self._run_steps(task, task.feed_steps(part)):
                     return None
             except RangeLost as lost:
                 log.warning("room %s", lost)
                 return task.positions[batch.topic]
-            self._at_a_stretch += len(part)
-            if self._at_a_stretch >= self.context.rules.slice_events:
-                self._at_a_stretch = 0
+            self._taken_in_a_row += len(part)
+            if self._taken_in_a_row >= self.context.rules.slice_events:
+                self._taken_in_a_row = 0
                 await asyncio.sleep(0)
         if task is None or not self._accepting:
             return None
@@ -239,11 +239,11 @@ class StageShell(Shell, Generic[S]):
         if self._fed_bytes() > MAX_UNFLUSHED_BYTES:
             await self.flush()
         if batch.topic in HOT:
-            self._hold_back(batch.partition)
+            self._limit_skew(batch.partition)
         return None
 
-    async def _go_through(self, task: PartitionTask[S], steps: Iterator[None]) -> bool:
-        """Take steps of work: flushes and the other rooms go on in between. False if the task was let go meanwhile."""
+    async def _run_steps(self, task: PartitionTask[S], steps: Iterator[None]) -> bool:
+        """Run steps of work, with flushes and other rooms in between. False if the task was revoked meanwhile."""
         for _ in steps:
             self._worked(task)
             await asyncio.sleep(0)
@@ -257,14 +257,14 @@ class StageShell(Shell, Generic[S]):
             self.status.dirty_since = self.status.clock()
         self.status.saw_batch()
 
-    async def _work_off(self) -> None:
-        """Do what is left in the states without new input: a process that ended in the middle of it left it there."""
+    async def _finish_work(self) -> None:
+        """Finish work that recovery found half done: it needs no new input to go on."""
         with Guard(self.context.end, f"room {self.name}"):
             for task in list(self.tasks.values()):
-                await self._go_through(task, task.rest_steps())
+                await self._run_steps(task, task.rest_steps())
 
-    def _hold_back(self, partition: int) -> None:
-        """Pause topics of a partition that run ahead, resume those that no longer do."""
+    def _limit_skew(self, partition: int) -> None:
+        """Pause topics of a partition that run ahead of the others, resume those that no longer do (``alignment``)."""
         task = self.tasks[partition]
         if len(task.newest) < 2 or self.context.max_skew_ms <= 0:
             return
@@ -281,7 +281,7 @@ class StageShell(Shell, Generic[S]):
         self._ahead = (self._ahead - current) | wanted
 
     def _ends_of(self, partition: int) -> dict[str, tuple[int, int]]:
-        """Noun -> (position, end) of a partition's event topics; an end not yet known is far away."""
+        """Noun -> (position, end) of a partition's event topics; an end that no fetch has shown yet is far away."""
         thread, task = self.consumer.thread, self.tasks[partition]
         return {
             noun: (task.positions[noun], 1 << 62 if (end := thread.end_of(self.tp(noun, partition))) is None else end)
@@ -294,12 +294,12 @@ class StageShell(Shell, Generic[S]):
         await super()._look()
         if not self._accepting:
             return
-        if (self._resting is None or self._resting.done()) and any(task.left for task in self.tasks.values()):
-            self._resting = asyncio.create_task(self._work_off())
+        if (self._finishing is None or self._finishing.done()) and any(task.left for task in self.tasks.values()):
+            self._finishing = asyncio.create_task(self._finish_work())
         for partition, task in self.tasks.items():
             ends = self._ends_of(partition)
             if ends:
                 task.idle(self._idleness[partition].look(ends, task.newest, time.monotonic()))
-                self._hold_back(partition)
+                self._limit_skew(partition)
             for noun, reached in task.newest.items():
                 self.context.metrics.newest.labels(self.name, noun, str(partition)).set(reached)

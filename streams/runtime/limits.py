@@ -1,4 +1,4 @@
-"""Knobs of a task: how much it does at a stretch, and what it accepts from outside."""
+"""Knobs of a task: how much it does before others get their turn, and what it accepts from outside."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class TaskRules:
     """Knobs of a task; none of them changes a finding."""
 
     slice_events: int = 300
-    """Events decoded and stepped at a stretch (fits the CPU cache)."""
+    """Events decoded and stepped together (fits the CPU cache)."""
     work_units: int = 100
-    """Work of a long stage done at a stretch (``core.stage.LongStage``)."""
+    """Units of work of a long stage before others get their turn (``core.stage.LongStage``)."""
     encode_messages: int = 500
-    """Derived messages encoded at a stretch during a flush."""
+    """Derived messages that a flush encodes before others get their turn."""
     max_event_bytes: int = 65_536
     """Larger messages from outside are dead letters."""
     future_ms: int = 300_000

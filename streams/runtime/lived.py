@@ -1,4 +1,4 @@
-"""A clock that stands still while the process may not run: no verdict depends on how busy or how slow the machine is.
+"""A clock of the time in which the process could run: no stall is called because the machine is busy or slow.
 
 Wall time says nothing about a process that gets a fiftieth of a processor, or that was stopped for a minute: it would
 be called stuck for work that goes on. So what counts is the time in which no thread of ours waited for a processor

@@ -38,7 +38,7 @@ DRAIN_S = 20.0
 STOP_S = 5.0
 BEAT_S = 1.0
 GC_THRESHOLDS = (50_000, 20, 100)
-"""Records live for one slice; the default thresholds look at them again and again (a quarter of the unpacking time)."""
+"""Records live for one slice; the default thresholds scan them again and again (a quarter of the unpacking time)."""
 
 
 def context_of(settings: Settings, build: str, end: Die = die) -> Context:

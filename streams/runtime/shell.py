@@ -78,7 +78,7 @@ class Context:
     bulk: bool = True
     native: bool = False
     lived: Lived = field(default_factory=Lived)
-    """What every verdict about standing still is measured by."""
+    """The clock by which stalls are judged."""
 
 
 @dataclass
@@ -279,7 +279,7 @@ class Shell(ABC):
         self.context.metrics.forget(self.name)
 
     async def _on_message(self, message: Any) -> None:
-        """Everything a fetch can cause happens in here; nothing escapes."""
+        """Work on the batches of one fetch, in order. Any exception ends the process."""
         with Guard(self.context.end, f"room {self.name}"):
             fetched: Fetched = message.value
             for batch in fetched:
@@ -288,7 +288,7 @@ class Shell(ABC):
                 back = await self._take(batch)
                 if back is None:
                     self.status.saw_batch()
-                else:  # no sign of life: refused again and again it is a stall
+                else:  # no progress: a batch refused again and again is a stall
                     self.context.metrics.lost_ranges.labels(self.name).inc()
                     await self.consumer.seek_wait({self.tp(batch.topic, batch.partition): back})
 

@@ -81,7 +81,7 @@ class PartitionTask(Generic[S]):
         self._clocked = room.stage if isinstance(room.stage, Clocked) else None
         self._long = room.stage if isinstance(room.stage, LongStage) else None
         self._spent = 0
-        """Units of a long stage's work done since the caller was last let go on."""
+        """Units of a long stage's work done since the last step was handed back to the caller."""
         self.state: S = _state_of(room, partition, partitions, found.meta, items)
 
     def start_at(self, noun: str, offset: int) -> None:

@@ -250,10 +250,10 @@ class BatchConsumer(driver.Consumer):
         return cast(BatchThread, self._thread)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        """At most one message: all that was fetched; nothing while the flow stands.
+        """At most one message: all that was fetched; nothing while Faust has stopped the flow.
 
-        It goes by the name of its first topic partition. Faust drops it if it starts below a seek there: then it was
-        fetched before the seek of an assignment, which is one of all partitions, and everything in it comes again.
+        It carries the topic and partition of its first batch. Faust drops it if it starts below a seek there: then it
+        was fetched before the seek of an assignment, which is one of all partitions, and everything in it comes again.
         """
         records, _active = await self._wait_next_records(timeout)
         generation = cast(faust.App, self.app).consumer_generation_id
