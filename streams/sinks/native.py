@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from schemas.codec import HOT
+from schemas.columns import field_name
 from schemas.events import HEARTBEAT_KEY, Record
 from schemas.fieldspec import FieldRow, NestedRow, field_specs, nested_specs
 from schemas.findings import CohortCount, Episode
@@ -22,8 +23,6 @@ from schemas.topics import BY_NOUN, VERSION_HEADER
 from streams.core.join.native import require
 from streams.core.stage import RawPart
 
-FIELD_OF = {"event_time": "event_time_ms", "promised_at": "promised_at_ms", "arrived_at": "arrived_at_ms"}
-"""Column of a raw table -> field of the record, where their names differ."""
 ORIGIN = {"topic": "@topic", "partition": "@partition", "offset": "@offset"}
 """Columns that say where a message was read."""
 _TEXTS = ("String", "LowCardinality(String)")
@@ -57,7 +56,7 @@ class FindingRows:
     model: type[Record]
     key: tuple[str, ...]
     origins: Mapping[str, str]
-    """Column -> field, or ``list.field``, where that is not its own name."""
+    """Column -> ``list.field``, where it is no field of the finding."""
     by: str | None = None
     """The list whose every record is a row."""
 
@@ -66,20 +65,11 @@ FINDINGS: Mapping[str, FindingRows] = {
     "cohort_count": FindingRows(
         CohortCount,
         ("line", "family", "bin_ms", "width_ms", "partition"),
-        {"bin": "bin_ms", "values": "leaves.values", "exposed": "leaves.exposed", "failed": "leaves.failed"},
+        {"values": "leaves.values", "exposed": "leaves.exposed", "failed": "leaves.failed"},
         by="leaves",
     ),
     "episode": FindingRows(
-        Episode,
-        ("line", "family", "window_ms", "customer_id"),
-        {
-            "window": "window_ms",
-            "leaves": "leaves.values",
-            "first_failed_at": "first_failed_ms",
-            "last_failed_at": "last_failed_ms",
-            "contacted_at": "contacted_at_ms",
-            "put_right_at": "put_right_ms",
-        },
+        Episode, ("line", "family", "window_ms", "customer_id"), {"leaves": "leaves.values"}
     ),
 }
 """Per topic the kind of finding, named like the topic, that is read natively."""
@@ -171,7 +161,7 @@ def columns_of(table: Table, fields: Sequence[FieldRow]) -> list[tuple[str, str]
     by_name = {row[0]: row for row in fields}
     chosen = []
     for column in table.columns:
-        origin = ORIGIN.get(column.name) or FIELD_OF.get(column.name, column.name)
+        origin = ORIGIN.get(column.name) or field_name(column.name, by_name) or column.name
         if column.name not in ORIGIN and not _fits(by_name[origin], column.type):
             raise TypeError(f"{table.name}: not every {origin} fits {column.type}")
         chosen.append((column.type, origin))
@@ -199,8 +189,10 @@ def finding_plan(
     noun: str, one: FindingRows
 ) -> tuple[str, list[NestedRow], list[tuple[str, str]], Sequence[str], str | None, list[str]]:
     """Arguments of the accelerator's plan for one kind of finding."""
+    names = one.model.model_fields
+    origins = {"ver": "@version", **one.origins}
     columns = [
-        (column.type, "@version" if column.name == "ver" else one.origins.get(column.name, column.name))
+        (column.type, origins.get(column.name) or field_name(column.name, names) or column.name)
         for column in BY_NAME[noun].columns
     ]
     kinds = [model.model_fields["kind"].default for model in BY_NOUN[noun].records]
