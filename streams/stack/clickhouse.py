@@ -10,7 +10,6 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -19,47 +18,39 @@ from schemas.errors import StackError
 from streams.settings import Settings
 from streams.stack import clickhouse_main
 from streams.stack.folders import Machine, StateFolder, fill, write_private
+from streams.stack.guard import Say
 from streams.stack.jars import Progress
 from streams.stack.ports import LOOPBACK, Ports
 from streams.stack.process import Launch, rotate
+from streams.stack.server import LocalServer
 
 NAME = "clickhouse"
 ADMIN = "cxadmin"
 ROLES = ("writer", "reader", "migrator")
 
 
-class ClickHouseServer:
-    """The local server of one state folder."""
+class ClickHouseServer(LocalServer):
+    """The local server of one state folder; its address is that of the native protocol."""
 
     name = NAME
+    config_name = "config.xml"
 
     def __init__(self, settings: Settings, state_folder: StateFolder, ports: Ports) -> None:
-        """Keep where things are; nothing is started."""
-        self.settings = settings
-        self.state_folder = state_folder
-        self.ports = ports
-        self.folder = state_folder.of(NAME)
-        self.config = self.folder / "config.xml"
+        """Remember where things are; nothing is started."""
+        super().__init__(settings, state_folder, ports)
         self.out = state_folder.logs / "clickhouse.out"
-
-    @property
-    def address(self) -> str:
-        """host:port of the native protocol."""
-        return f"{LOOPBACK}:{self.ports.get(NAME) or 0}"
 
     @property
     def logs(self) -> list[Path]:
         """Logs to show when it dies, best first."""
         return [self.state_folder.logs / "clickhouse.err.log", self.out, self.state_folder.logs / "clickhouse.log"]
 
-    def prepare(self, machine: Machine, say: Callable[[str], None], _progress: Progress) -> Launch:
+    def prepare(self, machine: Machine, say: Say, _progress: Progress, /) -> Launch:
         """Server program, ports, passwords and configuration; returns how to start it."""
         program, origin = server_command(machine)
         say(f"ClickHouse server from {origin}")
-        port, note = self.ports.choose(NAME, self.settings.local_clickhouse_port, "CX_LOCAL_CLICKHOUSE_PORT")
-        http_port, second = self.ports.choose("clickhouse_http", 0, "")
-        for sentence in filter(None, (note, second)):
-            say(sentence)
+        wanted = self.settings.local_clickhouse_port
+        port, http_port = self.choose_ports(wanted, "CX_LOCAL_CLICKHOUSE_PORT", "clickhouse_http", say)
         users_file = self.folder / "users.xml"
         admin = passwords(self.state_folder)[ADMIN]
         values = {

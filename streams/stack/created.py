@@ -42,19 +42,20 @@ class Created:
 
     def add(self, kind: Kind, made: Mapping[str, str]) -> None:
         """Remember (name -> id)."""
-        with self._changing() as held:
-            held[kind] |= {found: name for name, found in made.items()}
+        with self._changing() as names:
+            names[kind] |= {found: name for name, found in made.items()}
 
     def forget(self, kind: Kind, ids: Iterable[str]) -> None:
         """These are deleted."""
-        with self._changing() as held:
+        with self._changing() as names:
             for one in ids:
-                held[kind].pop(one, None)
+                names[kind].pop(one, None)
 
     def _read(self) -> dict[Kind, dict[str, str]]:
         try:
-            held = json.loads(self._file.read_text(encoding="utf-8"))
-            return {kind: {str(key): str(name) for key, name in held[kind].items()} for kind in ("topics", "databases")}
+            names = json.loads(self._file.read_text(encoding="utf-8"))
+            kinds: tuple[Kind, ...] = ("topics", "databases")
+            return {kind: {str(key): str(name) for key, name in names[kind].items()} for kind in kinds}
         except (OSError, ValueError, AttributeError, KeyError, TypeError):
             return {"topics": {}, "databases": {}}
 
@@ -64,9 +65,9 @@ class Created:
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            held = self._read()
-            yield held
-            write_private(self._file, json.dumps(held, indent=1, sort_keys=True))
+            names = self._read()
+            yield names
+            write_private(self._file, json.dumps(names, indent=1, sort_keys=True))
         finally:
             os.close(descriptor)
 
@@ -79,8 +80,8 @@ def drop_topics(bootstrap: str, created: Created, prefix: str) -> tuple[list[str
     with admin_of(bootstrap) as admin:
         there = [name for name in admin.list_topics() if name.startswith(prefix)]
     ids = topic_ids(bootstrap, there) if there else {}
-    known = created.ids("topics")
-    mine = {name: found for name, found in ids.items() if known.get(found) == name}
+    names = created.ids("topics")
+    mine = {name: found for name, found in ids.items() if names.get(found) == name}
     if mine:
         with admin_of(bootstrap) as admin:
             admin.delete_topics([uuid.UUID(found) for found in mine.values()])

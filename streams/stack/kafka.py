@@ -10,15 +10,16 @@ import socket
 import struct
 import subprocess
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 from schemas.errors import ConfigError, StackError
 from streams.settings import Settings
 from streams.stack import jars, java
 from streams.stack.folders import Machine, StateFolder, fill, write_private
-from streams.stack.ports import LOOPBACK, Ports
+from streams.stack.guard import Say
+from streams.stack.ports import Ports
 from streams.stack.process import Launch, log_tail, rotate
+from streams.stack.server import LocalServer
 
 NAME = "kafka"
 _METADATA = 3
@@ -72,40 +73,30 @@ def forgets(version: str) -> str:
     )
 
 
-class Kafka:
+class Kafka(LocalServer):
     """The local broker of one state folder."""
 
     name = NAME
+    config_name = "server.properties"
 
     def __init__(self, settings: Settings, state_folder: StateFolder, ports: Ports) -> None:
-        """Keep where things are; nothing is started."""
-        self.settings = settings
-        self.state_folder = state_folder
-        self.ports = ports
-        self.folder = state_folder.of(NAME)
-        self.config = self.folder / "server.properties"
+        """Remember where things are; nothing is started."""
+        super().__init__(settings, state_folder, ports)
         self.log = state_folder.logs / "kafka.log"
         self.version = jars.KAFKA_VERSION
-
-    @property
-    def address(self) -> str:
-        """host:port for clients."""
-        return f"{LOOPBACK}:{self.ports.get(NAME) or 0}"
 
     @property
     def logs(self) -> list[Path]:
         """Logs to show when it dies, best first."""
         return [self.log, self.folder / "format.log"]
 
-    def prepare(self, machine: Machine, say: Callable[[str], None], progress: jars.Progress) -> Launch:
+    def prepare(self, machine: Machine, say: Say, progress: jars.Progress, /) -> Launch:
         """Jars, Java, ports, configuration and (once) the format; returns how to start it."""
         runtime = java.find(machine, self.settings.java)
         libraries, self.version = class_path(machine, self.settings.maven_url, progress)
         say(f"Apache Kafka {self.version} on Java {runtime.version} ({runtime.origin})")
-        port, note = self.ports.choose(NAME, self.settings.local_kafka_port, "CX_LOCAL_KAFKA_PORT")
-        controller, second = self.ports.choose("kafka_controller", 0, "")
-        for sentence in filter(None, (note, second)):
-            say(sentence)
+        wanted = self.settings.local_kafka_port
+        port, controller = self.choose_ports(wanted, "CX_LOCAL_KAFKA_PORT", "kafka_controller", say)
         data = self.folder / "data"
         values = {"port": port, "controller_port": controller, "data_dir": data, "partitions": self.settings.partitions}
         write_private(self.config, fill("server.properties", values))

@@ -6,8 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from pydantic import SecretStr
 
@@ -18,10 +17,10 @@ from streams.stack import external
 from streams.stack.clickhouse import ROLES, ClickHouseServer, secret_passwords
 from streams.stack.folders import Machine, StateFolder
 from streams.stack.guard import full_disk_in_words, need_disk_space, only_one
-from streams.stack.jars import Progress
 from streams.stack.kafka import Kafka, forgets
 from streams.stack.ports import LOOPBACK, Ports
-from streams.stack.process import Launch, PidFile, find_by_argument, log_tail, start, stop
+from streams.stack.process import PidFile, find_by_argument, log_tail, start, stop
+from streams.stack.server import LocalServer
 
 Health = Literal["healthy", "not answering", "dead", "stopped", "unreachable"]
 SERVERS = ("kafka", "clickhouse")
@@ -43,27 +42,6 @@ class Reporter:
 
     def downloaded(self, done_bytes: int, total_bytes: int) -> None:
         """Progress of the jars."""
-
-
-class Server(Protocol):
-    """What the two local servers have in common."""
-
-    name: str
-    config: Path
-
-    @property
-    def address(self) -> str: ...
-    @property
-    def logs(self) -> list[Path]: ...
-    def prepare(self, machine: Machine, say: Say, _progress: Progress, /) -> Launch: ...
-    def probe(self) -> str | None: ...
-    def after_start(self) -> None: ...
-
-
-class Say(Protocol):
-    """Tells one sentence."""
-
-    def __call__(self, sentence: str, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -117,20 +95,20 @@ class Stack:
         self.kafka = Kafka(settings, self.state_folder, self.ports)
         self.clickhouse = ClickHouseServer(settings, self.state_folder, self.ports)
 
-    def local(self, only: Sequence[str] = SERVERS) -> list[Server]:
+    def local(self, only: Sequence[str] = SERVERS) -> list[LocalServer]:
         """The servers of ``only`` that the settings do not name."""
-        mine: list[Server] = []
+        mine: list[LocalServer] = []
         if "kafka" in only and self.settings.kafka_bootstrap is None:
             mine.append(self.kafka)
         if "clickhouse" in only and self.settings.clickhouse_url is None:
             mine.append(self.clickhouse)
         return mine
 
-    def pid_file(self, server: Server) -> PidFile:
+    def pid_file(self, server: LocalServer) -> PidFile:
         """The pid file of one server."""
         return PidFile(self.state_folder.of(server.name) / "pid")
 
-    def running(self, server: Server, reporter: Reporter | None = None) -> int | None:
+    def running(self, server: LocalServer, reporter: Reporter | None = None) -> int | None:
         """Pid of the live server; stale pid files are removed and lost ones restored, each with a sentence."""
         teller = reporter or Reporter()
         pid_file = self.pid_file(server)
@@ -153,7 +131,7 @@ class Stack:
         return None
 
 
-def _mark(server: Server) -> str:
+def _mark(server: LocalServer) -> str:
     """The argument on its command line by which a server of this state folder is recognised."""
     return str(server.config) if server.name == "kafka" else f"--config-file={server.config}"
 
@@ -198,7 +176,7 @@ def up(settings: Settings, reporter: Reporter | None = None, options: UpOptions 
     return endpoints(settings, how.only)
 
 
-def _already_serves(stack: Stack, server: Server, teller: Reporter, patience_s: float) -> bool:
+def _already_serves(stack: Stack, server: LocalServer, teller: Reporter, patience_s: float) -> bool:
     """True if the server runs and answers; one that runs and does not answer is ended."""
     pid = stack.running(server, teller)
     if pid is None:
@@ -216,7 +194,7 @@ def _already_serves(stack: Stack, server: Server, teller: Reporter, patience_s: 
     return False
 
 
-def _await_ready(stack: Stack, server: Server, teller: Reporter) -> None:
+def _await_ready(stack: Stack, server: LocalServer, teller: Reporter) -> None:
     """Wait until the server serves. A server that dies or takes too long is an error with its last log lines."""
     begun = time.monotonic()
     limit_s = stack.settings.local_start_timeout_s
@@ -255,7 +233,7 @@ def down(settings: Settings, reporter: Reporter | None = None, patience_s: float
         teller.say("nothing is running")
 
 
-def _stop(stack: Stack, server: Server, teller: Reporter, patience_s: float) -> bool:
+def _stop(stack: Stack, server: LocalServer, teller: Reporter, patience_s: float) -> bool:
     pid = stack.running(server, teller)
     if pid is None:
         return False
@@ -301,7 +279,7 @@ def status(settings: Settings) -> list[ServerStatus]:
     return shown
 
 
-def _local_status(stack: Stack, server: Server) -> ServerStatus:
+def _local_status(stack: Stack, server: LocalServer) -> ServerStatus:
     state, pid = stack.pid_file(server).read()
     if state == "alive":
         version = server.probe()

@@ -40,14 +40,14 @@ class Ports:
         """Read what is remembered in ``path``; a damaged file counts as empty."""
         self.path = path
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-            self._held = {str(name): int(port) for name, port in held.items()}
+            before = json.loads(path.read_text(encoding="utf-8"))
+            self._ports = {str(name): int(port) for name, port in before.items()}
         except (OSError, ValueError, AttributeError, TypeError):
-            self._held = {}
+            self._ports = {}
 
     def get(self, name: str) -> int | None:
         """The remembered port, None before the first start."""
-        return self._held.get(name)
+        return self._ports.get(name)
 
     def choose(self, name: str, wanted: int, setting: str) -> tuple[int, str]:
         """A port that is free now, and a sentence if it had to change.
@@ -61,14 +61,14 @@ class Ports:
                     f"or set {setting} to another port (0: any free one)"
                 )
             return self._remember(name, wanted), ""
-        held = self._held.get(name)
-        if held and is_free(held):
-            return held, ""
-        port = self._remember(name, any_free(set(self._held.values())))
-        note = f"port {held} of {name} is in use by another program, {port} is used from now on" if held else ""
+        before = self._ports.get(name)
+        if before and is_free(before):
+            return before, ""
+        port = self._remember(name, any_free(set(self._ports.values())))
+        note = f"port {before} of {name} is in use by another program, {port} is used from now on" if before else ""
         return port, note
 
     def _remember(self, name: str, port: int) -> int:
-        self._held[name] = port
-        write_private(self.path, json.dumps(self._held, indent=1, sort_keys=True))
+        self._ports[name] = port
+        write_private(self.path, json.dumps(self._ports, indent=1, sort_keys=True))
         return port
