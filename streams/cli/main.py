@@ -44,8 +44,8 @@ COMMANDS: dict[str, str] = {
     "affected": "streams.cli.issues",
     "sources": "streams.cli.sources",
     "play": "streams.cli.play",
-    "follow": "streams.cli.play",
-    "simulate": "streams.cli.play",
+    "follow": "streams.cli.follow",
+    "simulate": "streams.cli.simulate",
     "example": "streams.cli.example",
     "demo": "streams.cli.demo",
 }

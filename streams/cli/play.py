@@ -1,10 +1,10 @@
-"""``cxwatch play`` (a company's own file), ``follow`` (its own topic), ``simulate`` (a made-up company)."""
+"""``cxwatch play``: a company's own file into Kafka. ``simulate`` and ``follow`` share its options and its lines."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import update_wrapper
@@ -17,11 +17,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from schemas.errors import ConfigError
+from streams.demo.progress import clock
 from streams.settings import Settings, load_settings
-from streams.simulate import SimulateRules, simulate
 from streams.sources import RowCounts, Span, load_mapping, read
 from streams.sources.arrivals import Arrival, Beats, with_heartbeats, with_origin
-from streams.sources.follow import Followed, until_signal
 from streams.sources.producer import Destination, Played, PlaySpeed, play
 from streams.sources.times import duration_ms
 from streams.stack import endpoints
@@ -33,10 +32,8 @@ Heartbeat = Annotated[str, typer.Option(help="Event time between heartbeats, e.g
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add ``cxwatch play``."""
     app.command("play", help=getdoc(play_file))(with_options(PlayOptions, play_file))
-    app.command("simulate")(play_simulation)
-    app.command("follow")(follow_topic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,46 +68,8 @@ def play_file(asked: PlayOptions) -> None:
             pass
     else:
         events = reading.arrivals() if asked.live else with_origin(reading.arrivals(), "replay")
-        _show(run(with_heartbeats(events, settings.partitions, beats), settings, pace))
+        show_played(run(with_heartbeats(events, settings.partitions, beats), settings, pace))
     show_tally(reading.tally)
-
-
-def play_simulation(
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = SimulateRules().seed,
-    speed: Speed = "600",
-    history: Annotated[bool, typer.Option(help="Play the day of history flat out before the live part.")] = True,
-    heartbeat: Heartbeat = "60s",
-    truth: Annotated[Path | None, typer.Option(help="Write what is true to this file (for a judge).")] = None,
-) -> None:
-    """Play the made-up company: 24 hours of history flat out, then 6 hours with three incidents.
-
-    Its events are marked as a drill: nobody is told of them, unless CX_OUTREACH_REPLAYED is set, which needs a receiver
-    on this machine.
-    """
-    settings = load_settings()
-    made = simulate(SimulateRules(seed=seed))
-    if truth is not None:
-        made.truth.write(truth)
-    arrivals: Iterable[Arrival] = made.arrivals(settings.partitions, parse_duration(heartbeat))
-    pace = PlaySpeed(parse_speed(speed), made.truth.live_ms if history else 0)
-    _show(run(with_origin(arrivals, "drill"), settings, pace))
-
-
-def follow_topic(
-    mapping: Annotated[str, typer.Argument(help="Mapping file with input.format ndjson.")],
-    topic: Annotated[str, typer.Argument(help="A topic of yours on the same Kafka, one JSON object per message.")],
-    delay: Annotated[str, typer.Option(help="How late an event may reach your topic, e.g. 60s.")] = "60s",
-) -> None:
-    """Map a topic of your own into ours, from its beginning and for ever, until Ctrl-C or SIGTERM."""
-    settings = load_settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    rules = load_mapping(mapping, settings.pseudonym_bytes())
-    bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
-    ensure_topics(bootstrap, settings)
-    target, tally = Destination(bootstrap, settings.topic_prefix, settings.partitions), RowCounts()
-    asyncio.run(until_signal(Followed(rules, topic, parse_duration(delay)), target, tally))
-    show_tally(tally)
 
 
 def with_options(options: type[T], command: Callable[[T], None]) -> Callable[..., None]:
@@ -182,25 +141,21 @@ def progress() -> Progress:
     )
 
 
-def clock(at_ms: int) -> str:
-    """Event time for people."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _show(played: Played) -> None:
-    parts = ", ".join(f"{noun} {count:,}" for noun, count in sorted(played.events.items()))
+def show_played(played: Played) -> None:
+    """What was written."""
     typer.echo(
-        f"played {played.total:,} events ({parts}) and {played.heartbeats:,} heartbeats in {played.seconds:.1f} s, "
-        f"dead letters {played.dead_letters:,}"
+        f"played {played.total:,} events ({_by_noun(played.events)}) and {played.heartbeats:,} heartbeats "
+        f"in {played.seconds:.1f} s, dead letters {played.dead_letters:,}"
     )
 
 
 def show_tally(tally: RowCounts) -> None:
     """What became of the rows of a file."""
-    parts = ", ".join(f"{noun} {count:,}" for noun, count in sorted(tally.events.items()))
     typer.echo(
-        f"rows {tally.rows:,}: events {sum(tally.events.values()):,} ({parts}), rejected rows {tally.rejected:,}, "
-        f"no event {tally.unmatched:,}, outside the span {tally.outside:,}"
+        f"rows {tally.rows:,}: events {sum(tally.events.values()):,} ({_by_noun(tally.events)}), "
+        f"rejected rows {tally.rejected:,}, no event {tally.unmatched:,}, outside the span {tally.outside:,}"
     )
 
 
+def _by_noun(events: Mapping[str, int]) -> str:
+    return ", ".join(f"{noun} {count:,}" for noun, count in sorted(events.items()))

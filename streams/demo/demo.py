@@ -25,7 +25,7 @@ from streams.board.queries import Gap, IssueRow, counts, list_issues, list_sourc
 from streams.demo.progress import Teller, clock
 from streams.demo.reconcile import ProducedCounts, count
 from streams.demo.score import judge, to_ms
-from streams.demo.session import Session, session
+from streams.demo.session import Session, decided_through, session
 from streams.demo.summary import Summary, short
 from streams.settings import Settings
 from streams.simulate import SimulateRules, Simulation, simulate
@@ -50,7 +50,6 @@ SELECT status, reason, count() AS number FROM notice_latest
 WHERE stage = 'notice' AND status NOT IN ('sent', 'pending', 'held out')
 GROUP BY status, reason ORDER BY number DESC, status, reason
 """
-_DONE = "SELECT count(), min(through) FROM watermark FINAL WHERE topic = 'outreach'"
 
 
 @dataclass(slots=True)
@@ -234,21 +233,21 @@ async def _until_done(run: Run) -> None:
             last, moved = pending, time.monotonic()
         if behind <= 0 and (pending == 0 or time.monotonic() - moved > STILL_S):
             return
-        left = f"{max(0.0, behind) / MINUTE_MS:,.0f} min of event time, {pending} notices to send"
+        left = f"{max(0, behind) / MINUTE_MS:,.0f} min of event time, {pending} notices to send"
         run.teller.progress(f"catching up: {left}")
         await asyncio.sleep(0.3)
     raise StackError(f"not processed within {DONE_S:.0f} s (event time up to {clock(truth.end_ms)})")
 
 
-def _behind_ms(run: Run, until_ms: int) -> float:
+def _behind_ms(run: Run, until_ms: int) -> int:
     """Event time between what outreach has decided on every partition and ``until_ms``."""
     try:
-        writers, through = run.client.query(_DONE).rows[0]
+        partitions, through_ms = decided_through(run.client)
     except SinkUnavailable:
-        writers, through = 0, None
-    if writers < run.session.settings.partitions:
-        return float(until_ms - run.made.truth.start_ms)
-    return until_ms - float(through.timestamp()) * 1000
+        partitions = through_ms = 0
+    if partitions < run.session.settings.partitions:
+        return until_ms - run.made.truth.start_ms
+    return until_ms - through_ms
 
 
 def _pending(run: Run) -> int:

@@ -18,7 +18,7 @@ from schemas.topics import MINUTE_MS
 from streams.board.queries import IssueRow, list_affected, list_issues
 from streams.demo.example_check import ZONE, CheckResult, Claim, check, read_flights
 from streams.demo.progress import Teller, clock
-from streams.demo.session import Session, await_true, session
+from streams.demo.session import Session, await_true, decided_through, session
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse
 from streams.sources import MappedFile, Span, load_mapping, read
@@ -29,7 +29,6 @@ START = datetime(2013, 4, 1, tzinfo=ZONE)
 END = datetime(2013, 5, 1, tzinfo=ZONE)
 HEARTBEAT_MS = 10 * MINUTE_MS
 DONE_S = 900.0
-_DONE = "SELECT count(), min(through) FROM watermark FINAL WHERE topic = 'outreach'"
 
 
 def run_flights(settings: Settings) -> bool:
@@ -79,7 +78,7 @@ async def _play(run: Session, reading: MappedFile, teller: Teller) -> int:
     teller.progress("reading the file")
     newest = 0
 
-    def kept(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+    def watched(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         nonlocal newest
         for arrival in arrivals:
             newest = arrival.at_ms
@@ -89,7 +88,7 @@ async def _play(run: Session, reading: MappedFile, teller: Teller) -> int:
         teller.progress(f"playing {clock(played.now_ms)}, {played.total:,} events")
 
     beats = Beats(every_ms=HEARTBEAT_MS)
-    arrivals = with_heartbeats(with_origin(kept(reading.arrivals()), "replay"), run.settings.partitions, beats)
+    arrivals = with_heartbeats(with_origin(watched(reading.arrivals()), "replay"), run.settings.partitions, beats)
     played = await play(arrivals, target, PlaySpeed(), watch)
     teller.say(f"{played.total:,} events of {reading.tally.rows - reading.tally.outside:,} flights in Kafka, "
                f"rejected rows {reading.tally.rejected}")
@@ -102,13 +101,12 @@ def _await_done(run: Session, client: ClickHouse, last_ms: int, teller: Teller) 
 
     def done() -> bool:
         try:
-            writers, through = client.query(_DONE).rows[0]
+            partitions, reached_ms = decided_through(client)
             _tell_new(client, announced, teller)
         except SinkUnavailable:
             return False
-        reached = round(through.timestamp() * 1000) if writers else 0
-        teller.progress(f"processed up to {clock(reached)}" if reached else "processing")
-        return writers == run.settings.partitions and reached >= last_ms
+        teller.progress(f"processed up to {clock(reached_ms)}" if reached_ms else "processing")
+        return partitions == run.settings.partitions and reached_ms >= last_ms
 
     await_true("processing the flights", done, DONE_S, run, teller.say)
 

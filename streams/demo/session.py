@@ -35,6 +35,7 @@ MOST_RESTARTS = 3
 _STOP_S = 25.0
 _NAMES = ("topic_prefix", "clickhouse_database", "instance")
 """Settings that a run has of its own."""
+_DECIDED = "SELECT count(), min(through) FROM watermark FINAL WHERE topic = 'outreach'"
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ def session(settings: Settings, kind: str, reporter: Reporter, again: bool = Fal
     mark.write(os.getpid())
     run: Session | None = None
     try:
-        run = Session(_kept(settings, kind) if again else _made(settings, servers, kind, reporter), servers)
+        run = Session(_last_run(settings, kind) if again else _made(settings, servers, kind, reporter), servers)
         yield run
     finally:
         if run is not None:
@@ -122,7 +123,7 @@ def session(settings: Settings, kind: str, reporter: Reporter, again: bool = Fal
 
 
 def _made(settings: Settings, servers: Endpoints, kind: str, reporter: Reporter) -> Settings:
-    """Topics and tables of a new run, and the settings that name them, which are kept."""
+    """Topics and tables of a new run, and the settings that name them, which the next run can read."""
     created = Created(settings.state_dir)
     database = _drop_the_run_before(servers, created, kind, reporter)
     named = {"topic_prefix": f"{kind}-{secrets.token_hex(3)}.", "clickhouse_database": database, "instance": kind}
@@ -132,18 +133,18 @@ def _made(settings: Settings, servers: Endpoints, kind: str, reporter: Reporter)
     created.add("topics", topic_ids(servers.kafka_bootstrap, made))
     make_database(servers, created, database)
     migrate(servers, database)
-    write_private(_kept_file(settings, kind), json.dumps(named))
+    write_private(_names_file(settings, kind), json.dumps(named))
     return mine
 
 
-def _kept_file(settings: Settings, kind: str) -> Path:
+def _names_file(settings: Settings, kind: str) -> Path:
     return settings.state_dir / f"{kind}-kept.json"
 
 
-def _kept(settings: Settings, kind: str) -> Settings:
+def _last_run(settings: Settings, kind: str) -> Settings:
     """The settings of the run before."""
     try:
-        named = json.loads(_kept_file(settings, kind).read_text(encoding="utf-8"))
+        named = json.loads(_names_file(settings, kind).read_text(encoding="utf-8"))
         return settings.model_copy(update={name: str(named[name]) for name in _NAMES})
     except (OSError, ValueError, KeyError, TypeError):
         raise StackError(f"there is no {kind} in {settings.state_dir} to go on with: start one") from None
@@ -166,6 +167,12 @@ def _drop_the_run_before(servers: Endpoints, created: Created, kind: str, report
     other = f"{database}_{secrets.token_hex(3)}"
     reporter.say(f"database {database} was not made by this state folder: it is left alone, this run uses {other}")
     return other
+
+
+def decided_through(client: ClickHouse) -> tuple[int, int]:
+    """How many partitions of outreach have reported, and the time (ms UTC) before which all of them have decided."""
+    writers, through = client.query(_DECIDED).rows[0]
+    return int(writers), round(through.timestamp() * 1000) if writers else 0
 
 
 def await_true(

@@ -43,17 +43,17 @@ class Beats(NamedTuple):
 
 def before(arrivals: Iterator[Arrival], at_ms: int) -> tuple[Iterator[Arrival], Iterator[Arrival]]:
     """Split a stream at an arrival time. The first part has to be used up before the second is asked for anything."""
-    kept: list[Arrival] = []
+    pending: list[Arrival] = []
 
     def first() -> Iterator[Arrival]:
         for arrival in arrivals:
             if arrival.at_ms >= at_ms:
-                kept.append(arrival)
+                pending.append(arrival)
                 return
             yield arrival
 
     def rest() -> Iterator[Arrival]:
-        yield from kept
+        yield from pending
         yield from arrivals
 
     return first(), rest()

@@ -1,0 +1,39 @@
+"""``cxwatch follow``: a topic of the company's own, mapped into ours for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Annotated
+
+import typer
+
+from streams.cli.play import parse_duration, show_tally
+from streams.settings import load_settings
+from streams.sources import RowCounts, load_mapping
+from streams.sources.follow import Followed, until_signal
+from streams.sources.producer import Destination
+from streams.stack import endpoints
+from streams.topics import ensure_topics
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``cxwatch follow``."""
+    app.command("follow")(follow_topic)
+
+
+def follow_topic(
+    mapping: Annotated[str, typer.Argument(help="Mapping file with input.format ndjson.")],
+    topic: Annotated[str, typer.Argument(help="A topic of yours on the same Kafka, one JSON object per message.")],
+    delay: Annotated[str, typer.Option(help="How late an event may reach your topic, e.g. 60s.")] = "60s",
+) -> None:
+    """Map a topic of your own into ours, from its beginning and for ever, until Ctrl-C or SIGTERM."""
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    rules = load_mapping(mapping, settings.pseudonym_bytes())
+    bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
+    ensure_topics(bootstrap, settings)
+    target, tally = Destination(bootstrap, settings.topic_prefix, settings.partitions), RowCounts()
+    asyncio.run(until_signal(Followed(rules, topic, parse_duration(delay)), target, tally))
+    show_tally(tally)
