@@ -105,7 +105,8 @@ class PartitionSender:
         self._owned_at = asked_at
         self.ledger.load(opened.items, opened.next_offset)
         await self._learn()
-        log.info("partition %d: customers held back: %s", self.ledger.partition, self.ledger.preferences.counts())
+        held_back = self.ledger.knowledge.preferences.counts()
+        log.info("partition %d: customers held back: %s", self.ledger.partition, held_back)
         mark = self.ledger.channels.get(self._out.channel.name)
         if mark is not None and mark.state == "paused":
             self._out.gate.restore(mark.heard)
@@ -156,7 +157,7 @@ class PartitionSender:
         metrics, partition, now_s = self._out.metrics, str(self.ledger.partition), self._out.pace.monotonic()
         metrics.waiting.labels(partition).set(len(self.ledger.pending))
         metrics.claimed.labels(partition).set(len(self.ledger.claimed))
-        for reason, customers in self.ledger.preferences.counts().items():
+        for reason, customers in self.ledger.knowledge.preferences.counts().items():
             metrics.held_back.labels(partition, reason).set(customers)
         metrics.breaker.set(STATES[self._out.gate.state(now_s)])
 

@@ -85,25 +85,26 @@ def test_the_ledger_obeys_an_order_once_also_after_restarts_and_without_the_topi
         ledger.learn(given)
     ledger.learn(order("k-5", "resolve", issue_id="i-3"))
     ledger = restarted(ledger, durable)
-    assert (ledger.stopped, ledger.muted, ledger.approved, ledger.resolved) == (False, {"i-1"}, {"i-2"}, {"i-3": 0})
+    known = ledger.knowledge
+    assert (known.stopped, known.muted, known.approved, known.resolved) == (False, {"i-1"}, {"i-2"}, {"i-3": 0})
     ledger.learn(stop)
-    assert not ledger.stopped, "a copy of the old stop"
+    assert not ledger.knowledge.stopped, "a copy of the old stop"
     ledger.learn(order("k-6", "stop"))
     ledger.learn(resume)
     ledger.learn(order("k-7", "unmute", issue_id="i-1"))
     ledger = restarted(ledger, durable)
     for given in (stop, resume, order("k-3", "mute", issue_id="i-1")):
         ledger.learn(given)
-    assert (ledger.stopped, ledger.muted) == (True, set())
+    assert (ledger.knowledge.stopped, ledger.knowledge.muted) == (True, set())
 
 
 def test_a_ledger_of_before_there_was_a_book_of_orders_reads_them_from_the_topic() -> None:
     ledger = Ledger(OutreachRules(), 0, 1)
     ledger.load([(b'["w"]', b"[1767225600000,true]")])
-    assert ledger.stopped
+    assert ledger.knowledge.stopped
     for given in (order("k-1", "stop"), order("k-2", "mute", issue_id="i-1")):
         ledger.learn(given)
-    assert (ledger.stopped, ledger.muted) == (True, {"i-1"})
+    assert (ledger.knowledge.stopped, ledger.knowledge.muted) == (True, {"i-1"})
 
 
 def test_books_of_orders_are_bounded_but_never_forget_a_stop_or_a_mute() -> None:
@@ -115,8 +116,8 @@ def test_books_of_orders_are_bounded_but_never_forget_a_stop_or_a_mute() -> None
         ledger.learn(order(f"a-{number}", "approve", issue_id=f"i-{number}"))
     ledger.plan(NOW + 3 * ledger.rules.retention_ms, 1)
     ledger = restarted(ledger, durable)
-    assert set(ledger.orders.by_id) == {"s-499", "m-499", "m-498", "m-497"}
-    assert (ledger.stopped, ledger.muted) == (True, {"i-0", "i-1", "i-2"})
+    assert set(ledger.knowledge.orders.by_id) == {"s-499", "m-499", "m-498", "m-497"}
+    assert (ledger.knowledge.stopped, ledger.knowledge.muted) == (True, {"i-0", "i-1", "i-2"})
 
 
 def test_outreach_forgets_only_orders_that_decide_nothing_any_more() -> None:

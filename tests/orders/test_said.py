@@ -7,7 +7,7 @@ from tests.sender.world import house, order
 
 async def test_orders_are_said_to_be_heard_once_the_ledger_obeys_them_also_if_nothing_else_happens() -> None:
     seen: list[tuple[int, bool]] = []
-    built = house(on_commit=lambda: seen.append((built.broker.heard, process.ledger.stopped)))
+    built = house(on_commit=lambda: seen.append((built.broker.heard, process.ledger.knowledge.stopped)))
     built.broker.reference.append(order("stop"))
     process = built.process()
     await process.open()

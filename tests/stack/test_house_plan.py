@@ -19,8 +19,6 @@ OPEN_CIRCLES = set[tuple[str, ...]]()
 OPEN_MODULES = {
     "schemas/findings.py",
     "streams/core/detect/family.py",
-    "streams/core/outreach/ledger.py",
-    "streams/core/outreach/stage.py",
     "streams/settings.py",
     "streams/sinks/rows.py",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -263,3 +264,16 @@ class OutreachState:
     def clock_ms(self) -> int:
         """Everything before this time is known: both inputs have passed it."""
         return min(self.affected_ms, self.issue_ms)
+
+    def charge(self, case: Case, rules: OutreachRules) -> None:
+        """Count a case that was sent against its customer's budget and, if it is a notice, for its issue's approval.
+
+        Charges older than any budget window can reach are dropped; the two days more are for decisions about earlier
+        times, which late events bring.
+        """
+        charges = self.charges.setdefault(case.customer, [])
+        bisect.insort(charges, case.decided_ms)
+        longest = max(budget.window_ms for budget in rules.budgets)
+        del charges[: bisect.bisect_left(charges, case.decided_ms - longest - 2 * DAY_MS)]
+        if case.stage == "notice":
+            self.noticed.setdefault(case.root, set()).add(case.id)

@@ -30,16 +30,14 @@ from schemas.findings import (
     Outreach,
     Watermark,
 )
-from streams.core.outreach.affected import AffectedCustomers
 from streams.core.outreach.cases import OutreachRules, outreach_id
+from streams.core.outreach.knowledge import RECHECK_MS, Knowledge
 from streams.core.outreach.ledger_records import ChannelMark, Close, Entry, Notice, Wait, entry_of, notice_of
-from streams.core.outreach.orders import ExecutedOrder, OrderBook
-from streams.core.outreach.policy import fits, fits_from, way_to
-from streams.core.outreach.preferences import Astray, Home, Preferences, ReadUpdate, StoredProfile
+from streams.core.outreach.orders import ExecutedOrder
+from streams.core.outreach.policy import fits, fits_from
+from streams.core.outreach.preferences import Astray, Home, ReadUpdate, StoredProfile
 from streams.core.stage import Drained, Message
 
-RECHECK_MS = 1_000
-"""A waiting notice that depends on an operator is looked at again after this time."""
 MOST_HEARD = 1_000
 """Orders about a channel that are remembered; far more than an operator gives while they are kept."""
 SPENT: tuple[DeliveryOutcome, ...] = ("claimed", "delivered", "unknown")
@@ -54,16 +52,7 @@ class Ledger:
         self.rules, self.partition, self.partitions = rules, partition, partitions
         self.next_offset = 0
         self.clock_ms = 0
-        self.stopped = False
-        self.preferences = Preferences()
-        self.muted: set[str] = set()
-        self.approved: set[str] = set()
-        self.orders = OrderBook()
-        self.resolved: dict[str, int] = {}
-        """Issue -> when it was resolved, ms; 0 if an operator said so."""
-        self.onsets: dict[str, dict[str, int]] = {}
-        """Root issue -> its issues that were shown -> when each was detected, ms."""
-        self.affected = AffectedCustomers(rules.retention_ms)
+        self.knowledge = Knowledge(rules)
         self.pending: dict[str, Notice] = {}
         self.claimed: dict[str, Notice] = {}
         self.entries: dict[str, Entry] = {}
@@ -95,14 +84,13 @@ class Ledger:
                 case ["c", str(name)]:
                     self.channels[name] = msgspec.json.decode(value, type=ChannelMark)
                 case ["o", str(customer)]:
-                    self.preferences.restore(customer, msgspec.json.decode(value, type=StoredProfile))
+                    self.knowledge.preferences.restore(customer, msgspec.json.decode(value, type=StoredProfile))
                 case ["k", str(name)]:
-                    self.orders.restore(name, msgspec.json.decode(value, type=ExecutedOrder))
+                    self.knowledge.orders.restore(name, msgspec.json.decode(value, type=ExecutedOrder))
                 case ["w"]:
                     self.clock_ms, stopped = msgspec.json.decode(value, type=tuple[int, bool])
-        for order in self.orders.in_turn():
-            self._act(order)
-        self.stopped = stopped
+        self.knowledge.replay_orders()
+        self.knowledge.stopped = stopped
         for name, notice in notices.items():
             if name in self.entries:
                 self.claimed[name] = notice
@@ -122,32 +110,26 @@ class Ledger:
         heapq.heappush(self._queue, (notice.not_before_ms, notice.decided_ms, notice.id))
 
     def _mark(self) -> None:
-        self._changes[_key("w")] = msgspec.json.encode((self.clock_ms, self.stopped))
+        self._changes[_key("w")] = msgspec.json.encode((self.clock_ms, self.knowledge.stopped))
 
     def learn(self, record: ReadUpdate | Astray | Home | Command | Issue | Affected | Watermark) -> None:
         """Take in what a customer said, an order or an issue. Orders are in force from their arrival on."""
         if isinstance(record, ReadUpdate):
             self._hear(record)
         elif isinstance(record, Astray):
-            self.preferences.await_home(record)
+            self.knowledge.preferences.await_home(record)
         elif isinstance(record, Home):
-            self._line_up_heard(self.preferences.came_home(record))
+            self._line_up_heard(self.knowledge.preferences.came_home(record))
         elif isinstance(record, Issue):
-            self._follow(record)
+            self.knowledge.follow(record)
         elif isinstance(record, Command):
             self._obey(record)
         elif record.kind == "affected":  # issue and affected carry watermarks too
-            self.affected.learn(record)
-
-    def _follow(self, issue: Issue) -> None:
-        if issue.state != "suspected":
-            self.onsets.setdefault(issue.root_id, {})[issue.issue_id] = issue.detected_at_ms
-        if issue.resolved_at_ms is not None:
-            self.resolved[issue.issue_id] = issue.resolved_at_ms
+            self.knowledge.affected.learn(record)
 
     def _hear(self, read: ReadUpdate) -> None:
         customer = read.update.customer_id
-        kept = self.preferences.hear(read)
+        kept = self.knowledge.preferences.hear(read)
         if kept is None:
             return
         self._changes[_key("o", customer)] = msgspec.json.encode(kept)
@@ -165,28 +147,14 @@ class Ledger:
 
     def _obey(self, order: Command) -> None:
         """Obey an order once: a copy of it changes nothing, also after a restart."""
-        kept = self.orders.add(order)
+        kept = self.knowledge.orders.add(order)
         if kept is not None:
             self._changes[_key("k", order.command_id)] = msgspec.json.encode(kept)
-            self._act(kept)
+            self.knowledge.apply(kept)
             self._mark()
         if order.action == "resume_channel":  # the mark of a channel keeps by itself which orders it has heard
             for channel in [order.channel] if order.channel else get_args(Channel):
                 self._resume_channel(channel, order.command_id)
-
-    def _act(self, order: ExecutedOrder) -> None:
-        name = order.issue
-        match order.action:
-            case "stop" | "resume":
-                self.stopped = order.action == "stop"
-            case "mute":
-                self.muted.add(name)
-            case "unmute":
-                self.muted.discard(name)
-            case "approve":
-                self.approved.add(name)
-            case "resolve":
-                self.resolved[name] = 0
 
     def _resume_channel(self, channel: Channel, order: str) -> None:
         """Obey an order once: it is read again at every start, also after a later pause."""
@@ -290,8 +258,9 @@ class Ledger:
         """May this waiting notice be claimed now?"""
         if now_ms >= notice.deadline_ms:
             return Close("expired", "deadline")
-        blocked = self._forbidden(notice, now_ms) or self._follows(notice, now_ms) or self._over(notice, known_ms)
-        blocked = blocked or self._pause(notice, now_ms)
+        known = self.knowledge
+        blocked = known.forbidden(notice, now_ms) or self._follows(notice, now_ms) or known.over(notice, known_ms)
+        blocked = blocked or known.delayed(notice, now_ms)
         if blocked:
             return blocked
         charges = self._charges.get(notice.customer, [])
@@ -299,40 +268,9 @@ class Ledger:
             free = fits_from(charges, now_ms, self.rules.budgets)
             return Wait("budget", free) if free < notice.deadline_ms else Close("suppressed", "budget")
         many = len(self._noticed.get(notice.root, ())) >= self.rules.unapproved(self.partitions)
-        if notice.stage == "notice" and many and notice.issue not in self.approved:
+        if notice.stage == "notice" and many and notice.issue not in self.knowledge.approved:
             return Wait("approval", now_ms + RECHECK_MS)
         return None
-
-    def _forbidden(self, notice: Notice, now_ms: int) -> Close | None:
-        """What the customer, or the end of the issue, forbids for good."""
-        profile = self.preferences.profiles.get(notice.customer)
-        if profile is None:
-            return Close("suppressed", "no_profile")
-        way = way_to(profile, (notice.channel,))
-        if isinstance(way, str):
-            return Close("suppressed", way)
-        if (notice.channel, notice.address) not in profile.addresses:
-            return Close("suppressed", "no_address")
-        over = notice.stage == "notice" and notice.issue in self.resolved and self.resolved[notice.issue] <= now_ms
-        return Close("suppressed", "resolved") if over else None
-
-    def _over(self, notice: Notice, known_ms: int | None) -> Close | None:
-        """What became of the failure itself. All that is known counts; in simulated time only what was so then."""
-        issue, customer = notice.issue, notice.customer
-        if self.affected.played(issue, customer) and not self.rules.replayed:
-            return Close("suppressed", "replayed")
-        if notice.stage == "notice":
-            return Close("suppressed", "put_right") if self.affected.right(issue, customer, known_ms) else None
-        if self._back(notice, known_ms):
-            return Close("suppressed", "regressed")
-        return None if self.affected.all_right(notice.root, customer, known_ms) else Close("suppressed", "unrepaired")
-
-    def _back(self, notice: Notice, known_ms: int | None) -> bool:
-        """True while another onset of the same root goes on."""
-        others = [each for each in self.onsets.get(notice.root, {}).items() if each[0] != notice.issue]
-        if known_ms is None:
-            return any(issue not in self.resolved for issue, _ in others)
-        return any(since <= known_ms < self.resolved.get(issue, known_ms + 1) for issue, since in others)
 
     def _follows(self, notice: Notice, now_ms: int) -> Wait | Close | None:
         """An all-clear goes to exactly those whose notice went out."""
@@ -344,21 +282,6 @@ class Ledger:
             return Wait("notice", now_ms + RECHECK_MS)
         return None if entry and entry.outcome in SPENT else Close("suppressed", "no_notice")
 
-    def _pause(self, notice: Notice, now_ms: int) -> Wait | Close | None:
-        """What only delays: something said that was not heard yet, the kill switch, a muted issue, the night."""
-        if self.preferences.awaits(notice.customer):
-            return Wait("astray", now_ms + RECHECK_MS)
-        if self.stopped:
-            return Wait("stopped", now_ms + RECHECK_MS)
-        if notice.issue in self.muted or notice.root in self.muted:
-            return Wait("muted", now_ms + RECHECK_MS)
-        opens = self.rules.quiet.opens_at(now_ms, self.preferences.profiles[notice.customer].time_zone)
-        if opens is None:
-            return Close("suppressed", "time_zone")
-        if opens > now_ms:
-            return Wait("quiet_hours", opens) if opens < notice.deadline_ms else Close("expired", "quiet_hours")
-        return None
-
     def veto(self, name: str, now_ms: int, simulated: bool = False) -> Wait | Close | None:
         """The check right before the bytes of a claimed notice leave, with everything learnt since the claim.
 
@@ -368,8 +291,8 @@ class Ledger:
         now_ms = self.entries[name].claimed_ms if simulated else now_ms
         if now_ms >= notice.deadline_ms:
             return Close("expired", "deadline")
-        over = self._over(notice, now_ms if simulated else None)
-        return self._forbidden(notice, now_ms) or over or self._pause(notice, now_ms)
+        over = self.knowledge.over(notice, now_ms if simulated else None)
+        return self.knowledge.forbidden(notice, now_ms) or over or self.knowledge.delayed(notice, now_ms)
 
     def release(self, name: str, reason: str) -> None:
         """Take back a claim of which surely nothing was accepted. It waits outside of the line until :meth:`wake`."""
@@ -407,8 +330,8 @@ class Ledger:
 
     def _forget(self, now_ms: int) -> None:
         """Drop entries whose retention has passed (the decisions themselves are gone from their topic by then)."""
-        self.affected.forget(now_ms)
-        for name in self.orders.forget(now_ms - 2 * self.rules.retention_ms):
+        self.knowledge.affected.forget(now_ms)
+        for name in self.knowledge.orders.forget(now_ms - 2 * self.rules.retention_ms):
             self._changes[_key("k", name)] = None
         while self._ends and self._ends[0][0] < now_ms:
             _, name = heapq.heappop(self._ends)

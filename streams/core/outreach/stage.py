@@ -13,14 +13,13 @@ hold-out is drawn after eligibility, before anything that only delays, so that b
 
 from __future__ import annotations
 
-import bisect
 import heapq
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from schemas.findings import Outreach, Watermark
+from schemas.findings import Watermark
 from streams.core.context import CustomerUpdate, Erasure, Sweep
 from streams.core.outreach.cases import (
     Case,
@@ -35,7 +34,8 @@ from streams.core.outreach.consent import Profile, heard
 from streams.core.outreach.decide import Verdict, judge
 from streams.core.outreach.due_times import begins, turns
 from streams.core.outreach.policy import DAY_MS
-from streams.core.outreach.wording import cause_words, speak, speakable, title_words
+from streams.core.outreach.record import record_of
+from streams.core.outreach.wording import speak
 from streams.core.stage import Batch, Drained, Idle, Message
 
 __all__ = ["OutreachRules", "OutreachStage", "OutreachState"]
@@ -94,15 +94,7 @@ class OutreachStage:
             state.by_issue.setdefault(issue, set()).add(name)
         heapq.heappush(state.ends, (case.deadline_ms + self.rules.retention_ms, name))
         if case.decision == "send":
-            self._charge(state, case)
-
-    def _charge(self, state: OutreachState, case: Case) -> None:
-        charges = state.charges.setdefault(case.customer, [])
-        bisect.insort(charges, case.decided_ms)
-        longest = max(budget.window_ms for budget in self.rules.budgets)
-        del charges[: bisect.bisect_left(charges, case.decided_ms - longest - 2 * DAY_MS)]
-        if case.stage == "notice":
-            state.noticed.setdefault(case.root, set()).add(case.id)
+            state.charge(case, self.rules)
 
     def _agenda(self, state: OutreachState, case: Case) -> list[tuple[int, str]]:
         """Every time at which this case has to be looked at: new onsets, and whatever may end a hold."""
@@ -308,7 +300,7 @@ class OutreachStage:
                 if when > at_ms:
                     self._push(state, when, issue, case)
         elif case.decision == "send":
-            self._charge(state, case)
+            state.charge(case, self.rules)
             for name in sorted(state.onsets.get(case.root, ())):
                 self._all_clear(state, case, state.issues[name])
 
@@ -379,28 +371,12 @@ class OutreachStage:
             key=lambda case: (case.decided_ms, case.issue, case.customer, case.stage),
         )
         state.dirty.clear()
-        messages = [Message("outreach", case.customer, self._record(state, case), state.partition) for case in cases]
+        records = [record_of(case, state.issues.get(case.issue), self.rules) for case in cases]
+        messages = [Message("outreach", record.customer_id, record, state.partition) for record in records]
         messages += self._watermark(state)
         changes = sorted(state.changed.items())
         state.changed = {}
         return Drained(changes, messages)
-
-    def _record(self, state: OutreachState, case: Case) -> Outreach:
-        known = state.issues.get(case.issue)
-        return Outreach.model_validate({
-            "outreach_id": case.id, "issue_id": case.issue, "root_id": case.root, "customer_id": case.customer,
-            "stage": case.stage, "decision": case.decision, "reason": case.reason, "channel": case.channel,
-            "address": case.address, "language": case.language, "time_zone": case.time_zone,
-            "template": f"{case.family}.{case.stage}@{self.rules.template_version}",
-            "title": title_words(case.family, case.language),
-            "cause_text": self._cause_text(case, known),
-            "decided_at_ms": case.decided_ms, "not_before_ms": case.not_before_ms, "deadline_ms": case.deadline_ms,
-        })  # fmt: skip
-
-    def _cause_text(self, case: Case, known: KnownIssue | None) -> str:
-        """The cause in words, with those values only that the company or many customers know."""
-        cause, trusted = (known.cause, known.known) if known else ({}, ())
-        return cause_words(case.family, speakable(cause, trusted, self.rules.names, case.language), case.language)
 
     def _watermark(self, state: OutreachState) -> list[Message]:
         advanced = state.clock_ms > state.emitted_ms
