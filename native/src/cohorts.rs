@@ -46,7 +46,7 @@ impl Cell {
 /// The leaf cohorts of one bin.
 #[derive(Default)]
 struct Bin {
-    places: Map<LeafId, u32, BuildHasherDefault<Already>>,
+    indexes: Map<LeafId, u32, BuildHasherDefault<Already>>,
     cells: Vec<Cell>,
     exposed: Hashes<(u32, u64)>,
     failed: Hashes<(u32, u64)>,
@@ -58,27 +58,27 @@ struct Bin {
 impl Bin {
     fn cell(&mut self, leaf: LeafId) -> u32 {
         let cells = &mut self.cells;
-        *self.places.entry(leaf).or_insert_with(|| {
+        *self.indexes.entry(leaf).or_insert_with(|| {
             cells.push(Cell { leaf, exposed: vec![], failed: vec![], exposed_written: 0, failed_written: 0 });
             (cells.len() - 1) as u32
         })
     }
 
-    fn touch(&mut self, place: u32) -> &mut Cell {
-        let cell = &mut self.cells[place as usize];
+    fn touch(&mut self, index: u32) -> &mut Cell {
+        let cell = &mut self.cells[index as usize];
         if cell.is_clean() {
-            self.changed.push(place);
+            self.changed.push(index);
         }
         cell
     }
 
     fn count(&mut self, leaf: LeafId, customer: u64, failed: bool) {
-        let place = self.cell(leaf);
-        if self.exposed.insert((place, customer)) {
-            self.touch(place).exposed.push(customer);
+        let index = self.cell(leaf);
+        if self.exposed.insert((index, customer)) {
+            self.touch(index).exposed.push(customer);
         }
-        if failed && self.failed.insert((place, customer)) {
-            self.touch(place).failed.push(customer);
+        if failed && self.failed.insert((index, customer)) {
+            self.touch(index).failed.push(customer);
         }
     }
 }
@@ -106,37 +106,37 @@ impl Sent<'_> {
     }
 }
 
-/// Which leaf cohorts have a place of their own, per line and family.
+/// Which leaf cohorts have a slot, per line and family.
 #[derive(Default)]
-struct Places {
+struct AdmittedLeaves {
     seen: BTreeMap<Group, Map<LeafId, i64, BuildHasherDefault<Already>>>,
     hour_ms: i64,
     changed: BTreeMap<LeafId, Option<i64>>,
 }
 
-impl Places {
-    /// Which of these cells have no place and would get none now (almost always: nobody).
-    fn without(&self, limit: usize, group: &Group, bin: &Bin, cells: &[u32], leaves: &Leaves) -> BTreeSet<u32> {
+impl AdmittedLeaves {
+    /// Which of these cells have no slot and would get none now (almost always: none of them).
+    fn overflow(&self, limit: usize, group: &Group, bin: &Bin, cells: &[u32], leaves: &Leaves) -> BTreeSet<u32> {
         let taken = self.seen.get(group);
-        let has = |place: &u32| taken.is_some_and(|taken| taken.contains_key(&bin.cells[*place as usize].leaf));
-        let mut waiting: Vec<u32> = cells.iter().copied().filter(|place| !has(place)).collect();
+        let has = |index: &u32| taken.is_some_and(|taken| taken.contains_key(&bin.cells[*index as usize].leaf));
+        let mut candidates: Vec<u32> = cells.iter().copied().filter(|index| !has(index)).collect();
         let free = limit.saturating_sub(taken.map_or(0, |taken| taken.len()));
         let lone_free = free.saturating_sub(limit / 2);
-        if waiting.len() <= lone_free {
+        if candidates.len() <= lone_free {
             return BTreeSet::new();
         }
-        waiting.sort_by(|one, two| {
+        candidates.sort_by(|one, two| {
             let (one, two) = (&bin.cells[*one as usize], &bin.cells[*two as usize]);
             two.exposed
                 .len()
                 .cmp(&one.exposed.len())
                 .then_with(|| leaves.get(one.leaf).values().cmp(leaves.get(two.leaf).values()))
         });
-        let shared = waiting.iter().filter(|place| bin.cells[**place as usize].exposed.len() > 1).count();
-        waiting.into_iter().skip(free.min(shared.max(lone_free))).collect()
+        let shared = candidates.iter().filter(|index| bin.cells[**index as usize].exposed.len() > 1).count();
+        candidates.into_iter().skip(free.min(shared.max(lone_free))).collect()
     }
 
-    fn give(&mut self, group: &Group, leaf: LeafId, hour_ms: i64) {
+    fn admit(&mut self, group: &Group, leaf: LeafId, hour_ms: i64) {
         if !self.seen.contains_key(group) {
             self.seen.insert(group.clone(), Map::default());
         }
@@ -155,11 +155,11 @@ impl Places {
         let changed = &mut self.changed;
         self.seen.retain(|_, taken| {
             taken.retain(|leaf, seen_ms| {
-                let kept = *seen_ms >= hour_ms - HOUR_MS;
-                if !kept {
+                let stays = *seen_ms >= hour_ms - HOUR_MS;
+                if !stays {
                     changed.insert(*leaf, None);
                 }
-                kept
+                stays
             });
             !taken.is_empty()
         });
@@ -170,14 +170,14 @@ impl Places {
 pub struct OpenBins {
     partition: i64,
     bins: BTreeMap<i64, Bin>,
-    places: Places,
+    admitted: AdmittedLeaves,
     closed: Vec<(i64, i64)>,
     current: Option<(i64, Bin)>,
 }
 
 impl OpenBins {
     pub fn new(partition: i64) -> OpenBins {
-        OpenBins { partition, bins: BTreeMap::new(), places: Places::default(), closed: vec![], current: None }
+        OpenBins { partition, bins: BTreeMap::new(), admitted: AdmittedLeaves::default(), closed: vec![], current: None }
     }
 
     /// Counts one customer of a leaf cohort in the bin that starts at `bin_ms`.
@@ -204,23 +204,23 @@ impl OpenBins {
         self.put_back();
         while let Some(entry) = self.bins.first_entry().filter(|entry| entry.key() + rules.bin_ms <= through_ms) {
             let (bin_ms, bin) = entry.remove_entry();
-            self.places.expire(bin_ms);
+            self.admitted.expire(bin_ms);
             for (group, cells) in groups(rules, leaves, &bin) {
-                let unseated = self.places.without(rules.limits.leaves, &group, &bin, &cells, leaves);
+                let overflow = self.admitted.overflow(rules.limits.leaves, &group, &bin, &cells, leaves);
                 let hour_ms = bin_ms - bin_ms.rem_euclid(HOUR_MS);
-                for place in cells.iter().filter(|place| !unseated.contains(place)) {
-                    self.places.give(&group, bin.cells[*place as usize].leaf, hour_ms);
+                for index in cells.iter().filter(|index| !overflow.contains(index)) {
+                    self.admitted.admit(&group, bin.cells[*index as usize].leaf, hour_ms);
                 }
-                send(&group.0, self.message(rules, leaves, bin_ms, &bin, &group, &cells, &unseated, true));
+                send(&group.0, self.message(rules, leaves, bin_ms, &bin, &group, &cells, &overflow, true));
                 if (SEEN_EVERY_MS / 2 - bin_ms).rem_euclid(SEEN_EVERY_MS) < rules.bin_ms {
-                    let seated = cells.iter().filter(|place| !unseated.contains(place));
-                    let seated = seated.map(|place| &bin.cells[*place as usize]);
-                    send(&group.0, self.values_seen(rules, leaves, bin_ms, &group, seated));
+                    let seen_cells = cells.iter().filter(|index| !overflow.contains(index));
+                    let seen_cells = seen_cells.map(|index| &bin.cells[*index as usize]);
+                    send(&group.0, self.values_seen(rules, leaves, bin_ms, &group, seen_cells));
                 }
             }
             self.closed.extend((0..bin.chunks).map(|number| (bin_ms, number)));
         }
-        self.places.expire(through_ms);
+        self.admitted.expire(through_ms);
     }
 
     /// Who was exposed with which value, sorted by attribute and value.
@@ -260,13 +260,13 @@ impl OpenBins {
             let changed: BTreeSet<(&str, u8)> = bin
                 .changed
                 .iter()
-                .map(|place| leaves.get(bin.cells[*place as usize].leaf))
+                .map(|index| leaves.get(bin.cells[*index as usize].leaf))
                 .map(|leaf| (&*leaf.line, leaf.family))
                 .collect();
             for (group, cells) in groups(rules, leaves, bin) {
                 if changed.contains(&(&*group.0, group.1)) {
-                    let unseated = self.places.without(rules.limits.leaves, &group, bin, &cells, leaves);
-                    send(&group.0, self.message(rules, leaves, *bin_ms, bin, &group, &cells, &unseated, false));
+                    let overflow = self.admitted.overflow(rules.limits.leaves, &group, bin, &cells, leaves);
+                    send(&group.0, self.message(rules, leaves, *bin_ms, bin, &group, &cells, &overflow, false));
                 }
             }
         }
@@ -281,10 +281,10 @@ impl OpenBins {
         bin: &Bin,
         group: &Group,
         cells: &[u32],
-        unseated: &BTreeSet<u32>,
+        overflow: &BTreeSet<u32>,
         closed: bool,
     ) -> Vec<u8> {
-        let (sent, below) = fitting(sent(leaves, bin, cells, unseated));
+        let (sent, below) = fitting(sent(leaves, bin, cells, overflow));
         let counts = sent.iter().map(|leaf| LeafCount {
             values: List(leaf.values.iter().copied()),
             exposed: leaf.exposed() as i64,
@@ -313,7 +313,7 @@ impl OpenBins {
             write(chunk_key(*bin_ms, bin.chunks), Some(take_changes(rules, leaves, bin)));
             bin.chunks += 1;
         }
-        for (leaf, hour_ms) in std::mem::take(&mut self.places.changed) {
+        for (leaf, hour_ms) in std::mem::take(&mut self.admitted.changed) {
             let mut key = Packer::default();
             key.array(4);
             key.text("k");
@@ -334,15 +334,15 @@ impl OpenBins {
         for _ in 0..reader.array()? {
             reader.array()?;
             let leaf = read_leaf(rules, leaves, reader)?;
-            let place = bin.cell(leaf);
-            let cell = &mut bin.cells[place as usize];
+            let index = bin.cell(leaf);
+            let cell = &mut bin.cells[index as usize];
             for customer in reader.hashes()? {
-                if bin.exposed.insert((place, customer)) {
+                if bin.exposed.insert((index, customer)) {
                     cell.exposed.push(customer);
                 }
             }
             for customer in reader.hashes()? {
-                if bin.failed.insert((place, customer)) {
+                if bin.failed.insert((index, customer)) {
                     cell.failed.push(customer);
                 }
             }
@@ -351,10 +351,10 @@ impl OpenBins {
         Ok(())
     }
 
-    pub fn load_place(&mut self, rules: &Rules, leaves: &mut Leaves, key: &mut Reader<'_>, hour_ms: i64) -> Read<()> {
+    pub fn load_slot(&mut self, rules: &Rules, leaves: &mut Leaves, key: &mut Reader<'_>, hour_ms: i64) -> Read<()> {
         let id = read_leaf(rules, leaves, key)?;
         let leaf = leaves.get(id);
-        self.places.seen.entry((leaf.line.clone(), leaf.family)).or_default().insert(id, hour_ms);
+        self.admitted.seen.entry((leaf.line.clone(), leaf.family)).or_default().insert(id, hour_ms);
         Ok(())
     }
 
@@ -364,7 +364,7 @@ impl OpenBins {
         for cell in self.bins.values().chain(current).flat_map(|bin| &bin.cells) {
             leaves.mark(cell.leaf);
         }
-        for leaf in self.places.seen.values().flat_map(|taken| taken.keys()) {
+        for leaf in self.admitted.seen.values().flat_map(|taken| taken.keys()) {
             leaves.mark(*leaf);
         }
     }
@@ -398,7 +398,7 @@ pub fn read_leaf(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) ->
 /// Number of a family by its name.
 pub fn family_number(rules: &Rules, name: &str) -> Read<u8> {
     let found = rules.families.iter().position(|known| known == name);
-    found.map(|place| place as u8).ok_or(Damaged("a family is not known"))
+    found.map(|index| index as u8).ok_or(Damaged("a family is not known"))
 }
 
 fn take_changes(rules: &Rules, leaves: &Leaves, bin: &mut Bin) -> Vec<u8> {
@@ -408,8 +408,8 @@ fn take_changes(rules: &Rules, leaves: &Leaves, bin: &mut Bin) -> Vec<u8> {
     });
     let mut packer = Packer::default();
     packer.array(changed.len());
-    for place in changed {
-        let cell = &mut bin.cells[place as usize];
+    for index in changed {
+        let cell = &mut bin.cells[index as usize];
         packer.array(5);
         pack_leaf(&mut packer, rules, leaves, cell.leaf);
         packer.hashes(&cell.exposed[cell.exposed_written..]);
@@ -422,9 +422,9 @@ fn take_changes(rules: &Rules, leaves: &Leaves, bin: &mut Bin) -> Vec<u8> {
 /// The cells of a bin by line and family, sorted by family name within a line; cells in no order.
 fn groups(rules: &Rules, leaves: &Leaves, bin: &Bin) -> Vec<(Group, Vec<u32>)> {
     let mut found: HashMap<(&str, u8), Vec<u32>> = HashMap::new();
-    for (place, cell) in bin.cells.iter().enumerate() {
+    for (index, cell) in bin.cells.iter().enumerate() {
         let leaf = leaves.get(cell.leaf);
-        found.entry((&leaf.line, leaf.family)).or_default().push(place as u32);
+        found.entry((&leaf.line, leaf.family)).or_default().push(index as u32);
     }
     let mut sorted: Vec<(Group, Vec<u32>)> =
         found.into_iter().map(|((line, family), cells)| ((line.into(), family), cells)).collect();
@@ -435,11 +435,11 @@ fn groups(rules: &Rules, leaves: &Leaves, bin: &Bin) -> Vec<(Group, Vec<u32>)> {
     sorted
 }
 
-/// The leaves with a place, and one leaf `__other__` with the customers of all others, sorted by values.
-fn sent<'a>(leaves: &'a Leaves, bin: &'a Bin, cells: &[u32], unseated: &BTreeSet<u32>) -> Vec<Sent<'a>> {
-    let all = cells.iter().map(|place| {
-        let cell = &bin.cells[*place as usize];
-        (Sent { values: leaves.get(cell.leaf).values().collect(), cells: vec![cell] }, unseated.contains(place))
+/// The leaves with a slot, and one leaf `__other__` with the customers of all others, sorted by values.
+fn sent<'a>(leaves: &'a Leaves, bin: &'a Bin, cells: &[u32], overflow: &BTreeSet<u32>) -> Vec<Sent<'a>> {
+    let all = cells.iter().map(|index| {
+        let cell = &bin.cells[*index as usize];
+        (Sent { values: leaves.get(cell.leaf).values().collect(), cells: vec![cell] }, overflow.contains(index))
     });
     capped(all.collect())
 }
@@ -474,12 +474,12 @@ fn fitting(all: Vec<Sent<'_>>) -> (Vec<Sent<'_>>, Option<u64>) {
         return (all, None);
     }
     let mut ranked: Vec<(usize, usize)> = all.iter().map(Sent::exposed).enumerate().collect();
-    ranked.sort_by_key(|(place, exposed)| (Reverse(*exposed), *place)); // places are in the order of values
+    ranked.sort_by_key(|(index, exposed)| (Reverse(*exposed), *index)); // indexes are in the order of values
     let (mut left, mut beyond) = ((RECORD_BYTES / 2) as i64, vec![false; all.len()]);
-    for (place, _) in ranked {
-        let values = List(all[place].values.iter().copied()).json(width * LABEL_BYTES);
+    for (index, _) in ranked {
+        let values = List(all[index].values.iter().copied()).json(width * LABEL_BYTES);
         left -= (values.len() + LEAF_BYTES) as i64;
-        beyond[place] = left < 0;
+        beyond[index] = left < 0;
     }
     let fits = capped(all.into_iter().zip(beyond).collect());
     let most = RECORD_BYTES / 2 / HASH_BYTES;

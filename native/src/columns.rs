@@ -1,5 +1,5 @@
 //! Columns of a ClickHouse table as the server reads them (Native format), filled from undecoded messages. What a row
-//! holds is defined by `streams/sinks/rows.py`; messages in doubt are named and left to it.
+//! holds is defined by `streams/sinks/rows.py`; messages that are left undecided are named and left to it.
 
 use hashbrown::HashTable;
 use pyo3::exceptions::PyValueError;
@@ -260,8 +260,8 @@ impl Copies {
         self.rows
     }
 
-    /// Appends a row for every message that is beyond doubt; gives the places of the others, for the reference: those
-    /// without a value, longer than `max_bytes`, or with the key `stop_key`, among them.
+    /// Appends a row for every message that is decided here; gives the indexes of the others, for the reference
+    /// implementation: those without a value, longer than `max_bytes`, or with the key `stop_key`, among them.
     fn add(
         &mut self,
         part: &Bound<'_, PyAny>,
@@ -277,13 +277,13 @@ impl Copies {
         }
         Ok(part.py().detach(|| {
             let (mut row, mut scratch, mut left) = (Vec::new(), Vec::new(), Vec::new());
-            for (place, value) in values.iter().enumerate() {
+            for (index, value) in values.iter().enumerate() {
                 let taken = value
-                    .filter(|value| value.len() <= max_bytes && keys[place] != Some(stop_key))
+                    .filter(|value| value.len() <= max_bytes && keys[index] != Some(stop_key))
                     .filter(|value| self.spec.decode(value, &mut row, &mut scratch).is_ok());
                 match taken {
-                    Some(message) => self.append(message, &row, &scratch, partition, offsets.at(place)),
-                    None => left.push(place),
+                    Some(message) => self.append(message, &row, &scratch, partition, offsets.at(index)),
+                    None => left.push(index),
                 }
             }
             left

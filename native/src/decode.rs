@@ -1,7 +1,9 @@
-//! Strict decoder of flat JSON records, driven by a table of fields made from the pydantic models (`schemas/fieldspec.py`).
+//! Strict decoder of flat JSON records, driven by a table of fields made from the pydantic models
+//! (`schemas/fieldspec.py`).
 //!
-//! What is accepted is defined by `schemas/reference.py`. This decoder may only be stricter: whatever is in doubt is
-//! refused with [`Doubt`], and Python decides. It checks the grammar of RFC 8259 everywhere, also inside unknown fields.
+//! What is accepted is defined by the reference implementation, `schemas/reference.py`. This decoder may only be
+//! stricter: whatever is not certain is answered with [`Undecided`], and Python decides. It checks the grammar of RFC
+//! 8259 everywhere, also inside unknown fields.
 //!
 //! Where the time goes, and what is done about it (a message of 325 bytes has about 28 strings of 5 to 20 bytes):
 //! * names: fields mostly come in the order of the message before, so a name is first compared with the one that came
@@ -14,9 +16,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-/// The message is wrong, or for the reference to decide.
+/// The message is wrong, or for the reference implementation to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Doubt;
+pub struct Undecided;
 
 /// Type and limits of a field; all limits are inclusive.
 #[derive(Clone, Debug)]
@@ -47,7 +49,7 @@ pub struct FieldSpec {
     pub default: Default,
 }
 
-/// A place in the message, or in the scratch buffer if escapes had to be undone.
+/// A span of the message, or in the scratch buffer if escapes had to be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     start: u32,
@@ -78,7 +80,7 @@ pub enum Value {
 
 /// Names that the reference looks at before the model does; a record type that lists one as a field owns it.
 const RESERVED: [&[u8]; 4] = [b"schema_version", b"specversion", b"data", b"kind"];
-/// Fields of a record and unknown fields of a message; more are for the reference.
+/// Fields of a record and unknown fields of a message; more are for the reference implementation.
 const MAX_FIELDS: usize = 64;
 const MAX_UNKNOWN: usize = 32;
 /// Levels inside an unknown field (one bit each); readers differ on depths from about 200 on.
@@ -170,14 +172,14 @@ impl Spec {
     }
 
     /// Fill `row` with one value per field (absent ones are `Missing`, required ones never) and return the number of
-    /// unknown fields. `row` and `scratch` are emptied first; after a doubt their content means nothing.
-    pub fn decode(&mut self, message: &[u8], row: &mut Vec<Value>, scratch: &mut Vec<u8>) -> Result<u32, Doubt> {
+    /// unknown fields. `row` and `scratch` are emptied first; after `Undecided` their content means nothing.
+    pub fn decode(&mut self, message: &[u8], row: &mut Vec<Value>, scratch: &mut Vec<u8>) -> Result<u32, Undecided> {
         row.clear();
         row.resize(self.fields.len(), Value::Missing);
         scratch.clear();
         self.unknown.clear();
         if self.fields.is_empty() || message.len() > u32::MAX as usize / 2 {
-            return Err(Doubt);
+            return Err(Undecided);
         }
         let mut cursor = Cursor::new(message);
         cursor.skip_space();
@@ -190,7 +192,7 @@ impl Spec {
                 match self.name(&mut cursor, before)? {
                     Some(field) => {
                         if seen & (1 << field) != 0 {
-                            return Err(Doubt);
+                            return Err(Undecided);
                         }
                         seen |= 1 << field;
                         before = field;
@@ -201,7 +203,7 @@ impl Spec {
                 match cursor.solid() {
                     b',' => cursor.at += 1,
                     b'}' => break,
-                    _ => return Err(Doubt),
+                    _ => return Err(Undecided),
                 }
                 cursor.skip_space();
             }
@@ -209,14 +211,14 @@ impl Spec {
         cursor.at += 1;
         cursor.skip_space();
         if cursor.at != message.len() || seen & self.required != self.required {
-            return Err(Doubt);
+            return Err(Undecided);
         }
         Ok(self.unknown.len() as u32)
     }
 
     /// Read a name with its colon; None for an unknown one. `before` is the known field before it.
     #[inline(always)]
-    fn name(&mut self, cursor: &mut Cursor, before: usize) -> Result<Option<usize>, Doubt> {
+    fn name(&mut self, cursor: &mut Cursor, before: usize) -> Result<Option<usize>, Undecided> {
         let guess = self.next[before] as usize;
         if self.fields[guess].is_at(cursor.message, cursor.at) {
             cursor.at += self.fields[guess].length;
@@ -234,12 +236,12 @@ impl Spec {
     }
 
     #[inline(never)]
-    fn name_by_hash(&mut self, cursor: &mut Cursor, before: usize) -> Result<Option<usize>, Doubt> {
+    fn name_by_hash(&mut self, cursor: &mut Cursor, before: usize) -> Result<Option<usize>, Undecided> {
         cursor.take(b'"')?;
         let start = cursor.at;
         let (end, escaped) = cursor.skip_string()?;
         if escaped {
-            return Err(Doubt);
+            return Err(Undecided);
         }
         let name = &cursor.message[start..end];
         cursor.skip_space();
@@ -256,7 +258,7 @@ impl Spec {
         }
         let is_repeated = self.unknown.iter().any(|&(at, length)| &cursor.message[at..at + length] == name);
         if RESERVED.contains(&name) || is_repeated || self.unknown.len() == MAX_UNKNOWN {
-            return Err(Doubt);
+            return Err(Undecided);
         }
         self.unknown.push((start, name.len()));
         Ok(None)
@@ -350,22 +352,22 @@ impl Field {
     }
 
     #[inline(always)]
-    fn value(&self, cursor: &mut Cursor, scratch: &mut Vec<u8>) -> Result<Value, Doubt> {
+    fn value(&self, cursor: &mut Cursor, scratch: &mut Vec<u8>) -> Result<Value, Undecided> {
         let first = cursor.peek();
         if first == b'n' {
             cursor.literal(b"null")?;
-            return if self.optional { Ok(Value::Null) } else { Err(Doubt) };
+            return if self.optional { Ok(Value::Null) } else { Err(Undecided) };
         }
         match &self.kind {
             Kind::Text { min, max, plain } => cursor.text(*min, *max, *plain, scratch).map(Value::Text),
             Kind::Choice(values) => cursor.choice(values, scratch),
             Kind::Int { min, max } => match cursor.int()? {
                 number if number >= *min && number <= *max => Ok(Value::Int(number)),
-                _ => Err(Doubt),
+                _ => Err(Undecided),
             },
             Kind::Float { min, max } => match cursor.float()? {
                 number if number >= *min && number <= *max => Ok(Value::Float(number)),
-                _ => Err(Doubt),
+                _ => Err(Undecided),
             },
             Kind::Bool if first == b't' => cursor.literal(b"true").map(|()| Value::Bool(true)),
             Kind::Bool => cursor.literal(b"false").map(|()| Value::Bool(false)),
@@ -373,7 +375,7 @@ impl Field {
     }
 }
 
-/// A place in a message. Beyond the end every byte reads as NUL, which no rule accepts.
+/// A position in a message. Beyond the end every byte reads as NUL, which no rule accepts.
 pub(crate) struct Cursor<'a> {
     message: &'a [u8],
     pub(crate) at: usize,
@@ -396,9 +398,9 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn take(&mut self, byte: u8) -> Result<(), Doubt> {
+    pub(crate) fn take(&mut self, byte: u8) -> Result<(), Undecided> {
         if self.peek() != byte {
-            return Err(Doubt);
+            return Err(Undecided);
         }
         self.at += 1;
         Ok(())
@@ -419,9 +421,9 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    pub(crate) fn literal(&mut self, word: &[u8]) -> Result<(), Doubt> {
+    pub(crate) fn literal(&mut self, word: &[u8]) -> Result<(), Undecided> {
         if !self.message[self.at.min(self.message.len())..].starts_with(word) {
-            return Err(Doubt);
+            return Err(Undecided);
         }
         self.at += word.len();
         Ok(())
@@ -429,9 +431,9 @@ impl<'a> Cursor<'a> {
 
     /// Check the whole message for UTF-8, once: called for the first byte outside ASCII.
     #[inline(never)]
-    fn check_utf8(&mut self) -> Result<(), Doubt> {
+    fn check_utf8(&mut self) -> Result<(), Undecided> {
         if !self.is_utf8 {
-            std::str::from_utf8(self.message).map_err(|_| Doubt)?;
+            std::str::from_utf8(self.message).map_err(|_| Undecided)?;
             self.is_utf8 = true;
         }
         Ok(())
@@ -439,7 +441,7 @@ impl<'a> Cursor<'a> {
 
     /// A string with its quotes, within limits.
     #[inline(always)]
-    pub(crate) fn text(&mut self, min: u32, max: u32, plain: bool, scratch: &mut Vec<u8>) -> Result<Span, Doubt> {
+    pub(crate) fn text(&mut self, min: u32, max: u32, plain: bool, scratch: &mut Vec<u8>) -> Result<Span, Undecided> {
         self.take(b'"')?;
         let start = self.at;
         let end = plain_end(self.message, start);
@@ -447,7 +449,7 @@ impl<'a> Cursor<'a> {
             let length = (end - start) as u32;
             self.at = end + 1;
             if length < min || length > max {
-                return Err(Doubt);
+                return Err(Undecided);
             }
             return Ok(Span { start: start as u32, len: length, scratch: false });
         }
@@ -456,7 +458,7 @@ impl<'a> Cursor<'a> {
 
     /// A string that holds more than printable ASCII; the cursor is behind its opening quote.
     #[inline(never)]
-    fn odd_text(&mut self, start: usize, min: u32, max: u32, plain: bool, out: &mut Vec<u8>) -> Result<Span, Doubt> {
+    fn odd_text(&mut self, start: usize, min: u32, max: u32, plain: bool, out: &mut Vec<u8>) -> Result<Span, Undecided> {
         let (end, escaped) = self.skip_string()?;
         let raw = &self.message[start..end];
         let span = if escaped {
@@ -470,13 +472,13 @@ impl<'a> Cursor<'a> {
         let points = text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
         let is_refused = if plain { holds_refused(text) } else { escaped && text.contains(&0) };
         if is_refused || points < min as usize || points > max as usize {
-            return Err(Doubt);
+            return Err(Undecided);
         }
         Ok(span)
     }
 
     #[inline(always)]
-    fn choice(&mut self, values: &[Choice], scratch: &mut Vec<u8>) -> Result<Value, Doubt> {
+    fn choice(&mut self, values: &[Choice], scratch: &mut Vec<u8>) -> Result<Value, Undecided> {
         let span = self.text(0, u32::MAX, true, scratch)?;
         let from: &[u8] = if span.scratch { scratch } else { self.message };
         let text = &from[span.start as usize..(span.start + span.len) as usize];
@@ -487,12 +489,12 @@ impl<'a> Cursor<'a> {
         let found = values.iter().position(|value| {
             value.head == first && value.text.len() == text.len() && (text.len() <= 8 || value.text.as_bytes() == text)
         });
-        found.map(|index| Value::Choice(index as u16)).ok_or(Doubt)
+        found.map(|index| Value::Choice(index as u16)).ok_or(Undecided)
     }
 
     /// Go behind the closing quote of a string; return where it ends and whether it holds escapes.
     #[inline]
-    fn skip_string(&mut self) -> Result<(usize, bool), Doubt> {
+    fn skip_string(&mut self) -> Result<(usize, bool), Undecided> {
         let mut escaped = false;
         loop {
             self.at = plain_end(self.message, self.at);
@@ -505,7 +507,7 @@ impl<'a> Cursor<'a> {
                     escaped = true;
                     escape(self.message, &mut self.at)?;
                 }
-                0..=0x1f => return Err(Doubt),
+                0..=0x1f => return Err(Undecided),
                 _ => {
                     self.check_utf8()?;
                     while self.peek() >= 0x7f {
@@ -534,7 +536,7 @@ impl<'a> Cursor<'a> {
 
     /// Sign and whole part of a number: negative, absolute value, number of digits.
     #[inline(always)]
-    fn whole(&mut self) -> Result<(bool, u64, usize), Doubt> {
+    fn whole(&mut self) -> Result<(bool, u64, usize), Undecided> {
         let is_negative = self.peek() == b'-';
         self.at += usize::from(is_negative);
         match self.peek() {
@@ -546,22 +548,22 @@ impl<'a> Cursor<'a> {
                 let (number, count) = self.digits(0);
                 Ok((is_negative, number, count))
             }
-            _ => Err(Doubt),
+            _ => Err(Undecided),
         }
     }
 
     #[inline(always)]
-    pub(crate) fn int(&mut self) -> Result<i64, Doubt> {
+    pub(crate) fn int(&mut self) -> Result<i64, Undecided> {
         let (is_negative, number, count) = self.whole()?;
         if count > MAX_DIGITS {
-            return Err(Doubt);
+            return Err(Undecided);
         }
         Ok(if is_negative { -(number as i64) } else { number as i64 })
     }
 
     /// A number as the nearest f64. `-0` is refused: whether it keeps its sign is for the reference to say.
     #[inline(always)]
-    fn float(&mut self) -> Result<f64, Doubt> {
+    fn float(&mut self) -> Result<f64, Undecided> {
         let start = self.at;
         let (is_negative, mut number, mut count) = self.whole()?;
         let mut decimals = 0;
@@ -569,7 +571,7 @@ impl<'a> Cursor<'a> {
             self.at += 1;
             (number, decimals) = self.digits(number);
             if decimals == 0 {
-                return Err(Doubt);
+                return Err(Undecided);
             }
             count += decimals;
         }
@@ -581,49 +583,49 @@ impl<'a> Cursor<'a> {
             self.odd_float(start)?
         };
         let is_integer_zero = size == 0.0 && is_negative && decimals == 0;
-        if is_integer_zero || !size.is_finite() { Err(Doubt) } else { Ok(size) }
+        if is_integer_zero || !size.is_finite() { Err(Undecided) } else { Ok(size) }
     }
 
     /// A number with an exponent, or with more digits than an f64 holds.
     #[inline(never)]
-    fn odd_float(&mut self, start: usize) -> Result<f64, Doubt> {
+    fn odd_float(&mut self, start: usize) -> Result<f64, Undecided> {
         self.at = start;
         self.skip_number()?;
-        let text = std::str::from_utf8(&self.message[start..self.at]).map_err(|_| Doubt)?;
+        let text = std::str::from_utf8(&self.message[start..self.at]).map_err(|_| Undecided)?;
         if !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
-            return Err(Doubt); // Python rounds a long integer by rules of its own
+            return Err(Undecided); // Python rounds a long integer by rules of its own
         }
-        text.parse().map_err(|_| Doubt)
+        text.parse().map_err(|_| Undecided)
     }
 
-    fn skip_number(&mut self) -> Result<(), Doubt> {
+    fn skip_number(&mut self) -> Result<(), Undecided> {
         let start = self.at;
         self.whole()?;
         if self.peek() == b'.' {
             self.at += 1;
             if self.digits(0).1 == 0 {
-                return Err(Doubt);
+                return Err(Undecided);
             }
         }
         if matches!(self.peek(), b'e' | b'E') {
             self.at += 1;
             self.at += usize::from(matches!(self.peek(), b'+' | b'-'));
             if !matches!(self.digits(0).1, 1..=3) {
-                return Err(Doubt);
+                return Err(Undecided);
             }
         }
-        if self.at - start > MAX_NUMBER { Err(Doubt) } else { Ok(()) }
+        if self.at - start > MAX_NUMBER { Err(Undecided) } else { Ok(()) }
     }
 
     /// Go behind any value, nested at most [`MAX_DEPTH`] levels; `levels` holds one bit per level, 1 for an object.
     #[inline(never)]
-    fn skip_value(&mut self) -> Result<(), Doubt> {
+    fn skip_value(&mut self) -> Result<(), Undecided> {
         let (mut levels, mut depth) = (0u64, 0u32);
         loop {
             let opened = match self.solid() {
                 bracket @ (b'{' | b'[') => {
                     if depth == MAX_DEPTH {
-                        return Err(Doubt);
+                        return Err(Undecided);
                     }
                     self.at += 1;
                     depth += 1;
@@ -644,7 +646,7 @@ impl<'a> Cursor<'a> {
 
     /// Close levels that end here and stop in front of the next value; false when the outermost value is complete.
     #[inline]
-    fn close(&mut self, mut opened: bool, levels: &mut u64, depth: &mut u32) -> Result<bool, Doubt> {
+    fn close(&mut self, mut opened: bool, levels: &mut u64, depth: &mut u32) -> Result<bool, Undecided> {
         while *depth > 0 {
             let is_object = *levels & 1 == 1;
             let closing = if is_object { b'}' } else { b']' };
@@ -671,7 +673,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    fn skip_scalar(&mut self) -> Result<(), Doubt> {
+    fn skip_scalar(&mut self) -> Result<(), Undecided> {
         match self.peek() {
             b'"' => {
                 self.at += 1;
@@ -773,7 +775,7 @@ mod sse2 {
 }
 
 /// Go behind an escape; lone surrogates are refused.
-fn escape(message: &[u8], at: &mut usize) -> Result<char, Doubt> {
+fn escape(message: &[u8], at: &mut usize) -> Result<char, Undecided> {
     let kind = message.get(*at + 1).copied().unwrap_or(0);
     *at += 2;
     Ok(match kind {
@@ -786,30 +788,30 @@ fn escape(message: &[u8], at: &mut usize) -> Result<char, Doubt> {
         b'u' => {
             let first = four_hex(message, at)?;
             if !(0xD800..0xDC00).contains(&first) {
-                return char::from_u32(first).ok_or(Doubt);
+                return char::from_u32(first).ok_or(Undecided);
             }
             if message.get(*at..*at + 2) != Some(b"\\u") {
-                return Err(Doubt);
+                return Err(Undecided);
             }
             *at += 2;
             let second = four_hex(message, at)?;
             if !(0xDC00..0xE000).contains(&second) {
-                return Err(Doubt);
+                return Err(Undecided);
             }
-            return char::from_u32(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)).ok_or(Doubt);
+            return char::from_u32(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)).ok_or(Undecided);
         }
-        _ => return Err(Doubt),
+        _ => return Err(Undecided),
     })
 }
 
-fn four_hex(message: &[u8], at: &mut usize) -> Result<u32, Doubt> {
-    let digits = message.get(*at..*at + 4).ok_or(Doubt)?;
+fn four_hex(message: &[u8], at: &mut usize) -> Result<u32, Undecided> {
+    let digits = message.get(*at..*at + 4).ok_or(Undecided)?;
     *at += 4;
-    digits.iter().try_fold(0, |all, &byte| Ok(all << 4 | (byte as char).to_digit(16).ok_or(Doubt)?))
+    digits.iter().try_fold(0, |all, &byte| Ok(all << 4 | (byte as char).to_digit(16).ok_or(Undecided)?))
 }
 
 /// Append a checked string with its escapes undone.
-fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Doubt> {
+fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Undecided> {
     let mut at = 0;
     while at < raw.len() {
         let run = raw[at..].iter().position(|&byte| byte == b'\\').unwrap_or(raw.len() - at);

@@ -160,7 +160,7 @@ impl Memory {
         }
     }
 
-    /// Remembers a hash at a time; false if its bucket held it already.
+    /// Remembers a hash at a time; false if its bucket had it already.
     pub fn add(&mut self, time_ms: i64, item: u64) -> bool {
         let start_ms = time_ms - time_ms.rem_euclid(self.width_ms);
         match &mut self.current {
@@ -222,7 +222,7 @@ impl Memory {
         while self.pop_before(before_ms.saturating_sub(self.width_ms - 1)).is_some() {}
     }
 
-    /// Drops the first bucket if it starts before `before_ms` and gives what it held, sorted.
+    /// Drops the first bucket if it starts before `before_ms` and gives what was in it, sorted.
     pub fn take_before(&mut self, before_ms: i64) -> Option<(i64, Vec<u64>)> {
         self.pop_before(before_ms).map(|(start_ms, mut bucket)| {
             bucket.rest.append(&mut bucket.log);

@@ -9,26 +9,26 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::cohorts::family_number;
 use crate::leaves::{LeafId, Leaves};
 use crate::pack::{List, Packer, Read, Reader, Write};
-use crate::repairs::{all_put_right, Obligation, Owed, Owing};
+use crate::repairs::{all_put_right, Obligation, Owed, OpenObligations};
 use crate::rules::{ContactRule, Limits, Rules, Terms};
 use crate::wire::{Episode, LeafEvidence};
 
 const HOUR_MS: i64 = 3_600_000;
 
 /// One failure of one customer; line, family and values are those of the leaf.
-pub struct Failure<'a> {
+pub struct CustomerFailure<'a> {
     pub time_ms: i64,
     pub leaf: LeafId,
     pub event_id: &'a str,
     pub amount_cents: i64,
     pub owed: Owed,
-    /// Place in the origins of the rules.
+    /// Index in the origins of the rules.
     pub origin: u8,
 }
 
 /// One contact that may be about failures. Ordered by its fields.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Contacted {
+pub struct OpenedContact {
     pub time_ms: i64,
     pub contact_id: Box<str>,
     pub line: Box<str>,
@@ -39,7 +39,7 @@ pub struct Contacted {
     pub by_order: bool,
 }
 
-struct Seen {
+struct LeafFailures {
     leaf: LeafId,
     first_ms: i64,
     last_ms: i64,
@@ -48,14 +48,14 @@ struct Seen {
     owed: Vec<Obligation>,
 }
 
-impl Seen {
-    fn new(leaf: LeafId, time_ms: i64, origin: u8) -> Seen {
-        Seen { leaf, first_ms: time_ms, last_ms: time_ms, count: 0, origin, owed: Vec::with_capacity(1) }
+impl LeafFailures {
+    fn new(leaf: LeafId, time_ms: i64, origin: u8) -> LeafFailures {
+        LeafFailures { leaf, first_ms: time_ms, last_ms: time_ms, count: 0, origin, owed: Vec::with_capacity(1) }
     }
 
     /// Folds one failure in; true if what puts it right has to be looked for. Keeps the obligations with the smallest
     /// hashes.
-    fn add(&mut self, failure: &Failure<'_>, most: usize, owing: &mut Owing) -> bool {
+    fn add(&mut self, failure: &CustomerFailure<'_>, most: usize, open_obligations: &mut OpenObligations) -> bool {
         let (time_ms, Owed { obligation, mask }) = (failure.time_ms, failure.owed);
         self.first_ms = self.first_ms.min(time_ms);
         self.last_ms = self.last_ms.max(time_ms);
@@ -65,12 +65,12 @@ impl Seen {
             return known.fail(time_ms, mask);
         }
         let owed = Obligation { hash: obligation, time_ms, mask, put_right_ms: None };
-        owing.hold(&owed);
+        open_obligations.hold(&owed);
         self.owed.push(owed);
         if self.owed.len() > most {
-            let last = (0..self.owed.len()).max_by_key(|place| self.owed[*place].hash).expect("there is one");
+            let last = (0..self.owed.len()).max_by_key(|index| self.owed[*index].hash).expect("there is one");
             let last = self.owed.swap_remove(last);
-            owing.release(&last);
+            open_obligations.release(&last);
             return last.hash != obligation;
         }
         true
@@ -82,7 +82,7 @@ impl Seen {
 }
 
 /// What is remembered of one episode.
-struct Evidence {
+struct EpisodeState {
     line: Box<str>,
     family: u8,
     window_ms: i64,
@@ -91,41 +91,47 @@ struct Evidence {
     last_ms: i64,
     failures: i64,
     amount_cents: i64,
-    leaves: Vec<Seen>,
+    leaves: Vec<LeafFailures>,
     earliest: Vec<(i64, Box<str>)>,
 }
 
-impl Evidence {
+impl EpisodeState {
     /// Folds one failure in; true if what puts it right has to be looked for.
-    fn add(&mut self, failure: &Failure<'_>, limits: &Limits, leaves: &Leaves, owing: &mut Owing) -> bool {
+    fn add(
+        &mut self,
+        failure: &CustomerFailure<'_>,
+        limits: &Limits,
+        leaves: &Leaves,
+        open_obligations: &mut OpenObligations,
+    ) -> bool {
         let time_ms = failure.time_ms;
         self.first_ms = self.first_ms.min(time_ms);
         self.last_ms = self.last_ms.max(time_ms);
         self.failures += 1;
         self.amount_cents = self.amount_cents.max(failure.amount_cents);
-        let place = self.earliest.partition_point(|(time, id)| (*time, &**id) <= (time_ms, failure.event_id));
-        if place < limits.evidence {
-            self.earliest.insert(place, (time_ms, failure.event_id.into()));
+        let index = self.earliest.partition_point(|(time, id)| (*time, &**id) <= (time_ms, failure.event_id));
+        if index < limits.evidence {
+            self.earliest.insert(index, (time_ms, failure.event_id.into()));
             self.earliest.truncate(limits.evidence);
         }
-        let place = self.leaves.iter().position(|seen| seen.leaf == failure.leaf).unwrap_or_else(|| {
-            self.leaves.push(Seen::new(failure.leaf, time_ms, failure.origin));
+        let index = self.leaves.iter().position(|seen| seen.leaf == failure.leaf).unwrap_or_else(|| {
+            self.leaves.push(LeafFailures::new(failure.leaf, time_ms, failure.origin));
             self.leaves.len() - 1
         });
-        let is_open = self.leaves[place].add(failure, limits.obligations, owing);
+        let is_open = self.leaves[index].add(failure, limits.obligations, open_obligations);
         if self.leaves.len() > limits.episode_leaves {
-            self.evict(leaves, owing);
+            self.evict(leaves, open_obligations);
         }
         is_open
     }
 
-    fn evict(&mut self, leaves: &Leaves, owing: &mut Owing) {
+    fn evict(&mut self, leaves: &Leaves, open_obligations: &mut OpenObligations) {
         let highest = (0..self.leaves.len()).max_by(|one, two| {
             let (one, two) = (leaves.get(self.leaves[*one].leaf), leaves.get(self.leaves[*two].leaf));
             one.rank().cmp(&two.rank()).then_with(|| one.values().cmp(two.values()))
         });
-        if let Some(place) = highest {
-            self.leaves.remove(place).owed.iter().for_each(|owed| owing.release(owed));
+        if let Some(index) = highest {
+            self.leaves.remove(index).owed.iter().for_each(|owed| open_obligations.release(owed));
         }
     }
 
@@ -134,7 +140,7 @@ impl Evidence {
     }
 
     fn put_right_ms(&self) -> Option<i64> {
-        all_put_right(self.leaves.iter().map(Seen::put_right_ms))
+        all_put_right(self.leaves.iter().map(LeafFailures::put_right_ms))
     }
 
     /// The time for whose sake it is kept: it goes when the ordinary retention is past this.
@@ -157,7 +163,7 @@ impl Evidence {
         (&self.line, &families[usize::from(self.family)], self.window_ms)
     }
 
-    fn is_about(&self, rule: &ContactRule, contact: &Contacted) -> bool {
+    fn is_about(&self, rule: &ContactRule, contact: &OpenedContact) -> bool {
         (contact.line.is_empty() || contact.line == self.line)
             && rule.families(&contact.reason).unwrap_or(0) & 1 << self.family != 0
             && self.first_ms <= contact.time_ms + rule.after_ms
@@ -165,27 +171,27 @@ impl Evidence {
     }
 
     /// True if a contact names an order that failed here and was not put right before the contact.
-    fn is_named(&self, contact: &Contacted) -> bool {
+    fn is_named(&self, contact: &OpenedContact) -> bool {
         let matches = |owed: &Obligation| owed.hash == contact.order && contact.time_ms < owed.until_ms();
         contact.order != 0 && self.owed().any(matches)
     }
 }
 
-struct Person {
+struct CustomerHistory {
     id: Box<str>,
     hash: u64,
     /// Distinguishes owners of one slot, so that an old entry of the calendar finds nobody.
     generation: u32,
     changed: bool,
-    episodes: Vec<Evidence>,
-    contacts: Vec<Contacted>,
+    episodes: Vec<EpisodeState>,
+    contacts: Vec<OpenedContact>,
 }
 
-impl Person {
-    /// All that is held of an obligation.
+impl CustomerHistory {
+    /// Until when an event about an obligation changes something, over every leaf that holds it.
     fn until_ms(&self, obligation: u64) -> i64 {
-        let held = self.episodes.iter().flat_map(Evidence::owed);
-        held.filter(|owed| owed.hash == obligation && owed.mask != 0).map(Obligation::until_ms).max().unwrap_or(0)
+        let owed = self.episodes.iter().flat_map(EpisodeState::owed);
+        owed.filter(|owed| owed.hash == obligation && owed.mask != 0).map(Obligation::until_ms).max().unwrap_or(0)
     }
 }
 
@@ -203,7 +209,7 @@ struct Open {
 /// All customers of one source partition that failed or complained lately.
 #[derive(Default)]
 pub struct Episodes {
-    people: Vec<Option<Person>>,
+    histories: Vec<Option<CustomerHistory>>,
     free: Vec<u32>,
     table: HashTable<u32>,
     by_hour: BTreeMap<i64, Vec<Ticket>>,
@@ -212,22 +218,22 @@ pub struct Episodes {
     dirty: Vec<u32>,
     generation: u32,
     open: Vec<Open>,
-    pub owing: Owing,
+    pub open_obligations: OpenObligations,
 }
 
 impl Episodes {
     /// Folds one failure in; `hash` is the customer's.
-    pub fn fail(&mut self, rules: &Rules, leaves: &Leaves, customer: &str, hash: u64, failure: &Failure<'_>) {
+    pub fn fail(&mut self, rules: &Rules, leaves: &Leaves, customer: &str, hash: u64, failure: &CustomerFailure<'_>) {
         let leaf = leaves.get(failure.leaf);
         let window_ms = failure.time_ms - failure.time_ms.rem_euclid(rules.window_ms);
-        let slot = self.person(customer, hash);
-        let person = self.people[slot as usize].as_mut().expect("just found");
-        let ticket = (slot, person.generation);
-        let known = person.episodes.iter_mut().position(|found| {
+        let slot = self.history(customer, hash);
+        let history = self.histories[slot as usize].as_mut().expect("just found");
+        let ticket = (slot, history.generation);
+        let known = history.episodes.iter_mut().position(|found| {
             found.window_ms == window_ms && found.family == leaf.family && found.line == leaf.line
         });
-        let place = known.unwrap_or_else(|| {
-            person.episodes.push(Evidence {
+        let index = known.unwrap_or_else(|| {
+            history.episodes.push(EpisodeState {
                 line: leaf.line.clone(),
                 family: leaf.family,
                 window_ms,
@@ -239,13 +245,13 @@ impl Episodes {
                 leaves: Vec::with_capacity(1),
                 earliest: Vec::with_capacity(1),
             });
-            person.episodes.len() - 1
+            history.episodes.len() - 1
         });
-        let evidence = &mut person.episodes[place];
+        let evidence = &mut history.episodes[index];
         let Owed { obligation, mask } = failure.owed;
-        if evidence.add(failure, &rules.limits, leaves, &mut self.owing) && mask != 0 {
+        if evidence.add(failure, &rules.limits, leaves, &mut self.open_obligations) && mask != 0 {
             self.open.push(Open { ticket, window_ms, leaf: failure.leaf, obligation });
-            self.owing.reopen(obligation);
+            self.open_obligations.reopen(obligation);
         }
         mark_dirty(&mut self.dirty, slot, evidence);
         if known.is_none() {
@@ -256,13 +262,13 @@ impl Episodes {
     /// Folds in an event that puts an obligation right, if its kind (`mask`) does and it is the first after it.
     pub fn repair(&mut self, rules: &Rules, customer: &str, hash: u64, obligation: u64, time_ms: i64, mask: u8) {
         let Some(slot) = self.known(customer, hash) else { return };
-        let person = self.people[slot as usize].as_mut().expect("a slot in the table is taken");
-        let ticket = (slot, person.generation);
+        let history = self.histories[slot as usize].as_mut().expect("a slot in the table is taken");
+        let ticket = (slot, history.generation);
         let takes = |owed: &Obligation| {
             owed.hash == obligation && owed.mask & mask != 0 && owed.takes(time_ms, rules.unrepaired_ms)
         };
         let mut needed = Vec::new();
-        for evidence in &mut person.episodes {
+        for evidence in &mut history.episodes {
             let mut taken = false;
             for owed in evidence.leaves.iter_mut().flat_map(|seen| &mut seen.owed).filter(|owed| takes(owed)) {
                 owed.put_right_ms = Some(time_ms);
@@ -274,7 +280,7 @@ impl Episodes {
             }
         }
         if !needed.is_empty() {
-            self.owing.settle(obligation, person.until_ms(obligation));
+            self.open_obligations.settle(obligation, history.until_ms(obligation));
             self.touch(slot);
             needed.into_iter().for_each(|time_ms| self.expire_after(time_ms, ticket));
         }
@@ -283,52 +289,52 @@ impl Episodes {
     /// Asks for all failures since the last call whether they were put right before they arrived.
     pub fn look_up(&mut self, rules: &Rules, find: &mut dyn FnMut(u64, i64, u8) -> Option<i64>) {
         for Open { ticket: (slot, generation), window_ms, leaf, obligation } in std::mem::take(&mut self.open) {
-            let person = self.people[slot as usize].as_mut().filter(|person| person.generation == generation);
-            let Some(person) = person else { continue };
-            let held = person.episodes.iter_mut().filter(|found| found.window_ms == window_ms).find_map(|evidence| {
-                let place = evidence.leaves.iter().position(|seen| seen.leaf == leaf)?;
-                Some((evidence, place))
+            let history = self.histories[slot as usize].as_mut().filter(|history| history.generation == generation);
+            let Some(history) = history else { continue };
+            let target = history.episodes.iter_mut().filter(|found| found.window_ms == window_ms).find_map(|evidence| {
+                let index = evidence.leaves.iter().position(|seen| seen.leaf == leaf)?;
+                Some((evidence, index))
             });
-            let Some((evidence, place)) = held else { continue };
-            let Some(owed) = evidence.leaves[place].owed.iter_mut().find(|owed| owed.hash == obligation) else {
-                continue; // lost its place to others
+            let Some((evidence, index)) = target else { continue };
+            let Some(owed) = evidence.leaves[index].owed.iter_mut().find(|owed| owed.hash == obligation) else {
+                continue; // crowded out by other obligations
             };
             let found = find(obligation, owed.time_ms, owed.mask);
             if let Some(time_ms) = found.filter(|time_ms| owed.takes(*time_ms, rules.unrepaired_ms)) {
                 owed.put_right_ms = Some(time_ms);
                 mark_dirty(&mut self.dirty, slot, evidence);
                 let needed_ms = evidence.needed_ms(rules);
-                self.owing.settle(obligation, person.until_ms(obligation));
+                self.open_obligations.settle(obligation, history.until_ms(obligation));
                 self.expire_after(needed_ms, (slot, generation));
             }
         }
     }
 
     /// Folds one opened contact in, if it can be about a failure at all.
-    pub fn contact(&mut self, rules: &Rules, customer: &str, hash: u64, contacted: Contacted) {
+    pub fn contact(&mut self, rules: &Rules, customer: &str, hash: u64, contacted: OpenedContact) {
         if rules.contact.families(&contacted.reason).is_none() {
             return;
         }
-        let slot = self.person(customer, hash);
-        let person = self.people[slot as usize].as_mut().expect("just found");
-        let ticket = (slot, person.generation);
-        let place = person.contacts.iter().position(|found| found.contact_id == contacted.contact_id);
-        if place.is_some_and(|place| person.contacts[place] <= contacted) {
+        let slot = self.history(customer, hash);
+        let history = self.histories[slot as usize].as_mut().expect("just found");
+        let ticket = (slot, history.generation);
+        let index = history.contacts.iter().position(|found| found.contact_id == contacted.contact_id);
+        if index.is_some_and(|index| history.contacts[index] <= contacted) {
             return;
         }
         let mut changed = vec![contacted.clone()];
-        changed.extend(place.map(|place| person.contacts.swap_remove(place)));
+        changed.extend(index.map(|index| history.contacts.swap_remove(index)));
         let opened_ms = contacted.time_ms;
-        person.contacts.push(contacted);
-        if person.contacts.len() > rules.limits.contacts {
-            let rank = |contact: &Contacted| xxh3_64(contact.contact_id.as_bytes());
-            let highest = (0..person.contacts.len()).max_by(|one, two| {
-                let (one, two) = (&person.contacts[*one], &person.contacts[*two]);
+        history.contacts.push(contacted);
+        if history.contacts.len() > rules.limits.contacts {
+            let rank = |contact: &OpenedContact| xxh3_64(contact.contact_id.as_bytes());
+            let highest = (0..history.contacts.len()).max_by(|one, two| {
+                let (one, two) = (&history.contacts[*one], &history.contacts[*two]);
                 rank(one).cmp(&rank(two)).then_with(|| one.contact_id.cmp(&two.contact_id))
             });
-            changed.push(person.contacts.swap_remove(highest.expect("there is a contact")));
+            changed.push(history.contacts.swap_remove(highest.expect("there is a contact")));
         }
-        for evidence in &mut person.episodes {
+        for evidence in &mut history.episodes {
             if changed.iter().any(|contact| evidence.is_about(&rules.contact, contact)) {
                 mark_dirty(&mut self.dirty, slot, evidence);
             }
@@ -336,22 +342,22 @@ impl Episodes {
         self.expire_after(opened_ms, ticket);
     }
 
-    fn person(&mut self, customer: &str, hash: u64) -> u32 {
+    fn history(&mut self, customer: &str, hash: u64) -> u32 {
         let slot = self.slot(customer, hash);
         self.touch(slot);
         slot
     }
 
     fn touch(&mut self, slot: u32) {
-        let person = self.people[slot as usize].as_mut().expect("a slot in the table is taken");
-        if !person.changed {
-            person.changed = true;
+        let history = self.histories[slot as usize].as_mut().expect("a slot in the table is taken");
+        if !history.changed {
+            history.changed = true;
             self.changed.push(slot);
         }
     }
 
     fn known(&self, customer: &str, hash: u64) -> Option<u32> {
-        let is_it = |slot: &u32| self.people[*slot as usize].as_ref().is_some_and(|person| &*person.id == customer);
+        let is_it = |slot: &u32| self.histories[*slot as usize].as_ref().is_some_and(|history| &*history.id == customer);
         self.table.find(hash, is_it).copied()
     }
 
@@ -360,7 +366,7 @@ impl Episodes {
             return slot;
         }
         self.generation = self.generation.wrapping_add(1);
-        let person = Person {
+        let history = CustomerHistory {
             id: customer.into(),
             hash,
             generation: self.generation,
@@ -369,12 +375,12 @@ impl Episodes {
             contacts: Vec::new(),
         };
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.people.push(None);
-            (self.people.len() - 1) as u32
+            self.histories.push(None);
+            (self.histories.len() - 1) as u32
         });
-        self.people[slot as usize] = Some(person);
-        let people = &self.people;
-        self.table.insert_unique(hash, slot, |slot| people[*slot as usize].as_ref().map_or(0, |person| person.hash));
+        self.histories[slot as usize] = Some(history);
+        let histories = &self.histories;
+        self.table.insert_unique(hash, slot, |slot| histories[*slot as usize].as_ref().map_or(0, |history| history.hash));
         slot
     }
 
@@ -397,34 +403,33 @@ impl Episodes {
     }
 
     fn prune(&mut self, rules: &Rules, (slot, generation): Ticket, oldest_ms: i64) {
-        let Some(person) = self.people[slot as usize].as_mut().filter(|person| person.generation == generation) else {
-            return;
-        };
-        let held = (person.episodes.len(), person.contacts.len());
-        let gone = person.episodes.extract_if(.., |found| found.needed_ms(rules) < oldest_ms);
-        let mut gone: Vec<Evidence> = gone.collect();
-        let old = person.episodes.iter().filter(|found| found.joined_ms(rules) < oldest_ms).count();
+        let history = self.histories[slot as usize].as_mut().filter(|history| history.generation == generation);
+        let Some(history) = history else { return };
+        let before = (history.episodes.len(), history.contacts.len());
+        let gone = history.episodes.extract_if(.., |found| found.needed_ms(rules) < oldest_ms);
+        let mut gone: Vec<EpisodeState> = gone.collect();
+        let old = history.episodes.iter().filter(|found| found.joined_ms(rules) < oldest_ms).count();
         if old > rules.limits.old_episodes {
-            gone.extend(oldest(rules, &mut person.episodes, oldest_ms, old - rules.limits.old_episodes));
+            gone.extend(oldest(rules, &mut history.episodes, oldest_ms, old - rules.limits.old_episodes));
         }
-        gone.iter().flat_map(Evidence::owed).for_each(|owed| self.owing.release(owed));
-        let Person { episodes, contacts, .. } = person;
-        contacts.retain(|found| found.time_ms >= oldest_ms || episodes.iter().any(|kept| kept.is_named(found)));
-        let kept = person.episodes.iter().filter(|found| found.window_ms < oldest_ms);
-        let needed: Vec<i64> = kept.map(|found| found.needed_ms(rules)).collect();
-        let is_changed = held != (person.episodes.len(), person.contacts.len());
-        if is_changed && !person.changed {
-            person.changed = true;
+        gone.iter().flat_map(EpisodeState::owed).for_each(|owed| self.open_obligations.release(owed));
+        let CustomerHistory { episodes, contacts, .. } = history;
+        contacts.retain(|found| found.time_ms >= oldest_ms || episodes.iter().any(|rest| rest.is_named(found)));
+        let retained = history.episodes.iter().filter(|found| found.window_ms < oldest_ms);
+        let needed: Vec<i64> = retained.map(|found| found.needed_ms(rules)).collect();
+        let is_changed = before != (history.episodes.len(), history.contacts.len());
+        if is_changed && !history.changed {
+            history.changed = true;
             self.changed.push(slot);
         }
-        if person.episodes.is_empty() && person.contacts.is_empty() {
-            let hash = person.hash;
-            let person = self.people[slot as usize].take().expect("just seen");
+        if history.episodes.is_empty() && history.contacts.is_empty() {
+            let hash = history.hash;
+            let history = self.histories[slot as usize].take().expect("just seen");
             if let Ok(entry) = self.table.find_entry(hash, |found| *found == slot) {
                 entry.remove();
             }
             self.free.push(slot);
-            self.gone.push(person.id);
+            self.gone.push(history.id);
         }
         needed.into_iter().for_each(|time_ms| self.expire_after(time_ms, (slot, generation)));
     }
@@ -432,20 +437,21 @@ impl Episodes {
     /// Every episode that changed since the last call, by customer, line, family and window.
     pub fn messages(&mut self, rules: &Rules, leaves: &Leaves, send: &mut dyn FnMut(&str, Vec<u8>)) {
         let mut slots = std::mem::take(&mut self.dirty);
-        let people = &mut self.people;
-        slots.retain(|slot| people[*slot as usize].is_some());
-        slots.sort_by(|one, two| id_of(people, *one).cmp(id_of(people, *two)));
+        let histories = &mut self.histories;
+        slots.retain(|slot| histories[*slot as usize].is_some());
+        slots.sort_by(|one, two| id_of(histories, *one).cmp(id_of(histories, *two)));
         slots.dedup();
         for slot in slots {
-            let person = people[slot as usize].as_mut().expect("just kept");
-            let mut places: Vec<usize> = (0..person.episodes.len()).filter(|at| person.episodes[*at].dirty).collect();
-            places.sort_by(|one, two| {
-                let key = |at: &usize| person.episodes[*at].key(&rules.families);
+            let history = histories[slot as usize].as_mut().expect("just filtered");
+            let dirty = |at: &usize| history.episodes[*at].dirty;
+            let mut indexes: Vec<usize> = (0..history.episodes.len()).filter(dirty).collect();
+            indexes.sort_by(|one, two| {
+                let key = |at: &usize| history.episodes[*at].key(&rules.families);
                 key(one).cmp(&key(two))
             });
-            for place in places {
-                send(&person.id, message(rules, leaves, person, &person.episodes[place]));
-                person.episodes[place].dirty = false;
+            for index in indexes {
+                send(&history.id, message(rules, leaves, history, &history.episodes[index]));
+                history.episodes[index].dirty = false;
             }
         }
     }
@@ -453,9 +459,9 @@ impl Episodes {
     /// Writes every customer that changed since the last drain, None for those forgotten. Call after `messages`.
     pub fn drain(&mut self, rules: &Rules, leaves: &Leaves, write: &mut dyn FnMut(Vec<u8>, Option<Vec<u8>>)) {
         for slot in std::mem::take(&mut self.changed) {
-            if let Some(person) = self.people[slot as usize].as_mut() {
-                person.changed = false;
-                write(key_of(&person.id), Some(packed(rules, leaves, person)));
+            if let Some(history) = self.histories[slot as usize].as_mut() {
+                history.changed = false;
+                write(key_of(&history.id), Some(packed(rules, leaves, history)));
             }
         }
         for id in std::mem::take(&mut self.gone) {
@@ -474,7 +480,7 @@ impl Episodes {
         let mut contacts = Vec::new();
         for _ in 0..reader.array()? {
             let fields = reader.array()?;
-            contacts.push(Contacted {
+            contacts.push(OpenedContact {
                 time_ms: reader.int()?,
                 contact_id: reader.text()?.into(),
                 line: reader.text()?.into(),
@@ -488,24 +494,25 @@ impl Episodes {
             .map(|found| found.needed_ms(rules))
             .chain(contacts.iter().map(|found| found.time_ms))
             .collect();
-        episodes.iter().flat_map(Evidence::owed).for_each(|owed| self.owing.hold(owed));
-        let person = self.people[slot as usize].as_mut().expect("just made");
-        (person.episodes, person.contacts) = (episodes, contacts);
-        let ticket = (slot, person.generation);
+        episodes.iter().flat_map(EpisodeState::owed).for_each(|owed| self.open_obligations.hold(owed));
+        let history = self.histories[slot as usize].as_mut().expect("just made");
+        (history.episodes, history.contacts) = (episodes, contacts);
+        let ticket = (slot, history.generation);
         times.into_iter().for_each(|time_ms| self.expire_after(time_ms, ticket));
         Ok(())
     }
 
     /// Marks every leaf cohort in use.
     pub fn mark(&self, leaves: &mut Leaves) {
-        for seen in self.people.iter().flatten().flat_map(|person| &person.episodes).flat_map(|found| &found.leaves) {
+        let episodes = self.histories.iter().flatten().flat_map(|history| &history.episodes);
+        for seen in episodes.flat_map(|found| &found.leaves) {
             leaves.mark(seen.leaf);
         }
     }
 }
 
 /// Takes the oldest `count` of the episodes that no failure can join any more.
-fn oldest(rules: &Rules, episodes: &mut Vec<Evidence>, oldest_ms: i64, count: usize) -> Vec<Evidence> {
+fn oldest(rules: &Rules, episodes: &mut Vec<EpisodeState>, oldest_ms: i64, count: usize) -> Vec<EpisodeState> {
     let (mut old, rest): (Vec<_>, Vec<_>) = episodes.drain(..).partition(|found| found.joined_ms(rules) < oldest_ms);
     old.sort_by(|one, two| {
         let (left, right) = (one.key(&rules.families), two.key(&rules.families));
@@ -516,15 +523,15 @@ fn oldest(rules: &Rules, episodes: &mut Vec<Evidence>, oldest_ms: i64, count: us
     old
 }
 
-fn mark_dirty(dirty: &mut Vec<u32>, slot: u32, evidence: &mut Evidence) {
+fn mark_dirty(dirty: &mut Vec<u32>, slot: u32, evidence: &mut EpisodeState) {
     if !evidence.dirty {
         evidence.dirty = true;
         dirty.push(slot);
     }
 }
 
-fn id_of(people: &[Option<Person>], slot: u32) -> &str {
-    people[slot as usize].as_ref().map_or("", |person| &person.id)
+fn id_of(histories: &[Option<CustomerHistory>], slot: u32) -> &str {
+    histories[slot as usize].as_ref().map_or("", |history| &history.id)
 }
 
 fn key_of(customer: &str) -> Vec<u8> {
@@ -535,14 +542,14 @@ fn key_of(customer: &str) -> Vec<u8> {
     key.out
 }
 
-fn message(rules: &Rules, leaves: &Leaves, person: &Person, evidence: &Evidence) -> Vec<u8> {
-    let about: Vec<i64> = person
+fn message(rules: &Rules, leaves: &Leaves, history: &CustomerHistory, evidence: &EpisodeState) -> Vec<u8> {
+    let about: Vec<i64> = history
         .contacts
         .iter()
         .filter(|contact| evidence.is_about(&rules.contact, contact))
         .map(|contact| contact.time_ms)
         .collect();
-    let mut shown: Vec<&Seen> = evidence.leaves.iter().collect();
+    let mut shown: Vec<&LeafFailures> = evidence.leaves.iter().collect();
     shown.sort_by(|one, two| {
         let (left, right) = (leaves.get(one.leaf), leaves.get(two.leaf));
         one.first_ms.cmp(&two.first_ms).then_with(|| left.values().cmp(right.values()))
@@ -558,7 +565,7 @@ fn message(rules: &Rules, leaves: &Leaves, person: &Person, evidence: &Evidence)
     });
     let gravest = evidence.leaves.iter().map(|seen| seen.origin).min().unwrap_or(0);
     let episode = Episode {
-        customer_id: &person.id,
+        customer_id: &history.id,
         line: &evidence.line,
         family: &rules.families[usize::from(evidence.family)],
         window_ms: evidence.window_ms,
@@ -577,17 +584,17 @@ fn message(rules: &Rules, leaves: &Leaves, person: &Person, evidence: &Evidence)
     episode.json(640)
 }
 
-fn packed(rules: &Rules, leaves: &Leaves, person: &Person) -> Vec<u8> {
+fn packed(rules: &Rules, leaves: &Leaves, history: &CustomerHistory) -> Vec<u8> {
     let mut packer = Packer::default();
     packer.out.reserve(256);
     packer.array(2);
-    let mut episodes: Vec<&Evidence> = person.episodes.iter().collect();
+    let mut episodes: Vec<&EpisodeState> = history.episodes.iter().collect();
     episodes.sort_by(|one, two| one.key(&rules.families).cmp(&two.key(&rules.families)));
     packer.array(episodes.len());
     for evidence in episodes {
         pack_evidence(&mut packer, rules, leaves, evidence);
     }
-    let mut contacts: Vec<&Contacted> = person.contacts.iter().collect();
+    let mut contacts: Vec<&OpenedContact> = history.contacts.iter().collect();
     contacts.sort();
     packer.array(contacts.len());
     for contact in contacts {
@@ -602,7 +609,7 @@ fn packed(rules: &Rules, leaves: &Leaves, person: &Person) -> Vec<u8> {
     packer.out
 }
 
-fn pack_evidence(packer: &mut Packer, rules: &Rules, leaves: &Leaves, evidence: &Evidence) {
+fn pack_evidence(packer: &mut Packer, rules: &Rules, leaves: &Leaves, evidence: &EpisodeState) {
     packer.array(9);
     packer.text(&evidence.line);
     packer.text(&rules.families[usize::from(evidence.family)]);
@@ -611,7 +618,7 @@ fn pack_evidence(packer: &mut Packer, rules: &Rules, leaves: &Leaves, evidence: 
     packer.int(evidence.last_ms);
     packer.int(evidence.failures);
     packer.int(evidence.amount_cents);
-    let mut seen: Vec<&Seen> = evidence.leaves.iter().collect();
+    let mut seen: Vec<&LeafFailures> = evidence.leaves.iter().collect();
     seen.sort_by(|one, two| leaves.get(one.leaf).values().cmp(leaves.get(two.leaf).values()));
     packer.array(seen.len());
     for one in seen {
@@ -635,11 +642,11 @@ fn pack_evidence(packer: &mut Packer, rules: &Rules, leaves: &Leaves, evidence: 
     }
 }
 
-fn read_evidence(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) -> Read<Evidence> {
+fn read_evidence(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) -> Read<EpisodeState> {
     reader.array()?;
     let line = reader.text()?;
     let family = family_number(rules, reader.text()?)?;
-    let mut evidence = Evidence {
+    let mut evidence = EpisodeState {
         line: line.into(),
         family,
         window_ms: reader.int()?,
@@ -667,7 +674,7 @@ fn read_evidence(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) ->
             // An older build did not write what is owed: then nothing is known to put it right.
             owed.push(Obligation { hash: 0, time_ms: last_ms, mask: 0, put_right_ms: None });
         }
-        evidence.leaves.push(Seen { leaf, first_ms, last_ms, count, origin, owed });
+        evidence.leaves.push(LeafFailures { leaf, first_ms, last_ms, count, origin, owed });
     }
     for _ in 0..reader.array()? {
         reader.array()?;

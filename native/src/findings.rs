@@ -1,6 +1,6 @@
-//! Findings that come in numbers as columns of their table: of several with the same key the newest is kept. What a row
-//! holds is defined by `streams/sinks/rows.py`. Only messages spelled as our rooms spell them are read here; at the first
-//! other one everything is left to Python, what was kept is given back.
+//! Findings that come in numbers as columns of their table: of several with the same key the newest is retained. What a
+//! row holds is defined by `streams/sinks/rows.py`. Only messages spelled as our rooms spell them are read here; at the first
+//! other one everything is left to Python, what was retained is given back.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::columns::{Column, Layout};
-use crate::decode::{field_from_python, Cursor, Doubt, FieldKind, FieldSpec, Row, Span};
+use crate::decode::{field_from_python, Cursor, Undecided, FieldKind, FieldSpec, Row, Span};
 use crate::records::Parts;
 
 /// Digits of a version and of a hash; longer ones are for Python.
@@ -23,7 +23,7 @@ enum Form {
     Int { min: i64, max: i64, optional: bool },
     Bool,
     Texts { min: u32, max: u32, plain: bool },
-    /// Hashes, of which only the number is kept.
+    /// Hashes, of which only the number is retained.
     Hashes,
     Records(Vec<Field>),
 }
@@ -32,7 +32,7 @@ enum Form {
 struct Field {
     name: String,
     /// What stands before the value: a comma unless it is the first, the name, a colon.
-    lead: String,
+    prefix: String,
     form: Form,
 }
 
@@ -55,7 +55,7 @@ struct Parsed {
 }
 
 impl Parsed {
-    fn read(&mut self, fields: &[Field], start: &[u8], message: &[u8]) -> Result<(), Doubt> {
+    fn read(&mut self, fields: &[Field], start: &[u8], message: &[u8]) -> Result<(), Undecided> {
         self.row.clear();
         self.inner.clear();
         self.texts.clear();
@@ -63,7 +63,7 @@ impl Parsed {
         let mut cursor = Cursor::new(message);
         cursor.literal(start)?;
         for field in fields {
-            cursor.literal(field.lead.as_bytes())?;
+            cursor.literal(field.prefix.as_bytes())?;
             let cell = match &field.form {
                 Form::Records(inner) => self.records(inner, &mut cursor)?,
                 form => self.cell(form, &mut cursor)?,
@@ -71,15 +71,15 @@ impl Parsed {
             self.row.push(cell);
         }
         cursor.take(b'}')?;
-        if cursor.at == message.len() { Ok(()) } else { Err(Doubt) }
+        if cursor.at == message.len() { Ok(()) } else { Err(Undecided) }
     }
 
-    fn records(&mut self, fields: &[Field], cursor: &mut Cursor) -> Result<Cell, Doubt> {
+    fn records(&mut self, fields: &[Field], cursor: &mut Cursor) -> Result<Cell, Undecided> {
         let (from, mut count) = (self.inner.len(), 0);
         list(cursor, |cursor| {
             cursor.take(b'{')?;
             for field in fields {
-                cursor.literal(field.lead.as_bytes())?;
+                cursor.literal(field.prefix.as_bytes())?;
                 let cell = self.cell(&field.form, cursor)?;
                 self.inner.push(cell);
             }
@@ -90,20 +90,20 @@ impl Parsed {
     }
 
     #[inline(always)]
-    fn cell(&mut self, form: &Form, cursor: &mut Cursor) -> Result<Cell, Doubt> {
+    fn cell(&mut self, form: &Form, cursor: &mut Cursor) -> Result<Cell, Undecided> {
         match form {
             Form::Text { min, max, plain, choices } => {
                 let span = cursor.text(*min, *max, *plain, &mut self.scratch)?;
                 let text = |span: Span| span.of(cursor.message(), &self.scratch);
                 let is_known = choices.is_empty() || choices.iter().any(|choice| choice.as_bytes() == text(span));
-                if is_known { Ok(Cell::Text(span)) } else { Err(Doubt) }
+                if is_known { Ok(Cell::Text(span)) } else { Err(Undecided) }
             }
             Form::Int { optional: true, .. } if cursor.peek() == b'n' => {
                 cursor.literal(b"null").map(|()| Cell::Int(None))
             }
             Form::Int { min, max, .. } => match cursor.int()? {
                 number if (*min..=*max).contains(&number) => Ok(Cell::Int(Some(number))),
-                _ => Err(Doubt),
+                _ => Err(Undecided),
             },
             Form::Bool if cursor.peek() == b't' => cursor.literal(b"true").map(|()| Cell::Int(Some(1))),
             Form::Bool => cursor.literal(b"false").map(|()| Cell::Int(Some(0))),
@@ -121,12 +121,12 @@ impl Parsed {
                     match cursor.digits(0).1 {
                         1 => Ok(()),
                         2..=HASH_DIGITS if !is_zero => Ok(()),
-                        _ => Err(Doubt),
+                        _ => Err(Undecided),
                     }
                 })?;
                 Ok(Cell::Int(Some(count)))
             }
-            Form::Records(_) => Err(Doubt),
+            Form::Records(_) => Err(Undecided),
         }
     }
 
@@ -137,7 +137,7 @@ impl Parsed {
 
 /// A list with its brackets; `one` reads an element.
 #[inline(always)]
-fn list(cursor: &mut Cursor, mut one: impl FnMut(&mut Cursor) -> Result<(), Doubt>) -> Result<(), Doubt> {
+fn list(cursor: &mut Cursor, mut one: impl FnMut(&mut Cursor) -> Result<(), Undecided>) -> Result<(), Undecided> {
     cursor.take(b'[')?;
     if cursor.peek() == b']' {
         return cursor.take(b']');
@@ -196,15 +196,15 @@ fn form_of(form: &str, row: Option<Row<'_>>) -> PyResult<Form> {
 }
 
 fn fields_of<T>(rows: Vec<T>, is_first: bool, read: impl Fn(T) -> PyResult<(String, Form)>) -> PyResult<Vec<Field>> {
-    let field = |(place, row): (usize, T)| {
+    let field = |(index, row): (usize, T)| {
         let (name, form) = read(row)?;
-        let comma = if is_first && place == 0 { "" } else { "," };
-        Ok(Field { lead: format!("{comma}\"{name}\":"), name, form })
+        let comma = if is_first && index == 0 { "" } else { "," };
+        Ok(Field { prefix: format!("{comma}\"{name}\":"), name, form })
     };
     rows.into_iter().enumerate().map(field).collect()
 }
 
-fn place_of(fields: &[Field], name: &str) -> PyResult<usize> {
+fn index_of(fields: &[Field], name: &str) -> PyResult<usize> {
     let found = fields.iter().position(|field| field.name == name);
     found.ok_or_else(|| PyValueError::new_err(format!("no field {name}")))
 }
@@ -238,14 +238,14 @@ impl FindingPlan {
             }
             form => Ok((name, form_of(form, row)?)),
         })?;
-        let by = by.map(|name| place_of(&fields, &name)).transpose()?;
+        let by = by.map(|name| index_of(&fields, &name)).transpose()?;
         let column = |(kind, from): (String, String)| Ok((source_of(&fields, &from)?, Layout::of(&kind)?));
         let columns: Vec<(Source, Layout)> = columns.into_iter().map(column).collect::<PyResult<_>>()?;
         if let Some((source, _)) = columns.iter().find(|(source, layout)| !fits(&fields, by, *source, *layout)) {
             return Err(PyValueError::new_err(format!("a column does not fit its origin: {source:?}")));
         }
-        let key = key.iter().map(|name| place_of(&fields, name)).collect::<PyResult<Vec<_>>>()?;
-        if key.iter().any(|&place| !matches!(fields[place].form, Form::Text { .. } | Form::Int { .. })) {
+        let key = key.iter().map(|name| index_of(&fields, name)).collect::<PyResult<Vec<_>>>()?;
+        if key.iter().any(|&index| !matches!(fields[index].form, Form::Text { .. } | Form::Int { .. })) {
             return Err(PyValueError::new_err("keys are texts and numbers"));
         }
         let start = |kind: &str| format!("{{\"kind\":\"{kind}\"").into_bytes();
@@ -256,7 +256,7 @@ impl FindingPlan {
     /// No findings yet.
     fn start(&self) -> Findings {
         let (plan, parsed) = (self.plan.clone(), Parsed::default());
-        Findings { plan, parsed, bytes: Vec::new(), kept: Vec::new(), places: HashMap::new() }
+        Findings { plan, parsed, bytes: Vec::new(), retained: Vec::new(), indexes: HashMap::new() }
     }
 }
 
@@ -265,11 +265,11 @@ fn source_of(fields: &[Field], from: &str) -> PyResult<Source> {
         return Ok(Source::Version);
     }
     let Some((list, inner)) = from.split_once('.') else {
-        return Ok(Source::Field(place_of(fields, from)?));
+        return Ok(Source::Field(index_of(fields, from)?));
     };
-    let list = place_of(fields, list)?;
+    let list = index_of(fields, list)?;
     match &fields[list].form {
-        Form::Records(of) => Ok(Source::Inner { list, field: place_of(of, inner)? }),
+        Form::Records(of) => Ok(Source::Inner { list, field: index_of(of, inner)? }),
         _ => Err(PyValueError::new_err(format!("no list of records: {from}"))),
     }
 }
@@ -294,7 +294,7 @@ fn fits(fields: &[Field], by: Option<usize>, source: Source, layout: Layout) -> 
 }
 
 /// The newest finding of a key: its version, and where its message lies.
-struct Kept {
+struct Retained {
     version: i64,
     from: usize,
     to: usize,
@@ -306,13 +306,13 @@ pub struct Findings {
     plan: Plan,
     parsed: Parsed,
     bytes: Vec<u8>,
-    kept: Vec<Kept>,
-    places: HashMap<Vec<u8>, usize>,
+    retained: Vec<Retained>,
+    indexes: HashMap<Vec<u8>, usize>,
 }
 
 #[pymethods]
 impl Findings {
-    /// Takes messages up to the first that is for Python to read. Gives (rows they would be, places of messages of other
+    /// Takes messages up to the first that is for Python to read. Gives (rows they would be, indexes of messages of other
     /// kinds, where it stopped); messages longer than `max_bytes`, or without a version under `name`, are for Python.
     fn add(&mut self, part: &Bound<'_, PyAny>, name: &str, max_bytes: usize) -> PyResult<(usize, Vec<usize>, usize)> {
         let values = Parts::of(part, "values")?;
@@ -323,30 +323,30 @@ impl Findings {
         }
         Ok(part.py().detach(|| {
             let (mut rows, mut others) = (0, Vec::new());
-            for (place, value) in values.iter().enumerate() {
+            for (index, value) in values.iter().enumerate() {
                 let Some(message) = value.filter(|value| value.len() <= max_bytes) else {
-                    return (rows, others, place);
+                    return (rows, others, index);
                 };
                 if self.plan.others.iter().any(|start| message.starts_with(start)) {
-                    others.push(place);
+                    others.push(index);
                     continue;
                 }
-                let Some(version) = versions[place] else { return (rows, others, place) };
+                let Some(version) = versions[index] else { return (rows, others, index) };
                 match self.take(message, version) {
                     Ok(more) => rows += more,
-                    Err(Doubt) => return (rows, others, place),
+                    Err(Undecided) => return (rows, others, index),
                 }
             }
             (rows, others, values.len())
         }))
     }
 
-    /// Gives back the (message, version) pairs that were kept; afterwards there are none.
+    /// Gives back the (message, version) pairs that were retained; afterwards there are none.
     fn give_back<'py>(&mut self, python: Python<'py>) -> Vec<(Bound<'py, PyBytes>, i64)> {
         let bytes = std::mem::take(&mut self.bytes);
-        self.places.clear();
-        let kept = self.kept.drain(..);
-        kept.map(|held| (PyBytes::new(python, &bytes[held.from..held.to]), held.version)).collect()
+        self.indexes.clear();
+        let retained = self.retained.drain(..);
+        retained.map(|entry| (PyBytes::new(python, &bytes[entry.from..entry.to]), entry.version)).collect()
     }
 
     /// (rows, bytes of every column).
@@ -363,44 +363,44 @@ fn version_of(digits: &[u8]) -> Option<i64> {
 }
 
 impl Findings {
-    fn take(&mut self, message: &[u8], version: i64) -> Result<usize, Doubt> {
-        let Findings { plan, parsed, bytes, kept, places } = self;
+    fn take(&mut self, message: &[u8], version: i64) -> Result<usize, Undecided> {
+        let Findings { plan, parsed, bytes, retained, indexes } = self;
         parsed.read(&plan.fields, &plan.start, message)?;
         let mut key = Vec::with_capacity(64);
-        for &place in &plan.key {
-            match parsed.row[place] {
+        for &index in &plan.key {
+            match parsed.row[index] {
                 Cell::Text(span) => {
                     let text = span.of(message, &parsed.scratch);
                     key.extend((text.len() as u32).to_le_bytes());
                     key.extend(text);
                 }
                 Cell::Int(number) => key.extend(number.unwrap_or(i64::MIN).to_le_bytes()),
-                _ => return Err(Doubt),
+                _ => return Err(Undecided),
             }
         }
         let rows = match plan.by.map(|list| parsed.row[list]) {
             Some(Cell::Records(_, count)) => count,
             _ => 1,
         };
-        let place = *places.entry(key).or_insert(kept.len());
-        if kept.get(place).is_some_and(|held| held.version > version) {
+        let index = *indexes.entry(key).or_insert(retained.len());
+        if retained.get(index).is_some_and(|entry| entry.version > version) {
             return Ok(rows);
         }
-        let newest = Kept { version, from: bytes.len(), to: bytes.len() + message.len() };
+        let newest = Retained { version, from: bytes.len(), to: bytes.len() + message.len() };
         bytes.extend(message);
-        match kept.get_mut(place) {
-            Some(held) => *held = newest,
-            None => kept.push(newest),
+        match retained.get_mut(index) {
+            Some(entry) => *entry = newest,
+            None => retained.push(newest),
         }
         Ok(rows)
     }
 
     fn write(&mut self) -> (usize, Vec<Vec<u8>>) {
-        let Findings { plan, parsed, bytes, kept, .. } = self;
+        let Findings { plan, parsed, bytes, retained, .. } = self;
         let mut columns: Vec<Column> = plan.columns.iter().map(|(_, layout)| Column::new(*layout)).collect();
         let mut rows = 0;
-        for held in kept.iter() {
-            let message = &bytes[held.from..held.to];
+        for entry in retained.iter() {
+            let message = &bytes[entry.from..entry.to];
             if parsed.read(&plan.fields, &plan.start, message).is_err() {
                 continue; // it was read before
             }
@@ -411,7 +411,7 @@ impl Findings {
             for row in 0..count {
                 let leaf = from + row * width;
                 for ((source, _), column) in plan.columns.iter().zip(&mut columns) {
-                    put(parsed, plan, message, held.version, leaf, *source, column);
+                    put(parsed, plan, message, entry.version, leaf, *source, column);
                 }
             }
             rows += count;

@@ -9,14 +9,14 @@ use crate::clock::Clock;
 use crate::cohorts::OpenBins;
 use crate::decode::{Spec, Value};
 use crate::dedup::Change;
-use crate::episodes::{Contacted, Episodes, Failure};
+use crate::episodes::{OpenedContact, Episodes, CustomerFailure};
 use crate::leaves::{hash_of, Leaves};
 use crate::pack::{Damaged, Packer, Read, Reader, Write};
 use crate::partition::partition_of;
 use crate::promises::{Fact, OrderKey, Outcome, Promises, DAY_MS};
-use crate::repairs::{link, obligation, owed, Log, Owed};
+use crate::repairs::{link, obligation, owed, SuccessLog, Owed};
 use crate::rules::{Row, Rules};
-use crate::seen::{Loaded, Seen, SliceChange};
+use crate::seen::{Loaded, SeenEvents, SliceChange};
 use crate::sources::{Kind, Sources};
 use crate::wire::{BinClosed, Late, Watermark};
 
@@ -37,7 +37,7 @@ pub type Written = (Vec<u8>, Option<Vec<u8>>);
 pub struct Fed {
     pub accepted: u64,
     pub unknown: u64,
-    /// Places of events from the future, and of events that belong to another partition.
+    /// Indexes of events from the future, and of events that belong to another partition.
     pub future: Vec<usize>,
     pub foreign: Vec<usize>,
 }
@@ -45,7 +45,7 @@ pub struct Fed {
 /// One fetched message.
 #[derive(Clone, Copy)]
 pub struct Fetched<'a> {
-    pub place: usize,
+    pub index: usize,
     pub offset: i64,
     pub key: Option<&'a [u8]>,
     pub appended_ms: i64,
@@ -53,7 +53,7 @@ pub struct Fetched<'a> {
 
 struct Topic {
     clock: Clock,
-    seen: Seen,
+    seen: SeenEvents,
     sources: Sources,
 }
 
@@ -76,7 +76,7 @@ pub struct Core {
     promises: Promises,
     episodes: Episodes,
     /// What went well, by topic.
-    logs: Vec<Option<Log>>,
+    logs: Vec<Option<SuccessLog>>,
     closed_ms: i64,
     through_ms: i64,
     clocks_written: Vec<u8>,
@@ -93,7 +93,7 @@ impl Room {
         Room { specs, row: vec![], scratch: vec![], core: Core::new(rules, partition, partitions) }
     }
 
-    /// Folds one message in; false if it is for the reference to decide, and then nothing was done.
+    /// Folds one message in; false if it is for the reference implementation to decide, and then nothing was done.
     ///
     /// Events more than `future_ms` ahead of their arrival are from the future; with None the caller vouches for its time
     /// and its partition.
@@ -113,9 +113,9 @@ impl Room {
         let time_ms = row.int(rules.event_time).unwrap_or(0);
         let arrived_ms = row.int(rules.arrived_at).map_or(from.appended_ms, |own_ms| own_ms.min(from.appended_ms));
         if future_ms.is_some_and(|future_ms| time_ms > arrived_ms.saturating_add(future_ms)) {
-            fed.future.push(from.place);
+            fed.future.push(from.index);
         } else if future_ms.is_some() && core.is_foreign(row.text(rules.customer).as_bytes(), from.key) {
-            fed.foreign.push(from.place);
+            fed.foreign.push(from.index);
         } else {
             fed.accepted += 1;
             admit(core, topic, row, from.offset, arrived_ms);
@@ -131,11 +131,11 @@ impl Core {
             .iter()
             .map(|topic| Topic {
                 clock: Clock::new(rules.clock_customers),
-                seen: Seen::new(),
+                seen: SeenEvents::new(),
                 sources: Sources::new(&topic.name, partition, rules.bin_ms),
             })
             .collect();
-        let logs = rules.topics.iter().map(|topic| topic.success.as_ref().map(Log::new)).collect();
+        let logs = rules.topics.iter().map(|topic| topic.success.as_ref().map(SuccessLog::new)).collect();
         Core {
             logs,
             rules,
@@ -154,7 +154,7 @@ impl Core {
         }
     }
 
-    /// Place of a topic in the rules.
+    /// Index of a topic in the rules.
     pub fn topic(&self, name: &str) -> Option<usize> {
         self.rules.topics.iter().position(|topic| topic.name == name)
     }
@@ -176,8 +176,8 @@ impl Core {
     /// Treats the watermarks of topics as at least `time_ms`.
     pub fn pass_idle(&mut self, topics: &[String], time_ms: i64) {
         for name in topics {
-            if let Some(place) = self.topic(name) {
-                self.hear(place, time_ms + self.rules.topics[place].disorder_ms);
+            if let Some(index) = self.topic(name) {
+                self.hear(index, time_ms + self.rules.topics[index].disorder_ms);
             }
         }
     }
@@ -221,7 +221,7 @@ impl Core {
                 self.bins.count(floor(outcome.time_ms, self.rules.bin_ms), leaf, customer, outcome.failed);
             }
             if outcome.failed {
-                let failure = Failure {
+                let failure = CustomerFailure {
                     time_ms: outcome.time_ms,
                     leaf,
                     event_id: &outcome.event_id,
@@ -302,9 +302,9 @@ impl Core {
 
     /// Drops everything that no event still to be accepted can need.
     fn forget(&mut self, watermark_ms: i64) {
-        for place in 0..self.topics.len() {
-            let oldest_ms = self.oldest_ms(place);
-            let topic = &mut self.topics[place];
+        for index in 0..self.topics.len() {
+            let oldest_ms = self.oldest_ms(index);
+            let topic = &mut self.topics[index];
             topic.seen.forget(oldest_ms);
             topic.seen.age(topic.clock.newest_ms);
             topic.sources.forget(oldest_ms.min(self.closed_ms));
@@ -330,10 +330,10 @@ impl Core {
             out.push((key.out, Some(clocks.clone())));
             self.clocks_written = clocks;
         }
-        for place in 0..self.topics.len() {
-            let rest_before_ms = self.watermark_ms(place) - MINUTE_MS;
-            let name = &self.rules.topics[place].name;
-            let topic = &mut self.topics[place];
+        for index in 0..self.topics.len() {
+            let rest_before_ms = self.watermark_ms(index) - MINUTE_MS;
+            let name = &self.rules.topics[index].name;
+            let topic = &mut self.topics[index];
             out.extend(topic.seen.drain(rest_before_ms).into_iter().map(|change| seen_slice(name, change)));
             topic.sources.drain(&mut |key, value| out.push((key, value)));
         }
@@ -344,7 +344,7 @@ impl Core {
         self.episodes.drain(&self.rules, &self.leaves, &mut write);
         out.extend(self.promises.ended.drain(order_ms - DAY_MS).into_iter().map(|change| slice(&["e"], change)));
         for (rules, log) in self.rules.topics.iter().zip(&mut self.logs) {
-            let changes = log.as_mut().map(Log::drain).into_iter().flatten();
+            let changes = log.as_mut().map(SuccessLog::drain).into_iter().flatten();
             out.extend(changes.map(|change| slice(&["r", &rules.name], change)));
         }
         out
@@ -418,13 +418,13 @@ impl Core {
                     let chunk = (key.int()?, key.int()?);
                     self.bins.load_chunk(&self.rules, &mut self.leaves, chunk, &mut value)?;
                 }
-                "k" => self.bins.load_place(&self.rules, &mut self.leaves, &mut key, value.int()?)?,
+                "k" => self.bins.load_slot(&self.rules, &mut self.leaves, &mut key, value.int()?)?,
                 "s" => {
                     let topic = self.topic(key.text()?).ok_or(Damaged("a topic is not known"))?;
                     self.topics[topic].sources.load(key.int()?, parts > 3, &mut value, self.closed_ms)?;
                 }
                 "p" => self.promises.load_open(key.text()?, key.text()?, &mut value)?,
-                "q" => self.promises.load_waiting(key.int()?, &mut value, order_ms)?,
+                "q" => self.promises.load_pending(key.int()?, &mut value, order_ms)?,
                 "c" => self.episodes.load(&self.rules, &mut self.leaves, key.text()?, &mut value)?,
                 _ => return Err(Damaged("a key is of no known kind")),
             }
@@ -504,9 +504,9 @@ fn slice(prefix: &[&str], ((start_ms, first), hashes): Change) -> Written {
 }
 
 /// Sorts out what is too old or was seen before, moves the topic's clock, and folds the rest in.
-fn admit(room: &mut Core, place: usize, row: Row<'_>, offset: i64, arrived_ms: i64) {
-    let rules = &room.rules.topics[place];
-    let topic = &mut room.topics[place];
+fn admit(room: &mut Core, index: usize, row: Row<'_>, offset: i64, arrived_ms: i64) {
+    let rules = &room.rules.topics[index];
+    let topic = &mut room.topics[index];
     let time_ms = row.int(rules.event_time).unwrap_or(0);
     let newest_ms = topic.clock.newest_ms;
     let source = row.text(rules.source);
@@ -536,19 +536,19 @@ fn admit(room: &mut Core, place: usize, row: Row<'_>, offset: i64, arrived_ms: i
         topic.sources.count(Kind::Late, bin_ms, source);
     }
     topic.clock.follow(customer, time_ms.min(arrived_ms));
-    count(room, place, row, customer, is_late, newest_ms - time_ms);
-    note(room, place, row, customer);
-    if place == room.rules.order {
+    count(room, index, row, customer, is_late, newest_ms - time_ms);
+    note(room, index, row, customer);
+    if index == room.rules.order {
         follow_promise(room, row, is_late, newest_ms);
-    } else if place == room.rules.contact_topic {
+    } else if index == room.rules.contact_topic {
         attach_contact(room, row, customer, newest_ms);
     }
 }
 
 /// Counts exposure and failure: on time in bins, failures in any case in episodes.
-fn count(room: &mut Core, place: usize, row: Row<'_>, customer: u64, is_late: bool, behind_ms: i64) {
+fn count(room: &mut Core, index: usize, row: Row<'_>, customer: u64, is_late: bool, behind_ms: i64) {
     let Core { rules, leaves, bins, episodes, .. } = room;
-    let topic = &rules.topics[place];
+    let topic = &rules.topics[index];
     let time_ms = row.int(topic.event_time).unwrap_or(0);
     for rule in &topic.families {
         if !rule.exposed.holds(row) {
@@ -569,7 +569,7 @@ fn count(room: &mut Core, place: usize, row: Row<'_>, customer: u64, is_late: bo
             bins.count(floor(time_ms, rules.bin_ms), leaf, customer, failed);
         }
         if failed {
-            let failure = Failure {
+            let failure = CustomerFailure {
                 time_ms,
                 leaf,
                 event_id: row.text(topic.event_id),
@@ -583,14 +583,14 @@ fn count(room: &mut Core, place: usize, row: Row<'_>, customer: u64, is_late: bo
 }
 
 /// Remembers what went well, and puts right what it puts right.
-fn note(room: &mut Core, place: usize, row: Row<'_>, customer: u64) {
+fn note(room: &mut Core, index: usize, row: Row<'_>, customer: u64) {
     let Core { rules, logs, episodes, .. } = room;
-    let topic = &rules.topics[place];
-    let (Some(success), Some(log)) = (&topic.success, &mut logs[place]) else { return };
+    let topic = &rules.topics[index];
+    let (Some(success), Some(log)) = (&topic.success, &mut logs[index]) else { return };
     let Some(kind) = success.kind(row) else { return };
     let (time_ms, obligation) = (row.int(topic.event_time).unwrap_or(0), success.naming.of(row, customer));
     log.note(time_ms, obligation, kind);
-    if episodes.owing.matters(obligation, time_ms) {
+    if episodes.open_obligations.matters(obligation, time_ms) {
         episodes.repair(rules, row.text(topic.customer), customer, obligation, time_ms, 1 << kind);
     }
 }
@@ -631,7 +631,7 @@ fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64, newest_ms: i64) 
     if by_order && order == 0 || !rule.opened.holds(row) {
         return;
     }
-    let contacted = Contacted {
+    let contacted = OpenedContact {
         time_ms,
         contact_id: row.text(rule.contact_id).into(),
         line: row.text(topic.product).into(),

@@ -1,4 +1,4 @@
-//! Texts and leaf cohorts, each kept once and named by a small number; what nothing uses any more is swept out.
+//! Texts and leaf cohorts, each stored once and named by a small number; what nothing uses any more is swept out.
 
 use std::cmp::Ordering;
 
@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Number of a leaf cohort. Valid until the next sweep that does not mark it.
 pub type LeafId = u32;
 
-/// A leaf cohort: service line, family (its place in the rules), values of the family's attributes.
+/// A leaf cohort: service line, family (its index in the rules), values of the family's attributes.
 pub struct Leaf {
     pub line: Box<str>,
     pub family: u8,
@@ -21,9 +21,9 @@ pub struct Leaf {
 impl Leaf {
     /// The values, in the order of the family's attributes.
     pub fn values(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
-        (0..self.ends.len()).map(|place| {
-            let start = if place == 0 { 0 } else { self.ends[place - 1] as usize };
-            &self.values[start..self.ends[place] as usize]
+        (0..self.ends.len()).map(|index| {
+            let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+            &self.values[start..self.ends[index] as usize]
         })
     }
 

@@ -52,16 +52,16 @@ impl Offsets {
         }
     }
 
-    fn at(&self, place: usize) -> i64 {
+    fn at(&self, index: usize) -> i64 {
         match self {
-            Offsets::From(start) => start + place as i64,
-            Offsets::Listed(offsets) => offsets.get(place).copied().unwrap_or(0),
+            Offsets::From(start) => start + index as i64,
+            Offsets::Listed(offsets) => offsets.get(index).copied().unwrap_or(0),
         }
     }
 }
 
-/// What became of the messages from `start` to `stop`: (stop, accepted, unknown fields, places of events from the future,
-/// places of events of other partitions).
+/// What became of the messages from `start` to `stop`: (stop, accepted, unknown fields, indexes of events from the
+/// future, indexes of events of other partitions).
 type Feeding = (usize, u64, u64, Vec<usize>, Vec<usize>);
 
 #[pymethods]
@@ -72,8 +72,8 @@ impl JoinRoom {
         Ok(JoinRoom { room: Room::new(Rules::from_python(rules)?, partition, partitions) })
     }
 
-    /// Folds messages in from place `start` on, up to the first that is for the reference to decide. Longer messages than
-    /// `max_bytes`, and those whose key is `stop_key`, are such.
+    /// Folds messages in from index `start` on, up to the first that the reference implementation has to decide. Longer messages
+    /// than `max_bytes`, and those whose key is `stop_key`, are such.
     #[pyo3(signature = (part, start, max_bytes, future_ms, stop_key))]
     fn feed(
         &mut self,
@@ -93,14 +93,14 @@ impl JoinRoom {
         let room = &mut self.room;
         let mut fed = Fed::default();
         let stop = part.py().detach(|| {
-            let stop = (start..values.len()).find(|place| {
+            let stop = (start..values.len()).find(|index| {
                 let from = Fetched {
-                    place: *place,
-                    offset: offsets.at(*place),
-                    key: keys[*place],
-                    appended_ms: times[*place],
+                    index: *index,
+                    offset: offsets.at(*index),
+                    key: keys[*index],
+                    appended_ms: times[*index],
                 };
-                !values[*place]
+                !values[*index]
                     .filter(|value| value.len() <= max_bytes && from.key != Some(stop_key))
                     .is_some_and(|value| room.take(topic, value, from, Some(future_ms), &mut fed))
             });
@@ -115,7 +115,7 @@ impl JoinRoom {
     fn take(&mut self, topic: &str, events: Vec<(Vec<u8>, i64, i64)>) -> PyResult<()> {
         let topic = self.topic(topic)?;
         for (value, offset, appended_ms) in events {
-            let from = Fetched { place: 0, offset, key: None, appended_ms };
+            let from = Fetched { index: 0, offset, key: None, appended_ms };
             if !self.room.take(topic, &value, from, None, &mut Fed::default()) {
                 return Err(PyValueError::new_err("a canonical event was refused: the field table is not the model's"));
             }

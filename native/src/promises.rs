@@ -118,9 +118,9 @@ impl Promise {
 
     fn learn(&mut self, fact: &Fact) {
         let newer = fact.stamp() >= (self.latest.0, &*self.latest.1);
-        for (held, new) in self.values.iter_mut().zip(&fact.values) {
-            if !new.is_empty() && (newer || held.is_empty()) && held != new {
-                *held = new.clone();
+        for (known, new) in self.values.iter_mut().zip(&fact.values) {
+            if !new.is_empty() && (newer || known.is_empty()) && known != new {
+                *known = new.clone();
             }
         }
         if fact.amount_cents != 0 && (newer || self.amount_cents == 0) {
@@ -133,31 +133,31 @@ impl Promise {
 }
 
 /// An event that waits for the watermark, or a timer; ordered as they are applied.
-struct Waiting {
+struct QueueEntry {
     time_ms: i64,
     key: Arc<OrderKey>,
     fact: Option<Arc<Fact>>,
 }
 
-impl Waiting {
+impl QueueEntry {
     fn rank(&self) -> (i64, bool, &str, &OrderKey) {
         let event_id = self.fact.as_ref().map_or("", |fact| &fact.event_id);
         (self.time_ms, self.fact.is_none(), event_id, &self.key)
     }
 }
 
-impl PartialEq for Waiting {
+impl PartialEq for QueueEntry {
     fn eq(&self, other: &Self) -> bool {
         self.rank() == other.rank()
     }
 }
-impl Eq for Waiting {}
-impl PartialOrd for Waiting {
+impl Eq for QueueEntry {}
+impl PartialOrd for QueueEntry {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for Waiting {
+impl Ord for QueueEntry {
     fn cmp(&self, other: &Self) -> Ordering {
         self.rank().cmp(&other.rank())
     }
@@ -167,10 +167,10 @@ impl Ord for Waiting {
 pub struct Promises {
     open: HashTable<Promise>,
     pub ended: Memory,
-    queue: BinaryHeap<Reverse<Waiting>>,
+    queue: BinaryHeap<Reverse<QueueEntry>>,
     changed: BTreeSet<Arc<OrderKey>>,
     arrived: Vec<Arc<Fact>>,
-    /// Chunk -> how many of its events still wait.
+    /// Chunk -> how many of its events are still pending.
     left: HashMap<i64, usize>,
     enlisted: usize,
     next_chunk: i64,
@@ -194,7 +194,7 @@ impl Promises {
 
     /// Time of the next event or timer to apply.
     pub fn next_ms(&self) -> i64 {
-        self.queue.peek().map_or(i64::MAX, |waiting| waiting.0.time_ms)
+        self.queue.peek().map_or(i64::MAX, |entry| entry.0.time_ms)
     }
 
     /// Takes one order event; `watermark_ms` is the order topic's before this event, `late` its verdict.
@@ -203,20 +203,20 @@ impl Promises {
             return self.apply(rule, &fact, watermark_ms, true, out);
         }
         let fact = Arc::new(fact);
-        self.queue.push(Reverse(Waiting { time_ms: fact.time_ms, key: fact.key.clone(), fact: Some(fact.clone()) }));
+        self.queue.push(Reverse(QueueEntry { time_ms: fact.time_ms, key: fact.key.clone(), fact: Some(fact.clone()) }));
         self.arrived.push(fact);
     }
 
     /// Applies everything before `watermark_ms` (the order topic's), in order of time.
     pub fn advance(&mut self, rule: &PromiseRule, watermark_ms: i64, out: &mut Vec<Outcome>) {
         while self.next_ms() < watermark_ms {
-            let Some(Reverse(waiting)) = self.queue.pop() else { return };
-            match waiting.fact {
+            let Some(Reverse(entry)) = self.queue.pop() else { return };
+            match entry.fact {
                 Some(fact) => {
                     self.applied(&fact);
                     self.apply(rule, &fact, watermark_ms, false, out);
                 }
-                None => self.fire(&waiting.key, waiting.time_ms, out),
+                None => self.fire(&entry.key, entry.time_ms, out),
             }
         }
     }
@@ -258,7 +258,7 @@ impl Promises {
             let due_ms = fact.promised_at_ms.unwrap_or(0);
             let fire_ms = if late { due_ms.max(watermark_ms + rule.disorder_ms) } else { due_ms };
             if fire_ms != promise.fire_ms {
-                self.queue.push(Reverse(Waiting { time_ms: fire_ms, key: promise.key.clone(), fact: None }));
+                self.queue.push(Reverse(QueueEntry { time_ms: fire_ms, key: promise.key.clone(), fact: None }));
             }
             promise.stated = (fact.time_ms, fact.event_id.clone());
             (promise.due_ms, promise.fire_ms) = (due_ms, fire_ms);
@@ -312,11 +312,11 @@ impl Promises {
         self.ended.forget(oldest_ms - rule.memory_ms);
         if self.queue.len() > 2 * self.open.len() + self.enlisted + self.arrived.len() + STALE_TIMERS {
             let open = &self.open;
-            self.queue.retain(|Reverse(waiting)| {
-                waiting.fact.is_some()
+            self.queue.retain(|Reverse(entry)| {
+                entry.fact.is_some()
                     || open
-                        .find(waiting.key.hash(), |promise| *promise.key == *waiting.key)
-                        .is_some_and(|promise| promise.fire_ms == waiting.time_ms)
+                        .find(entry.key.hash(), |promise| *promise.key == *entry.key)
+                        .is_some_and(|promise| promise.fire_ms == entry.time_ms)
             });
         }
     }
@@ -367,18 +367,18 @@ impl Promises {
             amount_cents: reader.int()?,
             origin: if fields > 7 { reader.int()? as u8 } else { 0 },
         };
-        self.queue.push(Reverse(Waiting { time_ms: promise.fire_ms, key: key.clone(), fact: None }));
+        self.queue.push(Reverse(QueueEntry { time_ms: promise.fire_ms, key: key.clone(), fact: None }));
         self.insert(key.hash(), promise);
         Ok(())
     }
 
-    /// Takes back one chunk of waiting events; those before `watermark_ms` were applied before the drain.
-    pub fn load_waiting(&mut self, chunk: i64, reader: &mut Reader<'_>, watermark_ms: i64) -> Read<()> {
+    /// Takes back one chunk of pending events; those before `watermark_ms` were applied before the drain.
+    pub fn load_pending(&mut self, chunk: i64, reader: &mut Reader<'_>, watermark_ms: i64) -> Read<()> {
         let mut still = Vec::new();
         for _ in 0..reader.array()? {
             let fact = Arc::new(read_fact(reader)?);
             if fact.time_ms >= watermark_ms {
-                self.queue.push(Reverse(Waiting {
+                self.queue.push(Reverse(QueueEntry {
                     time_ms: fact.time_ms,
                     key: fact.key.clone(),
                     fact: Some(fact.clone()),

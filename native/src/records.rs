@@ -1,6 +1,6 @@
 //! What a fetch brought of one topic partition: record batches of format 2, uncompressed, unpacked without making a
 //! Python object a record. A [`Column`] is a sequence of keys, values, headers, timestamps or offsets that makes its
-//! items when somebody asks; the join room and the store read the bytes in place.
+//! items when somebody asks; the join room and the store read the bytes where they lie.
 //!
 //! Everything else (older formats, compression, damage of any kind) is left to aiokafka, which defines what is right.
 
@@ -347,20 +347,20 @@ impl Column {
         self.range.len()
     }
 
-    fn __getitem__<'py>(&self, python: Python<'py>, place: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn __getitem__<'py>(&self, python: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let size = self.range.len();
-        if let Ok(slice) = place.cast::<PySlice>() {
+        if let Ok(slice) = index.cast::<PySlice>() {
             let found = slice.indices(size as isize)?;
             if found.step != 1 {
-                return self.list(python)?.as_any().get_item(place);
+                return self.list(python)?.as_any().get_item(index);
             }
             let start = self.range.start + found.start as usize;
             let range = start..start + found.slicelength;
             return Ok(Bound::new(python, Column { range, ..self.over(self.kind) })?.into_any());
         }
-        let place: isize = place.extract()?;
-        let place = if place < 0 { place + size as isize } else { place };
-        let record = usize::try_from(place).ok().and_then(|place| self.records().get(place));
+        let index: isize = index.extract()?;
+        let index = if index < 0 { index + size as isize } else { index };
+        let record = usize::try_from(index).ok().and_then(|index| self.records().get(index));
         self.item(python, record.ok_or_else(|| PyIndexError::new_err("column index out of range"))?)
     }
 

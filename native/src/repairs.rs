@@ -81,20 +81,20 @@ impl Obligation {
 /// All obligations of a partition that something can put right: how many leaves hold each, and before which time an event
 /// about it changes something (it may say too much, never too little).
 #[derive(Default)]
-pub struct Owing {
-    held: HashMap<u64, (u32, i64), BuildHasherDefault<Already>>,
+pub struct OpenObligations {
+    known: HashMap<u64, (u32, i64), BuildHasherDefault<Already>>,
 }
 
-impl Owing {
+impl OpenObligations {
     /// True if an event about an obligation may change something.
     pub fn matters(&self, obligation: u64, time_ms: i64) -> bool {
-        self.held.get(&obligation).is_some_and(|(_, until_ms)| time_ms < *until_ms)
+        self.known.get(&obligation).is_some_and(|(_, until_ms)| time_ms < *until_ms)
     }
 
     /// A leaf holds an obligation.
     pub fn hold(&mut self, owed: &Obligation) {
         if owed.mask != 0 {
-            let (count, until_ms) = self.held.entry(owed.hash).or_insert((0, 0));
+            let (count, until_ms) = self.known.entry(owed.hash).or_insert((0, 0));
             (*count, *until_ms) = (*count + 1, owed.until_ms().max(*until_ms));
         }
     }
@@ -104,10 +104,10 @@ impl Owing {
         if owed.mask == 0 {
             return;
         }
-        match self.held.get_mut(&owed.hash) {
+        match self.known.get_mut(&owed.hash) {
             Some((count, _)) if *count > 1 => *count -= 1,
             _ => {
-                self.held.remove(&owed.hash);
+                self.known.remove(&owed.hash);
             }
         }
     }
@@ -117,9 +117,9 @@ impl Owing {
         self.settle(obligation, NEVER_MS);
     }
 
-    /// All that is held of it was put right before `until_ms`, or is open until then.
+    /// Whatever a leaf holds of it was put right before `until_ms`, or is open until then.
     pub fn settle(&mut self, obligation: u64, until: i64) {
-        if let Some((_, until_ms)) = self.held.get_mut(&obligation) {
+        if let Some((_, until_ms)) = self.known.get_mut(&obligation) {
             *until_ms = until;
         }
     }
@@ -131,7 +131,7 @@ pub fn all_put_right(mut times: impl Iterator<Item = Option<i64>>) -> Option<i64
     Some(latest_ms).filter(|time_ms| *time_ms > 0)
 }
 
-/// Which fields name an obligation, and the place of the rule among all rules.
+/// Which fields name an obligation, and the index of the rule among all rules.
 pub struct Naming {
     pub fields: Vec<usize>,
     pub seed: u64,
@@ -192,17 +192,17 @@ impl Success {
 }
 
 /// What went well on one topic.
-pub struct Log {
+pub struct SuccessLog {
     memory: Memory,
     width_ms: i64,
     time_bits: u32,
     mask: u8,
 }
 
-impl Log {
-    pub fn new(rule: &Success) -> Log {
+impl SuccessLog {
+    pub fn new(rule: &Success) -> SuccessLog {
         let (width_ms, time_bits) = (rule.width_ms, rule.time_bits);
-        Log { memory: Memory::new(width_ms), width_ms, time_bits, mask: rule.mask() }
+        SuccessLog { memory: Memory::new(width_ms), width_ms, time_bits, mask: rule.mask() }
     }
 
     fn item(&self, obligation: u64, offset_ms: i64, kind: u64) -> u64 {

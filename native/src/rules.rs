@@ -1,4 +1,4 @@
-//! The rules of the join room as Python's `JoinRules` gives them, with field names turned into places in a decoded row.
+//! The rules of the join room as Python's `JoinRules` gives them, with field names turned into indexes in a decoded row.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -7,7 +7,7 @@ use crate::decode::{spec_from_python, Spec, Value};
 use crate::repairs::{Leaving, Naming, Success};
 
 /// True for a row whose field has one of the values.
-pub struct Test {
+pub struct FieldTest {
     field: usize,
     values: Vec<String>,
 }
@@ -32,7 +32,7 @@ impl<'a> Row<'a> {
     }
 }
 
-impl Test {
+impl FieldTest {
     pub fn holds(&self, row: Row<'_>) -> bool {
         let found = row.spec.text(self.field, row.values[self.field], row.message, row.scratch);
         found.is_some_and(|text| self.values.iter().any(|value| value == text))
@@ -42,8 +42,8 @@ impl Test {
 /// One family that single events decide.
 pub struct FamilyRule {
     pub family: u8,
-    pub exposed: Test,
-    pub failed: Test,
+    pub exposed: FieldTest,
+    pub failed: FieldTest,
     pub attributes: Vec<usize>,
     pub amount: Option<usize>,
     pub leaving: Vec<Leaving>,
@@ -89,7 +89,7 @@ pub struct PromiseRule {
 
 /// Fields of a contact, and which reasons are about which families.
 pub struct ContactRule {
-    pub opened: Test,
+    pub opened: FieldTest,
     pub contact_id: usize,
     pub reason: usize,
     pub any_family: Vec<String>,
@@ -167,9 +167,9 @@ where
     from.get_item(name)?.extract()
 }
 
-fn test(spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<Test> {
+fn test(spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<FieldTest> {
     let (name, values): (String, Vec<String>) = from.extract()?;
-    Ok(Test { field: field(spec, &name)?, values })
+    Ok(FieldTest { field: field(spec, &name)?, values })
 }
 
 fn fields(spec: &Spec, names: &[String]) -> PyResult<Vec<usize>> {
@@ -219,7 +219,7 @@ fn number(names: &[String], name: &str) -> PyResult<u8> {
     names
         .iter()
         .position(|known| known == name)
-        .map(|place| place as u8)
+        .map(|index| index as u8)
         .ok_or_else(|| PyValueError::new_err(format!("no family {name}")))
 }
 
@@ -232,8 +232,8 @@ fn topic_rules(names: &[String], topics: &[String], from: &Bound<'_, PyAny>) -> 
         .collect::<PyResult<Vec<_>>>()?;
     let reaches: Vec<(String, i64)> = item(from, "reaches")?;
     let reach = |(name, reach_ms): (String, i64)| {
-        let place = topics.iter().position(|topic| *topic == name);
-        place.map(|place| (place, reach_ms)).ok_or_else(|| PyValueError::new_err(format!("no topic {name}")))
+        let index = topics.iter().position(|topic| *topic == name);
+        index.map(|index| (index, reach_ms)).ok_or_else(|| PyValueError::new_err(format!("no topic {name}")))
     };
     let rules = TopicRules {
         name: item(from, "name")?,
@@ -304,13 +304,13 @@ impl Rules {
         let both = listed.iter().map(|topic| topic_rules(&families, &names, topic));
         let (topics, specs): (Vec<TopicRules>, Vec<Spec>) =
             both.collect::<PyResult<Vec<_>>>()?.into_iter().unzip();
-        let place = |name: &str| {
+        let index = |name: &str| {
             topics
                 .iter()
                 .position(|topic| topic.name == name)
                 .ok_or_else(|| PyValueError::new_err(format!("no topic {name}")))
         };
-        let (order, contact_topic) = (place("order")?, place("contact")?);
+        let (order, contact_topic) = (index("order")?, index("contact")?);
         let limits = from.get_item("limits")?;
         let rules = Rules {
             promise: promise_rule(&families, &topics[order], &specs[order], &from.get_item("promise")?)?,

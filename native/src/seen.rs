@@ -19,7 +19,7 @@ pub type SliceChange = ((i64, usize, Option<i64>), Option<Vec<u64>>);
 pub type Loaded = BTreeMap<i64, Slices>;
 
 /// Hashes of the accepted events of one topic and partition.
-pub struct Seen {
+pub struct SeenEvents {
     minutes: Memory,
     hours: Memory,
     days: Memory,
@@ -35,9 +35,9 @@ fn minute_mix(minute_ms: i64) -> u64 {
     xxh3_64(&minute_ms.to_le_bytes())
 }
 
-impl Seen {
-    pub fn new() -> Seen {
-        Seen {
+impl SeenEvents {
+    pub fn new() -> SeenEvents {
+        SeenEvents {
             minutes: Memory::new(MINUTE_MS),
             hours: Memory::new(HOUR_MS),
             days: Memory::new(DAY_MS),
@@ -46,7 +46,7 @@ impl Seen {
         }
     }
 
-    /// Remembers a hash at a time; false if the minute held it already.
+    /// Remembers a hash at a time; false if the minute had it already.
     #[inline]
     pub fn add(&mut self, time_ms: i64, item: u64) -> bool {
         if time_ms >= self.hours_before_ms {

@@ -80,11 +80,11 @@ impl Sources {
         for (bin_ms, source, counts) in std::mem::take(&mut self.pending) {
             let key = (bin_ms, source);
             let cells = self.cells(bin_ms);
-            let held = match cells.get_mut(&key) {
-                Some(held) => held,
+            let known = match cells.get_mut(&key) {
+                Some(known) => known,
                 None => cells.entry(key.clone()).or_default(),
             };
-            held.iter_mut().zip(counts).for_each(|(held, more)| *held += more);
+            known.iter_mut().zip(counts).for_each(|(known, more)| *known += more);
             self.unsent.insert(key);
         }
     }
