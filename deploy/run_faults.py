@@ -9,7 +9,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from run_tests import run
+from deploy.run_tests import run
 
 FOLDER = "tests/faults"
 RESULTS = f"{FOLDER}/results"

@@ -112,7 +112,7 @@ def stack_settings() -> Iterator[Settings]:
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=SWEEP))
     PidFile(folder / "owner").write(os.getpid())
-    named = {
+    named: dict[str, Any] = {
         "kafka_bootstrap": os.environ.get("CX_TEST_KAFKA_BOOTSTRAP"),
         "clickhouse_url": os.environ.get("CX_TEST_CLICKHOUSE_URL"),
         "clickhouse_http_port": os.environ.get("CX_TEST_CLICKHOUSE_HTTP_PORT"),

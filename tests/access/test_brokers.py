@@ -59,7 +59,8 @@ def test_the_reader_of_sources_finds_a_forgotten_client() -> None:
 def test_the_access_travels_with_the_addresses_to_every_client() -> None:
     settings = Settings(**NAMED)
     brokers = endpoints(settings, ("kafka",)).kafka_bootstrap
-    assert (brokers, isinstance(brokers, Brokers)) == ("a:1,b:2", True)
+    assert isinstance(brokers, Brokers)
+    assert brokers == "a:1,b:2"
     handed_on = settings.model_copy(update={"kafka_bootstrap": brokers})
     assert connection(shells_context(handed_on, "b").bootstrap) == connection(brokers)
     assert copy.deepcopy(brokers).access == brokers.access

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import pytest
 
 from schemas.codec import canonical
 from streams.agents import impact, match, outreach
 from streams.runtime.memory import Cadence, MemoryLine
+from streams.runtime.room import Room
 from streams.settings import Settings
 from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark, resolved
 
@@ -24,7 +26,7 @@ KEYS = {
 def line(partitions: int, seed: int | None) -> MemoryLine:
     """An incident from 12:00 to 14:00 that hits 30 of 40 customers; six of them call. At 15:00 all is put right."""
     settings = Settings(approval_above=1_000, impact_contact_cents=700)
-    rooms = [match.room(settings), impact.room(settings), outreach.room(settings)]
+    rooms: list[Room[Any]] = [match.room(settings), impact.room(settings), outreach.room(settings)]
     built = MemoryLine(rooms, partitions, Cadence(seed, feed_events=7))
     one = issue(at=NOON)
     for name in NAMES:

@@ -78,7 +78,7 @@ def test_a_log_with_an_event_that_may_be_called_late_is_refused() -> None:
 def test_logs_add_up_because_they_share_no_customer() -> None:
     both = Truth()
     for customer in ("anna", "bert"):
-        both.add(truth_of_log("telemetry", [telemetry(customer, customer, **FAILED)]))
+        both.add(truth_of_log("telemetry", [telemetry(customer, customer, 0, **FAILED)]))
     assert both.exposed == {COHORT: 2}
     assert both.failed == {COHORT: 2}
     assert both.accepted == {"telemetry": 2}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from schemas.findings import SourceCount
 from schemas.partition import partition_of
 from schemas.topics import EVENT_NOUNS
 from streams.agents import join
@@ -90,7 +91,7 @@ def test_no_event_of_a_backlog_is_late_whatever_its_partitions(partitions: int, 
     follower = InMemory(partitions, line)
     follower.run(early)
     line.run()
-    counts: dict[tuple[object, ...], object] = {}
+    counts: dict[tuple[object, ...], SourceCount] = {}
     for row in line.records("source_count"):
         counts[row.topic, row.source, row.partition, row.bin_ms] = row
     assert line.records("late") == []

@@ -54,7 +54,7 @@ REAP_S = 10.0
 SECRET = "whsec_" + "Y3h3YXRjaC10ZXN0LXNlY3JldC0zMi1ieXRlcyEhISE="
 
 
-N = TypeVar("N", int, float)
+N = TypeVar("N", int, float, tuple[float, float])
 
 
 def size(small: N, full: N) -> N:
@@ -472,7 +472,7 @@ async def _ends(bootstrap: str, places: list[TopicPartition]) -> dict[TopicParti
         await consumer.stop()
 
 
-async def until(check: Callable[[], Any], seconds: float = PATIENCE_S, every_s: float = 0.1) -> float:
+async def until(check: Callable[..., Any], seconds: float = PATIENCE_S, every_s: float = 0.1) -> float:
     """Wait for something to become true; the seconds it took. Raises TimeoutError."""
     deadline = Deadline(seconds)
     while True:

@@ -26,11 +26,10 @@ from typing import Any
 from streams.cli.main import main
 from streams.core.join.native import NativeJoinStage
 from streams.core.join.stage import JoinStage
-from streams.core.outreach.ledger_records import Notice
 from streams.core.stage import Batch, Fed, RawPart
 from streams.runtime.application import StageShell
 from streams.runtime.shell import Shell
-from streams.sender.partition import PartitionSender
+from streams.sender.partition import Offer, PartitionSender
 from streams.settings import load_settings
 from streams.sinks.channels import RenderedNotice, Sent, WebhookChannel
 
@@ -51,7 +50,9 @@ def _raise(file: Path) -> None:
         refuse(lambda wanted: any(f'"{wanted}"'.encode() in (value or b"") for value in part.values))
         return native(self, state, part, start, max_bytes, future_ms)
 
-    JoinStage.step, NativeJoinStage.feed = step, feed
+    join: Any = JoinStage
+    in_rust: Any = NativeJoinStage
+    join.step, in_rust.feed = step, feed
 
 
 def _block(file: Path) -> None:
@@ -64,7 +65,8 @@ def _block(file: Path) -> None:
             time.sleep(seconds)
         await plain(self)
 
-    Shell._look = look
+    patched: Any = Shell
+    patched._look = look
 
 
 def _stuck(file: Path) -> None:
@@ -75,7 +77,8 @@ def _stuck(file: Path) -> None:
             await asyncio.Event().wait()
         await plain(self, held)
 
-    StageShell._open = open_
+    patched: Any = StageShell
+    patched._open = open_
 
 
 def _stop_once(file: Path) -> None:
@@ -87,11 +90,12 @@ def _stop_once(file: Path) -> None:
 def _pause_claim(file: Path) -> None:
     plain = PartitionSender._deliver
 
-    async def deliver(self: PartitionSender, notice: Notice, resumed: bool) -> None:
+    async def deliver(self: PartitionSender, offer: Offer) -> None:
         _stop_once(file)
-        await plain(self, notice, resumed)
+        await plain(self, offer)
 
-    PartitionSender._deliver = deliver
+    patched: Any = PartitionSender
+    patched._deliver = deliver
 
 
 def _pause_post(file: Path) -> None:
@@ -101,7 +105,8 @@ def _pause_post(file: Path) -> None:
         _stop_once(file)
         return await plain(self, notice)
 
-    WebhookChannel.send = send
+    patched: Any = WebhookChannel
+    patched.send = send
 
 
 KINDS = {

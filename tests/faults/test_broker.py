@@ -170,7 +170,8 @@ async def test_an_unreachable_broker(tmp_path: Path) -> None:
 
 async def watch(worker: Process, seconds: float) -> tuple[float, list[str]]:
     """Largest memory, and every answer of livez and readyz in order of their first appearance."""
-    most, answers, end = 0.0, [], time.monotonic() + seconds
+    answers: list[str] = []
+    most, end = 0.0, time.monotonic() + seconds
     while time.monotonic() < end and worker.alive():
         most = max(most, worker.memory_mb())
         live, ready = worker.get("/livez")[0], worker.get("/readyz")[0]

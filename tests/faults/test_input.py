@@ -71,7 +71,8 @@ async def test_every_event_twice_and_some_fifty_times(kafka_arena: Arena) -> Non
 async def test_events_shuffled_by_hours(kafka_arena: Arena) -> None:
     """Telemetry is shuffled by up to 9 min and 5 % is older than that; orders and contacts 6 h, 5 % too old."""
     rules = replace(PLAIN, events=size(6_000, 50_000), seed=35, span_ms=8 * HOUR_MS, orders=0.3, contacts=0.2)
-    dice, arriving = random.Random(35), []
+    dice = random.Random(35)
+    arriving: list[Any] = []
     for record, body in bodies(make_load(rules)):
         telemetry = record.noun == "telemetry"
         at_ms = body["event_time_ms"]

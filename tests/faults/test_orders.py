@@ -174,8 +174,8 @@ async def due_now(line: Deployment, names: list[str]) -> None:
     """Notices that may be sent by the clock on the wall."""
     now, zone = time.time_ns() // 1_000_000, zone_of_noon()
     await put(line, "customer", [customer(name, time_zone=zone) for name in names])
-    times = {"decided_at_ms": now, "not_before_ms": now, "deadline_ms": now + 10 * HOUR, "time_zone": zone}
-    await put(line, "outreach", [send(name, **times) for name in names])
+    times: dict[str, Any] = {"decided_at_ms": now, "not_before_ms": now, "deadline_ms": now + 10 * HOUR}
+    await put(line, "outreach", [send(name, time_zone=zone, **times) for name in names])
 
 
 async def everywhere(line: Deployment, value: bytes) -> None:

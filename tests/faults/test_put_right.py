@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -96,7 +97,7 @@ async def open_notices(line: Deployment, names: list[str]) -> None:
     at, zone = now(), somewhere_at_noon()
     await put(line, "customer", [customer(name, updated_at_ms=at - DAY, time_zone=zone) for name in names])
     await put(line, "affected", [affected(name, at) for name in names])
-    times = {"decided_at_ms": at, "not_before_ms": at, "deadline_ms": at + DAY, "time_zone": zone}
+    times: dict[str, Any] = {"decided_at_ms": at, "not_before_ms": at, "deadline_ms": at + DAY, "time_zone": zone}
     await put(line, "outreach", [send(name, **times) for name in names])
 
 

@@ -47,7 +47,8 @@ def sparse(days: int) -> list[Raw]:
 
     So one closing opens up all of it: in the small size five seconds of work for a processor of its own.
     """
-    dice, found = random.Random(75), []
+    dice = random.Random(75)
+    found: list[Any] = []
 
     def event(at_ms: int, line: str, version: str, failed: bool) -> None:
         customer = f"c-{dice.randrange(400)}"

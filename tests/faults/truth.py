@@ -403,7 +403,8 @@ class _Orders:
 
     def _apply(self, event: dict[str, Any], watermark_ms: int, *, late: bool) -> None:
         key, at = (event["customer_id"], event["order_id"]), event["event_time_ms"]
-        status, promised = event["status"], event.get("promised_at_ms")
+        status: str = event["status"]
+        promised: int | None = event.get("promised_at_ms")
         states = promised is not None and at - DAY_MS <= promised <= at + PROMISE_HORIZON_MS
         promise = self.open.get(key)
         if promise is None:
@@ -415,7 +416,7 @@ class _Orders:
                 return
             promise = self.open[key] = _Promise((0, ""), (0, ""))
         self._learn(promise, event)
-        if states and (at, event["event_id"]) > promise.stated:
+        if promised is not None and states and (at, event["event_id"]) > promise.stated:
             fire = max(promised, watermark_ms + DISORDER_MS) if late else promised
             if fire != promise.fire_ms:
                 heapq.heappush(self.waiting, (fire, 1, "", *key, None))

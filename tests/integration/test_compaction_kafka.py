@@ -9,7 +9,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, state_records
-from streams.runtime.transaction import Transaction
+from streams.runtime.transaction import Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from tests.integration.harness import Line
 from tests.patience import Deadline
@@ -41,7 +41,7 @@ async def test_recovery_does_not_depend_on_how_often_the_same_keys_were_written(
         gone = [(b"gone-%d" % (number - 1), None)] if number > 1 else []
         pairs = [(b"k%d" % key, text * (VALUE_BYTES // len(text))) for key in range(KEYS)]
         records = state_records([*pairs, (b"gone-%d" % number, b"x"), *gone], Meta(1, number, 4, {"order": number}))
-        writes = {(STATE, 0): [(key, value, ()) for key, value in records]}
+        writes: dict[tuple[str, int], list[Write]] = {(STATE, 0): [(key, value, ()) for key, value in records]}
         await writer.write(Transaction("join", 0, 1, number, writes, {}))
 
     for number in range(1, FLUSHES + 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -27,7 +29,8 @@ async def test_the_newest_record_of_each_key_and_partition_is_read(kafka: str, t
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
     await producer.start()
     try:
-        for partition, state in ((0, "open"), (0, "closed"), (1, "paused")):
+        states: list[tuple[int, Literal["open", "closed", "paused"]]] = [(0, "open"), (0, "closed"), (1, "paused")]
+        for partition, state in states:
             record = ChannelState(channel="webhook", partition=partition, state=state, since_ms=1_767_225_600_000)
             await producer.send_and_wait(topic, encode(record), b"webhook", partition)
     finally:

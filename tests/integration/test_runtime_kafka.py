@@ -17,7 +17,7 @@ from schemas.errors import Fenced
 from streams.runtime.exits import ExitCode
 from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, Recovered, next_epoch, state_records
-from streams.runtime.transaction import Transaction
+from streams.runtime.transaction import Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from tests.integration.harness import Line, until
 from tests.patience import patience
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.kafka
 
 
 def flush_of(meta: Meta, *pairs: tuple[bytes, bytes]) -> Transaction:
-    writes = {("cx.join.state.v1", 0): [(key, value, ()) for key, value in state_records(list(pairs), meta)]}
-    return Transaction("join", 0, meta.epoch, meta.flush, writes, meta.offsets)
+    records: list[Write] = [(key, value, ()) for key, value in state_records(list(pairs), meta)]
+    return Transaction("join", 0, meta.epoch, meta.flush, {("cx.join.state.v1", 0): records}, meta.offsets)
 
 
 async def read_state(line: Line) -> Recovered:

@@ -15,7 +15,7 @@ import pytest
 
 from streams.runtime.exits import LOG_S, ExitCode
 from streams.runtime.state import Meta, state_records
-from streams.runtime.transaction import Transaction
+from streams.runtime.transaction import Transaction, Write
 from streams.runtime.watchdog import HARD_MARGIN_S
 from streams.runtime.writer import TransactionWriter
 from streams.settings import Settings
@@ -99,7 +99,7 @@ async def test_recovery_that_does_not_move(own_kafka: Settings, own_line: Line) 
     await writer.open()
     for flush, at in enumerate(range(0, len(pairs), 500), 1):
         meta = Meta(1, flush, 4, {})
-        records = [(key, value, ()) for key, value in state_records(pairs[at : at + 500], meta)]
+        records: list[Write] = [(key, value, ()) for key, value in state_records(pairs[at : at + 500], meta)]
         await writer.write(Transaction("join", 0, 1, flush, {("cx.join.state.v1", 0): records}, {}))
     await writer.close()
     broker = broker_of(own_kafka)

@@ -157,9 +157,9 @@ def _escaped(character: str) -> str:
 
 unknown_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(st.characters(exclude_categories=("Cs",)), max_size=5), inner, max_size=3),
+    | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), inner, max_size=3),
     max_leaves=8,
 )
 
@@ -258,6 +258,6 @@ def test_a_table_that_makes_no_sense_is_an_error(wrong: Any) -> None:
 
 
 def test_more_fields_than_there_is_room_for_refuse_everything() -> None:
-    table = [(f"f{number}", "text", 0, 9, True, [], False, "text", "") for number in range(65)]
+    table: list[Any] = [(f"f{number}", "text", 0, 9, True, [], False, "text", "") for number in range(65)]
     assert native.decode_rows(table, [b"{}"]) == [None]
     assert native.decode_rows(table[:64], [b"{}"]) == [("",) * 64 + (0,)]

@@ -50,7 +50,7 @@ def logs(draw: st.DrawFn) -> tuple[bytes, list[tuple[int, int]], int]:
         producer = draw(st.sampled_from((-1, *PRODUCERS)))
         kind = draw(st.sampled_from(("plain", "append", "open", "abort", "commit")))
         if kind in ("abort", "commit") and producer >= 0:
-            mark = (1, 0, b"\x00\x00\x00" + bytes([kind == "commit"]), b"\x00" * 6, [])
+            mark: Any = (1, 0, b"\x00\x00\x00" + bytes([kind == "commit"]), b"\x00" * 6, [])
             piece, after = batch(end, [mark], TRANSACTIONAL | CONTROL, producer)
         else:
             flags = {"append": APPEND_TIME, "open": TRANSACTIONAL}.get(kind, 0)

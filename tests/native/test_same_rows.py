@@ -289,7 +289,7 @@ def test_what_the_join_room_finds_becomes_the_same_bytes_without_python(world: l
     for noun in COUNTED:
         writes = flushed.writes.get((BY_NOUN[noun].name, 0), [])
         size = len(writes)
-        keys, values, headers = ([write[place] for write in writes] for place in range(3))
+        keys, values, headers = ([*column] for column in zip(*writes, strict=True)) if writes else ([], [], [])
         for buffer in (python, native):
             buffer.add(RawBatch(noun, 0, 0, size, range(size), keys, values, headers, [DAY] * size))
     plain, ready = dict(python.columns()), dict(native.columns())

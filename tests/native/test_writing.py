@@ -35,13 +35,18 @@ class Producer:
         return Standing(self.limit)
 
 
-class Standing(BatchBuilder):
+class Standing:
+    """A builder of aiokafka's that appends at the moment of the test."""
+
     def __init__(self, limit: int) -> None:
-        super().__init__(limit, 0, is_transactional=1)
+        self._builder: Any = BatchBuilder(limit, 0, is_transactional=1)
 
     def append(self, *, timestamp: Any, **rest: Any) -> Any:
         """Append at the moment of the test."""
-        return super().append(timestamp=NOW_MS, **rest)
+        return self._builder.append(timestamp=NOW_MS, **rest)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._builder, name)
 
 
 def finish(batch: Any) -> tuple[int, int, bytes]:

@@ -75,9 +75,9 @@ def main(what: str, rounds: int = 1) -> None:
     if what == "race":
         race(rounds)
         return
-    msgspec.json.Decoder = watched("Decoder", msgspec.json.Decoder)
-    msgspec.defstruct = watched("defstruct", msgspec.defstruct)
-    pydantic.TypeAdapter = watched("TypeAdapter", pydantic.TypeAdapter)
+    makers: list[tuple[Any, str]] = [(msgspec.json, "Decoder"), (msgspec, "defstruct"), (pydantic, "TypeAdapter")]
+    for library, name in makers:
+        setattr(library, name, watched(name, getattr(library, name)))
     importlib.import_module("streams.cli.main").build_app()  # imports the modules of every command
     importlib.import_module("streams.runtime.ready").warm()
     four_at_once()

@@ -104,12 +104,14 @@ def test_work_that_is_left_goes_on_after_a_restart_without_new_input() -> None:
 def test_every_step_of_a_feed_is_about_as_long_as_asked_for() -> None:
     line = filled(Cadence(), TaskRules(work_units=10))
     task = line.task("detect", 0)
-    stage, worked = task.room.stage, 0
+    stage: Any = task.room.stage
+    worked = 0
     go_on = stage.go_on
 
     def counted(state: Any, units: int) -> int:
         nonlocal worked
-        worked += (done := go_on(state, units))
+        done: int = go_on(state, units)
+        worked += done
         return done
 
     stage.go_on = counted

@@ -94,4 +94,4 @@ def test_every_place_of_ours_exists() -> None:
             found = importlib.import_module(f"streams.runtime.{module}")
             for name in rest.split("."):
                 found = getattr(found, name)
-    assert overrides.OVERRIDES
+    assert OVERRIDES

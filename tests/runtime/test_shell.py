@@ -73,7 +73,8 @@ def shell(tmp_path: Path, fails: Exception | None = None) -> Shell:
     for noun in INPUTS:
         task.start_at(noun, 0)
     made.tasks = {0: task}
-    made._writers = {0: Writer(made.log, fails)}
+    writers: dict[int, Any] = {0: Writer(made.log, fails)}
+    made._writers = writers
     made._accepting = True
     made.app.consumer_generation_id = 3
     return made
@@ -210,7 +211,8 @@ async def test_the_rest_of_a_fetch_is_dropped_when_its_generation_ends(
 
 def test_fausts_gap_rule_never_runs(tmp_path: Path) -> None:
     one = shell(tmp_path)
-    asyncio.run(one.app.topics._update_indices())
+    topics: Any = one.app.topics
+    asyncio.run(topics._update_indices())
     assert one.app.topics.acking_topics == set()
     assert not one.app.topics.acks_enabled_for(TELEMETRY.topic)
 

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, Produce
 
 from schemas.errors import Fenced
 from streams.runtime.exits import KafkaFailed
-from streams.runtime.transaction import Transaction
+from streams.runtime.transaction import Transaction, Write
 from streams.runtime.writer import GroupOffsets, TransactionWriter
 
 
@@ -73,8 +73,10 @@ def writer(producer: Producer) -> TransactionWriter:
 
 
 def transaction(count: int = 5) -> Transaction:
-    writes = {("cx.episode.v1", 3): [(b"%d" % number, b"v", (("h", b"x"),)) for number in range(count)],
-              ("cx.join.state.v1", 3): [(b"!", b"{}", ())]}
+    episodes: list[Write] = [(b"%d" % number, b"v", (("h", b"x"),)) for number in range(count)]
+    writes: dict[tuple[str, int], list[Write]] = {
+        ("cx.episode.v1", 3): episodes, ("cx.join.state.v1", 3): [(b"!", b"{}", ())],
+    }
     return Transaction("join", 3, 1, 1, writes, {"telemetry": 9})
 
 

@@ -15,8 +15,8 @@ REFUSED = {
     *map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u061c", "\u200e", "\u200f",
     *map(chr, range(0x2028, 0x202F)), *map(chr, range(0x2066, 0x206A)),
 }
-plain_characters = st.characters(exclude_categories=("Cs",), exclude_characters=sorted(REFUSED))
-free_characters = st.characters(exclude_categories=("Cs",), exclude_characters="\x00")
+plain_characters = st.characters(exclude_categories=["Cs"], exclude_characters=sorted(REFUSED))
+free_characters = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
 
 
 def records(model: type[Record], complete: bool = False) -> st.SearchStrategy[dict[str, Any]]:

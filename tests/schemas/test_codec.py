@@ -26,7 +26,8 @@ SECRET = "c-SECRET-Ada-Lovelace"
 
 
 def _one(noun: str, value: bytes | None, **parallel: Any) -> Decoded:
-    return decode(noun, [value], **{name: [item] for name, item in parallel.items()})
+    lists: dict[str, Any] = {name: [item] for name, item in parallel.items()}
+    return decode(noun, [value], **lists)
 
 
 @pytest.mark.parametrize("noun", NOUNS)

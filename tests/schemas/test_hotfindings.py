@@ -69,7 +69,7 @@ def cohort(failed: tuple[int, ...]) -> Any:
 @pytest.mark.parametrize("customer", [0, 2**63 - 1, 2**63, 2**64 - 1])
 def test_hashes_of_customers_use_all_64_bits(customer: int) -> None:
     record = cohort((customer,))
-    (read,) = FindingsDecoder("cohort_count").decode_all([encode(record)]) or ()
+    [read] = FindingsDecoder("cohort_count").decode_all([encode(record)]) or []
     assert read == record
     assert read.leaves[0].failed == (customer,)
 

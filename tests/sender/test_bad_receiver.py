@@ -44,7 +44,7 @@ seconds = [0.0]
 class Choosy(MemoryChannel):
     """Answers by what ``judge`` says about a letter; None accepts it."""
 
-    judge: Callable[[RenderedNotice], Sent | None] = staticmethod(lambda _: None)
+    judge: Judge = staticmethod(lambda _: None)
 
     async def send(self, notice: RenderedNotice) -> Sent:
         """Accept or not."""
@@ -56,10 +56,19 @@ class Choosy(MemoryChannel):
         return answer or Sent("accepted", "accepted")
 
 
+Judge = Callable[[RenderedNotice], Sent | None]
+
+
 def slow_house(*rows: Any, **other: Any) -> House:
     """A house on the clock ``seconds``."""
     seconds[0] = 0.0
     return house(*rows, pace=Slow(), pause_s=(2.0, 60.0), channel=Choosy(), **other)
+
+
+def answer_by(built: House, judge: Judge) -> None:
+    """From now on the receiver answers so."""
+    assert isinstance(built.channel, Choosy)
+    built.channel.judge = judge
 
 
 async def rounds(process: PartitionSender, count: int, step_s: float = 1.0) -> None:
@@ -74,7 +83,7 @@ async def rounds(process: PartitionSender, count: int, step_s: float = 1.0) -> N
 @pytest.mark.parametrize("reason", ["http_401", "http_403", "http_404", "http_409", "redirect"])
 async def test_a_wrong_secret_or_address_burns_nothing_and_everything_goes_out_once_it_is_right(reason: str) -> None:
     built = slow_house(*(send(f"c-{number}") for number in range(40)))
-    built.channel.judge = lambda _: Sent("retry", reason) if seconds[0] < 200 else None
+    answer_by(built, lambda _: Sent("retry", reason) if seconds[0] < 200 else None)
     process = built.process()
     await process.open()
     await rounds(process, 200)
@@ -89,7 +98,7 @@ async def test_a_wrong_secret_or_address_burns_nothing_and_everything_goes_out_o
 
 async def test_while_the_channel_accepts_nothing_no_claim_uses_up_an_approval_or_a_budget() -> None:
     built = slow_house(*(send(f"c-{number}", f"i-{number % 2}") for number in range(60)))
-    built.channel.judge = lambda _: NO
+    answer_by(built, lambda _: NO)
     process = built.process()
     await process.open()
     await rounds(process, 120)
@@ -103,7 +112,7 @@ async def test_notices_told_to_wait_an_hour_do_not_stand_in_the_way_of_another_i
     slow = [send(f"a-{number}", "i-a") for number in range(30)]
     fine = [send(f"b-{number}", "i-b") for number in range(10)]
     built = slow_house(*slow, *fine)
-    built.channel.judge = lambda letter: LATER if letter.data["issue_id"] == "i-a" and seconds[0] < 3_000 else None
+    answer_by(built, lambda letter: LATER if letter.data["issue_id"] == "i-a" and seconds[0] < 3_000 else None)
     process = built.process()
     await process.open()
     await rounds(process, 300)
@@ -118,7 +127,7 @@ async def test_notices_told_to_wait_an_hour_do_not_stand_in_the_way_of_another_i
 async def test_what_waits_for_the_receiver_is_muted_stopped_and_opted_out_as_anything_that_waits() -> None:
     muted, left, told = send("c-1", "i-1"), send("c-2", "i-2"), send("c-3", "i-3")
     built = slow_house(muted, left, told)
-    built.channel.judge = lambda _: LATER if seconds[0] < 10 else None
+    answer_by(built, lambda _: LATER if seconds[0] < 10 else None)
     process = built.process()
     await process.open()
     await rounds(process, 10)
@@ -134,7 +143,7 @@ async def test_what_waits_for_the_receiver_is_muted_stopped_and_opted_out_as_any
 async def test_a_customer_whose_notice_waits_for_the_receiver_may_be_told_about_something_else() -> None:
     first, second = send("c-1", "i-1"), send("c-1", "i-2")
     built = slow_house(first)
-    built.channel.judge = lambda letter: LATER if letter.data["issue_id"] == "i-1" else None
+    answer_by(built, lambda letter: LATER if letter.data["issue_id"] == "i-1" else None)
     process = built.process()
     await process.open()
     await rounds(process, 5)
@@ -148,7 +157,7 @@ async def test_a_customer_whose_notice_waits_for_the_receiver_may_be_told_about_
 
 async def test_an_attempt_that_may_have_been_accepted_keeps_its_place_in_the_budget() -> None:
     built = slow_house(send("c-1", "i-1"), send("c-1", "i-2"))
-    built.channel.judge = lambda _: Sent("retry", "http_504", maybe=True)
+    answer_by(built, lambda _: Sent("retry", "http_504", maybe=True))
     process = built.process()
     await process.open()
     await rounds(process, 40)
@@ -158,7 +167,7 @@ async def test_an_attempt_that_may_have_been_accepted_keeps_its_place_in_the_bud
 
 async def test_retry_after_zero_makes_no_storm() -> None:
     built = slow_house(send())
-    built.channel.judge = lambda _: Sent("retry", "http_429", 0.0)
+    answer_by(built, lambda _: Sent("retry", "http_429", 0.0))
     process = built.process()
     await process.open()
     await rounds(process, 600, step_s=0.5)
@@ -167,7 +176,7 @@ async def test_retry_after_zero_makes_no_storm() -> None:
 
 async def test_a_receiver_that_refuses_every_message_is_believed_a_few_times_only() -> None:
     built = slow_house(*(send(f"c-{number}") for number in range(50)))
-    built.channel.judge = lambda _: Sent("refused", "http_400") if seconds[0] < 100 else None
+    answer_by(built, lambda _: Sent("refused", "http_400") if seconds[0] < 100 else None)
     process = built.process()
     await process.open()
     await rounds(process, 400)
@@ -180,7 +189,7 @@ async def test_a_receiver_that_refuses_every_message_is_believed_a_few_times_onl
 async def test_a_notice_whose_deadline_passes_while_the_channel_is_shut_expires_and_costs_no_budget() -> None:
     late, fresh = send("c-1", "i-1"), send("c-1", "i-2", deadline_ms=send().deadline_ms + 20 * HOUR)
     built = slow_house(late)
-    built.channel.judge = lambda _: NO if seconds[0] < 100 else None
+    answer_by(built, lambda _: NO if seconds[0] < 100 else None)
     process = built.process()
     await process.open()
     await rounds(process, 100)
@@ -212,7 +221,7 @@ GONE = Sent("gone", "gone")
 async def test_a_receiver_that_is_gone_pauses_the_channel_over_restarts_until_an_operator_resumes_it() -> None:
     built = slow_house(*(send(f"c-{number}") for number in range(8)))
     built.broker.reference.append(order("resume_channel", name="-old"))
-    built.channel.judge = lambda _: GONE
+    answer_by(built, lambda _: GONE)
     for _ in range(3):
         process = built.process()
         await process.open()
@@ -221,7 +230,7 @@ async def test_a_receiver_that_is_gone_pauses_the_channel_over_restarts_until_an
         assert len(built.channel.posts) <= 3, "what was on the wire when it became known"
     assert {row.outcome for row in built.broker.latest().values()} == {"waiting"}
     assert [(one.state, one.reason) for one in built.broker.channels] == [("closed", ""), ("paused", "gone")]
-    built.channel.judge = lambda _: None
+    answer_by(built, lambda _: None)
     built.broker.reference.append(order("resume_channel", name="-new"))
     process = built.process()
     await process.open()
@@ -233,7 +242,7 @@ async def test_a_receiver_that_is_gone_pauses_the_channel_over_restarts_until_an
 
 async def test_an_order_to_resume_is_obeyed_once_however_often_it_is_read() -> None:
     built = slow_house(*(send(f"c-{number}") for number in range(8)))
-    built.channel.judge = lambda _: GONE
+    answer_by(built, lambda _: GONE)
     await built.work()
     built.broker.reference.append(order("resume_channel"))
     posts = []
@@ -246,7 +255,7 @@ async def test_an_order_to_resume_is_obeyed_once_however_often_it_is_read() -> N
 
 async def test_a_pause_is_known_to_every_partition_of_the_process_and_to_no_other_channel() -> None:
     one, two = slow_house(send("c-1")), slow_house(send("c-2"))
-    one.channel.judge = lambda _: GONE
+    answer_by(one, lambda _: GONE)
     first, second = one.process(), two.process()
     second._out.gate = first._out.gate
     await first.open()
@@ -257,7 +266,7 @@ async def test_a_pause_is_known_to_every_partition_of_the_process_and_to_no_othe
     assert (two.broker.channels[-1].state, two.broker.channels[-1].reason) == ("paused", "gone")
     for built in (one, two):
         built.broker.reference.append(order("resume_channel", name="-a"))
-    one.channel.judge = lambda _: None
+    answer_by(one, lambda _: None)
     for _ in range(5):
         await rounds(first, 2)
         await rounds(second, 2)

@@ -248,7 +248,7 @@ def send(name: str = "c-1", root: str = "i-1", stage: str = "notice", **other: A
     return Outreach.model_validate(fields | other)
 
 
-def house(*rows: Any, profiles: tuple[Customer, ...] | None = None, **other: Any) -> House:
+def house(*rows: Any, profiles: tuple[Customer | Unreadable, ...] | None = None, **other: Any) -> House:
     """A house with these decisions and a profile for each customer in them."""
     built = House(**other)
     built.broker.decisions += rows

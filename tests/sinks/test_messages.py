@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,13 +26,14 @@ NASTY = [
 
 def notice(**other: str) -> Notice:
     """A notice of 2026-01-01 13:00 in Berlin."""
-    fields = {"id": "o-1", "issue": "i-1", "root": "i-1", "customer": "c-1", "stage": "notice", "channel": "webhook",
+    fields: dict[str, Any] = {
+              "id": "o-1", "issue": "i-1", "root": "i-1", "customer": "c-1", "stage": "notice", "channel": "webhook",
               "address": "a", "language": "de", "time_zone": "Europe/Berlin", "template": "app.notice@1",
               "title": "Störung", "cause_text": "ein Fehler"} | other  # fmt: skip
     return Notice(**fields, decided_ms=1_767_268_800_000, not_before_ms=0, deadline_ms=1_767_312_000_000)  # fmt: skip
 
 
-@pytest.mark.parametrize("family", Family.__args__)
+@pytest.mark.parametrize("family", get_args(Family))
 @pytest.mark.parametrize("stage", ["notice", "all_clear"])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_there_is_a_sound_template_for_every_family_stage_and_language(
@@ -98,7 +101,7 @@ def test_values_are_reduced_to_harmless_characters(value: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["app_version", "region", "carrier", "secret"]), st.text(max_size=128)),
-       st.sampled_from(Family.__args__), st.sampled_from(["en", "de", "fr", ""]))  # fmt: skip
+       st.sampled_from(get_args(Family)), st.sampled_from(["en", "de", "fr", ""]))  # fmt: skip
 def test_causes_fit_their_field_whatever_the_attributes_are(cause: dict[str, str], family: str, language: str) -> None:
     text = cause_words(family, cause, language)
     assert 0 < len(text) <= 128

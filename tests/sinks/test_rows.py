@@ -21,12 +21,13 @@ def columns(*batches: RawBatch) -> dict[str, dict[str, list[Any]]]:
     buffer = RowBuffer()
     for one in batches:
         buffer.add(one)
-    found = {}
+    found: dict[str, dict[str, list[Any]]] = {}
     for table, values in buffer.columns():
         names = BY_NAME[table].names
         assert len(names) == len(values)
         assert len({len(column) for column in values}) == 1
-        found[table] = dict(zip(names, values, strict=True))
+        assert all(isinstance(column, list) for column in values)
+        found[table] = {name: column for name, column in zip(names, values, strict=True) if isinstance(column, list)}
     return found
 
 

@@ -26,9 +26,9 @@ from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.preferences import ReadUpdate
 from streams.rules import outreach_rules
 from streams.runtime.batch import RawBatch
+from streams.runtime.limits import TaskRules
 from streams.runtime.memory import Cadence, Logged, MemoryLine
 from streams.runtime.state import Recovered
-from streams.runtime.task import TaskRules
 from streams.settings import Settings
 
 PARTITIONS = 2
@@ -63,7 +63,7 @@ class Part(msgspec.Struct, frozen=True):
     noun: str
     partition: int
     end: int
-    rows: list[tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...], int]]
+    rows: list[tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...], int]]
     """Offset, key, value, headers, append time."""
 
 
@@ -114,9 +114,9 @@ class PartitionLedger:
                 self.ledger.learn(record)
         self.ledger.resumed.clear()
         start = self.ledger.next_offset
-        rows = [row for row in _log(line, "outreach", self.ledger.partition)[start:] if row is not None]
-        for first in range(0, len(rows), PORTION):
-            portion = rows[first : first + PORTION]
+        decided = [row for row in _log(line, "outreach", self.ledger.partition)[start:] if row is not None]
+        for first in range(0, len(decided), PORTION):
+            portion = decided[first : first + PORTION]
             for row, record in zip(portion, decode("outreach", [row.value for row in portion]).records, strict=True):
                 self.ledger.take(row.offset, record)
             while claim and self._claim():
@@ -226,7 +226,9 @@ def finish(line: MemoryLine, ledgers: list[PartitionLedger], parts: list[Part], 
     emitted: dict[str, Pairs] = {}
     for part in parts:
         rows = line._logs[_name(part.noun)].partitions[part.partition][part.end :]
-        emitted[f"{part.noun}/{part.partition}"] = [(row.key, row.value) for row in rows if row is not None]
+        emitted[f"{part.noun}/{part.partition}"] = [
+            (row.key, row.value) for row in rows if row is not None and row.key is not None
+        ]
     state = {f"{room}/{partition}": line.state(room, partition).items for room, partition in _tasks(line)}
     for one in ledgers:
         emitted[f"{SENDER}/{one.ledger.partition}"] = one.emitted

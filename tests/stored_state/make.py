@@ -16,8 +16,8 @@ from typing import Any
 from schemas.codec import encode
 from schemas.events import Command, Consent, Customer
 from schemas.partition import partition_of
+from streams.runtime.limits import TaskRules
 from streams.runtime.memory import Cadence, MemoryLine
-from streams.runtime.task import TaskRules
 from streams.simulate import SimulateRules, simulate
 from streams.simulate.rules import LIVE_START_MS
 from tests.stored_state.line import (

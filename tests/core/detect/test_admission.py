@@ -106,8 +106,9 @@ def of_many_lines() -> tuple[CohortCount | BinClosed, ...]:
             market.append((at, "app", f"m-{dice.randrange(600)}", ("1", "", "", region, ""), failed))
     lines = [records(shop, line="shop"), records(market, line="market")]
     for number in range(2 * 4 * 360):
-        once = [(T0 + number // 2 * 10_000, "app", f"n-{number}", ("1", "", "", "IT", ""), False)]
-        lines.append(records(once, line=f"made up {number}"))
+        at = T0 + number // 2 * 10_000
+        once = records([(at, "app", f"n-{number}", ("1", "", "", "IT", ""), False)], line=f"made up {number}")
+        lines.append(once)
     counts = [one for line in lines for one in line if isinstance(one, CohortCount)]
     closed = [one for one in lines[0] if isinstance(one, BinClosed)]
     return tuple(sorted([*counts, *closed], key=_in_order))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import cast
 
 from schemas.codec import encode
 from schemas.findings import CohortCount
@@ -21,7 +22,7 @@ def closed(counted: list[Counted], leaves: int = 10_000) -> list[CohortCount]:
     bins = OpenBins(JoinRules(limits=Limits(leaves=leaves)), 0)
     for number, values, customer, failed in counted:
         bins.count(BIN + number * WIDTH, ("shop", "app", values), customer, failed)
-    return list(bins.close(BIN + 1_000 * WIDTH))
+    return cast("list[CohortCount]", list(bins.close(BIN + 1_000 * WIDTH)))
 
 
 def app(version: str) -> tuple[str, ...]:
@@ -44,7 +45,7 @@ def test_while_half_is_free_a_leaf_seen_once_has_its_slot() -> None:
 
 def test_a_record_fits_its_topic_whatever_a_bin_holds_and_in_whatever_order_it_came() -> None:
     long = "\U0001f4a5" * 120
-    counted = [(0, (f"{number}{long}", long, long, long, long), number % 40_000, number % 3 == 0)
+    counted: list[Counted] = [(0, (f"{number}{long}", long, long, long, long), number % 40_000, number % 3 == 0)
                for number in range(9_000)]
     counted += [(0, app("5.2.0"), 100_000 + number, True) for number in range(60_000)]
     (record,) = closed(counted)

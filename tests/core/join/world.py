@@ -474,13 +474,13 @@ def _went_well(events: list[Event]) -> Went:
     found: Went = defaultdict(list)
     for event in events:
         if isinstance(event, Telemetry):
-            owed, status = ("tap", event.customer_id, event.product, event.event_name), event.outcome
+            tapped = ("tap", event.customer_id, event.product, event.event_name)
+            found[tapped].append((event.event_time_ms, event.outcome))
         elif isinstance(event, Order):
-            owed, status = ("order", event.customer_id, event.order_id), event.status
+            found["order", event.customer_id, event.order_id].append((event.event_time_ms, event.status))
         else:
             assert isinstance(event, Contact)
-            owed, status = ("contact", event.customer_id, event.contact_id), event.status
-        found[owed].append((event.event_time_ms, status))
+            found["contact", event.customer_id, event.contact_id].append((event.event_time_ms, event.status))
     return found
 
 
