@@ -35,10 +35,10 @@ class Trouble:
     """One issue of the made-up afternoon."""
 
     issue_id: str
-    family: str
+    family: findings.Family
     title: str
     cause: dict[str, str]
-    state: str
+    state: findings.IssueState
     began_min: int
     """Minutes before NOW."""
     over_min: int | None
@@ -151,12 +151,15 @@ def _affected(trouble: Trouble) -> Iterator[Record]:
         )
 
 
+DECISIONS: tuple[tuple[findings.Decision, str], ...] = (
+    ("send", "eligible"), ("hold", "quiet_hours"), ("refuse", "consent"), ("refuse", "budget"), ("hold_out", "holdout"),
+)
+
+
 def _outreach(trouble: Trouble, chance: random.Random) -> Iterator[RawBatch]:
     decisions, deliveries = [], []
     for number in range(trouble.affected):
-        decision, reason = chance.choices(
-            (("send", "eligible"), ("hold", "quiet_hours"), ("refuse", "consent"), ("refuse", "budget"),
-             ("hold_out", "holdout")), (70, 6, 10, 4, 10))[0]
+        decision, reason = chance.choices(DECISIONS, (70, 6, 10, 4, 10))[0]
         record = findings.Outreach(
             outreach_id=f"o-{trouble.issue_id}-{number}", issue_id=trouble.issue_id, root_id=trouble.issue_id,
             customer_id=f"c-{trouble.family}-{number:04d}", stage="notice", decision=decision, reason=reason,

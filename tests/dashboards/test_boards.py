@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +19,7 @@ from dashboards.boards import BOARDS, OPERATIONS
 from dashboards.boards.operations_sql import HEADLINE
 from dashboards.grafana import DATASOURCE_UID, FOLDER_UID, GENERATED, PLUGIN, dashboard, render, write
 from dashboards.macros import Range, expand
-from dashboards.model import Grid, problems
+from dashboards.model import Board, Grid, problems
 from schemas.tables import BY_NAME, VIEWS
 
 PROVISIONING = GENERATED.parent / "provisioning"
@@ -26,7 +27,7 @@ SPAN = Range(1_767_225_600_000, 1_767_229_200_500, 20)
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
-def test_no_board_breaks_the_rules_of_the_lint(board) -> None:
+def test_no_board_breaks_the_rules_of_the_lint(board: Board) -> None:
     assert problems(board) == []
 
 
@@ -44,7 +45,7 @@ def test_no_board_breaks_the_rules_of_the_lint(board) -> None:
         ({"kind": "timeseries"}, "affected and its label column disagree"),
     ],
 )
-def test_the_lint_finds(change: dict, sentence: str) -> None:
+def test_the_lint_finds(change: dict[str, Any], sentence: str) -> None:
     panels = [replace(panel, **change) if panel.slug == "affected" else panel for panel in OPERATIONS.panels]
     assert any(sentence in found for found in problems(replace(OPERATIONS, panels=tuple(panels))))
 
@@ -69,7 +70,7 @@ def test_writing_the_boards_gives_the_committed_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
-def test_the_dashboard_survives_a_round_trip_through_grafanas_own_types(board) -> None:
+def test_the_dashboard_survives_a_round_trip_through_grafanas_own_types(board: Board) -> None:
     made = dashboard(board)
     typed = json.loads(json.dumps(Dashboard.from_json(json.loads(render(board))), cls=JSONEncoder))
     assert typed["schemaVersion"] == made["schemaVersion"] == 42
@@ -82,7 +83,7 @@ def test_the_dashboard_survives_a_round_trip_through_grafanas_own_types(board) -
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
-def test_every_target_is_what_the_clickhouse_data_source_reads(board) -> None:
+def test_every_target_is_what_the_clickhouse_data_source_reads(board: Board) -> None:
     made = dashboard(board)
     variable = made["templating"]["list"][0]
     assert (variable["name"], variable["query"], variable["current"]["value"]) == ("ds", PLUGIN, DATASOURCE_UID)

@@ -239,11 +239,13 @@ def test_the_feed_says_stale_when_event_time_stands_still_and_live_when_it_moves
     assert feed.collect(6)["state"] == "live"
 
 
-def test_the_feed_keeps_the_last_figures_and_the_time_when_the_server_went(seeded: ClickHouse) -> None:
+def test_the_feed_keeps_the_last_figures_and_the_time_when_the_server_went(
+    seeded: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock()
     feed = Feed(seeded, clock, clock)
     before = feed.collect(6)
-    seeded.query = _refuse
+    monkeypatch.setattr(seeded, "query", _refuse)
     for _ in range(2):
         clock.now += 10
         after = feed.collect(6)
@@ -251,10 +253,16 @@ def test_the_feed_keeps_the_last_figures_and_the_time_when_the_server_went(seede
     assert [panel["content"] for panel in after["panels"]] == [panel["content"] for panel in before["panels"]]
 
 
-def test_a_panel_that_fails_says_so_and_the_others_go_on(seeded: ClickHouse) -> None:
+def test_a_panel_that_fails_says_so_and_the_others_go_on(
+    seeded: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, unbroken = Clock(), seeded.query
     feed = Feed(seeded, clock, clock)
-    seeded.query = lambda sql, parameters=None: _refuse() if "dead_letter" in sql else unbroken(sql, parameters)
+
+    def query(sql: str, parameters: dict[str, Any] | None = None) -> Answer:
+        return _refuse() if "dead_letter" in sql else unbroken(sql, parameters)
+
+    monkeypatch.setattr(seeded, "query", query)
     panels = {panel["slug"]: panel for panel in feed.collect(6)["panels"]}
     assert panels["dead_letters"]["error"]
     assert [slug for slug, panel in panels.items() if panel["error"]] == ["dead_letters"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.errors import SinkUnavailable
 from streams.metrics import AGE_EDGES_MS, AgeHistogram
-from streams.runtime import application, sink
 from streams.runtime.batch import RawBatch
 from streams.runtime.room import SinkRoom
 from streams.runtime.serve import shell_of
@@ -75,7 +75,7 @@ def counted(metrics: CollectorRegistry, room: str, edge_s: str) -> tuple[float, 
 async def test_a_room_counts_when_a_batch_is_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = shell(tmp_path)
     fed = batch([message(1), message(2)])
-    monkeypatch.setattr(application.time, "time", lambda: fed.timestamps[0] / 1_000 + 0.06)
+    monkeypatch.setattr(time, "time", lambda: fed.timestamps[0] / 1_000 + 0.06)
     await one._on_message(event_of(fed))
     assert counted(one.context.metrics.registry, "join", "0.063") == (2, 2)
     assert counted(one.context.metrics.registry, "join", "0.05") == (0, 2)
@@ -94,7 +94,7 @@ async def test_a_sink_counts_when_it_has_acknowledged(tmp_path: Path, monkeypatc
     one = shell_of(SinkRoom("store", ("telemetry",), write), context)
     assert isinstance(one, SinkShell)
     fed = batch([message(1), message(2)])
-    monkeypatch.setattr(sink.time, "time", lambda: fed.timestamps[0] / 1_000 + 0.5)
+    monkeypatch.setattr(time, "time", lambda: fed.timestamps[0] / 1_000 + 0.5)
 
     async def commit(_found: object, now: bool = False) -> None:
         pass

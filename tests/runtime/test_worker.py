@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import logging
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,7 +70,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, module: object) -> None:
             raise module
         return module
 
-    monkeypatch.setattr(native.importlib, "import_module", load)
+    monkeypatch.setattr(importlib, "import_module", load)
 
 
 FALLBACKS = {
@@ -106,7 +107,7 @@ def test_a_worker_says_that_native_code_runs_and_nothing_of_a_fallback_that_was_
     installed(monkeypatch, SimpleNamespace(CONTRACT=native.contract()))
     for setting, words, value in (("auto", "in native code", 1), ("off", "in Python only", 0)):
         caplog.clear()
-        settings = Settings(kafka_bootstrap="k:1", native=setting)  # type: ignore[arg-type]
+        settings = Settings(kafka_bootstrap="k:1", native=setting)
         with caplog.at_level(logging.INFO, "cx.worker"):
             context = context_of(settings, "1")
             announce(settings, ["join"], "http://x")

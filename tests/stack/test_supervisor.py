@@ -82,7 +82,12 @@ class Now:
 def sentences(supervisor: Supervisor) -> list[str]:
     """What there is to tell once there is something."""
     found: list[str] = []
-    wait(lambda: found or found.extend(supervisor.look()) or found)
+
+    def look() -> list[str]:
+        found.extend(supervisor.look())
+        return found
+
+    wait(look)
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,7 +117,7 @@ def test_the_newest_count_of_each_partition_is_summed_also_after_restarts(
 
 def test_one_partition_that_saw_the_end_ends_the_issue() -> None:
     runner = Runner(ImpactStage())
-    many = {"affected": 50, "silent": 50, "recent": 50}
+    many: dict[str, Any] = {"affected": 50, "silent": 50, "recent": 50}
     runner.feed("affected_count", count(0, **many), count(1, **many | {"open": False}))
     runner.flush()
     assert runner.records("impact")[-1].per_minute_cents == 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.codec import canonical
 from schemas.errors import ConfigError
-from schemas.findings import LeafEvidence
+from schemas.findings import LeafEvidence, Watermark
 from streams.core.match.stage import MatchRules, MatchStage
 from streams.core.stage import Idle
 from tests.core.match.world import (
@@ -327,7 +327,9 @@ def test_evidence_of_dropped_episodes_stays_with_an_issue_that_goes_on() -> None
 def test_idle_inputs_are_passed() -> None:
     runner = Runner(MatchStage())
     runner.stage.step(runner.state, Idle(T0 + HOUR, ("episode", "issue")))
-    assert [m.record.through_ms for m in runner.flush().messages] == [T0 + HOUR]
+    marks = [m.record for m in runner.flush().messages]
+    assert [mark.through_ms for mark in marks if isinstance(mark, Watermark)] == [T0 + HOUR]
+    assert len(marks) == 1
 
 
 def test_a_leaf_agrees_only_with_attributes_it_has() -> None:

@@ -265,7 +265,9 @@ def test_a_kept_withdrawal_does_not_outlive_a_topic_that_was_made_anew() -> None
 
 def test_held_back_customers_are_counted_by_reason_without_naming_them() -> None:
     preferences = Preferences()
-    rows = [customer("c-1", opted_out=True), Unreadable("c-2"), Erasure("c-3", T0), customer("c-4")]
+    rows: list[Customer | Unreadable | Erasure] = [
+        customer("c-1", opted_out=True), Unreadable("c-2"), Erasure("c-3", T0), customer("c-4"),
+    ]
     for offset, said in enumerate(rows):
         preferences.hear(ReadUpdate(said, offset, T0 + DAY))
     assert preferences.counts() == {"withdrawn": 1, "unreadable": 1, "erased": 1, "astray": 0}
