@@ -12,7 +12,8 @@ from schemas.codec import encode
 from schemas.tables import BY_NAME, TABLES
 from schemas.topics import TOPICS
 from streams.runtime.batch import RawBatch
-from streams.sinks.rows import MAPPINGS, RowBuffer, version_of
+from streams.sinks.mappings import MAPPINGS
+from streams.sinks.rows import RowBuffer, version_of
 from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, profile
 
 
