@@ -44,7 +44,7 @@ STAY_S = 2.0
 STILL_S = 3.0
 """Notices that the sender leaves untouched this long are not to be sent now."""
 LOOKS = 4
-"""A new issue is told once it is known who is hit, or after this many looks."""
+"""A new issue is shown once it is known who is hit, or after this many looks."""
 _REASONS = """
 SELECT status, reason, count() AS number FROM notice_latest
 WHERE stage = 'notice' AND status NOT IN ('sent', 'pending', 'held out')

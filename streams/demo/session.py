@@ -70,7 +70,7 @@ class Session:
         return self.supervisor.look()
 
     def servers_gone(self) -> list[str]:
-        """Which of the servers do not serve now. A process that ended meanwhile did so for that: it may start anew."""
+        """Names of the servers that do not answer now; if there are any, earlier ends of our processes do not count."""
         gone = [server.name for server in status(self.settings) if server.health != "healthy"]
         if gone:
             self.supervisor.forgive()

@@ -26,8 +26,10 @@ async def newest_records(bootstrap: str, topic: str, noun: str) -> list[Any]:
 
 
 async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
-    """What the topic has, from the broker: a consumer knows no topic but those it was told to read, and one that is
-    told to read a topic that is not there asks for it again and again."""
+    """The topic's partitions as the broker lists them, none if there is no such topic.
+
+    A consumer cannot be asked: it knows only topics that it reads, and retries for one that does not exist.
+    """
     admin = AIOKafkaAdminClient(**connection(bootstrap))
     try:
         await admin.start()

@@ -97,7 +97,7 @@ def actor_here() -> str:
 
 
 def _partitions(settings: Settings, bootstrap: str) -> tuple[int, list[str]]:
-    """Partitions of the command topic as the cluster has them, and a word if that is not what the settings say."""
+    """Partitions of the command topic as the cluster has them, and a note if the settings say otherwise."""
     topic = settings.named(BY_NOUN["command"].name)
     count = partition_counts(bootstrap, [topic]).get(topic)
     if not count:

@@ -38,7 +38,7 @@ from streams.runtime.deadletter import BadRun, DeadLetter, emitter
 from streams.runtime.limits import TaskRules
 from streams.runtime.room import Room
 from streams.runtime.transaction import SideOutputs
-from streams.security.signing import ORDER_TOPICS, Doorkeeper
+from streams.security.signing import ORDER_TOPICS, OrderVerifier
 
 RIM = (*FROM_COMPANIES, *ORDERS)
 """Topics whose messages come from outside; the size limit of the settings holds on them."""
@@ -92,7 +92,7 @@ class Intake:
         """``orders``: ids of orders that were let in lately -> append time, ms; ``side`` takes what is set aside."""
         self.counts = {noun: TopicCounts() for noun in room.inputs}
         self.runs = {noun: BadRun(rules.bad_run) for noun in room.inputs}
-        self.door = Doorkeeper(rules.orders, dict(orders))
+        self.verifier = OrderVerifier(rules.orders, dict(orders))
         self._brings = room.brings
         self._partition = partition
         self._keys = keys
@@ -217,7 +217,7 @@ class Intake:
         """Take orders out of a slice that nobody may give, or that were given before."""
         passed: Screened = ([], [])
         for record, at in zip(records, index, strict=True):
-            fault = self.door.fault(record, part.timestamps[at])
+            fault = self.verifier.fault(record, part.timestamps[at])
             if fault is None:
                 passed[0].append(record)
                 passed[1].append(at)

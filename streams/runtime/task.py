@@ -205,7 +205,7 @@ class PartitionTask(Generic[S]):
             dict(self.positions),
             topics=dict(self.topic_epochs),
             brings=self.room.brings,
-            orders=dict(self._intake.door.known),
+            orders=dict(self._intake.verifier.known),
         )
         self.dirty = False
         self.pending_bytes = 0

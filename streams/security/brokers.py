@@ -1,6 +1,6 @@
-"""How every Kafka client is let in: settings become the arguments of aiokafka, kafka-python and Faust here alone.
+"""How every Kafka client connects: only here settings become the arguments of aiokafka, kafka-python and Faust.
 
-Where the brokers are travels through the program as text, and how to be let in travels with it: :class:`Brokers` is
+Where the brokers are travels through the program as text, and how to log in travels with it: :class:`Brokers` is
 text that knows its :class:`Access`. No client is made without :func:`connection` (a test reads the sources): none can
 be forgotten; one that lost the access on the way is refused by the brokers, never let in as somebody else.
 """

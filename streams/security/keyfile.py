@@ -33,7 +33,7 @@ class Listed:
 
 
 def order_rules(settings: Settings) -> OrderRules:
-    """What makes an order one in this deployment. Raises ConfigError if the keys cannot be used."""
+    """The rules by which this deployment accepts orders. Raises ConfigError if the keys cannot be used."""
     fresh = None if settings.sender_clock == "event" else FRESH_MS
     return OrderRules(None if settings.order_keys is None else keyring_of(settings.order_keys), fresh)
 
@@ -89,7 +89,7 @@ def remove(path: Path, actor: str) -> None:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         with path.open("rb") as file:
-            _refuse_open_door(path, os.fstat(file.fileno()))
+            _refuse_unsafe_file(path, os.fstat(file.fileno()))
             body = json.loads(file.read(_MOST_BYTES))
         entries = dict(body["keys"])
     except OSError as error:
@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def _refuse_open_door(path: Path, found: os.stat_result) -> None:
+def _refuse_unsafe_file(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise ConfigError(f"CX_ORDER_KEYS: {path} is no file")
     if found.st_mode & 0o077:

@@ -1,4 +1,4 @@
-"""Who may order: every order is signed with its actor's key, and what is not is no order. No I/O, no clock.
+"""Signed orders: one counts only if it carries a signature made with its actor's key. No I/O, no clock.
 
 The signature is HMAC-SHA-256 over a JSON array of everything that an order says (:func:`text_of`), so nothing of it can
 be changed and no two orders have the same text. An order is fresh if it was appended within five minutes of the time it
@@ -27,7 +27,7 @@ MOST_IDS = 10_000
 ORDER_TOPICS = ("command", "control")
 _FORM = "cxwatch order 1"
 MOST_WORDS = 60
-"""Orders that a sender names when it says that it has heard them."""
+"""Most orders that a sender names when it commits that it has heard them."""
 _WORDS_BYTES = 4_000
 """Most bytes that they may take: a broker keeps 4096 with an offset."""
 
@@ -49,7 +49,7 @@ def heard_words(names: Iterable[str]) -> str:
 
 
 def text_of(order: Command) -> bytes:
-    """What is signed: id, time, action, issue, channel, actor and reason, each in a place of its own."""
+    """What is signed: id, time, action, issue, channel, actor and reason, each as an element of its own."""
     about = (order.action, order.issue_id, order.channel)
     return msgspec.json.encode([_FORM, order.command_id, order.issued_at_ms, *about, order.actor, order.reason])
 
@@ -80,14 +80,14 @@ class Keyring:
 
 @dataclass(frozen=True)
 class OrderRules:
-    """What makes an order one: without a keyring anybody who may write the topic may order."""
+    """What an order must fulfil to be obeyed. Without a keyring, whoever may write the topic may order."""
 
     keyring: Keyring | None = None
     fresh_ms: int | None = FRESH_MS
     """None where the stream's time is simulated."""
 
     def fault(self, order: Command, appended_ms: int) -> MalformedEvent | None:
-        """Why an order that the broker took at ``appended_ms`` is none; None if it is one."""
+        """Why an order that the broker appended at ``appended_ms`` is refused; None if it is accepted."""
         if self.keyring is None:
             return None
         wrong = self.keyring.fault(order)
@@ -98,15 +98,15 @@ class OrderRules:
 
 
 @dataclass
-class Doorkeeper:
-    """Lets every order in once. What it remembers belongs into the state of whoever asks it."""
+class OrderVerifier:
+    """Accepts every order once. The ids that it remembers belong in the state of its owner."""
 
     rules: OrderRules = field(default_factory=OrderRules)
     known: dict[str, int] = field(default_factory=dict)
-    """Ids of orders that were let in -> append time, ms; oldest first."""
+    """Ids of accepted orders -> append time, ms; oldest first."""
 
     def fault(self, order: Command, appended_ms: int) -> MalformedEvent | None:
-        """Why an order is not let in; None if it is, which is remembered."""
+        """Why an order is refused; None if it is accepted, and its id is then remembered."""
         wrong = self.rules.fault(order, appended_ms)
         if (wrong is None or wrong.reason == "stale") and order.command_id in self.known:
             return MalformedEvent("command_id", "should not have been used before", "string", "repeated")

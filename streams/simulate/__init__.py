@@ -1,4 +1,4 @@
-"""A made-up company: a day of history and six hours live, three incidents and two things that are none.
+"""A made-up company: a day of history and six hours live, three incidents and two harmless events that look like one.
 
 Everything follows from a seed: the same seed gives the same bytes. Event time is a fixed past span. Volumes are those
 of a shop with 6,000 customers, about 250,000 messages. What really happened is in :class:`Truth`, which only the judge

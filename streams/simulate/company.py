@@ -82,7 +82,7 @@ class Company:
             yield int(at)
 
     def strike(self, family: str, at_ms: int, attributes: dict[str, str]) -> Witness | None:
-        """The incident that hits this, if any and if chance has it."""
+        """The incident that makes this fail, drawn by its failure rate; None if none does."""
         for witness in self.witnesses:
             incident = witness.incident
             if incident.family == family and incident.covers(at_ms, attributes):

@@ -150,7 +150,7 @@ def _kafka(settings: Settings, machine: Machine) -> Iterator[Diagnosis]:
 
 
 def _own_kafka(settings: Settings) -> Diagnosis:
-    """A Kafka of one's own: what the settings say about being let in fits together."""
+    """A Kafka of the user's own: whether the settings for TLS and login fit together."""
     try:
         brokers_of(settings)
     except ConfigError as error:

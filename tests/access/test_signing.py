@@ -13,9 +13,9 @@ from streams.security.signing import (
     FRESH_MS,
     MOST_IDS,
     REMEMBER_MS,
-    Doorkeeper,
     Keyring,
     OrderRules,
+    OrderVerifier,
     heard_words,
     text_of,
 )
@@ -76,24 +76,24 @@ def test_no_issue_and_an_issue_without_a_name_are_not_the_same() -> None:
 
 
 def test_an_order_is_let_in_once_and_a_forged_copy_before_it_does_not_use_its_id_up() -> None:
-    door = Doorkeeper(OrderRules(RING))
+    verifier = OrderVerifier(OrderRules(RING))
     signed = RING.sign(order())
-    faults = [door.fault(one, NOW) for one in (order(), signed, signed)]
+    faults = [verifier.fault(one, NOW) for one in (order(), signed, signed)]
     assert [fault.reason if fault else "" for fault in faults] == ["unsigned", "", "repeated"]
 
 
 def test_ids_are_remembered_longer_than_an_order_is_fresh_and_are_bounded() -> None:
-    door = Doorkeeper()
+    verifier = OrderVerifier()
     for number in range(MOST_IDS + 50):
-        assert door.fault(order(command_id=f"k-{number}"), NOW) is None
-    assert len(door.known) == MOST_IDS
-    assert door.fault(order(command_id="late"), NOW + REMEMBER_MS + 1) is None
-    assert set(door.known) == {"late"}
+        assert verifier.fault(order(command_id=f"k-{number}"), NOW) is None
+    assert len(verifier.known) == MOST_IDS
+    assert verifier.fault(order(command_id="late"), NOW + REMEMBER_MS + 1) is None
+    assert set(verifier.known) == {"late"}
     assert REMEMBER_MS > 2 * FRESH_MS
 
 
 def test_a_keyring_shows_no_key() -> None:
-    assert "aaaa" not in repr(RING) + repr(OrderRules(RING)) + repr(Doorkeeper(OrderRules(RING)))
+    assert "aaaa" not in repr(RING) + repr(OrderRules(RING)) + repr(OrderVerifier(OrderRules(RING)))
 
 
 def test_what_a_sender_says_that_it_obeyed_fits_beside_an_offset() -> None:

@@ -1,4 +1,4 @@
-"""What ``play`` and ``simulate`` say of their events, on the command line, up to the door of Kafka."""
+"""What ``play`` and ``simulate`` say of their events, on the command line, without Kafka."""
 
 from __future__ import annotations
 
