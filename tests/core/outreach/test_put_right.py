@@ -1,0 +1,71 @@
+"""outreach: nobody gets a notice about a failure that was put right by then; a new failure counts anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.core.outreach.stage import OutreachStage
+from tests.core.match.world import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    Runner,
+    affected,
+    customer,
+    issue,
+    mark,
+)
+from tests.core.outreach.world import NOBODY_HELD_OUT, decision, failing, play
+
+
+def test_whoever_paid_after_the_failure_is_not_told_that_the_payment_did_not_go_through() -> None:
+    assert decision(play(affected(put_right_ms=NOON - MINUTE))) == ("refuse", "put_right")
+    assert decision(play(affected(put_right_ms=NOON))) == ("refuse", "put_right")
+    assert decision(play(affected(put_right_ms=NOON + MINUTE))) == ("send", "eligible")
+
+
+@pytest.mark.parametrize("told_at_once", [True, False])
+def test_what_was_put_right_over_night_is_not_told_in_the_morning(told_at_once: bool) -> None:
+    night = NOON + 11 * HOUR
+    right = affected(known=night, put_right_ms=night + HOUR)
+    rows = failing(*([right] if told_at_once else [affected(known=night), right]), until=night + DAY)
+    assert decision(rows) == ("refuse", "put_right")
+    assert rows[("c-1", "notice")].decided_at_ms == night + HOUR
+
+
+@pytest.mark.parametrize("at", [NOON + 2 * HOUR, NOON + 11 * HOUR])
+def test_a_new_failure_after_that_is_told_with_a_time_to_live_of_its_own(at: int) -> None:
+    right = affected(put_right_ms=NOON - MINUTE)
+    row = failing(right, affected(last_failed_ms=at), until=NOON + 2 * DAY)[("c-1", "notice")]
+    assert (row.decision, row.deadline_ms) == ("send", at + 14 * HOUR)
+    assert row.decided_at_ms == (at if at < NOON + 9 * HOUR else NOON + 20 * HOUR)
+    again = affected(last_failed_ms=at, put_right_ms=at + MINUTE)
+    rows = failing(right, affected(last_failed_ms=at), again, until=NOON + 2 * DAY)
+    assert rows[("c-1", "notice")].decision == ("send" if at < NOON + 9 * HOUR else "refuse")
+
+
+def test_a_failure_that_turns_out_never_to_have_been_put_right_is_told_after_all() -> None:
+    rows = failing(affected(put_right_ms=NOON - MINUTE), affected(last_failed_ms=NOON - 2 * MINUTE))
+    assert (decision(rows), rows[("c-1", "notice")].decided_at_ms) == (("send", "eligible"), NOON)
+
+
+def test_a_notice_lives_from_when_the_issue_was_shown() -> None:
+    shown = issue(at=NOON - 30 * HOUR, shown_at_ms=NOON, updated_at_ms=NOON)
+    row = play(affected(known=NOON - 30 * HOUR), one=shown)[("c-1", "notice")]
+    assert (row.decision, row.decided_at_ms, row.deadline_ms) == ("send", NOON, NOON + 14 * HOUR)
+    late = play(affected(known=NOON + HOUR), one=shown)[("c-1", "notice")]
+    assert (late.decided_at_ms, late.deadline_ms) == (NOON + HOUR, NOON + 15 * HOUR)
+
+
+def test_nobody_is_told_before_outreach_has_heard_of_the_issue() -> None:
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
+    runner.feed("customer", customer())
+    runner.feed("affected", affected(), mark(NOON + HOUR))
+    runner.feed("issue", mark(NOON + MINUTE))
+    runner.restart()
+    assert runner.records("outreach") == []
+    runner.feed("issue", issue(at=NOON - HOUR, shown_at_ms=NOON + 5 * MINUTE, updated_at_ms=NOON + 5 * MINUTE),
+                mark(NOON + HOUR))  # fmt: skip
+    runner.flush()
+    assert [row.decided_at_ms for row in runner.records("outreach")] == [NOON + 5 * MINUTE]
