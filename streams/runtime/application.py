@@ -77,7 +77,7 @@ class StageShell(Shell, Generic[S]):
             started = time.monotonic()
             transactions = []
             for task in self.tasks.values():
-                self._writing_bytes += task.pending_bytes
+                self._writing_bytes += task.pending_bytes  # the task counts them as flushed from its first step on
                 transaction = await self._collect(task)
                 if transaction is not None:
                     transactions.append(transaction)
@@ -144,7 +144,7 @@ class StageShell(Shell, Generic[S]):
             await self.await_topics(lambda: self._require_topics(assigned))
         except ConfigError:
             known = self.sources.epochs
-            if known:  # the group's leader may still miss a topic made anew
+            if known:  # a topic made anew may be missing because the group's leader has not seen it yet
                 self.sources.refuse_other_epochs(known, await self.sources.fetch_epochs(self.context.bootstrap))
             raise
         if not assigned:
@@ -154,6 +154,7 @@ class StageShell(Shell, Generic[S]):
             partition: TransactionWriter(context.bootstrap, context.prefix, self.name, partition, context.native)
             for partition in assigned
         }
+        # fence before reading: from here on no earlier owner can commit, so the end of the state topic is final
         await asyncio.gather(*(writer.open() for writer in self._writers.values()))
         self.status.moved()
         reader = StateReader(
@@ -213,7 +214,7 @@ class StageShell(Shell, Generic[S]):
         await self.flush()
         await self.commit_offsets({}, now=True)
         writers, self._writers = self._writers, {}
-        self.tasks, self._idleness, self._ahead = {}, {}, set()
+        self.tasks, self._idleness, self._ahead = {}, {}, set()  # the next assignment recovers from the state topic
         self._progress.forget()
         await asyncio.gather(*(writer.close() for writer in writers.values()))
 

@@ -105,7 +105,7 @@ class GroupProgress:
         self._durable[tp] = offset
 
     def due(self, passed: dict[TP, int]) -> dict[TP, int]:
-        """What the last transactions hold, and ``passed``: positions that moved over markers only."""
+        """What the last transactions hold, and ``passed``: other positions with nothing before them left to write."""
         offsets, self._durable = self._durable | passed, {}
         due = {tp: offset for tp, offset in offsets.items() if self._handed_out.get(tp) != offset}
         self._handed_out.update(due)

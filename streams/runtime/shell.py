@@ -254,7 +254,7 @@ class Shell(ABC):
             started = time.monotonic()
             self._opening = asyncio.create_task(self._open(assigned))
             await asyncio.wait([self._opening])
-            if self._opening.cancelled():
+            if self._opening.cancelled():  # by before_revoke: the next rebalance came first
                 await self._wait_for_another_generation(generation)
                 return
             self._opening.result()

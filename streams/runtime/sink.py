@@ -27,6 +27,7 @@ from faust.types import TP
 from schemas.errors import ConfigError, SinkUnavailable
 from streams.runtime.batch import RawBatch
 from streams.runtime.exits import Guard
+from streams.runtime.offsets import GroupProgress
 from streams.runtime.room import SinkRoom
 from streams.runtime.shell import OFFSETS_EVERY_S, Context, Shell
 
@@ -46,7 +47,7 @@ class SinkShell(Shell):
         """Nothing is connected yet."""
         self.room = room
         self._positions: dict[TP, int] = {}
-        self._shown: dict[TP, int] = {}
+        self._progress = GroupProgress()
         self._batches: list[RawBatch] = []
         self._bytes = 0
         self._writing_bytes = 0
@@ -78,9 +79,8 @@ class SinkShell(Shell):
                     self.context.metrics.age.observe(self.name, batch.topic, batch.timestamps, now_ms)
                     self.context.metrics.events.labels(self.name, batch.topic, "accepted").inc(len(batch))
             self._writing_bytes = 0
-            fresh = {tp: offset for tp, offset in behind.items() if self._shown.get(tp) != offset}
-            self._shown.update(fresh)
-        await self.commit_offsets(fresh)
+            due = self._progress.due(behind)
+        await self.commit_offsets(due)
 
     def unflushed_bytes(self) -> int:
         """What was taken and is not written yet."""
@@ -162,7 +162,8 @@ class SinkShell(Shell):
             await self.commit_offsets({}, now=True)
         except TimeoutError:
             log.warning("room %s: the sink did not answer, the next owner writes these batches", self.name)
-        self._positions, self._shown, self._batches, self._bytes, self._offsets = {}, {}, [], 0, {}
+        self._positions, self._batches, self._bytes, self._offsets = {}, [], 0, {}
+        self._progress.forget()
         self.status.resumed()
 
     async def _take(self, batch: RawBatch) -> int | None:
