@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from streams.settings import PREFIX, TEST_PREFIX, Settings
 from streams.stack import Endpoints, UpOptions, down, up
 from streams.stack.process import PidFile
 
 SWEEP = "cxwatch-test-"
+settings.register_profile("cxwatch", deadline=None)  # a busy machine is no defect of what is tested
+settings.load_profile("cxwatch")
 NETWORK_MARKERS = ("kafka", "clickhouse", "browser", "loopback")
 
 
