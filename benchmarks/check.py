@@ -33,14 +33,14 @@ def compare(what: str, truth: Mapping[Any, Hashable], found: Mapping[Any, Hashab
     missing = [key for key in truth if key not in found]
     extra = [key for key in found if key not in truth]
     wrong = [key for key, value in truth.items() if key in found and found[key] != value]
-    told = []
+    differences = []
     for kind, keys in (("missing", missing), ("not in the truth", extra)):
         if keys:
-            told.append(f"{what}: {len(keys)} of {len(truth)} {kind}, e.g. {sorted(map(str, keys))[:SHOWN]}")
+            differences.append(f"{what}: {len(keys)} of {len(truth)} {kind}, e.g. {sorted(map(str, keys))[:SHOWN]}")
     if wrong:
         examples = [f"{key}: {found[key]} instead of {truth[key]}" for key in wrong[:SHOWN]]
-        told.append(f"{what}: {len(wrong)} of {len(truth)} wrong, e.g. {examples}")
-    return told
+        differences.append(f"{what}: {len(wrong)} of {len(truth)} wrong, e.g. {examples}")
+    return differences
 
 
 def check_peer(client: Client, name: str, truth: Truth, how: str = "exact") -> list[str]:
@@ -49,14 +49,14 @@ def check_peer(client: Client, name: str, truth: Truth, how: str = "exact") -> l
     counts = {tuple(row[:5]): row[5] for row in rows}
     joined = {event_id for (event_id,) in client.execute(_of(name, "SELECT event_id FROM peer_joined FINAL"))}
     if how == "sums":
-        told = compare("records", {"all": sum(truth.windows.values())}, {"all": sum(counts.values())})
-        return told + compare("joined contacts", {"all": len(truth.contacts)}, {"all": len(joined)})
-    told = compare("cohort windows", truth.windows, counts)
-    told += compare("joined contacts", dict.fromkeys(truth.contacts, 1), dict.fromkeys(joined, 1))
+        differences = compare("records", {"all": sum(truth.windows.values())}, {"all": sum(counts.values())})
+        return differences + compare("joined contacts", {"all": len(truth.contacts)}, {"all": len(joined)})
+    differences = compare("cohort windows", truth.windows, counts)
+    differences += compare("joined contacts", dict.fromkeys(truth.contacts, 1), dict.fromkeys(joined, 1))
     estimate, exact = sum(row[6] for row in rows), sum(truth.customers.values())
     if abs(estimate - exact) > CUSTOMERS_OFF * exact:
-        told.append(f"distinct customers: estimates add up to {estimate:.0f}, exact are {exact}")
-    return told
+        differences.append(f"distinct customers: estimates add up to {estimate:.0f}, exact are {exact}")
+    return differences
 
 
 def drop_peer(client: Client, name: str) -> None:
@@ -79,28 +79,29 @@ def check_cxwatch(client: Client, truth: Truth) -> list[str]:
         "FROM cohort_count_latest WHERE family IN ('app', 'payment', 'contact') GROUP BY line, family, bin, `values`"
     )
     keys = [(line, family, bin_ms, tuple(values)) for line, family, bin_ms, values, *_ in cohorts]
-    told = compare("exposed", truth.exposed, {key: row[4] for key, row in zip(keys, cohorts, strict=True)})
-    told += compare("failed", truth.failed, {key: row[5] for key, row in zip(keys, cohorts, strict=True) if row[5]})
+    differences = compare("exposed", truth.exposed, {key: row[4] for key, row in zip(keys, cohorts, strict=True)})
+    failed = {key: row[5] for key, row in zip(keys, cohorts, strict=True) if row[5]}
+    differences += compare("failed", truth.failed, failed)
     still_open = sum(1 for row in cohorts if not row[6])
     if still_open:
-        told.append(f"bins: {still_open} leaf cohorts are not closed")
+        differences.append(f"bins: {still_open} leaf cohorts are not closed")
     episodes = client.execute(
         "SELECT customer_id, line, family, toUnixTimestamp64Milli(window), failures FROM episode_latest "
         "WHERE family IN ('app', 'payment', 'contact')"
     )
-    told += compare("failures", truth.failures, {tuple(row[:4]): row[4] for row in episodes})
+    differences += compare("failures", truth.failures, {tuple(row[:4]): row[4] for row in episodes})
     spoken = client.execute(
         "SELECT topic, sum(events), sum(duplicates), sum(late) FROM source_count_latest GROUP BY topic"
     )
-    told += compare("accepted events", truth.accepted, {row[0]: row[1] for row in spoken})
-    told += compare("repeated events", truth.duplicates, {row[0]: row[2] for row in spoken if row[2]})
+    differences += compare("accepted events", truth.accepted, {row[0]: row[1] for row in spoken})
+    differences += compare("repeated events", truth.duplicates, {row[0]: row[2] for row in spoken if row[2]})
     late = sum(row[3] for row in spoken)
-    return [*told, f"{late} events were called late"] if late else told
+    return [*differences, f"{late} events were called late"] if late else differences
 
 
 if __name__ == "__main__":
     how_to_log_in = json.loads(os.environ["BENCH_CLICKHOUSE"])
     del how_to_log_in["http_port"]
-    said = check_peer(Client(**how_to_log_in), sys.argv[1], truth_of(event_set(int(sys.argv[2]))), *sys.argv[3:])
-    print("\n".join(said) or "equals the truth")
-    sys.exit(1 if said else 0)
+    differences = check_peer(Client(**how_to_log_in), sys.argv[1], truth_of(event_set(int(sys.argv[2]))), *sys.argv[3:])
+    print("\n".join(differences) or "equals the truth")
+    sys.exit(1 if differences else 0)

@@ -166,8 +166,8 @@ def _forget_groups(admin: KafkaAdminClient, prefix: str) -> None:
     while True:
         answers: object = "no answer"
         with contextlib.suppress(CoordinatorNotAvailableError):  # a young broker still makes the topic of offsets
-            answers = told = admin.delete_groups(groups)
-            groups = [group for group, answer in told.items() if answer not in ("OK", "GroupIdNotFoundError")]
+            answers = found = admin.delete_groups(groups)
+            groups = [group for group, answer in found.items() if answer not in ("OK", "GroupIdNotFoundError")]
         if not groups:
             return
         if time.monotonic() > end:
@@ -188,8 +188,8 @@ def worker(servers: Servers, settings: Settings, rooms: str, instance: str = "be
             if child.ended() or time.monotonic() > end:
                 raise PeerError(f"the worker did not start: {child.ended() or 'it says nothing'}")
             time.sleep(0.05)
-        said = json.loads(file.read_text())
-        yield Watched(said["pid"], said["url"], child.ended)
+        started = json.loads(file.read_text())
+        yield Watched(started["pid"], started["url"], child.ended)
     finally:
         run.stop()
 

@@ -156,8 +156,8 @@ def write_set(folder: Path, blocks: Iterable[list[list[str]]], end_ms: int, seed
     finally:
         for file in files:
             file.close()
-    said = {"events": sum(counts.values()), "seed": seed, "counts": counts, "value_bytes": size, "end_ms": end_ms}
-    (folder / "set.json").write_text(json.dumps(said) + "\n")
+    described = {"events": sum(counts.values()), "seed": seed, "counts": counts, "value_bytes": size, "end_ms": end_ms}
+    (folder / "set.json").write_text(json.dumps(described) + "\n")
 
 
 class Generator:

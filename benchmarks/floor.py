@@ -80,5 +80,5 @@ def _decoder(noun: str) -> Any:
 
 if __name__ == "__main__":
     env = os.environ
-    said = asyncio.run(read(env["BENCH_BOOTSTRAP"], env["BENCH_PREFIX"], int(env["BENCH_EVENTS"])))
-    print("RESULT", json.dumps(said))
+    figures = asyncio.run(read(env["BENCH_BOOTSTRAP"], env["BENCH_PREFIX"], int(env["BENCH_EVENTS"])))
+    print("RESULT", json.dumps(figures))

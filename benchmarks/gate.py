@@ -63,12 +63,12 @@ def interval(ratios: Sequence[float]) -> Interval:
 def verdict(found: Interval, baseline: float) -> tuple[bool, str]:
     """Return (passed?, one sentence)."""
     low, middle, high = (edge / baseline - 1 for edge in (found.low, found.middle, found.high))
-    said = f"{middle:+.1%} against the baseline (95 % interval {low:+.1%} to {high:+.1%})"
+    estimate = f"{middle:+.1%} against the baseline (95 % interval {low:+.1%} to {high:+.1%})"
     if low >= LOSS:
-        return False, f"FAILED: {said}: a loss below {LOSS:.0%} can be excluded"
+        return False, f"FAILED: {estimate}: a loss below {LOSS:.0%} can be excluded"
     if high < LOSS:
-        return True, f"passed: {said}: no loss of {LOSS:.0%}"
-    return True, f"passed: {said}: a loss of {LOSS:.0%} is not shown, nor excluded (a quieter machine would tell)"
+        return True, f"passed: {estimate}: no loss of {LOSS:.0%}"
+    return True, f"passed: {estimate}: a loss of {LOSS:.0%} is not shown, nor excluded (a quieter machine would tell)"
 
 
 def pair(where: Servers, events: EventSet, number: int) -> float:

@@ -63,12 +63,12 @@ def _failures(customers: int) -> Iterator[list[list[str]]]:
     for first in range(0, customers, BLOCK):
         some = names[first : first + BLOCK]
         logs: list[list[str]] = [[] for _ in range(3 * PARTITIONS)]
-        for place, (name, partition) in enumerate(
+        for index, (name, partition) in enumerate(
             zip(some, partitions_of([name.encode() for name in some], PARTITIONS), strict=True), first
         ):
-            time_ms = START_MS - BEFORE_MS * 3 // 2 + BEFORE_MS // 2 * place // customers
+            time_ms = START_MS - BEFORE_MS * 3 // 2 + BEFORE_MS // 2 * index // customers
             logs[partition].append(
-                f'{name}\t{{"event_id":"f-{place:08d}","event_time_ms":{time_ms},"customer_id":"{name}",'
+                f'{name}\t{{"event_id":"f-{index:08d}","event_time_ms":{time_ms},"customer_id":"{name}",'
                 f'"source":"app-web","product":"player","component":"playback","app_version":"4.8.0",'
                 f'"platform":"web","region":"eu-west","device_model":"Chrome 128","event_name":"login",'
                 f'"outcome":"failed","error_code":"E1001"}}\n'
@@ -149,11 +149,11 @@ def main() -> int:
             mix = Mix(f"even{customers}", customers=customers, skew=1.0)
             rows.append(one_size(where, customers, event_set(given.events, mix)))
             print(json.dumps(rows[-1]), flush=True)
-        waiting = [backlog(where, event_set(int(size))) for size in given.backlogs.split(",") if size]
-        print("\n".join(map(json.dumps, waiting)))
-    write([*rows, *waiting], given.results, "growth")
-    told = [_told(*line) for line in bars(rows)]
-    return 0 if all(told) else 1
+        behind = [backlog(where, event_set(int(size))) for size in given.backlogs.split(",") if size]
+        print("\n".join(map(json.dumps, behind)))
+    write([*rows, *behind], given.results, "growth")
+    met = [_report(*line) for line in bars(rows)]
+    return 0 if all(met) else 1
 
 
 def bars(rows: list[dict[str, Any]]) -> list[tuple[bool, str]]:
@@ -169,7 +169,7 @@ def bars(rows: list[dict[str, Any]]) -> list[tuple[bool, str]]:
     ]
 
 
-def _told(held: bool, sentence: str) -> bool:
+def _report(held: bool, sentence: str) -> bool:
     print(f"{'held  ' if held else 'MISSED'} {sentence}")
     return held
 

@@ -110,9 +110,9 @@ def schedule(events: EventSet, seconds: float) -> list[tuple[float, str, int, by
     for noun in TOPICS:
         for partition in range(PARTITIONS):
             lines = [line for chunk in events.lines(noun, partition) for line in chunk]
-            for place, line in enumerate(lines):
+            for index, line in enumerate(lines):
                 key, _, value = line.partition(b"\t")
-                plan.append(((place + 0.5) / len(lines) * seconds, topic_name(PREFIX, noun), partition, key, value))
+                plan.append(((index + 0.5) / len(lines) * seconds, topic_name(PREFIX, noun), partition, key, value))
     return sorted(plan)
 
 
@@ -123,13 +123,13 @@ async def send(bootstrap: str, plan: list[tuple[float, str, int, bytes, bytes]],
     try:
         began = time.monotonic()
         last_s = plan[-1][0]
-        place, probe_s = 0, 0.0
-        while place < len(plan):
+        index, probe_s = 0, 0.0
+        while index < len(plan):
             now = time.monotonic() - began
-            while place < len(plan) and plan[place][0] <= now:
-                _, topic, partition, key, value = plan[place]
+            while index < len(plan) and plan[index][0] <= now:
+                _, topic, partition, key, value = plan[index]
                 await producer.send(topic, value, key, partition)
-                place += 1
+                index += 1
             if now >= probe_s and now < last_s - LAST_PROBE_S:
                 probe_s += PROBE_S
                 await _probe(producer, probes, now)

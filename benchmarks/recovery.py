@@ -127,10 +127,10 @@ def recover(bootstrap: str, prefix: str, customers: int) -> None:
         tasks = []
         reader = StateReader(bootstrap, prefix + state_topic("join"), 60.0)
         found = await reader.read(list(range(PARTITIONS)))
-        told = [(len(key) + len(value) + 1) for one in found.values() for key, value in one.items.items()]
+        sizes = [(len(key) + len(value) + 1) for one in found.values() for key, value in one.items.items()]
         people = [len(key) + len(value) + 1 for one in found.values() for key, value in one.items.items()
                   if key.startswith(b"\x92\xa1c")]
-        print(f"{len(told):,} records, {sum(told) / 1e6:,.1f} MB; read after {time.monotonic() - started:.1f} s; "
+        print(f"{len(sizes):,} records, {sum(sizes) / 1e6:,.1f} MB; read after {time.monotonic() - started:.1f} s; "
               f"persisted per customer {sum(people) / len(people):.0f} bytes")
         for partition in range(PARTITIONS):
             tasks.append(PartitionTask(room(Settings()), partition, PARTITIONS, found.pop(partition)))

@@ -48,13 +48,13 @@ def bars(rows: Sequence[Row]) -> list[str]:
     if "cxwatch" not in cpu:
         return []
     own = cpu["cxwatch"]
-    said = [_verdict(own <= BAR_CPU, f"cxwatch needs {own:.2f} CPU s per million events, bar {BAR_CPU:g}")]
+    verdicts = [_verdict(own <= BAR_CPU, f"cxwatch needs {own:.2f} CPU s per million events, bar {BAR_CPU:g}")]
     for name, wanted in RATIOS:
         if name in cpu:
             ratio = cpu[name] / own
             held = ratio > wanted if wanted == 1.0 else ratio >= wanted
-            said.append(_verdict(held, f"{name} needs {ratio:.1f} times the CPU of cxwatch, bar {wanted:g}"))
-    return said
+            verdicts.append(_verdict(held, f"{name} needs {ratio:.1f} times the CPU of cxwatch, bar {wanted:g}"))
+    return verdicts
 
 
 def _verdict(held: bool, sentence: str) -> str:
@@ -83,8 +83,8 @@ def plot(rows: Sequence[Row]) -> str:
         x = at(10.0**power)
         parts.append(f'<line x1="{x:.1f}" y1="{top - 8}" x2="{x:.1f}" y2="{bottom}" stroke="#ddd"/>')
         parts.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{10.0**power:g}</text>')
-    for place, one in enumerate(shown):
-        y = top + step * place
+    for index, one in enumerate(shown):
+        y = top + step * index
         value = float(one["cpu_s_per_million"])
         first, last = (at(edge) for edge in one["spread"]["cpu_s_per_million"])
         colour = "#0b6e4f" if one["name"].startswith("cxwatch") else "#9aa5b1"
@@ -110,10 +110,10 @@ def page(text: str, rows: Sequence[Row]) -> str:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     where = rows[0]
-    said = f"Measured {where['measured_at']} on {where['machine']}; medians over alternating rounds."
+    measurement = f"Measured {where['measured_at']} on {where['machine']}; medians over alternating rounds."
     verdicts = "\n".join(f"- {line}" for line in bars(rows))
     drawn = f"![CPU per million events]({PLOT.name})"
-    return f"{before}{BEGIN}\n{said}\n\n{table(rows)}\n\n{verdicts}\n\n{drawn}\n{END}{after}"
+    return f"{before}{BEGIN}\n{measurement}\n\n{table(rows)}\n\n{verdicts}\n\n{drawn}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -57,7 +57,9 @@ class Peer:
 def discover(folder: Path = PEERS) -> list[Peer]:
     """Return every described peer, sorted by name. Raises PeerError naming the file that is wrong."""
     found = [
-        _peer(file.parent, said) for file in sorted(folder.glob("*/peer.json")) for said in json.loads(file.read_text())
+        _peer(file.parent, stated)
+        for file in sorted(folder.glob("*/peer.json"))
+        for stated in json.loads(file.read_text())
     ]
     names = [peer.name for peer in found]
     if len(set(names)) < len(names):
@@ -65,22 +67,22 @@ def discover(folder: Path = PEERS) -> list[Peer]:
     return sorted(found, key=lambda peer: peer.name)
 
 
-def _peer(folder: Path, said: Mapping[str, Any]) -> Peer:
+def _peer(folder: Path, stated: Mapping[str, Any]) -> Peer:
     known = {"name", "about", "events", "prepare", "run", "needs", "check"}
-    wrong = sorted(set(said) - known) or sorted({"name", "run"} - set(said))
-    if wrong or said.get("check", "exact") not in ("exact", "sums", "none"):
+    wrong = sorted(set(stated) - known) or sorted({"name", "run"} - set(stated))
+    if wrong or stated.get("check", "exact") not in ("exact", "sums", "none"):
         raise PeerError(f"{folder.name}/peer.json: {', '.join(wrong) or 'check'} is wrong or missing")
-    prepare = said.get("prepare") or []
+    prepare = stated.get("prepare") or []
     steps = prepare if prepare and isinstance(prepare[0], list) else [prepare] if prepare else []
     return Peer(
-        name=said["name"],
-        about=said.get("about", ""),
+        name=stated["name"],
+        about=stated.get("about", ""),
         folder=folder,
-        run=tuple(said["run"]),
+        run=tuple(stated["run"]),
         prepare=tuple(map(tuple, steps)),
-        events=said.get("events"),
-        needs=tuple(said.get("needs", ())),
-        check=said.get("check", "exact"),
+        events=stated.get("events"),
+        needs=tuple(stated.get("needs", ())),
+        check=stated.get("check", "exact"),
     )
 
 
@@ -98,8 +100,8 @@ def jdk() -> Path | None:
     compiler = Path(home) / "bin" / "javac" if home else Path(shutil.which("javac") or "/nonexistent")
     if not compiler.exists():
         return None
-    said = subprocess.run([str(compiler), "-version"], capture_output=True, text=True, check=False)
-    version = re.search(r"javac (\d+)", said.stdout + said.stderr)
+    stated = subprocess.run([str(compiler), "-version"], capture_output=True, text=True, check=False)
+    version = re.search(r"javac (\d+)", stated.stdout + stated.stderr)
     return compiler.resolve().parent.parent if version and int(version[1]) >= 17 else None
 
 
@@ -143,9 +145,9 @@ def _do(peer: Peer, argv: list[str], environment: dict[str, str]) -> None:
         raise PeerError(f"{peer.name} could not be prepared ({argv[0]}):\n  {tail}")
 
 
-def run(peer: Peer, told: Mapping[str, str], log: Path) -> Figure:
+def run(peer: Peer, given: Mapping[str, str], log: Path) -> Figure:
     """Run the peer once. Raises PeerError if it fails, takes too long or reports nothing."""
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | dict(told)
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | dict(given)
     environment["PYTHONPATH"] = str(PEERS)  # for what Python peers share: contract.py
     argv = _filled(peer, peer.run)
     with log.open("w") as output:
@@ -160,8 +162,8 @@ def run(peer: Peer, told: Mapping[str, str], log: Path) -> Figure:
     found = _RESULT.findall(text)
     if process.returncode or not found:
         tail = "\n  ".join(text.splitlines()[-8:])
-        said = f"ended with exit code {process.returncode} and {len(found)} results"
-        raise PeerError(f"{peer.name} {said}; last lines:\n  {tail}")
+        stated = f"ended with exit code {process.returncode} and {len(found)} results"
+        raise PeerError(f"{peer.name} {stated}; last lines:\n  {tail}")
     return figure_of(json.loads(found[-1]), rss_mb)
 
 
@@ -181,10 +183,10 @@ def _peak_until_end(peer: Peer, process: subprocess.Popen[bytes]) -> float:
             raise PeerError(f"{peer.name} took longer than {LIMIT_S:.0f} s")
 
 
-def figure_of(said: Mapping[str, Any], rss_mb: float) -> Figure:
+def figure_of(stated: Mapping[str, Any], rss_mb: float) -> Figure:
     """Return what a RESULT object says; a memory figure of our own (not 0) goes before the peer's."""
-    warm = said.get("warm_cpu_s_per_million")
+    warm = stated.get("warm_cpu_s_per_million")
     return Figure(
-        int(said["events"]), float(said["wall_s"]), float(said["cpu_s"]), rss_mb or float(said["rss_mb"]),
+        int(stated["events"]), float(stated["wall_s"]), float(stated["cpu_s"]), rss_mb or float(stated["rss_mb"]),
         None if warm is None else float(warm),
     )

@@ -151,8 +151,8 @@ def write(rows: Sequence[Mapping[str, Any]], folder: Path = RESULTS, kind: str =
     folder.mkdir(exist_ok=True, parents=True)
     now = datetime.now(UTC)
     file = folder / f"{kind}{'-' if kind else ''}{now:%Y-%m-%d}-{machine()}.json"
-    told = [{**one, "machine": machine_in_words(), "measured_at": f"{now:%Y-%m-%dT%H:%MZ}"} for one in rows]
-    file.write_text(json.dumps(told, indent=1) + "\n")
+    stamped = [{**one, "machine": machine_in_words(), "measured_at": f"{now:%Y-%m-%dT%H:%MZ}"} for one in rows]
+    file.write_text(json.dumps(stamped, indent=1) + "\n")
     return file
 
 

@@ -154,8 +154,8 @@ def _sizes(sets: Mapping[Key, set[str]]) -> dict[Key, int]:
 def _judge(topic: str, event: Seen) -> tuple[str, tuple[str, ...], bool] | None:
     """(family, values of the leaf cohort, failed?) of an event that could have failed, else None."""
     if topic == "telemetry" and event.outcome in ("ok", "failed"):
-        place = (event.app_version, event.platform, event.device_model, event.region, event.component)
-        return "app", place, event.outcome == "failed"
+        values = (event.app_version, event.platform, event.device_model, event.region, event.component)
+        return "app", values, event.outcome == "failed"
     if topic == "order" and event.status in ("paid", "payment_failed"):
         means = (event.payment_provider, event.payment_method, event.region)
         return "payment", means, event.status == "payment_failed"
@@ -178,6 +178,6 @@ def truth_of(events: EventSet) -> Truth:
 
 
 if __name__ == "__main__":
-    told = truth_of(event_set(int(sys.argv[1])))
-    print(f"{len(told.windows)} cohort windows, {len(told.contacts)} contacts, {len(told.exposed)} leaf cohorts, "
-          f"{len(told.failures)} episodes, accepted {dict(told.accepted)}, repeated {dict(told.duplicates)}")
+    found = truth_of(event_set(int(sys.argv[1])))
+    print(f"{len(found.windows)} cohort windows, {len(found.contacts)} contacts, {len(found.exposed)} leaf cohorts, "
+          f"{len(found.failures)} episodes, accepted {dict(found.accepted)}, repeated {dict(found.duplicates)}")

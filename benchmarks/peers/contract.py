@@ -19,10 +19,10 @@ from clickhouse_driver import Client
 HEARTBEAT_KEY = b"cx.heartbeat"
 """Record key of heartbeats: no customer, not an event of job J."""
 WINDOW_MS = 10_000
-FRICTION_MS = 30 * 60 * 1000
-"""How long a friction counts for a contact."""
+FAILURE_MS = 30 * 60 * 1000
+"""How long a failure counts for a contact."""
 FAILED_STATUSES = frozenset({"payment_failed", "late", "cancelled"})
-"""Statuses of an order that are a friction."""
+"""Statuses of an order that are a failure."""
 AGG = "win, product, app_version, region, error_code, part, n, uniq, sketch, v"
 JOINED = "event_id, event_time, customer_id, channel, reason, frictions, last_friction, part, off"
 

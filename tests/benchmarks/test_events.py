@@ -51,10 +51,10 @@ def test_the_proportions_are_those_of_job_j(made: EventSet) -> None:
     shares = {topic: count / COUNT for topic, count in made.counts.items()}
     assert shares == pytest.approx({"telemetry": 0.85, "order": 0.10, "contact": 0.05}, rel=0.1)
     assert 300 < made.value_bytes / COUNT < 350
-    told = [json.loads(value) for _, value, _ in records(made, "telemetry")]
-    assert sum(event["outcome"] == "failed" for event in told) / len(told) == pytest.approx(0.06, rel=0.15)
-    assert all(("error_code" in event) == (event["outcome"] == "failed") for event in told)
-    assert {len(event) for event in told} == {14, 15}
+    described = [json.loads(value) for _, value, _ in records(made, "telemetry")]
+    assert sum(event["outcome"] == "failed" for event in described) / len(described) == pytest.approx(0.06, rel=0.15)
+    assert all(("error_code" in event) == (event["outcome"] == "failed") for event in described)
+    assert {len(event) for event in described} == {14, 15}
 
 
 def test_events_are_a_little_out_of_order_and_some_come_twice(made: EventSet) -> None:

@@ -14,10 +14,10 @@ from benchmarks.rivals import Peer, PeerError, discover, lacking, run
 from benchmarks.run import _wanted
 
 
-def described(folder: Path, *said: dict[str, Any]) -> Path:
+def described(folder: Path, *stated: dict[str, Any]) -> Path:
     """A folder of peers with one description."""
     (folder / "some").mkdir()
-    (folder / "some" / "peer.json").write_text(json.dumps(said))
+    (folder / "some" / "peer.json").write_text(json.dumps(stated))
     return folder
 
 
@@ -38,9 +38,9 @@ def test_one_step_needs_no_list_of_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "said", [{"name": "a"}, {"name": "a", "run": ["x"], "nedds": []}, {"name": "a", "run": ["x"], "check": "roughly"}]
 )
-def test_a_wrong_description_names_its_file(tmp_path: Path, said: dict[str, Any]) -> None:
+def test_a_wrong_description_names_its_file(tmp_path: Path, stated: dict[str, Any]) -> None:
     with pytest.raises(PeerError, match=r"some/peer\.json"):
-        discover(described(tmp_path, said))
+        discover(described(tmp_path, stated))
 
 
 def test_two_peers_of_one_name_are_refused(tmp_path: Path) -> None:

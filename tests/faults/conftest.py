@@ -36,12 +36,12 @@ class Arena:
     """Makes deployments on the session's servers."""
 
     settings: Settings
-    places: Endpoints
+    endpoints: Endpoints
     folder: Path
 
     def deployment(self, stored: bool = True, **settings: Any) -> AbstractContextManager[Deployment]:
         """A deployment of its own; see :func:`tests.faults.harness.deployment`."""
-        return deployment(self.settings, self.places, self.folder, stored, **settings)
+        return deployment(self.settings, self.endpoints, self.folder, stored, **settings)
 
 
 @pytest.fixture

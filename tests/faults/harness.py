@@ -89,10 +89,10 @@ class Servers:
     def up(self, only: Sequence[str] = ()) -> Endpoints:
         """Start what does not run (``only``: these); returns where everything is."""
         up(self.settings, options=UpOptions(only=tuple(only) or self.only, die_with_parent=True))
-        return self.places
+        return self.endpoints
 
     @property
-    def places(self) -> Endpoints:
+    def endpoints(self) -> Endpoints:
         """Where the servers are."""
         return endpoints(self.settings, self.only)
 
@@ -230,7 +230,7 @@ class Deployment:
     """Topics, database, folder and processes of one run. See :func:`deployment`."""
 
     settings: Settings
-    places: Endpoints
+    endpoints: Endpoints
     """Where the processes connect to; a proxy's address may stand in (``over``)."""
     straight: Endpoints
     """Where load and oracle connect to: never through a proxy."""
@@ -269,17 +269,17 @@ class Deployment:
     def environment(self) -> dict[str, str]:
         """Settings of the processes, with the servers named."""
         plain = environment_of(self.settings)
-        plain["CX_KAFKA_BOOTSTRAP"] = self.places.kafka_bootstrap
+        plain["CX_KAFKA_BOOTSTRAP"] = self.endpoints.kafka_bootstrap
         if self.stored:
-            user, password = self.places.account("writer")
-            at = f"{self.places.clickhouse_host}:{self.places.clickhouse_port}"
+            user, password = self.endpoints.account("writer")
+            at = f"{self.endpoints.clickhouse_host}:{self.endpoints.clickhouse_port}"
             plain["CX_CLICKHOUSE_URL"] = f"clickhouse://{user}:{password.get_secret_value()}@{at}"
-            plain["CX_CLICKHOUSE_HTTP_PORT"] = str(self.places.clickhouse_http_port)
+            plain["CX_CLICKHOUSE_HTTP_PORT"] = str(self.endpoints.clickhouse_http_port)
         return plain
 
-    def over(self, **places: Any) -> None:
+    def over(self, **changed: Any) -> None:
         """Send the processes started from now on somewhere else (``kafka_bootstrap=...`` of a proxy)."""
-        self.places = replace(self.places, **places)
+        self.endpoints = replace(self.endpoints, **changed)
 
     def client(self, role: str = "reader") -> ClickHouse:
         """A login on this run's database, not through a proxy."""
@@ -400,7 +400,7 @@ class Deployment:
 
 @contextmanager
 def deployment(
-    stack: Settings, places: Endpoints, folder: Path, stored: bool = True, **settings: Any
+    stack: Settings, servers: Endpoints, folder: Path, stored: bool = True, **settings: Any
 ) -> Iterator[Deployment]:
     """A deployment with topics and (``stored``) a database of its own; everything ends with the block.
 
@@ -413,19 +413,19 @@ def deployment(
         **settings,
     })
     mine.state_dir.mkdir(parents=True, exist_ok=True)
-    ensure_topics(places.kafka_bootstrap, mine)
+    ensure_topics(servers.kafka_bootstrap, mine)
     if stored:
-        migrate(places, mine.clickhouse_database)
-    made = Deployment(mine, places, places, folder, stored)
+        migrate(servers, mine.clickhouse_database)
+    made = Deployment(mine, servers, servers, folder, stored)
     try:
         yield made
     finally:
         made.stop()
         with suppress(Exception):
-            drop_topics(places.kafka_bootstrap, mine.topic_prefix)
+            drop_topics(servers.kafka_bootstrap, mine.topic_prefix)
         if stored:
             with suppress(Exception):
-                drop_database(places, mine.clickhouse_database)
+                drop_database(servers, mine.clickhouse_database)
 
 
 def drop_topics(bootstrap: str, prefix: str) -> None:
@@ -438,11 +438,11 @@ def drop_topics(bootstrap: str, prefix: str) -> None:
         admin.close()
 
 
-def drop_database(places: Endpoints, database: str) -> None:
+def drop_database(server: Endpoints, database: str) -> None:
     """Drop a database that only this test uses."""
-    user, password = places.account("migrator")
+    user, password = server.account("migrator")
     secret = password.get_secret_value()
-    client = Client(places.clickhouse_host, port=places.clickhouse_port, user=user, password=secret)
+    client = Client(server.clickhouse_host, port=server.clickhouse_port, user=user, password=secret)
     try:
         client.execute(f"DROP DATABASE IF EXISTS `{database}` SYNC")
     finally:
@@ -458,16 +458,16 @@ async def behind(bootstrap: str, group: str) -> int:
         if not offsets:
             return -1
         ends = await _ends(bootstrap, list(offsets))
-        return sum(max(0, ends[place] - found.offset) for place, found in offsets.items())
+        return sum(max(0, ends[tp] - found.offset) for tp, found in offsets.items())
     finally:
         await admin.close()
 
 
-async def _ends(bootstrap: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+async def _ends(bootstrap: str, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
     await consumer.start()
     try:
-        return dict(await consumer.end_offsets(places))
+        return dict(await consumer.end_offsets(tps))
     finally:
         await consumer.stop()
 

@@ -142,8 +142,8 @@ class History:
         self.ledger = Ledger(RULES, 0, 1)
         self.ledger.load(list(self.kept.items()))
         self.learnt = [0, 0]
-        for place, name in enumerate(self.names):
-            self.ledger.learn(placed(customer(name), place))
+        for offset, name in enumerate(self.names):
+            self.ledger.learn(placed(customer(name), offset))
 
     def learn(self) -> None:
         """Read what was appended, to its end."""

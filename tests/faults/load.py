@@ -210,10 +210,10 @@ def make_load(rules: LoadRules) -> list[Raw]:
     found: list[Raw] = []
     again: list[tuple[int, Raw]] = []
     bad = 0
-    for place in range(rules.events):
-        while again and again[0][0] <= place:
+    for index in range(rules.events):
+        while again and again[0][0] <= index:
             found.append(heapq.heappop(again)[1])
-        noun, body = maker.event(rules.start_ms + rules.span_ms * place // rules.events)
+        noun, body = maker.event(rules.start_ms + rules.span_ms * index // rules.events)
         _delay(rules, dice, noun, body)
         customer = body["customer_id"]
         value: bytes | None = _encode(body)
@@ -224,7 +224,7 @@ def make_load(rules: LoadRules) -> list[Raw]:
         record = Raw(noun, partition_of(customer, rules.partitions), customer.encode(), value)
         found.append(record)
         if draw > 1 - rules.duplicates:
-            heapq.heappush(again, (place + dice.randrange(1, 1_500), record))
+            heapq.heappush(again, (index + dice.randrange(1, 1_500), record))
     found += [record for _, record in sorted(again)]
     return found + heartbeats(rules, rules.end_ms)
 

@@ -67,7 +67,7 @@ def forgotten(log: bytes) -> Iterator[int]:
 async def try_broker(restarts: int, kill: bool) -> int:
     """How many marks were forgotten."""
     with Servers.own(("kafka",)) as servers:
-        bootstrap = servers.places.kafka_bootstrap  # it keeps its port
+        bootstrap = servers.endpoints.kafka_bootstrap  # it keeps its port
         admin = KafkaAdminClient(bootstrap_servers=bootstrap)
         admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
         admin.close()

@@ -4,8 +4,8 @@ A process of its own (``python -m tests.faults.oracle``) without any code of the
 clickhouse-driver. It reads one JSON object from standard input (the fields of :class:`Where`) and prints one:
 
 ``lost`` expected keys that are nowhere, ``diff`` keys with another value or that should not be there,
-``duplicate_accepts`` messages that a receiver took more than once; ``parts`` says the same per place
-(``topic.episode``, ``table.episode``, ...) with the number of expected keys; ``examples`` names up to 5 keys per place.
+``duplicate_accepts`` messages that a receiver took more than once; ``parts`` says the same per topic and table
+(``topic.episode``, ``table.episode``, ...) with the number of expected keys; ``examples`` names up to 5 keys of each.
 """
 
 from __future__ import annotations
@@ -86,17 +86,17 @@ class Verdict:
         """True if nothing is lost, different or accepted twice."""
         return self.lost == self.diff == self.duplicate_accepts == 0
 
-    def compare(self, place: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
+    def compare(self, where: str, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
         """Count expected keys that are missing (lost), and keys that differ or are too many (diff)."""
         missing = [key for key in expected if key not in found]
         other = [key for key in found if key not in expected or found[key] != expected[key]]
         self.lost += len(missing)
         self.diff += len(other)
-        self.parts[place] = {"expected": len(expected), "lost": len(missing), "diff": len(other)}
+        self.parts[where] = {"expected": len(expected), "lost": len(missing), "diff": len(other)}
         if missing or other:
             shown = [f"lost {key}" for key in missing[:EXAMPLES]]
             shown += [f"{key}: {found[key]} instead of {expected.get(key)}"[:500] for key in other[:EXAMPLES]]
-            self.examples[place] = shown
+            self.examples[where] = shown
 
 
 ReadTopic = Callable[[str, Callable[[Any], None]], Awaitable[None]]
@@ -120,11 +120,11 @@ async def reading(bootstrap: str) -> AsyncIterator[ReadTopic]:
 
     async def read(name: str, take: Callable[[Any], None]) -> None:
         numbers = await committed._client._wait_on_metadata(name)
-        places = [TopicPartition(name, number) for number in sorted(numbers)]
-        committed.assign(places)
-        await committed.seek_to_beginning(*places)
-        ends, deadline = await every.end_offsets(places), Deadline(UNDECIDED_S)
-        while any([await committed.position(place) < ends[place] for place in places]):
+        tps = [TopicPartition(name, number) for number in sorted(numbers)]
+        committed.assign(tps)
+        await committed.seek_to_beginning(*tps)
+        ends, deadline = await every.end_offsets(tps), Deadline(UNDECIDED_S)
+        while any([await committed.position(tp) < ends[tp] for tp in tps]):
             if deadline.over:
                 raise TimeoutError(f"{name}: an undecided transaction holds up its readers")
             for records in (await committed.getmany(timeout_ms=500)).values():
@@ -177,9 +177,9 @@ def _raw(found: Topics, noun: str) -> Callable[[Any], None]:
 
 def _dead(found: Topics, noun: str) -> Callable[[Any], None]:
     def take(record: Any) -> None:
-        said = dict(record.headers)
-        place = (noun, int(said["dlq.partition"]), int(said["dlq.offset"]))
-        found.dead[(*place, record.key, record.value)] += 1
+        headers = dict(record.headers)
+        at = (noun, int(headers["dlq.partition"]), int(headers["dlq.offset"]))
+        found.dead[(*at, record.key, record.value)] += 1
 
     return take
 
@@ -239,13 +239,13 @@ def compare_topics(
     episodes = {key: body for key, body in topics.derived["episode"].items() if body["family"] in wanted}
     verdict.compare("topic.episode", only(truth.episodes, 2, wanted), episodes)
     verdict.compare("topic.late", dict.fromkeys(truth.late, True), dict.fromkeys(topics.derived["late"], True))
-    dead = {(*place, key, value): 1 for place, (key, value) in truth.dead.items()}
+    dead = {(*at, key, value): 1 for at, (key, value) in truth.dead.items()}
     verdict.compare("topic.dead_letter", dead, dict.fromkeys(topics.dead, 1) if again else topics.dead)
 
 
-def only(found: Mapping[Any, Any], place: int, wanted: set[str]) -> dict[Any, Any]:
-    """Entries whose key names one of the wanted families at ``place``."""
-    return {key: value for key, value in found.items() if key[place] in wanted}
+def only(found: Mapping[Any, Any], index: int, wanted: set[str]) -> dict[Any, Any]:
+    """Entries whose key names one of the wanted families at ``index``."""
+    return {key: value for key, value in found.items() if key[index] in wanted}
 
 
 def compare_downstream(verdict: Verdict, topics: Topics) -> None:
@@ -295,10 +295,10 @@ def compare_tables(verdict: Verdict, truth: Truth, topics: Topics, tables: Table
     rows = tables.rows("topic, partition, offset", "dead_letter", f"topic IN {NOUNS}")
     verdict.compare("table.dead_letter", dict.fromkeys(truth.dead, True), dict.fromkeys(map(tuple, rows), True))
     for noun in NOUNS:
-        table, places = f"{noun}_raw", dict[Any, bool]()
+        table, rows_there = f"{noun}_raw", dict[Any, bool]()
         for (partition,) in tables.rows("DISTINCT partition", table):  # a reader may ask for a million rows at a time
-            places |= dict.fromkeys(tables.rows("partition, offset", table, f"partition = {partition}"), True)
-        verdict.compare(f"table.{noun}_raw", dict.fromkeys(truth.raw[noun], True), places)
+            rows_there |= dict.fromkeys(tables.rows("partition, offset", table, f"partition = {partition}"), True)
+        verdict.compare(f"table.{noun}_raw", dict.fromkeys(truth.raw[noun], True), rows_there)
 
 
 def _compare_episodes(verdict: Verdict, expected: Mapping[Any, Any], tables: Tables, wanted: set[str]) -> None:

@@ -237,16 +237,16 @@ async def held(brokers: str, noun: str) -> int:
 async def test_a_whole_line_runs_where_everybody_logs_in_and_has_only_the_rights_that_are_printed(
     secured: Secured, tmp_path: Path
 ) -> None:
-    places = Endpoints(secured.brokers(), "", 0, 0, {})
-    line = Deployment(LINE.model_copy(update={"state_dir": tmp_path / "state"}), places, places, tmp_path, False)
+    servers = Endpoints(secured.brokers(), "", 0, 0, {})
+    line = Deployment(LINE.model_copy(update={"state_dir": tmp_path / "state"}), servers, servers, tmp_path, False)
     line.settings.state_dir.mkdir(parents=True)
     as_role = {role: secured.brokers(principal(LINE, role)) for role in ROLES}
     names = [f"c-{number}" for number in range(6)]
-    said: list[str] = []
+    printed: list[str] = []
 
     async def run(role: Role, *words: str, **more: str) -> int:
         code, text = await asyncio.to_thread(cxwatch, line, secured, role, *words, **more)
-        said.append(text)
+        printed.append(text)
         return code
 
     try:
@@ -255,7 +255,7 @@ async def test_a_whole_line_runs_where_everybody_logs_in_and_has_only_the_rights
             sender = line.sender("s", receiver.url, **secured.environment(principal(LINE, "sender")))
             write_rows(tmp_path / "rows.csv")
             key = {"CX_PSEUDONYM_KEY": "0123456789abcdef0123456789abcdef"}
-            assert await run("events", "play", "shop", str(tmp_path / "rows.csv"), **key) == 0, said
+            assert await run("events", "play", "shop", str(tmp_path / "rows.csv"), **key) == 0, printed
             await until(lambda: held(as_role["reader"], "episode"), PATIENCE_S)
             await put(as_role["events"], "customer", [customer(name) for name in names])
             await put(as_role["worker"], "outreach", [send(name) for name in names])
@@ -264,15 +264,15 @@ async def test_a_whole_line_runs_where_everybody_logs_in_and_has_only_the_rights
             await receiver.wait_for(len(names), patience(60))
             for number in range(LINE.partitions):
                 await put(as_role["worker"], "issue", [issue("i-77aa10")], number)
-            assert await run("operator", "stop", "--wait", "600") == 0, said
-            assert "heard by 2 of 2 senders' partitions" in said[-1]
-            assert await run("operator", "mute", "i-77", "--wait", "600") == 0, said
-            assert await run("reader", "stop") == 1, said
-            assert "the brokers do not let this user order" in said[-1]
-            assert await run("reader", "topics", "diff") == 0, said
+            assert await run("operator", "stop", "--wait", "600") == 0, printed
+            assert "heard by 2 of 2 senders' partitions" in printed[-1]
+            assert await run("operator", "mute", "i-77", "--wait", "600") == 0, printed
+            assert await run("reader", "stop") == 1, printed
+            assert "the brokers do not let this user order" in printed[-1]
+            assert await run("reader", "topics", "diff") == 0, printed
             assert (worker.alive(), sender.alive()) == (True, True)
             assert (worker.terminate(patience(20)), sender.terminate(patience(20))) == (0, 0)
-            logs = worker.log.read_text() + sender.log.read_text() + "".join(said)
+            logs = worker.log.read_text() + sender.log.read_text() + "".join(printed)
             assert not any(password in logs for password in secured.passwords.values())
     finally:
         line.stop()

@@ -142,25 +142,25 @@ async def test_a_receiver_is_gone_over_a_kill_9_until_an_operator_resumes_the_ch
             mine = await decide(line, [send(f"c-{number}") for number in range(notices)])
             first = line.sender("first", receiver.url, **mine)
 
-            async def told() -> bool:
+            async def reported() -> bool:
                 found = await states(line)
                 return [(one["state"], one["partitions"]) for one in found] == [("gone", line.settings.partitions)]
 
-            await eventually(told)
+            await eventually(reported)
             await asyncio.to_thread(first.kill)
             before = receiver.requests
             second = line.sender("second", receiver.url, **mine)
             await until(lambda: "the channel is gone" in second.log.read_text(encoding="utf-8"))
             await asyncio.sleep(quiet_s)
             after, gone = receiver.requests - before, False
-            code, said = await cxwatch(line, "channels", "resume", "webhook", "--reason", "back", "--wait", "60")
+            code, output = await cxwatch(line, "channels", "resume", "webhook", "--reason", "back", "--wait", "60")
             await receiver.wait_for(notices, patience(WAIT_S))
             result.lost, result.diff = notices - len(receiver.accepted), 0
             result.duplicate_accepts = count_accepts(file)
             result.figures = {"requests until it was known": before, "requests between restart and order": after}
     assert (result.lost, result.duplicate_accepts, after) == (0, 0, 0)
-    assert code == 0, said
-    assert "resume channel webhook: ordered, heard by" in said
+    assert code == 0, output
+    assert "resume channel webhook: ordered, heard by" in output
 
 
 async def cxwatch(line: Deployment, *arguments: str) -> tuple[int, str]:
@@ -169,11 +169,11 @@ async def cxwatch(line: Deployment, *arguments: str) -> tuple[int, str]:
         sys.executable, "-c", COMMAND, *arguments, env={**line.environment(), "PATH": str(Path(sys.executable).parent)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
 
 
 async def states(line: Deployment) -> list[dict[str, Any]]:
     """What ``cxwatch channels`` says."""
-    _, said = await cxwatch(line, "channels", "--json")
-    return [json.loads(text) for text in said.splitlines() if text.startswith("{")]
+    _, output = await cxwatch(line, "channels", "--json")
+    return [json.loads(text) for text in output.splitlines() if text.startswith("{")]

@@ -34,7 +34,7 @@ def own_broker(folder: Path, **settings: Any) -> Iterator[tuple[Servers, Deploym
     """A broker that the test may kill, and a deployment on it (Kafka only)."""
     with (
         Servers.own(("kafka",), **settings) as servers,
-        deployment(servers.settings, servers.places, folder, stored=False) as line,
+        deployment(servers.settings, servers.endpoints, folder, stored=False) as line,
     ):
         yield servers, line
 
@@ -45,7 +45,7 @@ async def offsets_of(line: Deployment, room: str = "join") -> dict[TopicPartitio
     await admin.start()
     try:
         found = await admin.list_consumer_group_offsets(f"{line.prefix}cx.{room}")
-        return {place: entry.offset for place, entry in found.items()}
+        return {tp: entry.offset for tp, entry in found.items()}
     finally:
         await admin.close()
 
@@ -214,25 +214,25 @@ async def test_kill_9_while_what_is_produced_is_stalled(tmp_path: Path) -> None:
 
 
 async def offsets_ahead_of_state(line: Deployment) -> int:
-    """Group offsets that lie beyond the vector of the last committed state: plain JSON, no code of the runtime."""
-    vectors: dict[int, dict[str, int]] = {}
+    """Group offsets beyond the source offsets of the last committed state: plain JSON, no code of the runtime."""
+    stored: dict[int, dict[str, int]] = {}
     consumer = AIOKafkaConsumer(bootstrap_servers=line.straight.kafka_bootstrap, isolation_level="read_committed")
     await consumer.start()
     try:
         topic = f"{line.prefix}cx.join.state.v1"
-        places = [TopicPartition(topic, number) for number in range(line.settings.partitions)]
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-        ends = await consumer.end_offsets(places)
-        while any([await consumer.position(place) < ends[place] for place in places]):
+        tps = [TopicPartition(topic, number) for number in range(line.settings.partitions)]
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        ends = await consumer.end_offsets(tps)
+        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
-                vectors |= {one.partition: json.loads(one.value)["offsets"] for one in records if one.key == b"!"}
+                stored |= {one.partition: json.loads(one.value)["offsets"] for one in records if one.key == b"!"}
     finally:
         await consumer.stop()
     ahead = 0
-    for place, offset in (await offsets_of(line)).items():
-        noun = place.topic.removeprefix(f"{line.prefix}cx.").removesuffix(".v1")
-        ahead += offset > vectors.get(place.partition, {}).get(noun, 0)
+    for tp, offset in (await offsets_of(line)).items():
+        noun = tp.topic.removeprefix(f"{line.prefix}cx.").removesuffix(".v1")
+        ahead += offset > stored.get(tp.partition, {}).get(noun, 0)
     return ahead
 
 

@@ -37,8 +37,8 @@ CAUGHT_UP_S = 600.0
 def own_clickhouse(kafka: str, folder: Path) -> Iterator[tuple[Servers, Deployment]]:
     """A ClickHouse that this test may kill, beside the session's Kafka."""
     with Servers.own(("clickhouse",)) as servers:
-        places = replace(servers.places, kafka_bootstrap=kafka)
-        with deployment(servers.settings, places, folder) as line:
+        here = replace(servers.endpoints, kafka_bootstrap=kafka)
+        with deployment(servers.settings, here, folder) as line:
             yield servers, line
 
 
@@ -53,9 +53,10 @@ async def dead_letters_of_ours(line: Deployment) -> int:
 @pytest.mark.slow
 async def test_clickhouse_is_down_and_comes_back(kafka: str, tmp_path: Path) -> None:
     down_s, rate = size(20.0, 600.0), size(600.0, 330.0)
-    told = Result(14, "ClickHouse down", f"stopped for {down_s:.0f} s under {rate:.0f} events/s, then started",
-                  f"store waits, join goes on; growth <= {PAUSED_MB:.0f} MB; caught up <= {CAUGHT_UP_S:.0f} s; lost 0")
-    with own_clickhouse(kafka, tmp_path) as (servers, line), told.measured():
+    result = Result(14, "ClickHouse down", f"stopped for {down_s:.0f} s under {rate:.0f} events/s, then started",
+                    f"store waits, join goes on; growth <= {PAUSED_MB:.0f} MB; caught up <= {CAUGHT_UP_S:.0f} s; "
+                    "lost 0")
+    with own_clickhouse(kafka, tmp_path) as (servers, line), result.measured():
         worker = line.worker(rooms=ROOMS)
         await until(worker.ready)
         warm = LoadRules(events=2_000, seed=13)
@@ -70,17 +71,17 @@ async def test_clickhouse_is_down_and_comes_back(kafka: str, tmp_path: Path) -> 
         assert worker.get("/readyz")[0] == 503
         await feeding
         await line.settled(["join"])  # no other room waits
-        told.figures["memory growth MB"] = memory.growth_mb()
+        result.figures["memory growth MB"] = memory.growth_mb()
         servers.up()
-        told.seconds = round(await line.settled(["store"], CAUGHT_UP_S), 1)
-        told.take(verdict := await line.clean())
-        told.figures["caught up s"] = told.seconds
-        told.figures["worker restarts"] = worker.starts - 1
-        told.figures["dead letters of ours"] = await dead_letters_of_ours(line)
+        result.seconds = round(await line.settled(["store"], CAUGHT_UP_S), 1)
+        result.take(verdict := await line.clean())
+        result.figures["caught up s"] = result.seconds
+        result.figures["worker restarts"] = worker.starts - 1
+        result.figures["dead letters of ours"] = await dead_letters_of_ours(line)
         assert verdict["clean"], verdict["examples"]
-        assert told.figures["dead letters of ours"] == 0
-        assert told.figures["worker restarts"] == 0
-        assert told.figures["memory growth MB"] <= PAUSED_MB
+        assert result.figures["dead letters of ours"] == 0
+        assert result.figures["worker restarts"] == 0
+        assert result.figures["memory growth MB"] <= PAUSED_MB
 
 
 @pytest.mark.long_fault
@@ -88,10 +89,10 @@ async def test_clickhouse_is_down_and_comes_back(kafka: str, tmp_path: Path) -> 
 @pytest.mark.slow
 async def test_a_slow_clickhouse_causes_no_rebalance(arena: Arena) -> None:
     slow_s, slower_s = size((2.0, 8.0), (5.0, 30.0))
-    told = Result(15, "ClickHouse slow", f"{slow_s:.0f} s, then {slower_s:.0f} s before every answer to an insert",
-                  "no rebalance, join goes on, lost 0")
-    with arena.deployment(session_timeout_ms=6_000) as line, told.measured():
-        with Proxy(line.places.clickhouse_host, line.places.clickhouse_port) as proxy:
+    result = Result(15, "ClickHouse slow", f"{slow_s:.0f} s, then {slower_s:.0f} s before every answer to an insert",
+                    "no rebalance, join goes on, lost 0")
+    with arena.deployment(session_timeout_ms=6_000) as line, result.measured():
+        with Proxy(line.endpoints.clickhouse_host, line.endpoints.clickhouse_port) as proxy:
             line.over(clickhouse_host=LOOPBACK, clickhouse_port=proxy.port)
             worker = line.worker(rooms=ROOMS)
             await until(worker.ready)
@@ -102,26 +103,27 @@ async def test_a_slow_clickhouse_causes_no_rebalance(arena: Arena) -> None:
                 await line.load(replace(rules, start_ms=rules.start_ms + number * 3 * 3_600_000))
                 await until(lambda: line.committed("join"))
                 await asyncio.sleep(2 * pause_s)
-                told.figures[f"store behind while {pause_s:.0f} s"] = not await line.committed("store")
+                result.figures[f"store behind while {pause_s:.0f} s"] = not await line.committed("store")
             proxy.heal()
             await line.settled(["join", "store"])
-            told.take(verdict := await line.clean())
-            told.figures["rebalances"] = worker.log.read_text().count("running with partitions") - opened
-            told.figures["worker restarts"] = worker.starts - 1
+            result.take(verdict := await line.clean())
+            result.figures["rebalances"] = worker.log.read_text().count("running with partitions") - opened
+            result.figures["worker restarts"] = worker.starts - 1
         assert verdict["clean"], verdict["examples"]
-        assert told.figures["rebalances"] == 0
-        assert told.figures["worker restarts"] == 0
+        assert result.figures["rebalances"] == 0
+        assert result.figures["worker restarts"] == 0
 
 
 @pytest.mark.fault(16)
 @pytest.mark.slow
 async def test_the_connection_is_cut_after_the_insert_was_applied(arena: Arena) -> None:
     cuts = size(50, 1_000)
-    told = Result(16, "answer to an applied insert lost", f"{cuts} cuts: each insert stored, its answer never arrived",
-                  "the same rows come again and change nothing")
-    with arena.deployment() as line, told.measured():
-        with Proxy(line.places.clickhouse_host, line.places.clickhouse_port) as proxy:
-            behind = replace(login(line.places, "writer", line.settings.clickhouse_database), host=LOOPBACK,
+    result = Result(16, "answer to an applied insert lost",
+                    f"{cuts} cuts: each insert stored, its answer never arrived",
+                    "the same rows come again and change nothing")
+    with arena.deployment() as line, result.measured():
+        with Proxy(line.endpoints.clickhouse_host, line.endpoints.clickhouse_port) as proxy:
+            behind = replace(login(line.endpoints, "writer", line.settings.clickhouse_database), host=LOOPBACK,
                              port=proxy.port)
             store = Store(ClickHouse(behind, timeout_s=10))
             proxy.steal(insert_applied)
@@ -129,8 +131,8 @@ async def test_the_connection_is_cut_after_the_insert_was_applied(arena: Arena) 
             proxy.heal()
         rows = line.client().query("SELECT count(), uniqExact(issue_id), max(ver) FROM issue FINAL").rows[0]
         copies = int(line.client().query("SELECT count() FROM issue").rows[0][0])
-        told.figures |= {"cuts": proxy.stolen, "applied before the cut": applied, "rows": rows[0]}
-        told.lost, told.diff = max(0, cuts - rows[1]), rows[0] - rows[1]
+        result.figures |= {"cuts": proxy.stolen, "applied before the cut": applied, "rows": rows[0]}
+        result.lost, result.diff = max(0, cuts - rows[1]), rows[0] - rows[1]
         assert proxy.stolen == cuts
         assert applied == cuts, "every cut lost an answer, never an insert"
         assert tuple(rows) == (cuts, cuts, cuts)
@@ -155,9 +157,9 @@ def _cut_and_repeat(store: Store, line: Deployment, proxy: Proxy, cuts: int) -> 
 @pytest.mark.fault(16)
 @pytest.mark.slow
 async def test_cuts_after_applied_inserts_under_load_leave_no_trace(arena: Arena) -> None:
-    told = Result(16, "answer to an applied insert lost", "under load, every second insert", "diff 0", variant="load")
-    with arena.deployment() as line, told.measured():
-        with Proxy(line.places.clickhouse_host, line.places.clickhouse_port) as proxy:
+    result = Result(16, "answer to an applied insert lost", "under load, every second insert", "diff 0", variant="load")
+    with arena.deployment() as line, result.measured():
+        with Proxy(line.endpoints.clickhouse_host, line.endpoints.clickhouse_port) as proxy:
             line.over(clickhouse_host=LOOPBACK, clickhouse_port=proxy.port)
             worker = line.worker(rooms=ROOMS)
             await until(worker.ready)
@@ -166,8 +168,8 @@ async def test_cuts_after_applied_inserts_under_load_leave_no_trace(arena: Arena
             await until(lambda: proxy.stolen >= size(3, 20))
             proxy.heal()
             await line.settled(["join", "store"])
-            told.take(verdict := await line.clean())
-            told.figures |= {"cuts": proxy.stolen, "worker restarts": worker.starts - 1}
+            result.take(verdict := await line.clean())
+            result.figures |= {"cuts": proxy.stolen, "worker restarts": worker.starts - 1}
         assert verdict["clean"], verdict["examples"]
         assert worker.alive()
 
@@ -190,8 +192,8 @@ def every_other(thief: Any) -> Any:
 @pytest.mark.slow
 async def test_clickhouse_is_killed_during_inserts(kafka: str, tmp_path: Path) -> None:
     kills = size(2, 10)
-    told = Result(17, "ClickHouse kill -9 during inserts", f"{kills} times under load", "diff 0")
-    with own_clickhouse(kafka, tmp_path) as (servers, line), told.measured():
+    result = Result(17, "ClickHouse kill -9 during inserts", f"{kills} times under load", "diff 0")
+    with own_clickhouse(kafka, tmp_path) as (servers, line), result.measured():
         worker = line.worker(rooms=ROOMS)
         await until(worker.ready)
         rate = size(1_000, 2_000)
@@ -202,8 +204,8 @@ async def test_clickhouse_is_killed_during_inserts(kafka: str, tmp_path: Path) -
             await asyncio.to_thread(servers.up)
         await feeding
         await line.settled(["join", "store"])
-        told.take(verdict := await line.clean())
-        told.figures |= {"kills": kills, "worker restarts": worker.starts - 1}
+        result.take(verdict := await line.clean())
+        result.figures |= {"kills": kills, "worker restarts": worker.starts - 1}
         assert verdict["clean"], verdict["examples"]
         assert worker.alive()
 
@@ -212,25 +214,25 @@ async def test_clickhouse_is_killed_during_inserts(kafka: str, tmp_path: Path) -
 @pytest.mark.fault(18)
 @pytest.mark.slow
 async def test_the_disk_of_clickhouse_is_full(kafka: str, tmp_path: Path) -> None:
-    told = Result(18, "ClickHouse disk full", "a disk of 160 MB filled under load, then relieved",
-                  "backs off, says so, no dead letters, lost 0", variant="disk")
-    with small_disk(tmp_path / "disk", 160) as disk, told.measured():
+    result = Result(18, "ClickHouse disk full", "a disk of 160 MB filled under load, then relieved",
+                    "backs off, says so, no dead letters, lost 0", variant="disk")
+    with small_disk(tmp_path / "disk", 160) as disk, result.measured():
         settings = Settings(state_dir=disk.path / "state", local_min_free_mb=0)
         servers = Servers(settings, ("clickhouse",))
         try:
             servers.up()
-            with deployment(settings, replace(servers.places, kafka_bootstrap=kafka), tmp_path) as line:
+            with deployment(settings, replace(servers.endpoints, kafka_bootstrap=kafka), tmp_path) as line:
                 worker = line.worker(rooms=ROOMS)
                 await until(worker.ready)
                 disk.fill()
                 await line.load(LoadRules(events=size(3_000, 20_000), seed=18))
                 await until(lambda: "disk full" in worker.log.read_text())
-                told.figures["said"] = "disk full"
-                told.figures["refusals"] = worker.metric('cx_runtime_sink_retries_total{room="store"}')
+                result.figures["said"] = "disk full"
+                result.figures["refusals"] = worker.metric('cx_runtime_sink_retries_total{room="store"}')
                 disk.relieve()
                 await asyncio.to_thread(servers.up)  # it may have ended itself
                 await line.settled(["join", "store"])
-                told.take(verdict := await line.clean())
+                result.take(verdict := await line.clean())
                 assert verdict["clean"], verdict["examples"]
                 assert worker.alive()
         finally:
@@ -242,14 +244,14 @@ async def test_the_disk_of_clickhouse_is_full(kafka: str, tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("refusal", ["every row", "too many parts"])
 async def test_a_table_that_takes_no_rows(arena: Arena, refusal: str) -> None:
-    told = Result(18, f"ClickHouse refuses: {refusal}", "one table refuses inserts for a while", "backs off, lost 0",
-                  variant=refusal.replace(" ", "-"))
+    result = Result(18, f"ClickHouse refuses: {refusal}", "one table refuses inserts for a while", "backs off, lost 0",
+                    variant=refusal.replace(" ", "-"))
     shut, open_ = {
         "every row": ("ADD CONSTRAINT shut CHECK 0", "DROP CONSTRAINT shut"),
         "too many parts": ("MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1",
                            "RESET SETTING parts_to_throw_insert, parts_to_delay_insert"),
     }[refusal]
-    with arena.deployment() as line, told.measured():
+    with arena.deployment() as line, result.measured():
         worker = line.worker(rooms=ROOMS)
         await until(worker.ready)
         await line.load(LoadRules(events=1_000, seed=180))
@@ -259,12 +261,12 @@ async def test_a_table_that_takes_no_rows(arena: Arena, refusal: str) -> None:
         await line.load(replace(rules, start_ms=rules.start_ms + 3 * 3_600_000))
         retries = 'cx_runtime_sink_retries_total{room="store"}'
         await until(lambda: worker.metric(retries) >= 2)
-        told.figures["refusals"] = worker.metric(retries)
-        told.figures["said"] = "too many parts" if refusal == "too many parts" else "refused, code 469"
-        assert told.figures["said"] in worker.log.read_text()
+        result.figures["refusals"] = worker.metric(retries)
+        result.figures["said"] = "too many parts" if refusal == "too many parts" else "refused, code 469"
+        assert result.figures["said"] in worker.log.read_text()
         line.execute(f"ALTER TABLE episode {open_}")
         await line.settled(["join", "store"])
-        told.take(verdict := await line.clean())
+        result.take(verdict := await line.clean())
         assert verdict["clean"], verdict["examples"]
         assert worker.alive()
 
@@ -276,9 +278,9 @@ async def test_a_table_that_takes_no_rows(arena: Arena, refusal: str) -> None:
      ("MODIFY COLUMN contacts String", "contacts")],
 )
 async def test_a_schema_that_drifted_is_refused_at_the_start(arena: Arena, drift: str, word: str) -> None:
-    told = Result(19, "schema drift", f"ALTER TABLE episode {drift}", "refused at the start with the reason",
-                  variant=word)
-    with arena.deployment() as line, told.measured():
+    result = Result(19, "schema drift", f"ALTER TABLE episode {drift}", "refused at the start with the reason",
+                    variant=word)
+    with arena.deployment() as line, result.measured():
         line.execute(f"ALTER TABLE episode {drift}")
         rules = LoadRules(events=300, seed=19)
         records = make_load(rules)
@@ -287,13 +289,13 @@ async def test_a_schema_that_drifted_is_refused_at_the_start(arena: Arena, drift
         worker = line.worker(rooms=ROOMS)
         begun = time.monotonic()
         code = await asyncio.to_thread(worker.wait, 60.0)
-        told.seconds = round(time.monotonic() - begun, 1)
-        told.figures |= {"exit code": code, "reason": worker.reason()[:200]}
+        result.seconds = round(time.monotonic() - begun, 1)
+        result.figures |= {"exit code": code, "reason": worker.reason()[:200]}
         assert code == ExitCode.CONFIG
         assert word in worker.reason()
         assert "cxwatch tables" in worker.reason()
         written = line.execute("SELECT count() FROM episode")[0][0]
-        told.figures["rows written"] = written
+        result.figures["rows written"] = written
         assert written == 0
 
 

@@ -18,7 +18,7 @@ from streams.topics import admin_of
 from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark
 from tests.faults.conftest import Arena
 from tests.faults.harness import SECRET, Deployment, Result, size, until
-from tests.faults.test_orders import WAIT_S, order, tick, told
+from tests.faults.test_orders import WAIT_S, contacted, order, tick
 from tests.faults.test_sender_stop import put
 from tests.patience import Deadline
 from tests.sender.world import NOON, send
@@ -139,11 +139,11 @@ async def test_opt_outs_on_wrong_partitions_are_heard_also_while_outreach_is_dea
         async with Receiver(SECRET) as receiver:
             line.sender("s", receiver.url)
             await receiver.wait_for(len(others))
-            before = told(receiver)
+            before = contacted(receiver)
             worker.start()
             outcomes = await ended(line, out)
-            result.lost = len(set(others) - told(receiver))
-            result.diff = len(told(receiver) & set(out))
+            result.lost = len(set(others) - contacted(receiver))
+            result.diff = len(contacted(receiver) & set(out))
         result.figures = {"opt-outs astray": len(astray), "told while outreach was dead": len(before)}
         result.figures |= counts(outcomes)
     assert len(astray) > count // 4
@@ -223,8 +223,8 @@ async def test_opt_outs_with_wrong_clocks_hold_also_after_compaction(kafka_arena
             await put(line, "outreach", [send(name) for name in names])
             await tick(line, NOON + 2 * MINUTE)
             outcomes = await ended(line, names)
-            result.lost = len(set(granted) - told(receiver))
-            result.diff = len(told(receiver) & (set(names) - set(granted)))
+            result.lost = len(set(granted) - contacted(receiver))
+            result.diff = len(contacted(receiver) & (set(names) - set(granted)))
         result.figures = {"opt-outs left by the cleaner": left, **counts(outcomes)}
     assert left == 0, "the cleaner left a stale grant alone"
     assert (result.lost, result.diff) == (0, 0)
@@ -265,10 +265,10 @@ async def test_a_deleted_key_erases_the_customer_everywhere_and_stays_so_over_re
             assert code == 0, text
             sender = line.sender("s", receiver.url)
 
-            async def waiting() -> bool:
+            async def pending() -> bool:
                 return await kept_of(line, gone) > 2 * len(gone)
 
-            await until(waiting, every_s=1.0)  # in outreach's cases and profiles, and in the ledger
+            await until(pending, every_s=1.0)  # in outreach's cases and profiles, and in the ledger
             await until(lambda: line.execute(rows) == [(len(gone),)])
             held = await kept_of(line, gone)
             await say(line, [(name, None, (librdkafka if number % 2 else home)(line, name))
@@ -289,12 +289,12 @@ async def test_a_deleted_key_erases_the_customer_everywhere_and_stays_so_over_re
             outcomes = await ended(line, names)
             left, kept = line.execute("SELECT count() FROM customer FINAL WHERE customer_id IN "
                                       f"({', '.join(map(repr, gone))})"), await kept_of(line, gone)  # fmt: skip
-            letters = line.execute("SELECT reason, count() FROM dead_letter_latest GROUP BY reason")
+            dead_letters = line.execute("SELECT reason, count() FROM dead_letter_latest GROUP BY reason")
             margins = line.execute("SELECT countIf(value_cents IS NOT NULL) FROM affected_latest WHERE customer_id IN "
                                    f"({', '.join(map(repr, gone))})")  # fmt: skip
-            result.lost, result.diff = len(set(others) - told(receiver)), len(told(receiver) & set(gone))
+            result.lost, result.diff = len(set(others) - contacted(receiver)), len(contacted(receiver) & set(gone))
         result.figures = {"state values with an address, before": held, "after": kept, **counts(outcomes)}
     assert (kept, left, margins) == (0, [(0,)], [(0,)])
     assert (result.lost, result.diff) == (0, 0)
     assert {outcomes[name] for name in gone} == {("suppressed", "erased")}
-    assert [reason for reason, _ in letters] == ["erasure"]
+    assert [reason for reason, _ in dead_letters] == ["erasure"]

@@ -94,15 +94,15 @@ async def test_a_worker_that_was_stopped_past_its_session_wakes_up(arena: Arena)
 
 
 def stale_row_loses(line: Deployment) -> dict[str, int]:
-    """Write the zombie's row as it would have come late: the version of an older incarnation, another count."""
-    key, incarnation = "customer_id, line, family, window", "bitShiftRight(ver, 40)"
+    """Write the zombie's row as it would have come late: the version of an older epoch, another count."""
+    key, epoch = "customer_id, line, family, window", "bitShiftRight(ver, 40)"
     newest = f"SELECT {key}, max(ver) AS newest FROM episode GROUP BY {key}"
-    first, last = (f"(SELECT {which}({incarnation}) FROM episode)" for which in ("min", "max"))
-    ((kept,),) = line.execute(f"SELECT count() FROM episode WHERE {incarnation} < {last}", "reader")
-    stale = f"bitOr(bitShiftLeft({incarnation} - 1, 40), 999999)"
+    first, last = (f"(SELECT {which}({epoch}) FROM episode)" for which in ("min", "max"))
+    ((kept,),) = line.execute(f"SELECT count() FROM episode WHERE {epoch} < {last}", "reader")
+    stale = f"bitOr(bitShiftLeft({epoch} - 1, 40), 999999)"
     line.execute(
         f"INSERT INTO episode SELECT * REPLACE (999999 AS failures, toUInt64({stale}) AS ver)"
-        f" FROM episode WHERE ({key}, ver) IN ({newest}) AND {incarnation} > {first} LIMIT 50",
+        f" FROM episode WHERE ({key}, ver) IN ({newest}) AND {epoch} > {first} LIMIT 50",
     )
     ((written,),) = line.execute("SELECT count() FROM episode WHERE failures = 999999", "reader")
     ((winning,),) = line.execute("SELECT count() FROM episode FINAL WHERE failures = 999999", "reader")

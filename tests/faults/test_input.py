@@ -53,15 +53,15 @@ async def run(line: Deployment, records: list[Raw], rate: float | None = None) -
 async def test_every_event_twice_and_some_fifty_times(kafka_arena: Arena) -> None:
     rules = replace(PLAIN, events=size(6_000, 40_000), seed=34)
     dice, records = random.Random(34), make_load(rules)
-    told = Result(34, "repeated events", "every event twice, 1 % 50 times", "diff 0, each counted once")
+    result = Result(34, "repeated events", "every event twice, 1 % 50 times", "diff 0, each counted once")
     sent: list[Raw] = []
     for start in range(0, len(records), 100):
         part = records[start : start + 100]
         sent += part * 2 + [record for record in part if dice.random() < 0.01] * 48
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         await run(line, sent)
-        told.take(verdict := await line.clean(downstream=False))
-        told.figures |= {"records": len(sent), "duplicates": verdict["duplicates"]}
+        result.take(verdict := await line.clean(downstream=False))
+        result.figures |= {"records": len(sent), "duplicates": verdict["duplicates"]}
         assert verdict["clean"], verdict["examples"]
         assert verdict["accepted"] == len(list(bodies(records)))
         assert verdict["duplicates"] == len(list(bodies(sent))) - verdict["accepted"]
@@ -84,13 +84,13 @@ async def test_events_shuffled_by_hours(kafka_arena: Arena) -> None:
             at_ms += dice.randrange(9 * MINUTE_MS if telemetry else 6 * HOUR_MS)
         arriving.append((at_ms, len(arriving), event(record.noun, body)))
     records = [record for _, _, record in sorted(arriving)]
-    told = Result(35, "shuffled events", "telemetry by 9 min, orders and contacts by 6 h; 5 % beyond the lateness of "
-                  "their topic", "late ones counted exactly, the others join: diff 0")
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    result = Result(35, "shuffled events", "telemetry by 9 min, orders and contacts by 6 h; 5 % beyond the lateness of "
+                    "their topic", "late ones counted exactly, the others join: diff 0")
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         await run(line, records + heartbeats(rules, rules.end_ms + 7 * HOUR_MS))
-        told.take(verdict := await line.clean(downstream=False))
+        result.take(verdict := await line.clean(downstream=False))
         late = verdict["parts"]["topic.late"]
-        told.figures |= {"late": late["expected"], "late wrong": late["lost"] + late["diff"]}
+        result.figures |= {"late": late["expected"], "late wrong": late["lost"] + late["diff"]}
         assert verdict["clean"], verdict["examples"]
         assert late["expected"] > len(records) * 0.03
 
@@ -99,25 +99,25 @@ async def test_events_shuffled_by_hours(kafka_arena: Arena) -> None:
 async def test_times_that_cannot_be(kafka_arena: Arena) -> None:
     rules = replace(PLAIN, events=size(4_000, 50_000), seed=36)
     records, mixed, bad = make_load(rules), list[Raw](), 0
-    for place, record in enumerate(records):
+    for index, record in enumerate(records):
         mixed.append(record)
         body = _decode(record.value or b"{}")
-        if place % 40 == 0 and "event_id" in body:
+        if index % 40 == 0 and "event_id" in body:
             now = body["event_time_ms"]
             wrong = (now + 10 * YEAR_MS, 0, -now, now * 1_000_000, now // 1_000, 2**63)[bad % 6]
-            mixed.append(event(record.noun, body | {"event_id": f"x-{place}", "event_time_ms": wrong}))
+            mixed.append(event(record.noun, body | {"event_id": f"x-{index}", "event_time_ms": wrong}))
             bad += 1
-    told = Result(36, "impossible times", "+10 years, 0, negative, nanoseconds, seconds, 2^63 among good events",
-                  "dead letters, no watermark moves")
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    result = Result(36, "impossible times", "+10 years, 0, negative, nanoseconds, seconds, 2^63 among good events",
+                    "dead letters, no watermark moves")
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         await run(line, mixed)
-        told.take(verdict := await line.clean(downstream=False))
-        letters = verdict["parts"]["topic.dead_letter"]
+        result.take(verdict := await line.clean(downstream=False))
+        dead = verdict["parts"]["topic.dead_letter"]
         through = await closed_through(line)
         jumps = sum(time_ms > rules.end_ms for time_ms in through.values())
-        told.figures |= {"sent wrong": bad, "dead letters": letters["expected"], "watermark jumps": jumps}
+        result.figures |= {"sent wrong": bad, "dead letters": dead["expected"], "watermark jumps": jumps}
         assert verdict["clean"], verdict["examples"]
-        assert letters == {"expected": bad, "lost": 0, "diff": 0}
+        assert dead == {"expected": bad, "lost": 0, "diff": 0}
         assert jumps == 0
         assert min(through.values()) > rules.end_ms - MINUTE_MS
 
@@ -132,10 +132,10 @@ async def test_a_partition_that_is_silent_for_an_hour(kafka_arena: Arena, by: st
     beats = heartbeats(rules, rules.end_ms)
     if by == "heartbeat":
         records += [beat for beat in beats if (beat.noun, beat.partition) in silent]
-    told = Result(38, "one partition idle", "contacts of partition 2 say nothing for an hour of event time",
-                  f"passed by a {by}", variant=by)
+    result = Result(38, "one partition idle", "contacts of partition 2 say nothing for an hour of event time",
+                    f"passed by a {by}", variant=by)
     idle_ms = 1_500 if by == "tick" else 0
-    with kafka_arena.deployment(stored=False, idle_ms=idle_ms) as line, told.measured():
+    with kafka_arena.deployment(stored=False, idle_ms=idle_ms) as line, result.measured():
         worker = line.worker()
         await until(worker.ready)
         async with line.producer() as producer:
@@ -147,9 +147,9 @@ async def test_a_partition_that_is_silent_for_an_hour(kafka_arena: Arena, by: st
                 through = await closed_through(line)
                 return min(through.get(number, 0) for number in range(4)) >= rules.end_ms - MINUTE_MS
 
-            told.seconds = round(await until(passed, every_s=0.5), 1)
+            result.seconds = round(await until(passed, every_s=0.5), 1)
         await line.settled(["join"])
-        told.take(verdict := await line.clean(downstream=False))
+        result.take(verdict := await line.clean(downstream=False))
         assert verdict["clean"], verdict["examples"]
 
 
@@ -157,7 +157,7 @@ async def test_a_partition_that_is_silent_for_an_hour(kafka_arena: Arena, by: st
 @pytest.mark.fault(39)
 async def test_nine_events_of_ten_belong_to_one_customer(kafka_arena: Arena) -> None:
     rules = replace(PLAIN, events=size(6_000, 40_000), seed=39)
-    told = Result(39, "hot key", "90 % of all events for one customer", "others keep their p99; state values bounded")
+    result = Result(39, "hot key", "90 % of all events for one customer", "others keep their p99; state values bounded")
     plain, hot = make_load(rules), list[Raw]()
     dice = random.Random(39)
     for record in plain:
@@ -165,20 +165,20 @@ async def test_nine_events_of_ten_belong_to_one_customer(kafka_arena: Arena) -> 
         moved = "event_id" in body and dice.random() < 0.9
         hot.append(event(record.noun, body | {"customer_id": "c-hot"}) if moved else record)
     home = partition_of("c-hot", 4)
-    with told.measured():
+    with result.measured():
         for name, records in (("usual", plain), ("hot", hot)):
             with kafka_arena.deployment(stored=False) as line:
                 await run(line, records, size(1_000, 3_000))
                 verdict = await line.clean(downstream=False)
                 waits = await latencies_ms(line, NOUNS)
-                told.figures[f"p99 of the other partitions ms ({name})"] = p99(
+                result.figures[f"p99 of the other partitions ms ({name})"] = p99(
                     [ms for number, found in waits.items() if number != home for ms in found]
                 )
-                told.figures[f"p99 of the hot partition ms ({name})"] = p99(waits.get(home, []))
-                told.figures[f"largest state value bytes ({name})"] = await largest(line, "cx.join.state.v1")
+                result.figures[f"p99 of the hot partition ms ({name})"] = p99(waits.get(home, []))
+                result.figures[f"largest state value bytes ({name})"] = await largest(line, "cx.join.state.v1")
                 assert verdict["clean"], verdict["examples"]
-        told.take(verdict)
-    assert told.figures["largest state value bytes (hot)"] <= 1_000_000
+        result.take(verdict)
+    assert result.figures["largest state value bytes (hot)"] <= 1_000_000
 
 
 @pytest.mark.fault(40)
@@ -190,9 +190,9 @@ async def test_a_state_value_that_would_outgrow_a_record(kafka_arena: Arena) -> 
         event(record.noun, body | {"source": f"{number:06d}" + "s" * 110}, 1)
         for number, (record, body) in enumerate(bodies(make_load(rules)))
     ]
-    told = Result(40, "a state value beyond 1 MB", f"{sources} producers in one minute of one partition",
-                  "no crash loop, restarted from parts, diff 0")
-    with kafka_arena.deployment(stored=False, partitions=1) as line, told.measured():
+    result = Result(40, "a state value beyond 1 MB", f"{sources} producers in one minute of one partition",
+                    "no crash loop, restarted from parts, diff 0")
+    with kafka_arena.deployment(stored=False, partitions=1) as line, result.measured():
         worker = line.worker()
         await until(worker.ready)
         async with line.producer() as producer:
@@ -203,14 +203,14 @@ async def test_a_state_value_that_would_outgrow_a_record(kafka_arena: Arena) -> 
             await until(worker.ready)
             await producer.send(heartbeats(rules, rules.end_ms))
         await line.settled(["join"])
-        told.take(verdict := await line.clean(partitions=1, downstream=False))
-        told.figures |= {
+        result.take(verdict := await line.clean(partitions=1, downstream=False))
+        result.figures |= {
             "largest record bytes": await largest(line, "cx.join.state.v1"),
             "all of it about bytes": sources * 130, "worker exits": len(worker.codes) - 1,
         }
         assert verdict["clean"], verdict["examples"]
-        assert told.figures["worker exits"] == 0
-        assert 800_000 < told.figures["largest record bytes"] < 1_000_000
+        assert result.figures["worker exits"] == 0
+        assert 800_000 < result.figures["largest record bytes"] < 1_000_000
 
 
 @pytest.mark.long_fault
@@ -219,9 +219,9 @@ async def test_a_state_value_that_would_outgrow_a_record(kafka_arena: Arena) -> 
 async def test_a_flood_of_versions_that_nobody_sees_twice(arena: Arena) -> None:
     versions = size(15_000, 1_000_000)
     rules = replace(PLAIN, events=size(15_000, 60_000), seed=41, incident_from=0.5, span_ms=2 * HOUR_MS, failing=0.01)
-    told = Result(41, "a flood of cohorts", f"{versions} distinct app versions among {rules.events} events of an "
-                  "incident", "memory <= +200 MB against as many events of few versions; keys capped; issue found")
-    with told.measured():
+    result = Result(41, "a flood of cohorts", f"{versions} distinct app versions among {rules.events} events of an "
+                    "incident", "memory <= +200 MB against as many events of few versions; keys capped; issue found")
+    with result.measured():
         growth = {}
         for distinct in (10, versions):
             with arena.deployment(flush_ms=500) as line:
@@ -240,8 +240,8 @@ async def test_a_flood_of_versions_that_nobody_sees_twice(arena: Arena) -> None:
                 )[0][0]
                 assert verdict["clean"], verdict["examples"]
                 assert not worker.codes, "no crash"
-        told.take(verdict)
-        told.figures |= {
+        result.take(verdict)
+        result.figures |= {
             "memory growth MB, few versions": growth[10], "memory growth MB, flood": growth[versions],
             "most keys an hour, family and partition": keys, "issues": sorted(found),
         }
@@ -274,21 +274,21 @@ def _flooded(rules: LoadRules, extra: int, distinct: int) -> list[Raw]:
 
 
 @pytest.mark.fault(59)
-@pytest.mark.parametrize("lead_ms", [10 * MINUTE_MS, 0])
-async def test_topics_that_run_ahead_wait_for_the_one_that_lags(kafka_arena: Arena, lead_ms: int) -> None:
+@pytest.mark.parametrize("max_lead_ms", [10 * MINUTE_MS, 0])
+async def test_topics_that_run_ahead_wait_for_the_one_that_lags(kafka_arena: Arena, max_lead_ms: int) -> None:
     """Contacts are sparse, so a catching-up worker has read hours of them before the telemetry of those hours."""
     rules = replace(PLAIN, events=size(12_000, 90_000), seed=59, span_ms=6 * HOUR_MS, contacts=0.02, orders=0.02)
-    told = Result(59, "one topic lags by an hour", f"a worker catches up over {rules.span_ms // HOUR_MS} h, the "
-                  f"longest topic lags; CX_MAX_LEAD_MS={lead_ms}", "topics ahead are paused; the same findings",
-                  variant=f"lead-{lead_ms}")
-    with kafka_arena.deployment(stored=False, max_lead_ms=lead_ms) as line, told.measured():
+    result = Result(59, "one topic lags by an hour", f"a worker catches up over {rules.span_ms // HOUR_MS} h, the "
+                    f"longest topic lags; CX_MAX_LEAD_MS={max_lead_ms}", "topics ahead are paused; the same findings",
+                    variant=f"lead-{max_lead_ms}")
+    with kafka_arena.deployment(stored=False, max_lead_ms=max_lead_ms) as line, result.measured():
         async with line.producer() as producer:
             await producer.send(make_load(rules))
         worker = line.worker(CX_FETCH_MAX_BYTES="65536")
         await until(lambda: worker.memory_mb() > 40)
         memory = Memory(worker)
         await line.settled(["join"])
-        told.figures["memory growth MB"] = memory.growth_mb()
-        told.take(verdict := await line.clean(downstream=False))
+        result.figures["memory growth MB"] = memory.growth_mb()
+        result.take(verdict := await line.clean(downstream=False))
         assert verdict["clean"], verdict["examples"]
         assert not worker.codes

@@ -223,7 +223,7 @@ async def test_two_workers_share_the_partitions_and_give_the_same_totals(arena: 
     for count in (1, workers):
         folder = arena.folder / str(count)
         folder.mkdir()
-        with Arena(arena.settings, arena.places, folder).deployment() as line:
+        with Arena(arena.settings, arena.endpoints, folder).deployment() as line:
             started = [line.worker(f"w{number}", "join,store") for number in range(count)]
             await until(lambda here=started: all(worker.ready() for worker in here))
             if count > 1:

@@ -65,16 +65,16 @@ async def test_fast_clocks_make_nothing_late(kafka_arena: Arena, who: str) -> No
     records = make_load(rules)
     source = next(body["source"] for record, body in bodies(records) if record.noun == "telemetry")
     sent = list(fast(records, who if who == "phones" else source))
-    told = Result(
+    result = Result(
         62, "clocks four minutes fast", "three phones of each partition" if who == "phones" else "a whole source",
         "0 late, 0 lost; the oracle agrees", variant=who,
     )
     ahead = sum(body["event_time_ms"] > body["arrived_at_ms"] for _, body in bodies(sent))
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         await run(line, sent + heartbeats(rules, rules.end_ms + AHEAD_MS))
-        told.take(verdict := await line.clean(downstream=False))
+        result.take(verdict := await line.clean(downstream=False))
         counts = await counted(line)
-        told.figures |= {"ahead of their arrival": ahead, "late": counts["late"], "counted": counts["events"]}
+        result.figures |= {"ahead of their arrival": ahead, "late": counts["late"], "counted": counts["events"]}
         assert verdict["clean"], verdict["examples"]
         assert ahead > 0
         assert counts["events"] == len(list(bodies(sent)))
@@ -106,19 +106,19 @@ async def test_contacts_and_orders_come_days_late(kafka_arena: Arena) -> None:
     sent = list(days_late(make_load(rules)))
     oldest = {noun: rules.start_ms - days * DAY_MS for noun, days in (("contact", 2), ("order", 0.5))}
     late = sum(body["event_time_ms"] < oldest.get(record.noun, 0) for record, body in bodies(sent))
-    told = Result(
+    result = Result(
         63, "feeds days late", "contacts up to 40 days late, orders up to 6; a tenth of all comes twice",
         "all accepted, each once; a restart in between changes nothing",
     )
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         half = len(sent) // 2
         await run(line, sent[:half])
         worker = line.processes[-1]
         worker.kill()
         await run(line, sent[half:] + heartbeats(rules, rules.end_ms))
-        told.take(verdict := await line.clean(downstream=False))
+        result.take(verdict := await line.clean(downstream=False))
         counts = await counted(line)
-        told.figures |= {"days late": late, "duplicates": verdict["duplicates"], "too old": 0}
+        result.figures |= {"days late": late, "duplicates": verdict["duplicates"], "too old": 0}
         assert verdict["clean"], verdict["examples"]
         assert late > 0.05 * len(sent)
         assert verdict["parts"]["topic.late"]["expected"] == 0

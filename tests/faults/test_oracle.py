@@ -59,7 +59,7 @@ def as_derived(found: Truth) -> Topics:
         "episode": {key: dict(body) for key, body in found.episodes.items()},
     }
     made = Topics(derived=derived)
-    made.dead.update({(*place, key, value): 1 for place, (key, value) in found.dead.items()})
+    made.dead.update({(*at, key, value): 1 for at, (key, value) in found.dead.items()})
     return made
 
 
@@ -136,7 +136,7 @@ def test_one_wrong_record_is_one_finding(spoil: Callable[[Topics], None], lost: 
 
 def test_an_event_that_never_arrived_changes_the_truth() -> None:
     records = make_load(RULES)
-    gone = next(place for place, record in enumerate(records) if b'"outcome":"failed"' in (record.value or b""))
+    gone = next(at for at, record in enumerate(records) if b'"outcome":"failed"' in (record.value or b""))
     assert not verdict(as_derived(truth(records[:gone] + records[gone + 1 :])), truth(records)).clean
 
 
@@ -162,8 +162,8 @@ async def test_spoiled_topics_and_tables_are_seen(arena: Arena) -> None:
         bin_at, leaf = line.execute("SELECT bin, values FROM cohort_count FINAL WHERE closed LIMIT 1")[0]
         one_leaf = f"bin = '{bin_at:%Y-%m-%d %H:%M:%S}' AND values = {leaf}"
         line.execute(f"ALTER TABLE cohort_count DELETE WHERE {one_leaf} {SYNC}")
-        place, offset = line.execute("SELECT partition, offset FROM telemetry_raw LIMIT 1")[0]
-        line.execute(f"ALTER TABLE telemetry_raw DELETE WHERE partition = {place} AND offset = {offset} {SYNC}")
+        at, offset = line.execute("SELECT partition, offset FROM telemetry_raw LIMIT 1")[0]
+        line.execute(f"ALTER TABLE telemetry_raw DELETE WHERE partition = {at} AND offset = {offset} {SYNC}")
         seen = await line.judge()
         assert seen["parts"]["topic.episode"] | {"expected": 0} == {"expected": 0, "lost": 0, "diff": 1}
         assert seen["parts"]["table.telemetry_raw"]["lost"] == 1

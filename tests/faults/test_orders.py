@@ -88,7 +88,7 @@ async def tick(line: Deployment, at: int) -> None:
         await put(line, "outreach", [mark(at, number)], number)
 
 
-def told(receiver: Receiver) -> set[str]:
+def contacted(receiver: Receiver) -> set[str]:
     """Customers whose notice was accepted."""
     return {accepted.payload["data"]["customer_id"] for accepted in receiver.accepted}
 
@@ -106,40 +106,40 @@ async def test_a_stop_holds_whatever_the_partition_count_says_and_tells_who_hear
     with result.measured(), kafka_arena.deployment(stored=False) as line:
         codes: dict[str, int] = {}
 
-        async def said(when: str, code: int, *parts: str, wait_s: str = WAIT_S, **env: str) -> None:
+        async def answers(when: str, code: int, *parts: str, wait_s: str = WAIT_S, **env: str) -> None:
             codes[when], text = await order(line, "stop", "--wait", wait_s, "--reason", "drill", **env)
             assert codes[when] == code, text
             assert all(part in text for part in parts), text
 
         async with Receiver(SECRET) as receiver:
-            await said("none", 0, "no sender runs", "CX_PARTITIONS is 1, the cluster has 4", CX_PARTITIONS="1")
+            await answers("none", 0, "no sender runs", "CX_PARTITIONS is 1, the cluster has 4", CX_PARTITIONS="1")
             sender = line.sender("s", receiver.url, CX_SESSION_TIMEOUT_MS="120000")
             await notices(line, first, NOON + MINUTE)
             await served(line, {0, 1, 2, 3})
-            await said("running", 0, "heard by 4 of 4 senders' partitions", CX_PARTITIONS="1")
-            assert told(receiver) == set()
+            await answers("running", 0, "heard by 4 of 4 senders' partitions", CX_PARTITIONS="1")
+            assert contacted(receiver) == set()
             assert (await order(line, "resume", "--wait", WAIT_S, CX_PARTITIONS="1"))[0] == 0
             await tick(line, NOON + MINUTE + 2_000)
             await receiver.wait_for(count, patience(90))
-            await said("again", 0, "heard by 4 of 4 senders' partitions", CX_PARTITIONS="1")
+            await answers("again", 0, "heard by 4 of 4 senders' partitions", CX_PARTITIONS="1")
             await notices(line, second, NOON + 2 * MINUTE)
             await asyncio.sleep(size(3, 10))
-            assert told(receiver) == set(first), "a notice left after `heard`"
+            assert contacted(receiver) == set(first), "a notice left after `heard`"
             sender.pause()
-            await said("frozen", ExitCode.STALLED, "heard by 0 of 4", "not by 0, 1, 2, 3", wait_s="1")
+            await answers("frozen", ExitCode.STALLED, "heard by 0 of 4", "not by 0, 1, 2, 3", wait_s="1")
             sender.resume()
-            await said("woken", 0, "heard by 4 of 4 senders' partitions")
+            await answers("woken", 0, "heard by 4 of 4 senders' partitions")
             assert sender.terminate() == 0
-            await said("ended", 0, "no sender runs")
+            await answers("ended", 0, "no sender runs")
             fixed = line.sender("f", receiver.url, CX_SENDER_PARTITIONS="0,1", CX_SESSION_TIMEOUT_MS="6000")
             await served(line, {0, 1})
-            await said("two of four", 0, "heard by 2 of 2 senders' partitions; no sender serves partitions 2, 3")
+            await answers("two of four", 0, "heard by 2 of 2 senders' partitions; no sender serves partitions 2, 3")
             fixed.kill()
             await served(line, set())
-            await said("killed", 0, "no sender runs")
-            assert told(receiver) == set(first)
-            result.lost, result.diff = count - len(told(receiver)), len(told(receiver) & set(second))
-            result.duplicate_accepts = len(receiver.accepted) - len(told(receiver))
+            await answers("killed", 0, "no sender runs")
+            assert contacted(receiver) == set(first)
+            result.lost, result.diff = count - len(contacted(receiver)), len(contacted(receiver) & set(second))
+            result.duplicate_accepts = len(receiver.accepted) - len(contacted(receiver))
             result.figures = {"exit codes": codes}
 
 
@@ -214,8 +214,8 @@ async def refused(line: Deployment, noun: str, reasons: Counter[str]) -> None:
     """Wait until exactly these dead letters lie on the topic of a noun."""
 
     async def there() -> bool:
-        letters = await lying_on(line, noun, dead=True)
-        return Counter(dict(letter.headers)["dlq.reason"].decode() for letter in letters) == reasons
+        dead_letters = await lying_on(line, noun, dead=True)
+        return Counter(dict(letter.headers)["dlq.reason"].decode() for letter in dead_letters) == reasons
 
     await until(there)
 
@@ -257,12 +257,12 @@ async def test_forged_repeated_and_stale_orders_are_dead_letters_and_nobody_obey
             code, text = await order(line, "stop", "--wait", WAIT_S)
             assert (code, "heard by 4 of 4" in text) == (0, True), text
             await asyncio.sleep(size(2, 10))
-            result.diff = len(told(receiver) & set(second))
+            result.diff = len(contacted(receiver) & set(second))
             assert result.diff == 0, "a forged order was obeyed"
             assert (await order(line, "resume", "--wait", WAIT_S))[0] == 0
             await receiver.wait_for(2 * count, patience(30))
-            result.lost = 2 * count - len(told(receiver))
-            result.duplicate_accepts = len(receiver.accepted) - len(told(receiver))
+            result.lost = 2 * count - len(contacted(receiver))
+            result.duplicate_accepts = len(receiver.accepted) - len(contacted(receiver))
             result.figures = {"dead letters on control": dict(wrong), "on command": 4}
             secret = json.loads(file.read_text())["keys"]["alice"]["key"]
             assert secret not in sender.log.read_text() + worker.log.read_text()

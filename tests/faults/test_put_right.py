@@ -146,12 +146,13 @@ async def test_repairs_land_while_notices_wait_and_while_the_sender_is_dead(kafk
             result.duplicate_accepts = len(receiver.accepted) - len(accepted)
             refused = sorted(raced[name][2] - began[name] for name in parts["race"] if name not in accepted)
             late = sorted(accepted[name] - began[name] for name in parts["race"] if name in accepted)
-            told_late = [each for each in late if each > 0]
+            contacted_late = [each for each in late if each > 0]
             result.lost = len(set(parts["never"]) - set(accepted))
             result.diff = len(set(accepted) & {*parts["waiting"], *parts["dead"]})
             result.figures = {
-                "raced: told before the repair was on the log": len(late) - len(told_late),
-                "raced: told after it": len(told_late), "latest of them after it, ms": max(told_late, default=0),
+                "raced: told before the repair was on the log": len(late) - len(contacted_late),
+                "raced: told after it": len(contacted_late),
+                "latest of them after it, ms": max(contacted_late, default=0),
                 "raced: refused": len(refused),
                 "repair to refusal, ms, median": refused[len(refused) // 2] if refused else None,
                 "repair to refusal, ms, longest": max(refused, default=0),

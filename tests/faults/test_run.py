@@ -90,16 +90,16 @@ def findings(entries: list[tuple[bytes | None, bytes | None]], noun: str) -> tup
 
 async def lying_on(line: Deployment, noun: str) -> list[tuple[bytes | None, bytes | None]]:
     """Keys and values of what is committed on partition 0 of a topic."""
-    place = TopicPartition(line.settings.named(BY_NOUN[noun].name), 0)
+    tp = TopicPartition(line.settings.named(BY_NOUN[noun].name), 0)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=line.straight.kafka_bootstrap, isolation_level="read_committed", enable_auto_commit=False
     )
     await consumer.start()
     try:
-        consumer.assign([place])
-        await consumer.seek_to_beginning(place)
-        end, found = (await consumer.end_offsets([place]))[place], list[tuple[bytes | None, bytes | None]]()
-        while await consumer.position(place) < end:
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        end, found = (await consumer.end_offsets([tp]))[tp], list[tuple[bytes | None, bytes | None]]()
+        while await consumer.position(tp) < end:
             for rows in (await consumer.getmany(timeout_ms=200)).values():
                 found += [(row.key, row.value) for row in rows]
         return found
@@ -140,19 +140,19 @@ async def test_a_sparse_year_through_a_worker_at_nice_19_on_a_busy_machine(kafka
             worker = line.worker("slow", "join,detect", (sys.executable, "-c", NICE, "worker"))
             wanted = findings([(entry.key, entry.value) for entry in expected.raw("issue")], "issue")
 
-            async def told() -> tuple[dict[str, str], int]:
+            async def reported() -> tuple[dict[str, str], int]:
                 return findings(await lying_on(line, "issue"), "issue")
 
             async def through(share: float = 1.0) -> bool:
                 assert worker.alive(), worker.tail()
-                return (await told())[1] >= START_MS + (wanted[1] - START_MS) * share
+                return (await reported())[1] >= START_MS + (wanted[1] - START_MS) * share
 
             for number in range(kills):
                 await until(partial(through, (number + 1) / (kills + 1)), 3_600.0, 0.5)
                 worker.kill()
                 worker.start()
             result.seconds = round(await until(through, 3_600.0, 1.0), 1)
-            found = await told()
+            found = await reported()
             result.diff = sum(found[0].get(name) != text for name, text in wanted[0].items())
             result.lost = len(wanted[0].keys() - found[0].keys())
             result.figures = {"issues": len(wanted[0]), "kills": kills}

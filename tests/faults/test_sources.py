@@ -62,12 +62,12 @@ async def halfway(line: Deployment, left: int) -> None:
 @pytest.mark.fault(77)
 async def test_a_backlog_is_followed_through_a_kill_a_takeover_and_a_pause(kafka_arena: Arena) -> None:
     events = size(21_600, 216_000)
-    told = Result(
+    result = Result(
         77, "follow on a backlog", f"{events // 3600} h of events on 3 partitions, live ones all the while; the "
         "follower is killed, its successor stopped past its session while a third takes over, then paused alone",
         "0 too late, 0 lost, 0 counted twice",
     )  # fmt: skip
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         bootstrap, topic, stopping = line.straight.kafka_bootstrap, f"{line.prefix}company.events", asyncio.Event()
         await create(bootstrap, topic, 3)
         await fill(bootstrap, topic, backlog(datetime.now(UTC), events))
@@ -97,12 +97,13 @@ async def test_a_backlog_is_followed_through_a_kill_a_takeover_and_a_pause(kafka
 
         await until(caught_up)
         await line.settled(["join"])
-        told.take(verdict := await line.clean(downstream=False))
+        result.take(verdict := await line.clean(downstream=False))
         late = verdict["parts"]["topic.late"]["expected"]
-        told.figures |= {"too late": late, "counted late": (await counted(line))[1], "repeated": verdict["duplicates"]}
+        result.figures |= {"too late": late, "counted late": (await counted(line))[1]}
+        result.figures["repeated"] = verdict["duplicates"]
         assert verdict["clean"], verdict["examples"]
         assert (verdict["accepted"], late) == (written, 0)
-        assert told.figures["counted late"] == 0
+        assert result.figures["counted late"] == 0
         assert second.terminate(patience(30)) == 0, second.tail()
 
 
@@ -140,11 +141,11 @@ def sentence(process: Process) -> str:
 
 @pytest.mark.fault(78)
 async def test_play_simulate_and_follow_say_that_the_broker_is_gone_and_end(tmp_path: Path) -> None:
-    told = Result(
+    result = Result(
         78, "the broker dies under play, simulate and follow", "kill -9 of the broker while all three write; then all "
         "three are started with nothing listening", "each says so in one sentence and ends, non-zero",
     )  # fmt: skip
-    with own_broker(tmp_path) as (servers, line), told.measured():
+    with own_broker(tmp_path) as (servers, line), result.measured():
         topic = f"{line.prefix}company.events"
         bootstrap = line.straight.kafka_bootstrap
         await create(bootstrap, topic, 3)
@@ -157,7 +158,7 @@ async def test_play_simulate_and_follow_say_that_the_broker_is_gone_and_end(tmp_
         for process in running:
             waited = await until(lambda process=process: not process.alive(), 60.0)
             code = process.wait(1.0)
-            told.figures |= {f"{process.name} ended after s": round(waited, 1), f"{process.name} exit code": code}
+            result.figures |= {f"{process.name} ended after s": round(waited, 1), f"{process.name} exit code": code}
             assert code == 1, process.tail()
             assert f"Kafka at {bootstrap}" in sentence(process), process.tail()
             assert "Traceback" not in process.log.read_text()
@@ -184,19 +185,19 @@ class Heard(Reporter):
 
 def own_cluster(arena: Arena) -> Settings:
     """Another state folder, to which the session's servers are a cluster of one's own."""
-    user, password = arena.places.account("migrator")
-    at = f"{arena.places.clickhouse_host}:{arena.places.clickhouse_port}"
+    user, password = arena.endpoints.account("migrator")
+    at = f"{arena.endpoints.clickhouse_host}:{arena.endpoints.clickhouse_port}"
     return Settings(
-        state_dir=arena.folder / "another", kafka_bootstrap=arena.places.kafka_bootstrap,
+        state_dir=arena.folder / "another", kafka_bootstrap=arena.endpoints.kafka_bootstrap,
         clickhouse_url=SecretStr(f"clickhouse://{user}:{password.get_secret_value()}@{at}"),
-        clickhouse_http_port=arena.places.clickhouse_http_port,
+        clickhouse_http_port=arena.endpoints.clickhouse_http_port,
     )  # fmt: skip
 
 
 def clickhouse(arena: Arena, sql: str) -> list[Any]:
     """A statement as the user who may do most."""
-    user, password = arena.places.account("migrator")
-    client = Client(arena.places.clickhouse_host, port=arena.places.clickhouse_port, user=user,
+    user, password = arena.endpoints.account("migrator")
+    client = Client(arena.endpoints.clickhouse_host, port=arena.endpoints.clickhouse_port, user=user,
                     password=password.get_secret_value())  # fmt: skip
     try:
         return list(client.execute(sql))
@@ -204,48 +205,48 @@ def clickhouse(arena: Arena, sql: str) -> list[Any]:
         client.disconnect()
 
 
-def run_of_a_demo(settings: Settings, said: Heard) -> tuple[str, str]:
+def run_of_a_demo(settings: Settings, heard: Heard) -> tuple[str, str]:
     """What a demo makes before it starts its processes: prefix and database."""
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    with session(settings, "demo", said) as run:
+    with session(settings, "demo", heard) as run:
         return run.settings.topic_prefix, run.settings.clickhouse_database
 
 
 @pytest.mark.clickhouse
 @pytest.mark.fault(79)
 def test_topics_databases_and_folders_of_others_survive_demos_and_clean(arena: Arena) -> None:
-    told = Result(
+    result = Result(
         79, "demos on a cluster of one's own", "the company has topics named demo-... and a database cx_demo; two "
         "demos are made, then make clean", "what this state folder did not make survives, and it says so",
     )  # fmt: skip
     foreign = ["demo-invoices", f"demo-{secrets.token_hex(3)}.cx.order.v1"]
-    admin = KafkaAdminClient(bootstrap_servers=arena.places.kafka_bootstrap)
+    admin = KafkaAdminClient(bootstrap_servers=arena.endpoints.kafka_bootstrap)
     made = not clickhouse(arena, "SELECT 1 FROM system.databases WHERE name = 'cx_demo'")
-    settings, said = own_cluster(arena), Heard()
+    settings, heard = own_cluster(arena), Heard()
     second = (foreign[0], "cx_demo_none")
     try:
-        with told.measured():
+        with result.measured():
             spec = {"num_partitions": 1, "configs": {}}
             admin.create_topics({foreign[0]: spec, foreign[1]: spec}, wait_for_metadata=True)
             clickhouse(arena, "CREATE DATABASE IF NOT EXISTS cx_demo")
             clickhouse(arena, "CREATE TABLE cx_demo.invoices (n Int32) ENGINE = MergeTree ORDER BY n AS SELECT 7 AS n")
-            first, second = run_of_a_demo(settings, said), run_of_a_demo(settings, said)
+            first, second = run_of_a_demo(settings, heard), run_of_a_demo(settings, heard)
             topics = set(admin.list_topics())
             databases = {name for (name,) in clickhouse(arena, "SELECT name FROM system.databases")}
-            told.figures = {"foreign topics left": len(topics & set(foreign)), "of": len(foreign)}
+            result.figures = {"foreign topics left": len(topics & set(foreign)), "of": len(foreign)}
             assert set(foreign) <= topics
             assert clickhouse(arena, "SELECT n FROM cx_demo.invoices") == [(7,)]
             assert not any(name.startswith(first[0]) for name in topics)
             assert any(name.startswith(second[0]) for name in topics)
             assert first[1] not in databases
             assert second[1] in databases - {"cx_demo"}
-            assert "were not made by this state folder" in said.text
-            assert "database cx_demo was not made by this state folder: it is left alone" in said.text
+            assert "were not made by this state folder" in heard.text
+            assert "database cx_demo was not made by this state folder: it is left alone" in heard.text
             assert _left_by_clean(arena.folder / "checkout") == {"data", "notes.txt"}
     finally:
-        drop_topics(arena.places.kafka_bootstrap, foreign[0])
-        drop_topics(arena.places.kafka_bootstrap, foreign[1])
-        drop_topics(arena.places.kafka_bootstrap, second[0])
+        drop_topics(arena.endpoints.kafka_bootstrap, foreign[0])
+        drop_topics(arena.endpoints.kafka_bootstrap, foreign[1])
+        drop_topics(arena.endpoints.kafka_bootstrap, second[0])
         clickhouse(arena, "DROP TABLE IF EXISTS cx_demo.invoices SYNC")
         clickhouse(arena, f"DROP DATABASE IF EXISTS {second[1]} SYNC")
         if made:

@@ -76,11 +76,11 @@ async def meta_of(line: Deployment, partition: int) -> bytes:
     consumer = AIOKafkaConsumer(bootstrap_servers=line.straight.kafka_bootstrap, isolation_level="read_committed")
     await consumer.start()
     try:
-        place = TopicPartition(line.prefix + STATE, partition)
-        consumer.assign([place])
-        await consumer.seek_to_beginning(place)
-        end, found = (await consumer.end_offsets([place]))[place], b""
-        while await consumer.position(place) < end:
+        tp = TopicPartition(line.prefix + STATE, partition)
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        end, found = (await consumer.end_offsets([tp]))[tp], b""
+        while await consumer.position(tp) < end:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 found = next((one.value for one in reversed(records) if one.key == b"!"), found)
         return found
@@ -195,11 +195,11 @@ async def records_in(line: Deployment, topic: str) -> int:
     consumer = AIOKafkaConsumer(bootstrap_servers=line.straight.kafka_bootstrap)
     await consumer.start()
     try:
-        places = [TopicPartition(line.prefix + topic, number) for number in range(line.settings.partitions)]
-        consumer.assign(places)
-        await consumer.seek_to_beginning(*places)
-        ends, found = await consumer.end_offsets(places), 0
-        while any([await consumer.position(place) < ends[place] for place in places]):
+        tps = [TopicPartition(line.prefix + topic, number) for number in range(line.settings.partitions)]
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        ends, found = await consumer.end_offsets(tps), 0
+        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
             found += sum(map(len, (await consumer.getmany(timeout_ms=500)).values()))
         return found
     finally:

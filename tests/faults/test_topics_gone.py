@@ -51,9 +51,9 @@ async def ended(process: Process, seconds: float = 90.0) -> int:
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
 async def test_a_topic_is_deleted_and_made_anew(kafka_arena: Arena, running: bool) -> None:
     """Also when the new topic is already longer than what was read of the old one."""
-    told = Result(23, "topic deleted and made anew", f"orders, worker {'running' if running else 'stopped'}",
-                  "refused with the way out, no event silently skipped", variant="running" if running else "stopped")
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    result = Result(23, "topic deleted and made anew", f"orders, worker {'running' if running else 'stopped'}",
+                    "refused with the way out, no event silently skipped", variant="running" if running else "stopped")
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         worker = line.worker()
         await until(worker.ready)
         await line.load(LoadRules(events=2_000, seed=23))
@@ -66,7 +66,7 @@ async def test_a_topic_is_deleted_and_made_anew(kafka_arena: Arena, running: boo
                 await producer.send([one for one in make_load(LoadRules(events=4_000)) if one.noun == "order"])
             worker.start()
         code = await ended(worker)
-        told.figures |= {"exit code": code, "reason": worker.reason()[:200]}
+        result.figures |= {"exit code": code, "reason": worker.reason()[:200]}
         assert code == ExitCode.CONFIG
         assert "made anew" in worker.reason()
         assert "CX_TOPIC_PREFIX" in worker.reason()
@@ -77,14 +77,14 @@ async def test_a_topic_is_deleted_and_made_anew(kafka_arena: Arena, running: boo
 @pytest.mark.long_fault
 @pytest.mark.fault(23)
 async def test_more_partitions_are_refused(kafka_arena: Arena) -> None:
-    told = Result(23, "partitions 4 -> 8", "telemetry, worker restarted", "refused with the way out", variant="more")
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    result = Result(23, "partitions 4 -> 8", "telemetry, worker restarted", "refused with the way out", variant="more")
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         await line.load(LoadRules(events=600, seed=23))
         with admin(line) as client:
             client.create_partitions({f"{line.prefix}cx.telemetry.v1": NewPartitions(8)})
         worker = line.worker()
         code = await ended(worker)
-        told.figures |= {"exit code": code, "reason": worker.reason()[:200]}
+        result.figures |= {"exit code": code, "reason": worker.reason()[:200]}
         assert code == ExitCode.CONFIG
         assert "has 8 partitions" in worker.reason()
         assert "CX_PARTITIONS" in worker.reason()
@@ -95,15 +95,15 @@ async def test_more_partitions_are_refused(kafka_arena: Arena) -> None:
 async def test_a_thousand_bad_messages_in_a_row_page_and_never_blind(kafka_arena: Arena) -> None:
     """A bad stretch never stops the stream (decision of the protocol): page, degrade, continue."""
     count = 1_000
-    told = Result(32, "bad stretch", f"{count} poison events in a row from several producers, good ones after them",
-                  "pages while it lasts, every one a dead letter, the good ones counted; nothing stops")
+    result = Result(32, "bad stretch", f"{count} poison events in a row from several producers, good ones after them",
+                    "pages while it lasts, every one a dead letter, the good ones counted; nothing stops")
     rules = LoadRules(events=size(1_500, 20_000), seed=32)
     bad = [
         Raw("order", partition_of(f"c-{number % 7}", 4), f"c-{number % 7}".encode(), b"{" + str(number).encode())
         for number in range(count)
     ]
     half = make_load(rules)
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         worker = line.worker()
         await until(worker.ready)
         async with line.producer() as producer:
@@ -111,26 +111,26 @@ async def test_a_thousand_bad_messages_in_a_row_page_and_never_blind(kafka_arena
             begun = time.monotonic()
             await producer.send(bad)
             await until(lambda: worker.metric('cx_runtime_degraded{room="join"}') == 1)
-            told.figures["page after s"] = round(time.monotonic() - begun, 1)
+            result.figures["page after s"] = round(time.monotonic() - begun, 1)
             assert worker.get("/livez")[0] == 200
             await producer.send(half[len(half) // 2 :])
         await line.settled(["join"])
         await until(lambda: worker.metric('cx_runtime_degraded{room="join"}') == 0)
-        told.take(verdict := await line.clean(downstream=False))
-        told.figures["dead letters"] = verdict["parts"]["topic.dead_letter"]["expected"]
+        result.take(verdict := await line.clean(downstream=False))
+        result.figures["dead letters"] = verdict["parts"]["topic.dead_letter"]["expected"]
         assert "PAGE" in worker.log.read_text()
         assert verdict["clean"], verdict["examples"]
-        assert told.figures["dead letters"] >= count
+        assert result.figures["dead letters"] >= count
         assert worker.alive()
 
 
 @pytest.mark.long_fault
 @pytest.mark.fault(33)
 async def test_a_dead_letter_topic_that_takes_nothing(kafka_arena: Arena) -> None:
-    told = Result(33, "dead-letter topic unwritable", "its largest message set to 100 bytes, then back",
-                  "the worker halts; no progress past a bad message without its dead letter; lost 0")
+    result = Result(33, "dead-letter topic unwritable", "its largest message set to 100 bytes, then back",
+                    "the worker halts; no progress past a bad message without its dead letter; lost 0")
     rules = LoadRules(events=size(1_500, 20_000), seed=33, malformed=0.0)
-    with kafka_arena.deployment(stored=False) as line, told.measured():
+    with kafka_arena.deployment(stored=False) as line, result.measured():
         topic = f"{line.prefix}cx.order.v1.dlq"
         with admin(line) as client:
             client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": "100"})])
@@ -147,13 +147,13 @@ async def test_a_dead_letter_topic_that_takes_nothing(kafka_arena: Arena) -> Non
             worker.start()
             again = await ended(worker)
             after = await offset_of(line, "order", 1)
-        told.figures |= {"exit codes": [code, again], "reason": worker.reason()[:160],
+        result.figures |= {"exit codes": [code, again], "reason": worker.reason()[:160],
                          "offsets committed past it": after - before}
         with admin(line) as client:
             client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": "1114112"})])
         worker.start()
         await line.settled(["join"])
-        told.take(verdict := await line.clean(downstream=False))
+        result.take(verdict := await line.clean(downstream=False))
         assert (code, again) == (ExitCode.KAFKA, ExitCode.KAFKA)
         assert after == before
         assert verdict["clean"], verdict["examples"]

@@ -167,13 +167,13 @@ class _Partition:
         """All records of one topic, in order of their offsets."""
         seen: set[tuple[int, str, str]] = set()
         ticks = sorted((tick.offsets.get(noun, 0), tick.time_ms) for tick in self.ticks)
-        place = 0
+        index = 0
         for record in records:
-            while place < len(ticks) and ticks[place][0] <= record.offset:
-                self.newest[noun] = max(self.newest[noun], ticks[place][1] + DISORDER_MS)
-                place += 1
+            while index < len(ticks) and ticks[index][0] <= record.offset:
+                self.newest[noun] = max(self.newest[noun], ticks[index][1] + DISORDER_MS)
+                index += 1
             self._record(noun, record, seen)
-        for _, time_ms in ticks[place:]:
+        for _, time_ms in ticks[index:]:
             self.newest[noun] = max(self.newest[noun], time_ms + DISORDER_MS)
         if noun == "order":
             self.orders.advance(max(0, self.newest[noun] - DISORDER_MS))
@@ -183,14 +183,14 @@ class _Partition:
             self._heartbeat(noun, record)
             return
         event = event_of(noun, record.value, self.max_bytes)
-        place = (noun, self.number, record.offset)
+        at = (noun, self.number, record.offset)
         if event is not None:
             self.truth.raw[noun].add((self.number, record.offset))
         arrival_ms = record.timestamp_ms
         if event is not None and event.get("arrived_at_ms") is not None:
             arrival_ms = min(arrival_ms, event["arrived_at_ms"])
         if event is None or event["event_time_ms"] > arrival_ms + FUTURE_MS:
-            self.truth.dead[place] = (record.key, record.value)
+            self.truth.dead[at] = (record.key, record.value)
             return
         customer = event["customer_id"].encode()
         if record.key != customer or home_of(customer, self.partitions) != self.number:
@@ -198,7 +198,7 @@ class _Partition:
             return
         time_ms = event["event_time_ms"]
         if time_ms < self.newest[noun] - LATENESS_MS[noun]:
-            self.truth.late.add(place)
+            self.truth.late.add(at)
             return
         identity = (time_ms - time_ms % MINUTE_MS, event["event_id"], event["customer_id"])
         cell = self.cells.setdefault((noun, event.get("source", ""), time_ms - time_ms % BIN_MS), [0, 0, 0])
@@ -346,7 +346,8 @@ class _Partition:
     def _put_right(self, failures: list[Failure]) -> int | None:
         times = []
         for failure in failures:
-            well = [at for at, said in self.well.get(failure.owed, ()) if at >= failure.time_ms and said in failure.by]
+            later = (one for one in self.well.get(failure.owed, ()) if one[0] >= failure.time_ms)
+            well = [at for at, status in later if status in failure.by]
             if not well:
                 return None
             times.append(min(well))
@@ -376,7 +377,7 @@ class _Orders:
         self.partition = partition
         self.open: dict[tuple[str, str], _Promise] = {}
         self.ended: dict[tuple[str, str], int] = {}
-        self.waiting: list[tuple[int, int, str, str, str, dict[str, Any] | None]] = []
+        self.pending: list[tuple[int, int, str, str, str, dict[str, Any] | None]] = []
 
     def take(self, event: dict[str, Any], time_ms: int, late: bool, watermark_ms: int) -> None:
         """One accepted order event; ``watermark_ms`` as it was before the event."""
@@ -385,12 +386,12 @@ class _Orders:
             self._apply(event, watermark_ms, late=True)
         else:
             key = (event["customer_id"], event["order_id"])
-            heapq.heappush(self.waiting, (time_ms, 0, event["event_id"], *key, event))
+            heapq.heappush(self.pending, (time_ms, 0, event["event_id"], *key, event))
 
     def advance(self, watermark_ms: int) -> None:
         """Apply everything before the watermark in order of time; an event comes before a timer of the same time."""
-        while self.waiting and self.waiting[0][0] < watermark_ms:
-            time_ms, _, _, customer, order, event = heapq.heappop(self.waiting)
+        while self.pending and self.pending[0][0] < watermark_ms:
+            time_ms, _, _, customer, order, event = heapq.heappop(self.pending)
             if event is not None:
                 self._apply(event, watermark_ms, late=False)
                 continue
@@ -419,7 +420,7 @@ class _Orders:
         if promised is not None and states and (at, event["event_id"]) > promise.stated:
             fire = max(promised, watermark_ms + DISORDER_MS) if late else promised
             if fire != promise.fire_ms:
-                heapq.heappush(self.waiting, (fire, 1, "", *key, None))
+                heapq.heappush(self.pending, (fire, 1, "", *key, None))
             promise.stated, promise.due_ms, promise.fire_ms = (at, event["event_id"]), promised, fire
             promise.line, promise.origin = event["product"], event.get("origin", "live")
         if at <= promise.due_ms:
@@ -433,10 +434,10 @@ class _Orders:
     def _learn(self, promise: _Promise, event: dict[str, Any]) -> None:
         stamp = (event["event_time_ms"], event["event_id"])
         newer = stamp >= promise.latest
-        for place, name in enumerate(ATTRIBUTES["delivery"]):
+        for index, name in enumerate(ATTRIBUTES["delivery"]):
             new = event.get(name) or ""
-            if new and (newer or not promise.values[place]):
-                promise.values[place] = new
+            if new and (newer or not promise.values[index]):
+                promise.values[index] = new
         if event.get("amount_cents", 0) and (newer or not promise.amount):
             promise.amount = event["amount_cents"]
         if newer:

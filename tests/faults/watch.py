@@ -72,14 +72,14 @@ async def latencies_ms(line: Deployment, nouns: Iterable[str]) -> dict[int, list
 
     await each(line, meta, "cx.join.state.v1")
     for noun in nouns:
-        place = dict.fromkeys(metas, 0)
+        next_flush = dict.fromkeys(metas, 0)
 
-        def take(record: Any, noun: str = noun, place: dict[int, int] = place) -> None:
+        def take(record: Any, noun: str = noun, next_flush: dict[int, int] = next_flush) -> None:
             flushes = metas.get(record.partition, [])
-            at = place[record.partition]
+            at = next_flush[record.partition]
             while at < len(flushes) and flushes[at][1].get(noun, 0) <= record.offset:
                 at += 1
-            place[record.partition] = at
+            next_flush[record.partition] = at
             if at < len(flushes):
                 found.setdefault(record.partition, []).append(flushes[at][0] - record.timestamp)
 

@@ -1,6 +1,6 @@
 """Job J as the documentation of Faust teaches it: records with validation, tables, one event at a time.
 
-- ``stats`` is a windowed table relative to the time in the event, ``friction`` a plain table; both with a changelog.
+- ``stats`` is a windowed table relative to the time in the event, ``failures`` a plain table; both with a changelog.
 - Table values have to survive JSON, so the HyperLogLog travels as base64 in the value and the latency sketch as an
   object; both are read, changed and set again for each event.
 - The documentation repartitions a stream (``group_by``) whose table has another key. Here the partition is part of the
@@ -22,7 +22,7 @@ import uuid
 from typing import Any
 
 import faust
-from contract import FAILED_STATUSES, FRICTION_MS, HEARTBEAT_KEY, WINDOW_MS, Contract, Meter, Store
+from contract import FAILED_STATUSES, FAILURE_MS, HEARTBEAT_KEY, WINDOW_MS, Contract, Meter, Store
 from datasketches import hll_sketch
 from faust.models.fields import StringField
 from faust.types import EventT
@@ -134,7 +134,7 @@ def event_time_s(event: EventT | None = None) -> float:
 # Without ``expires``: Faust compares the end of a window with the wall clock, not with the newest event, and so would
 # delete the windows of a replayed past while they are counted (every 30 s; seen as counts that are too low).
 stats = app.Table("stats", default=dict).tumbling(WINDOW_MS / 1000).relative_to(event_time_s)
-friction = app.Table("friction", default=list)
+failures = app.Table("friction", default=list)
 changed: dict[tuple[int, str], dict[str, Any]] = {}
 """Values of ``stats`` not yet written, by start of the window (s) and key."""
 joined: list[tuple[Any, ...]] = []
@@ -146,13 +146,13 @@ def bucket_of(latency_ms: float) -> int:
 
 
 def recent(customer_id: str, now_ms: int) -> list[Any]:
-    """A customer's frictions of the last 30 minutes, [time, kind] each."""
-    return [one for one in friction[customer_id] if one[0] > now_ms - FRICTION_MS]
+    """A customer's failures of the last 30 minutes, [time, kind] each."""
+    return [one for one in failures[customer_id] if one[0] > now_ms - FAILURE_MS]
 
 
 def remember(customer_id: str, now_ms: int, kind: str) -> None:
-    """Add one friction."""
-    friction[customer_id] = [*recent(customer_id, now_ms), [now_ms, kind]]
+    """Add one failure."""
+    failures[customer_id] = [*recent(customer_id, now_ms), [now_ms, kind]]
 
 
 @app.agent(telemetry_topic)

@@ -35,7 +35,7 @@ class Jar:
     artifact: str
     version: str
 
-    def place(self, cache: Path) -> Path:
+    def path_in(self, cache: Path) -> Path:
         """Where the class path expects it."""
         return cache / "jars" / self.engine / f"{self.artifact}-{self.version}.jar"
 
@@ -63,10 +63,10 @@ def read_lock() -> list[Jar]:
 
 def fetch(jars: list[Jar], cache: Path) -> None:
     """Download what is missing; drop what is no longer locked."""
-    places = {jar.place(cache) for jar in jars}
-    for old in set((cache / "jars").glob("*/*.jar")) - places:
+    paths = {jar.path_in(cache) for jar in jars}
+    for old in set((cache / "jars").glob("*/*.jar")) - paths:
         old.unlink()
-    missing = [jar for jar in jars if not jar.is_good(jar.place(cache))]
+    missing = [jar for jar in jars if not jar.is_good(jar.path_in(cache))]
     if not missing:
         return
     for engine in ENGINES:
@@ -85,7 +85,7 @@ def _download(jar: Jar, cache: Path, scratch: Path) -> None:
     arrived = Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())
     if not jar.is_good(arrived):
         raise ValueError(f"{arrived.name} is not the jar that {LOCK.name} names")
-    arrived.replace(jar.place(cache))
+    arrived.replace(jar.path_in(cache))
 
 
 def link_jdk(cache: Path) -> Path:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 from cohorts import Cohorts, Telemetry
-from contract import FAILED_STATUSES, FRICTION_MS, HEARTBEAT_KEY, Contract, Meter, Store
+from contract import FAILED_STATUSES, FAILURE_MS, HEARTBEAT_KEY, Contract, Meter, Store
 from quixstreams import Application, State
 from quixstreams.context import message_context
 from quixstreams.models import Deserializer, SerializationContext
@@ -26,7 +26,7 @@ from quixstreams.models.serializers.exceptions import IgnoreMessage
 from quixstreams.sinks.base import BatchingSink, SinkBatch
 from typing_extensions import override
 
-FRICTION = timedelta(milliseconds=FRICTION_MS)
+FAILURE_AGE = timedelta(milliseconds=FAILURE_MS)
 CHUNK = 2_000
 """Events counted at a time: their columns stay in the processor's cache."""
 
@@ -114,16 +114,16 @@ class Sink(BatchingSink):
 
 
 def join(event: Telemetry | Order | Contact, state: State) -> tuple[Any, ...] | None:
-    """Keep a customer's friction, or return a contact's row without partition and offset."""
+    """Keep a customer's failure, or return a contact's row without partition and offset."""
     now_ms = event.event_time_ms
-    frictions = [one for one in state.get("frictions", []) if one[0] > now_ms - FRICTION_MS]
+    failures = [one for one in state.get("frictions", []) if one[0] > now_ms - FAILURE_MS]
     if isinstance(event, Contact):
         # Sources are out of order by seconds: what happened after the contact is not part of it.
-        before = [one for one in frictions if one[0] <= now_ms]
+        before = [one for one in failures if one[0] <= now_ms]
         last = max(before)[1] if before else ""
         return event.event_id, now_ms, event.customer_id, event.channel, event.reason, len(before), last
-    frictions.append([now_ms, (event.error_code or "") if isinstance(event, Telemetry) else event.status])
-    state.set("frictions", frictions, ttl=FRICTION)
+    failures.append([now_ms, (event.error_code or "") if isinstance(event, Telemetry) else event.status])
+    state.set("frictions", failures, ttl=FAILURE_AGE)
     return None
 
 
