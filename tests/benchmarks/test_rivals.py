@@ -36,7 +36,7 @@ def test_one_step_needs_no_list_of_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{"name": "a"}, {"name": "a", "run": ["x"], "nedds": []}, {"name": "a", "run": ["x"], "check": "roughly"}]
+    "stated", [{"name": "a"}, {"name": "a", "run": ["x"], "nedds": []}, {"name": "a", "run": ["x"], "check": "roughly"}]
 )
 def test_a_wrong_description_names_its_file(tmp_path: Path, stated: dict[str, Any]) -> None:
     with pytest.raises(PeerError, match=r"some/peer\.json"):
