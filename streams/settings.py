@@ -4,25 +4,22 @@ Nothing below the edge reads the environment: a command calls :func:`load_settin
 
 To add a setting: add one annotated field with ``Field(default, description=...)`` to :class:`Settings`. Its environment
 name is ``CX_`` plus the upper-cased field name, its unit is the suffix of its name (``_ms``, ``_s``, ``_mb``,
-``_bytes``, ``_ratio``, ``_cents``), its allowed values come from its type and limits. Nothing else has to be told.
+``_bytes``, ``_ratio``, ``_cents``), its allowed values come from its type and limits. Nothing else has to be written.
 """
 
 from __future__ import annotations
 
 import base64
 import difflib
-import itertools
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_core.core_schema import CoreSchema, literal_schema
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.allowed import Allowed, OneOf, allowed_values, default_text
 from schemas.errors import ConfigError
 from schemas.rooms import WORKER_ROOMS
 from schemas.topics import TOPICS
@@ -34,38 +31,9 @@ TEST_PREFIX = "CX_TEST_"
 EXIT_CONFIG = 78
 """Exit code of a refused start (``EX_CONFIG`` of sysexits)."""
 
-_UNITS = {
-    "_ms": "ms",
-    "_s": "s",
-    "_mb": "MB",
-    "_bytes": "bytes",
-    "_ratio": "0 to 1",
-    "_cents": "cents",
-    "_port": "port",
-}
-
-
 LEAST_SECRET_BYTES = 24
 """Standard Webhooks asks for 24 to 64 bytes; a shorter one can be guessed."""
 LEAST_KEY_CHARACTERS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What a setting accepts, in words, where its type does not say it."""
-
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """One of these texts: the names of a catalogue, checked as a ``Literal`` of them would be."""
-
-    choices: tuple[str, ...]
-
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Refuse every other value."""
-        return literal_schema(list(self.choices))
 
 
 RoomName = Annotated[str, OneOf(WORKER_ROOMS)]
@@ -385,58 +353,3 @@ def _explain(problem: dict[str, Any]) -> str:
     if info is None:
         return f"{_env_name(field)} is not a setting; `cxwatch settings` lists them all."
     return _wrong(field, problem["msg"])
-
-
-def unit_of(field: str) -> str:
-    """Unit of a setting, read off the suffix of its name (empty if it has none)."""
-    return next((unit for suffix, unit in _UNITS.items() if field.endswith(suffix)), "")
-
-
-def default_text(info: FieldInfo) -> str:
-    """The default as it would be written in the environment."""
-    value = info.default
-    if value is None:
-        return "unset"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "empty"
-    return str(value) or "empty"
-
-
-def allowed_values(info: FieldInfo) -> str:
-    """What a setting accepts, in words, derived from its type and limits."""
-    words = _words(info.annotation, info.metadata)
-    if words:
-        return words
-    choices = _literals(info.annotation)
-    if choices:
-        listed = ", ".join(map(str, choices))
-        return f"one or more of {listed}" if "tuple" in str(info.annotation) else f"one of {listed}"
-    names = ("ge", "gt", "le", "lt")
-    limits = {name: getattr(rule, name) for rule in info.metadata for name in names if hasattr(rule, name)}
-    pattern = next((rule.pattern for rule in info.metadata if getattr(rule, "pattern", None)), None)
-    if pattern:
-        return f"text matching {pattern}"
-    kind = _kind(info.annotation)
-    low = f" from {limits['ge']}" if "ge" in limits else f" above {limits['gt']}" if "gt" in limits else ""
-    high = f" to {limits['le']}" if "le" in limits else f" below {limits['lt']}" if "lt" in limits else ""
-    return kind + low + high
-
-
-def _words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
-    """The words of the :class:`Allowed` inside an annotation, empty if there are none."""
-    own = [rule.words for rule in (*metadata, *getattr(annotation, "__metadata__", ())) if isinstance(rule, Allowed)]
-    return next(iter([*own, *filter(None, map(_words, get_args(annotation)))]), "")
-
-
-def _literals(annotation: Any) -> tuple[Any, ...]:
-    """All values of the ``Literal`` types and the :class:`OneOf` inside an annotation."""
-    if getattr(annotation, "__origin__", None) is Literal:
-        return get_args(annotation)
-    own = [rule.choices for rule in getattr(annotation, "__metadata__", ()) if isinstance(rule, OneOf)]
-    return (*itertools.chain(*own), *(choice for part in get_args(annotation) for choice in _literals(part)))
-
-
-def _kind(annotation: Any) -> str:
-    text = str(annotation)
-    kinds = {"int": "a whole number", "float": "a number", "bool": "true or false", "Path": "a path"}
-    return next((kind for needle, kind in kinds.items() if needle in text), "text")

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from streams.settings import PREFIX, Settings, allowed_values, default_text, unit_of
+from schemas.allowed import allowed_values, default_text, unit_of
+from streams.settings import PREFIX, Settings
 
 
 def rows() -> list[dict[str, str]]:
