@@ -46,7 +46,7 @@ _HEARTBEAT = {"": Heartbeat}
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A message that breaks its contract: its place in the slice and what is wrong (never the value itself)."""
+    """A message that breaks its contract: its index in the slice and what is wrong (never the value itself)."""
 
     index: int
     error: MalformedEvent
@@ -161,7 +161,7 @@ _MODELS = {noun: ModelDecoder(noun) for noun in BY_NOUN if noun not in HOT and n
 
 
 def _decode_hot(slice_: _Slice, decoder: HotDecoder | FindingsDecoder) -> Decoded:
-    """Take the whole slice at once if nothing in it is special or in doubt."""
+    """Take the whole slice at once if nothing in it is special or undecided."""
     if not slice_.special and (records := decoder.decode_all(plain := slice_.plain)) is not None:
         return Decoded(records, list(range(len(records))), [], decoder.count_unknown(plain))
     return _complete(slice_, decoder)

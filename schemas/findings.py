@@ -12,43 +12,28 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.events import Cents, Channel, Label, Origin, Record, TimeMs, Token
+from schemas.fields import (
+    T0,
+    Attributes,
+    BinStart,
+    Count,
+    CustomerId,
+    FailureOrigin,
+    FamilyName,
+    FirstFailed,
+    IssueId,
+    LastFailed,
+    Line,
+    OutreachId,
+    Partition,
+    PutRight,
+    RootId,
+    Through,
+    Values,
+    Width,
+)
 
-_T0 = 1_767_225_600_000
 _HASHES = [1_311_768_467_463_790_320, 12_379_813_738_877_118_345]
-
-Count = Annotated[int, Field(ge=0)]
-Family = Literal["app", "payment", "delivery", "contact"]
-"""Family of failure: app = telemetry outcomes, payment = paid or not, delivery = promises kept or broken,
-contact = share of contacts that report a failure."""
-FamilyName = Annotated[Family, Field(description="Family of failure", examples=["app"])]
-Line = Annotated[Label, Field(description="Service line (product)", examples=["shop"])]
-Partition = Annotated[Count, Field(description="Partition whose events it was made of", examples=[0])]
-CustomerId = Annotated[Token, Field(description="Opaque customer token; the record key", examples=["c-000421"])]
-IssueId = Annotated[Token, Field(description="Issue", examples=["i-3f9a51c2"])]
-RootId = Annotated[
-    Token, Field(description="Issue of the first onset; differs for a regression", examples=["i-3f9a51c2"])
-]
-BinStart = Annotated[TimeMs, Field(description="Start of the bin, half-open, ms since 1970 UTC", examples=[_T0])]
-Width = Annotated[Count, Field(description="Width of the bin, ms", examples=[10_000])]
-FirstFailed = Annotated[TimeMs, Field(description="First failure, event time", examples=[_T0 + 4_000])]
-LastFailed = Annotated[TimeMs, Field(description="Last failure, event time", examples=[_T0 + 9_000])]
-PutRight = Annotated[
-    TimeMs | None,
-    Field(description="When the last of it was put right for this customer; none while any part is not",
-          examples=[_T0 + 3_600_000]),
-]  # fmt: skip
-FailureOrigin = Annotated[
-    Origin, Field(description="live if at least one failure was seen live, else drill or replay", examples=["live"])
-]
-Through = Annotated[TimeMs, Field(description="Every later record here is about this time or later", examples=[_T0])]
-Attributes = Annotated[
-    tuple[Label, ...],
-    Field(strict=False, description="Names of the leaf's attributes", examples=[["app_version", "region"]]),
-]
-Values = Annotated[
-    tuple[Label, ...], Field(strict=False, description="Values, in the order of attributes", examples=[["5.2.0", "DE"]])
-]
-
 
 class LeafCount(Record):
     """Counts of one leaf cohort (one full tuple of attribute values) in one bin."""
@@ -56,8 +41,7 @@ class LeafCount(Record):
     values: Values
     exposed: Count = Field(description="Distinct customers who could have failed in the bin", examples=[120])
     failed: Annotated[tuple[int, ...], Field(strict=False)] = Field(
-        description="Sorted unsigned 64-bit hashes of the distinct customers who failed in the bin", examples=[_HASHES]
-    )
+        description="Sorted unsigned 64-bit hashes of the distinct customers who failed in the bin", examples=[_HASHES])
 
 
 class CohortCount(Record):
@@ -75,8 +59,7 @@ class CohortCount(Record):
         examples=[[{"values": ["5.2.0", "DE"], "exposed": 120, "failed": _HASHES}]],
     )
     closed: bool = Field(
-        description="True once the watermark passed the bin; detect reads closed ones only", examples=[True]
-    )
+        description="True once the watermark passed the bin; detect reads closed ones only", examples=[True])
 
 
 class BinClosed(Record):
@@ -85,8 +68,7 @@ class BinClosed(Record):
     kind: Literal["bin_closed"] = "bin_closed"
     partition: Partition
     partitions: Annotated[int, Field(ge=1)] = Field(
-        description="Number of source partitions; detect waits for all", examples=[4]
-    )
+        description="Number of source partitions; detect waits for all", examples=[4])
     through_ms: Through
 
 
@@ -96,8 +78,7 @@ class SeenValue(Record):
     attribute: Label = Field(description="Attribute", examples=["app_version"])
     value: Label = Field(description="Value", examples=["5.2.0"])
     customers: Annotated[tuple[int, ...], Field(strict=False)] = Field(
-        description="The smallest 20 unsigned 64-bit hashes of the customers, sorted", examples=[_HASHES]
-    )
+        description="The smallest 20 unsigned 64-bit hashes of the customers, sorted", examples=[_HASHES])
 
 
 class ValuesSeen(Record):
@@ -150,24 +131,21 @@ class Episode(Record):
     customer_id: CustomerId
     line: Line
     family: FamilyName
-    window_ms: TimeMs = Field(description="Start of the aligned one-hour window, ms since 1970 UTC", examples=[_T0])
+    window_ms: TimeMs = Field(description="Start of the aligned one-hour window, ms since 1970 UTC", examples=[T0])
     attributes: Attributes
     leaves: Annotated[tuple[LeafEvidence, ...], Field(strict=False)] = Field(
         description="At most 8, earliest first",
-        examples=[[{"values": ["5.2.0", "DE"], "first_ms": _T0 + 4_000, "last_ms": _T0 + 9_000, "failures": 2}]],
+        examples=[[{"values": ["5.2.0", "DE"], "first_ms": T0 + 4_000, "last_ms": T0 + 9_000, "failures": 2}]],
     )
     first_failed_ms: FirstFailed
     last_failed_ms: LastFailed
     failures: Count = Field(description="Distinct failure events", examples=[2])
     evidence: Annotated[tuple[Token, ...], Field(strict=False)] = Field(
-        description="Up to 5 event ids, earliest first", examples=[["01J9-7f3a"]]
-    )
+        description="Up to 5 event ids, earliest first", examples=[["01J9-7f3a"]])
     amount_cents: Cents = Field(
-        default=0, description="Largest amount of the orders that failed, cents", examples=[4_990]
-    )
+        default=0, description="Largest amount of the orders that failed, cents", examples=[4_990])
     contacted_at_ms: TimeMs | None = Field(
-        default=None, description="Earliest contact about it", examples=[_T0 + 60_000]
-    )
+        default=None, description="Earliest contact about it", examples=[T0 + 60_000])
     contacts: Count = Field(default=0, description="Distinct contacts about it", examples=[1])
     put_right_ms: PutRight = None
     origin: FailureOrigin = "live"
@@ -186,7 +164,7 @@ _CAUSE = {"attributes": {"app_version": "5.2.0"}, "risk_ratio": 6.2, "risk_ratio
 
 
 class Cause(Record):
-    """The simplest honest explanation: up to 2 attributes with the highest shrunk risk ratio."""
+    """The simplest explanation that the counts support: up to 2 attributes with the highest shrunk risk ratio."""
 
     attributes: dict[Label, Label] = Field(
         description="Attribute = value pairs; empty = the whole service line", examples=[{"app_version": "5.2.0"}])
@@ -195,12 +173,10 @@ class Cause(Record):
     risk_ratio_high: float = Field(description="Upper end of its 95 % interval", examples=[9.4])
     support: float = Field(description="Share of the excess failures inside, 0-1", examples=[0.93])
     exposed: Count = Field(
-        description="Customers inside who could have failed (counter-evidence included)", examples=[840]
-    )
+        description="Customers inside who could have failed (counter-evidence included)", examples=[840])
     failed: Count = Field(description="Customers inside who failed", examples=[130])
     changes: Annotated[tuple[Token, ...], Field(strict=False)] = Field(
-        default=(), description="Candidate change ids", examples=[["rel-5.2.0"]]
-    )
+        default=(), description="Candidate change ids", examples=[["rel-5.2.0"]])
     known: Annotated[tuple[Label, ...], Field(strict=False)] = Field(
         default=(), examples=[["app_version"]],
         description="Attributes whose value at least 20 customers had before the onset, or a change event names: only "
@@ -219,28 +195,25 @@ class Issue(Record):
 
     kind: Literal["issue"] = "issue"
     issue_id: Token = Field(
-        description="Stable: hash of line, family, first alarming cohort and bin", examples=["i-3f9a51c2"]
-    )
+        description="Stable: hash of line, family, first alarming cohort and bin", examples=["i-3f9a51c2"])
     root_id: RootId
     onset: Annotated[int, Field(ge=1)] = Field(
-        default=1, description="Onset number; 2 and more are regressions", examples=[1]
-    )
+        default=1, description="Onset number; 2 and more are regressions", examples=[1])
     line: Line
     family: FamilyName
     state: IssueState = Field(description="Where the issue is in its life", examples=["open"])
     title: Label = Field(description="What fails, in plain words", examples=["Checkout fails on 5.2.0"])
-    cause: Cause = Field(description="The simplest honest explanation", examples=[_CAUSE])
-    opened_at_ms: TimeMs = Field(description="Estimated onset, event time", examples=[_T0])
-    detected_at_ms: TimeMs = Field(description="End of the alarming bin, event time", examples=[_T0 + 90_000])
-    updated_at_ms: TimeMs = Field(description="End of the bin of this revision, event time", examples=[_T0 + 90_000])
-    resolved_at_ms: TimeMs | None = Field(default=None, description="Resolved, event time", examples=[_T0 + 7_200_000])
+    cause: Cause = Field(description="The simplest explanation that the counts support", examples=[_CAUSE])
+    opened_at_ms: TimeMs = Field(description="Estimated onset, event time", examples=[T0])
+    detected_at_ms: TimeMs = Field(description="End of the alarming bin, event time", examples=[T0 + 90_000])
+    updated_at_ms: TimeMs = Field(description="End of the bin of this revision, event time", examples=[T0 + 90_000])
+    resolved_at_ms: TimeMs | None = Field(default=None, description="Resolved, event time", examples=[T0 + 7_200_000])
     shown_at_ms: TimeMs | None = Field(
         default=None, description="First revision past suspected, event time; none = never shown",
-        examples=[_T0 + 120_000],
+        examples=[T0 + 120_000],
     )  # fmt: skip
     end_reason: EndReason | None = Field(
-        default=None, description="Why it ended; none while it goes on", examples=["recovered"]
-    )
+        default=None, description="Why it ended; none while it goes on", examples=["recovered"])
     scale_ms: Count = Field(description="Scale of the detector that alarmed, ms", examples=[10_000])
     expected: float = Field(description="Expected failures since onset", examples=[21.5])
     observed: float = Field(description="Observed failures since onset", examples=[130.0])
@@ -251,8 +224,8 @@ class Issue(Record):
 class Respite(Record):
     """Everything that had failed was put right at ``since_ms``, and the next failure came at ``until_ms``."""
 
-    since_ms: TimeMs = Field(description="When the last of it was put right, event time", examples=[_T0 + 60_000])
-    until_ms: TimeMs = Field(description="When it failed again, event time", examples=[_T0 + 3_000_000])
+    since_ms: TimeMs = Field(description="When the last of it was put right, event time", examples=[T0 + 60_000])
+    until_ms: TimeMs = Field(description="When it failed again, event time", examples=[T0 + 3_000_000])
 
 
 class Affected(Record):
@@ -265,23 +238,18 @@ class Affected(Record):
     line: Line
     family: FamilyName
     known_at_ms: TimeMs = Field(
-        description="max(issue detected, customer's first failure), event time", examples=[_T0 + 90_000]
-    )
+        description="max(issue detected, customer's first failure), event time", examples=[T0 + 90_000])
     first_failed_ms: FirstFailed
     last_failed_ms: LastFailed
-    contacted_at_ms: TimeMs | None = Field(default=None, description="First contact about it", examples=[_T0 + 60_000])
+    contacted_at_ms: TimeMs | None = Field(default=None, description="First contact about it", examples=[T0 + 60_000])
     amount_cents: Cents = Field(default=0, description="Largest amount of the orders that failed", examples=[4_990])
     value_cents: Cents | None = Field(
-        default=None, description="Margin over 12 months, cents; none = no profile", examples=[12_000]
-    )
-    put_right_ms: TimeMs | None = Field(
-        default=None, description="When the last of it was put right for this customer; none while any part is not",
-        examples=[_T0 + 3_600_000],
-    )  # fmt: skip
+        default=None, description="Margin over 12 months, cents; none = no profile", examples=[12_000])
+    put_right_ms: PutRight = None
     origin: Origin = Field(default="live", description="Where the events behind it come from", examples=["live"])
     respites: Annotated[tuple[Respite, ...], Field(strict=False)] = Field(
         default=(), description="Earlier times in which all was put right, until it failed again; the latest 16",
-        examples=[[{"since_ms": _T0 + 60_000, "until_ms": _T0 + 3_000_000}]],
+        examples=[[{"since_ms": T0 + 60_000, "until_ms": T0 + 3_000_000}]],
     )  # fmt: skip
 
 
@@ -301,7 +269,7 @@ class AffectedCount(Record):
     value_cents: Cents = Field(description="Sum of known 12-month margins, cents", examples=[1_440_000])
     valued: Count = Field(description="How many of the affected have a known margin", examples=[120])
     amount_cents: Cents = Field(description="Sum of order amounts at stake, cents", examples=[648_700])
-    as_of_ms: TimeMs = Field(description="Last change or last failure seen, event time", examples=[_T0 + 90_000])
+    as_of_ms: TimeMs = Field(description="Last change or last failure seen, event time", examples=[T0 + 90_000])
 
 
 class Assumption(Record):
@@ -335,15 +303,12 @@ class Impact(Record):
         examples=[[{"name": "churn_ratio_per_failure", "value": 0.04, "unit": "ratio", "source": "default",
                     "assumed": True}]],
     )
-    as_of_ms: TimeMs = Field(description="Newest event behind the figures, event time", examples=[_T0 + 90_000])
+    as_of_ms: TimeMs = Field(description="Newest event behind the figures, event time", examples=[T0 + 90_000])
 
 
 Decision = Literal["send", "hold", "refuse", "hold_out"]
 Stage = Literal["notice", "all_clear"]
 StageName = Annotated[Stage, Field(description="First notice, or word that it is mended", examples=["notice"])]
-OutreachId = Annotated[
-    Token, Field(description="Hash of (root issue, customer, stage): the send key", examples=["o-51c23f9a"])
-]
 
 
 class Outreach(Record):
@@ -365,12 +330,11 @@ class Outreach(Record):
     time_zone: Label = Field(default="", description="IANA zone of the customer", examples=["Europe/Berlin"])
     template: Label = Field(default="", description="Template name and version", examples=["notice.v1"])
     title: Label = Field(
-        default="", description="Title of the issue in plain words", examples=["Checkout fails on 5.2.0"]
-    )
+        default="", description="Title of the issue in plain words", examples=["Checkout fails on 5.2.0"])
     cause_text: Label = Field(default="", description="Cause in plain words", examples=["app version 5.2.0"])
-    decided_at_ms: TimeMs = Field(description="When it was decided, event time", examples=[_T0 + 95_000])
-    not_before_ms: TimeMs = Field(description="Earliest time to send (quiet hours)", examples=[_T0 + 95_000])
-    deadline_ms: TimeMs = Field(description="Useless after this time", examples=[_T0 + 14_400_000])
+    decided_at_ms: TimeMs = Field(description="When it was decided, event time", examples=[T0 + 95_000])
+    not_before_ms: TimeMs = Field(description="Earliest time to send (quiet hours)", examples=[T0 + 95_000])
+    deadline_ms: TimeMs = Field(description="Useless after this time", examples=[T0 + 14_400_000])
 
 
 DeliveryOutcome = Literal["claimed", "waiting", "delivered", "failed", "expired", "suppressed", "unknown"]
@@ -389,10 +353,9 @@ class Delivery(Record):
     outcome: DeliveryOutcome = Field(description="What became of it so far", examples=["delivered"])
     reason: Label = Field(default="", description="Why, unless delivered", examples=["http_503"])
     attempts: Count = Field(default=0, description="Attempts to send", examples=[1])
-    claimed_at_ms: TimeMs = Field(description="When the sender claimed it, the sender's clock", examples=[_T0 + 96_000])
+    claimed_at_ms: TimeMs = Field(description="When the sender claimed it, the sender's clock", examples=[T0 + 96_000])
     done_at_ms: TimeMs | None = Field(
-        default=None, description="When it was settled, the sender's clock", examples=[_T0 + 96_500]
-    )
+        default=None, description="When it was settled, the sender's clock", examples=[T0 + 96_500])
 
 
 ChannelCondition = Literal["closed", "open", "paused"]
@@ -408,7 +371,7 @@ class ChannelState(Record):
     partition: Partition
     state: ChannelCondition = Field(description="State of its circuit breaker", examples=["paused"])
     reason: Label = Field(default="", description="Last answer that accepted nothing", examples=["gone"])
-    since_ms: TimeMs = Field(description="Since when, the sender's clock", examples=[_T0 + 96_000])
+    since_ms: TimeMs = Field(description="Since when, the sender's clock", examples=[T0 + 96_000])
 
 
 class Late(Record):
@@ -419,8 +382,8 @@ class Late(Record):
     partition: Partition
     offset: Count = Field(description="Offset it was read at", examples=[18_122])
     source: Label = Field(description="The producer", examples=["erp"])
-    event_time_ms: TimeMs = Field(description="When it happened", examples=[_T0 - 172_800_000])
-    watermark_ms: TimeMs = Field(description="Newest event time of the topic partition at its arrival", examples=[_T0])
+    event_time_ms: TimeMs = Field(description="When it happened", examples=[T0 - 172_800_000])
+    watermark_ms: TimeMs = Field(description="Newest event time of the topic partition at its arrival", examples=[T0])
 
 
 class Tick(Record):
@@ -429,7 +392,7 @@ class Tick(Record):
     kind: Literal["tick"] = "tick"
     room: Label = Field(description="The room that passed it", examples=["join"])
     partition: Partition
-    event_time_ms: TimeMs = Field(description="Time that the idle topics are taken to have reached", examples=[_T0])
+    event_time_ms: TimeMs = Field(description="Time that the idle topics are taken to have reached", examples=[T0])
     offsets: dict[Label, Count] = Field(
         description="Next offset per input topic at which the tick applies",
         examples=[{"order": 18_122, "contact": 940}],

@@ -86,7 +86,7 @@ def _plain(annotation: Any) -> Any:
 
 
 class HotDecoder:
-    """Decodes messages of one flat record type; refuses in doubt and never raises."""
+    """Decodes messages of one flat record type; refuses what it cannot decide and never raises."""
 
     def __init__(self, model: type[Record]) -> None:
         """Generate the struct of ``model`` and its decoder. Raises TypeError if the model is not flat."""
@@ -164,4 +164,4 @@ def _brackets(value: bytes) -> int:
 
 def may_be_suspect(value: bytes) -> bool:
     """False if no byte occurs with which a refused character could be spelled; spares most messages the search."""
-    return b"\\" in value or b"\x7f" in value or (not value.isascii() and any(lead in value for lead in _LEADS))
+    return b"\\" in value or b"\x7f" in value or (not value.isascii() and any(first in value for first in _LEADS))

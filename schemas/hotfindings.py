@@ -63,10 +63,10 @@ def struct_of(model: type[Record]) -> type[msgspec.Struct]:
     tag = model.model_fields["kind"].default if "kind" in model.model_fields else None
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     named = [(name, info) for name, info in model.model_fields.items() if name != "kind"]
-    last = max(place for place, (_, info) in enumerate(named) if info.is_required())
-    for place, (name, info) in enumerate(named):
+    last = max(index for index, (_, info) in enumerate(named) if info.is_required())
+    for index, (name, info) in enumerate(named):
         kind = _kind(info.annotation, info.metadata)
-        fields.append((name, kind, info.default) if place > last else (name, kind))
+        fields.append((name, kind, info.default) if index > last else (name, kind))
     namespace = {"__doc__": model.__doc__} | ({"kind": tag} if tag else {})
     return msgspec.defstruct(
         model.__name__, fields, frozen=True, gc=False, forbid_unknown_fields=True, namespace=namespace, module=__name__,
@@ -100,7 +100,7 @@ def _plain(annotation: Any) -> Any:
 
 
 class FindingsDecoder:
-    """Decodes the messages of a topic of :data:`NOUNS`; refuses in doubt and never raises."""
+    """Decodes the messages of a topic of :data:`NOUNS`; refuses what it cannot decide and never raises."""
 
     def __init__(self, noun: str) -> None:
         """Generate the structs of the topic. Raises TypeError if a model has no struct."""

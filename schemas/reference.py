@@ -82,8 +82,8 @@ def decode_with(models: Mapping[str, type[Record]], value: bytes | None, max_byt
 class ModelDecoder:
     """The short cut for records that stay pydantic models: pydantic's own JSON reader, without the detour of a dict.
 
-    It refuses in doubt, so :func:`decode_with` has the last word. What it would take and the reference would not is
-    spelled with one of :data:`_DOUBTFUL`.
+    It refuses what it cannot decide, so :func:`decode_with` has the last word. What it would take and the reference
+    would not is spelled with one of :data:`_DOUBTFUL`.
     """
 
     def __init__(self, noun: str) -> None:

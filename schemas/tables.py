@@ -59,7 +59,7 @@ class Table:
         return tuple(column.name for column in self.columns)
 
 
-VER = Column("ver", BIG, "incarnation << 40 | flush number of the room that made the finding; the highest wins")
+VER = Column("ver", BIG, "epoch << 40 | flush number of the room that made the finding; the highest wins")
 ISSUE_ID = Column("issue_id", TEXT, "Stable id of the issue")
 ROOT_ID = Column("root_id", TEXT, "Id of the issue's first onset")
 CUSTOMER = Column("customer_id", TEXT, "Opaque customer token")

@@ -59,8 +59,8 @@ def read_names(file: Path | None) -> Names:
     try:
         found = _NAMES.validate_python(body or {})
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
-        raise ConfigError(f"CX_OUTREACH_NAMES: {place}: {_NAMES_ALLOWED}") from None
+        path = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ConfigError(f"CX_OUTREACH_NAMES: {path}: {_NAMES_ALLOWED}") from None
     named = {name: {value: _by_language(words) for value, words in values.items()} for name, values in found.items()}
     wrong = [
         f"{name}.{value}" for name, values in named.items() for value, own in values.items()

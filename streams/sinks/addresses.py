@@ -112,7 +112,7 @@ class GuardedResolver(AbstractResolver):
         ]  # fmt: skip
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is open."""
 
 
 def guarded_socket(allow_loopback: bool) -> Any:

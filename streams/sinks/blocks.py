@@ -1,6 +1,6 @@
 """Inserts of columns that are in the server's own form already, over the driver's connection.
 
-The driver itself encodes value by value. What is said to the server is the same, only the columns' bytes are handed
+The driver itself encodes value by value. What is sent to the server is the same, only the columns' bytes are handed
 through; the parts of the driver that this leans on are listed and held by ``streams.runtime.overrides``.
 """
 

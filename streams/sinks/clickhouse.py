@@ -2,7 +2,7 @@
 
 A client is not safe between threads and not to be trusted after an error (an exception of the server can leave the
 connection in the middle of a block), so every thread has one of its own and throws it away after any failure. What the
-server refuses is told as ``SinkUnavailable`` with the server's error code, never with data: the caller keeps its rows
+server refuses is raised as ``SinkUnavailable`` with the server's error code, never with data: the caller keeps its rows
 and offers the same ones again, which is harmless because rows are absolute.
 """
 
@@ -31,7 +31,7 @@ from streams.settings import Settings
 from streams.sinks.blocks import insert_block
 from streams.sinks.native import Ready
 
-# The driver logs a traceback for every failed connection and raises it too; ours is the one that is told.
+# The driver logs a traceback for every failed connection and raises it too; ours is the one that is shown.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 DDL = Path(schemas.__file__).parent / "ddl"
@@ -207,7 +207,7 @@ class ClickHouse:
 
 
 def _unavailable(error: Exception) -> SinkUnavailable:
-    """The server's own text may quote data or addresses, so only its code and our words are told."""
+    """The server's own text may quote data or addresses, so only its code and our words are shown."""
     code = error.code if isinstance(error, driver.ServerException) else None
     if code is None:
         return SinkUnavailable("ClickHouse", 1.0)

@@ -21,7 +21,7 @@ _LEFT = """SELECT count() FROM customer WHERE customer_id IN %(ids)s AND erased 
 def erase(sink: ClickHouse, erased: Mapping[str, int]) -> None:
     """Remove the profiles of these customers up to a time each. Raises SinkUnavailable if some are still there.
 
-    A user that may not merge tables is told of in the log: the rows are hidden, and go with some later merge.
+    A user that may not merge tables is reported in the log: the rows are hidden, and go with some later merge.
     """
     for chunk in _chunks(erased):
         for _ in range(TRIES):

@@ -92,8 +92,8 @@ class Grafana:
 
     def upsert_dashboard(self, board: Json) -> bool:
         """Write the dashboard unless Grafana holds the same one; True if it was written."""
-        held = self._get("dashboards", "uid", str(board["uid"]))
-        if held is not None and _without_numbers(held.get("dashboard", {})) == _without_numbers(board):
+        stored = self._get("dashboards", "uid", str(board["uid"]))
+        if stored is not None and _without_numbers(stored.get("dashboard", {})) == _without_numbers(board):
             return False
         body = {"dashboard": {**board, "id": None}, "folderUid": FOLDER_UID, "overwrite": True, "message": "cxwatch"}
         self.call("post", "dashboards", "db", json=body)

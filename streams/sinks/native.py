@@ -1,9 +1,9 @@
 """Rows in native code: undecoded messages become columns in the form the server reads, without a Python object a value
-and without the interpreter lock. ``streams.sinks.rows`` defines what a row holds; the accelerator leaves every message
-it is not sure about to that.
+and without the interpreter lock. ``streams.sinks.rows`` defines what a row holds; the native implementation leaves
+every message it is not sure about to that.
 
 Two sorts of messages are common enough for it: events, copied one by one, and the findings that come in numbers, of
-which only the newest of a key is kept.
+which only the newest of a key is stored.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ FINDINGS: Mapping[str, FindingRows] = {
 
 
 class NativePlans:
-    """What the accelerator has to know of every topic it reads."""
+    """What the native implementation has to know of every topic it reads."""
 
     def __init__(self) -> None:
-        """Translate models and tables. Raises ConfigError without the accelerator."""
+        """Translate models and tables. Raises ConfigError without the native implementation."""
         native = require()
         self.copies = {noun: native.CopyPlan(*copy_plan(noun, model)) for noun, model in HOT.items()}
         self.findings = {noun: native.FindingPlan(*finding_plan(noun, one)) for noun, one in FINDINGS.items()}
@@ -90,7 +90,7 @@ class Taken(NamedTuple):
 
     rows: int
     left: Sequence[int]
-    """Places of messages that are for Python to read."""
+    """Indexes of messages that are for Python to read."""
     given_back: Sequence[tuple[bytes, int]] = ()
     """Findings of the topic that had been taken before, with their versions: Python reads them first after all."""
 
@@ -114,13 +114,13 @@ class NativeRows:
         if noun in self._plans.copies:
             return self._copy(noun, part, partition)
         if noun in self._plans.findings and noun not in self._given_up:
-            return self._keep(noun, part)
+            return self._take(noun, part)
         return Taken(0, range(len(part.values)))
 
     def tables(self) -> Sequence[tuple[str, list[Ready]]]:
         """(table, columns in the order of the catalogue) for every table that has rows."""
-        found = [(f"{noun}_raw", held.rows, held.columns()) for noun, held in self._copies.items()]
-        found += [(noun, *held.columns()) for noun, held in self._findings.items()]
+        found = [(f"{noun}_raw", rows.rows, rows.columns()) for noun, rows in self._copies.items()]
+        found += [(noun, *rows.columns()) for noun, rows in self._findings.items()]
         return [
             (table, [Ready(column.type, rows, one) for column, one in zip(BY_NAME[table].columns, data, strict=True)])
             for table, rows, data in found
@@ -128,30 +128,30 @@ class NativeRows:
         ]
 
     def _copy(self, noun: str, part: RawPart, partition: int) -> Taken:
-        held = self._copies.get(noun)
-        if held is None:
-            held = self._copies[noun] = self._plans.copies[noun].start()
-        left: list[int] = held.add(part, partition, BY_NOUN[noun].max_bytes, HEARTBEAT_KEY)
+        rows = self._copies.get(noun)
+        if rows is None:
+            rows = self._copies[noun] = self._plans.copies[noun].start()
+        left: list[int] = rows.add(part, partition, BY_NOUN[noun].max_bytes, HEARTBEAT_KEY)
         return Taken(len(part.values) - len(left), left)
 
-    def _keep(self, noun: str, part: RawPart) -> Taken:
-        """Keep the newest findings. At the first in doubt the topic is left to Python until the flush ends, and what
-        was kept is given back: which finding of a key is the newest can only be said by one who knows all.
+    def _take(self, noun: str, part: RawPart) -> Taken:
+        """Take the newest findings. At the first that native code cannot decide the topic is left to Python until the
+        flush ends, and what was taken is given back: only who sees all findings of a key knows the newest.
         """
-        held = self._findings.get(noun)
-        if held is None:
-            held = self._findings[noun] = self._plans.findings[noun].start()
-        rows, others, stop = held.add(part, VERSION_HEADER, BY_NOUN[noun].max_bytes)
+        rows = self._findings.get(noun)
+        if rows is None:
+            rows = self._findings[noun] = self._plans.findings[noun].start()
+        count, others, stop = rows.add(part, VERSION_HEADER, BY_NOUN[noun].max_bytes)
         size = len(part.values)
         left = [*others, *range(stop, size)]
         if stop == size:
-            return Taken(rows, left)
+            return Taken(count, left)
         self._given_up.add(noun)
-        return Taken(rows, left, self._findings.pop(noun).give_back())
+        return Taken(count, left, self._findings.pop(noun).give_back())
 
 
 def copy_plan(noun: str, model: type[Record]) -> tuple[str, list[FieldRow], list[tuple[str, str]]]:
-    """Arguments of the accelerator's plan for copies of one topic."""
+    """Arguments of the native implementation's plan for copies of one topic."""
     fields = field_specs(model)
     return noun, fields, columns_of(BY_NAME[f"{noun}_raw"], fields)
 
@@ -188,7 +188,7 @@ def _inner(column_type: str) -> str:
 def finding_plan(
     noun: str, one: FindingRows
 ) -> tuple[str, list[NestedRow], list[tuple[str, str]], Sequence[str], str | None, list[str]]:
-    """Arguments of the accelerator's plan for one kind of finding."""
+    """Arguments of the native implementation's plan for one kind of finding."""
     names = one.model.model_fields
     origins = {"ver": "@version", **one.origins}
     columns = [

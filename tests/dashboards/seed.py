@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from schemas import findings
 from schemas.events import Record
+from schemas.fields import Family
 from streams.agents.store import Store
 from streams.runtime.batch import RawBatch
 from streams.sinks.clickhouse import ClickHouse
@@ -35,7 +36,7 @@ class Trouble:
     """One issue of the made-up afternoon."""
 
     issue_id: str
-    family: findings.Family
+    family: Family
     title: str
     cause: dict[str, str]
     state: findings.IssueState

@@ -86,7 +86,7 @@ def test_a_count_of_many_customers_takes_the_short_cut_too() -> None:
         {"closed": 1}, {"family": "none"}, {"attributes": "abc"}, {"leaves": [{"values": ["\x7f"]}]}, {"width_ms": 1.0},
     ],
 )  # fmt: skip
-def test_in_doubt_the_short_cut_refuses(change: dict[str, Any]) -> None:
+def test_the_short_cut_refuses_what_it_cannot_decide(change: dict[str, Any]) -> None:
     body = {**json.loads(encode(cohort((1,)))), **change}
     for ascii_only in (True, False):
         value = json.dumps(body, ensure_ascii=ascii_only).encode()

@@ -1,4 +1,4 @@
-"""The webhook channel against real receivers on loopback, and the signature against the scheme's own vectors."""
+"""The webhook channel against real receivers on loopback, and the signature against the scheme's own example."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def signed(secret: str = SECRET, at: datetime | None = None, body: str | None = 
     return channel("http://localhost:1/", secret).headers(LETTER, body, at or datetime.now(UTC)), body.encode()
 
 
-def test_the_signature_equals_the_published_vector() -> None:
+def test_the_signature_equals_the_published_example() -> None:
     key = Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     at = datetime.fromtimestamp(1_614_265_330, UTC)
     made = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", at, '{"test": 2432232314}')
@@ -209,13 +209,13 @@ async def test_an_answer_lost_on_the_way_is_asked_again_under_the_same_id_and_ac
     assert (len(receiver.accepted), receiver.duplicates) == (1, 1)
 
 
-def test_a_letter_with_hostile_text_is_one_json_object_and_adds_no_header() -> None:
+def test_a_notice_with_hostile_text_is_one_json_object_and_adds_no_header() -> None:
     nasty = {"text": 'x"}\r\nSet-Cookie: a=b\r\n\r\n{"type":"evil"}', "address": "\x00\u202e"}
-    letter = RenderedNotice("o-1", "notice", 1_767_225_600_000, nasty)
-    headers = channel("http://localhost:1/").headers(letter, letter.body(), NOW)
-    assert json.loads(letter.body())["data"] == nasty
+    notice = RenderedNotice("o-1", "notice", 1_767_225_600_000, nasty)
+    headers = channel("http://localhost:1/").headers(notice, notice.body(), NOW)
+    assert json.loads(notice.body())["data"] == nasty
     assert not any("\r" in value or "\n" in value for value in headers.values())
-    assert "\n" not in letter.body()
+    assert "\n" not in notice.body()
 
 
 def test_the_receiver_refuses_what_is_not_signed() -> None:

@@ -114,10 +114,10 @@ def test_the_newest_row_tells_that_it_was_put_right_and_an_issue_why_it_ended(
 
 
 def test_an_episode_and_a_raw_copy_tell_where_they_come_from(writer: ClickHouse, reader: ClickHouse) -> None:
-    told = EXAMPLES["episode"][0].model_copy(update={"put_right_ms": DAY + 90_000, "origin": "drill"})
+    episode = EXAMPLES["episode"][0].model_copy(update={"put_right_ms": DAY + 90_000, "origin": "drill"})
     ordered = EXAMPLES["order"][0].model_copy(update={"origin": "replay"})
     store = Store(writer)
-    store.write([batch("episode", [told]), batch("order", [ordered])])
+    store.write([batch("episode", [episode]), batch("order", [ordered])])
     rows = reader.query("SELECT toUnixTimestamp64Milli(put_right_at), origin FROM episode_latest").rows
     assert rows == [(DAY + 90_000, "drill")]
     assert reader.query("SELECT origin FROM order_raw").rows == [("replay",)]

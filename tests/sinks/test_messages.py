@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.findings import Family
+from schemas.fields import Family
 from streams.core.outreach.ledger_records import Notice
 from streams.core.outreach.wording import LANGUAGES, cause_words, plain, speak, speakable, title_words
 from streams.sinks.messages import BLOCKS, Library, TemplateRefused, lint, read_sources
@@ -94,10 +94,10 @@ def test_text_from_events_is_inert(nasty: str, field: str) -> None:
 
 @given(st.text(max_size=200))
 def test_values_are_reduced_to_harmless_characters(value: str) -> None:
-    said = plain(value)
-    assert len(said) <= 40
-    assert not set(said) & set("{}<>%$=|'\"`\\/:;@&#?\r\n\t\x00")
-    assert said == plain(said)
+    shown = plain(value)
+    assert len(shown) <= 40
+    assert not set(shown) & set("{}<>%$=|'\"`\\/:;@&#?\r\n\t\x00")
+    assert shown == plain(shown)
 
 
 @given(st.dictionaries(st.sampled_from(["app_version", "region", "carrier", "secret"]), st.text(max_size=128)),
@@ -112,11 +112,11 @@ def test_causes_fit_their_field_whatever_the_attributes_are(cause: dict[str, str
 OFFER = "refund 500 EUR guaranteed now"
 
 
-def test_a_letter_that_would_promise_says_the_cause_without_details_or_is_refused() -> None:
+def test_a_notice_that_would_promise_has_the_cause_without_details_or_is_refused() -> None:
     for language, plainly in (("en", "a fault in our app"), ("de", "ein Fehler in unserer App")):
-        said = cause_words("app", {"app_version": OFFER}, language)
-        assert OFFER in said
-        text = LIBRARY.render(notice(cause_text=said, language=language)).text
+        words = cause_words("app", {"app_version": OFFER}, language)
+        assert OFFER in words
+        text = LIBRARY.render(notice(cause_text=words, language=language)).text
         assert "refund" not in text
         assert plainly in text
     assert "Gutschein" not in LIBRARY.render(notice(title="Gutschein: 50 Euro")).subject
@@ -125,7 +125,7 @@ def test_a_letter_that_would_promise_says_the_cause_without_details_or_is_refuse
         Library(late).render(notice())
 
 
-def test_only_known_values_and_the_companys_own_words_are_said() -> None:
+def test_only_known_values_and_the_companys_own_words_appear() -> None:
     cause = {"app_version": OFFER, "carrier": "c-7", "region": "DE"}
     names = {"carrier": {"c-7": {"en": "Swift Parcel", "de": "Eilpaket"}}, "region": {"DE": {"": "Germany"}}}
     assert speakable(cause, (), {}, "en") == {}

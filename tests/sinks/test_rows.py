@@ -40,8 +40,8 @@ def test_every_topic_of_the_line_reaches_a_table() -> None:
 
 def test_every_table_is_fed_by_some_topic() -> None:
     fed = {table for noun, records in EXAMPLES.items() for table in columns(batch(noun, records))}
-    letters = batch("order.dlq", [b"{"], headers=[[("dlq.reason", b"json")]])
-    assert fed | set(columns(letters)) == {table.name for table in TABLES}
+    rejected = batch("order.dlq", [b"{"], headers=[[("dlq.reason", b"json")]])
+    assert fed | set(columns(rejected)) == {table.name for table in TABLES}
 
 
 def test_every_kind_of_finding_has_a_target() -> None:
@@ -117,10 +117,10 @@ def test_no_column_holds_free_text_or_an_address() -> None:
     assert secret not in repr(everything)
 
 
-def test_a_dead_letter_is_filed_under_the_place_of_the_original() -> None:
-    said = {"topic": b"cx.order.v1", "partition": b"3", "offset": b"77", "reason": b"schema", "field": b"status",
-            "rule": b"should be placed", "value_class": b"integer"}
-    headers = [[(f"dlq.{name}", value) for name, value in said.items()]]
+def test_a_dead_letter_is_filed_under_the_offset_of_the_original() -> None:
+    stated = {"topic": b"cx.order.v1", "partition": b"3", "offset": b"77", "reason": b"schema", "field": b"status",
+              "rule": b"should be placed", "value_class": b"integer"}
+    headers = [[(f"dlq.{name}", value) for name, value in stated.items()]]
     rows = columns(batch("order.dlq", [b"{}"], headers=headers))["dead_letter"]
     assert [rows[name][0] for name in ("topic", "partition", "offset", "field")] == ["order", 3, 77, "status"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from schemas.findings import Family as FamilyName
+from schemas.fields import Family as FamilyName
 from streams.core.detect.admission import SCARCE, Admission
 from streams.core.detect.baseline import Baseline, fit
 from streams.core.detect.cusum import Cusum, Floats, Ints, effective, log_ratio, threshold

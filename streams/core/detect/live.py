@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import xxhash
 
 from schemas.events import Change
+from schemas.fields import Family as FamilyName
 from schemas.findings import Cause, EndReason, Issue, IssueState
-from schemas.findings import Family as FamilyName
 from streams.core.detect.cusum import eb05
 from streams.core.detect.explain import Explanation
 from streams.core.detect.lattice import Pairs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from schemas.fields import Family as FamilyName
 from schemas.findings import CohortCount
-from schemas.findings import Family as FamilyName
 from streams.core.detect.admission import Waiting
 from streams.core.detect.family import Family
 from streams.core.detect.issues import Book

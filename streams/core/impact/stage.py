@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from schemas.errors import ConfigError
-from schemas.findings import Family, Impact
+from schemas.fields import Family
+from schemas.findings import Impact
 from streams.core.impact.money import DEFAULTS, Exposure, Parameters, assumptions, damage
 from streams.core.stage import Batch, Drained, Idle, Message
 

@@ -34,7 +34,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 import numpy as np
 
-from schemas.findings import CohortCount, Family, LeafCount, SeenValue, ValuesSeen
+from schemas.fields import Family
+from schemas.findings import CohortCount, LeafCount, SeenValue, ValuesSeen
 from schemas.hotfindings import cohort_count, leaf_count, seen_value, values_seen
 from schemas.topics import BY_NOUN, HOUR_MS, MINUTE_MS
 from streams.core.eventtime import floor_ms

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import xxhash
 
-from schemas.findings import Family
+from schemas.fields import Family
 from streams.core.join.repairs import NOTHING, Obligation, OpenObligations, Owed
 from streams.core.join.rules import ContactRule, Limits, Terms
 from streams.core.recovery import all_put_right

@@ -18,8 +18,8 @@ from typing import Any, get_args
 from schemas.codec import HOT, encode
 from schemas.errors import ConfigError
 from schemas.events import HEARTBEAT_KEY, Heartbeat
+from schemas.fields import Family
 from schemas.fieldspec import field_specs
-from schemas.findings import Family
 from streams.core.eventtime import MAX_ARRIVAL_MS
 from streams.core.join.contract import fingerprint, specification
 from streams.core.join.repairs import TIME_BITS, leaving, naming

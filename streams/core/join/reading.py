@@ -19,7 +19,8 @@ from typing import Any
 import xxhash
 
 from schemas.events import MIN_TIME_MS, Heartbeat
-from schemas.findings import Family, Late
+from schemas.fields import Family
+from schemas.findings import Late
 from schemas.topics import MINUTE_MS
 from streams.core.eventtime import MAX_ARRIVAL_MS, arrival_ms, floor_ms
 from streams.core.join.history import CustomerFailure

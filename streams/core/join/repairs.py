@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import xxhash
 
-from schemas.findings import Family
+from schemas.fields import Family
 from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.core.join.dedup import Change, Memory
 from streams.core.join.rules import KIND_BITS, MODELS, JoinRules, RepairRule

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple, get_args
 
 from schemas.errors import ConfigError
 from schemas.events import Contact, ContactStatus, Event, Order, OrderStatus, Telemetry
-from schemas.findings import Family
+from schemas.fields import Family
 from schemas.topics import BY_NOUN, DAY_MS, EVENT_NOUNS, HOUR_MS, MINUTE_MS
 from streams.core.eventtime import Bounds
 

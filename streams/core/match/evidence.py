@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.errors import ConfigError
 from schemas.events import Origin
-from schemas.findings import Family
+from schemas.fields import Family
 from streams.core.recovery import Intervals, all_put_right, gravest, merged
 
 MINUTE_MS = 60_000

@@ -12,7 +12,8 @@ import xxhash
 
 from schemas.errors import ConfigError
 from schemas.events import Origin
-from schemas.findings import Affected, Decision, EndReason, Family, Stage
+from schemas.fields import Family
+from schemas.findings import Affected, Decision, EndReason, Stage
 from streams.core.outreach.consent import Profile
 from streams.core.outreach.intervals import revised
 from streams.core.outreach.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours

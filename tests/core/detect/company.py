@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from schemas.findings import BinClosed, CohortCount, Family, LeafCount
+from schemas.fields import Family
+from schemas.findings import BinClosed, CohortCount, LeafCount
 
 HOUR = 3_600_000
 ATTRIBUTES = {

@@ -7,7 +7,8 @@ from typing import Any
 
 import xxhash
 
-from schemas.findings import BinClosed, CohortCount, Family, Issue, LeafCount, Watermark
+from schemas.fields import Family
+from schemas.findings import BinClosed, CohortCount, Issue, LeafCount, Watermark
 from streams.core.detect.rules import DetectRules
 from streams.core.detect.stage import DetectStage
 from streams.core.stage import Batch
