@@ -78,9 +78,9 @@ class Elsewhere:
         ends = await self.consumer.end_offsets(self._tps)
         while any([await self.consumer.position(tp) < ends[tp] for tp in self._tps]):
             for tp, rows in (await self.consumer.getmany(timeout_ms=_WAIT_MS)).items():
-                doubtful = [row for row in rows if self._may_be_ours(row)]
-                if doubtful:
-                    part = parted(doubtful, tp.partition, self._partitions)
+                candidates = [row for row in rows if self._may_be_ours(row)]
+                if candidates:
+                    part = parted(candidates, tp.partition, self._partitions)
                     found += strays(part, tp.partition, self._partition)
         return found
 
@@ -113,5 +113,5 @@ async def brought_home(bootstrap: str, prefix: str) -> dict[TopicPartition, int]
     finally:
         await admin.close()
     topic = prefix + BY_NOUN["customer"].name
-    told = {tp: at for tp, at in found.items() if tp.topic == topic and at.metadata == BROUGHT}
-    return {tp: at.offset for tp, at in told.items() if at.offset >= 0}
+    moved = {tp: at for tp, at in found.items() if tp.topic == topic and at.metadata == BROUGHT}
+    return {tp: at.offset for tp, at in moved.items() if at.offset >= 0}

@@ -61,7 +61,7 @@ class KafkaLog:
         """Offset up to which the orders were handed out."""
         self._lately: deque[str] = deque(maxlen=MOST_WORDS)
         """Ids of the newest orders that were handed out, last one last; what was refused is not among them."""
-        self._said: int | None = None
+        self._reported: int | None = None
         """What the group of heard orders was last told by this owner."""
 
     async def open(self) -> Opened:
@@ -101,9 +101,9 @@ class KafkaLog:
         return TopicPartition(self._prefix + BY_NOUN[noun].name, self.partition)
 
     @property
-    def owes_word(self) -> bool:
+    def must_report(self) -> bool:
         """True if orders were handed out since the last commit, or if this owner has not said yet how far it is."""
-        return self._said != self._heard
+        return self._reported != self._heard
 
     async def _consumer(self, tps: list[TopicPartition]) -> Any:
         consumer = AIOKafkaConsumer(
@@ -190,11 +190,11 @@ class KafkaLog:
         offsets = {"outreach": next_offset}
         heard = self._heard
         word = heard_words(self._lately)
-        said = GroupOffsets(HEARD, {self._tp("command"): heard}, word) if self.owes_word else None
+        report = GroupOffsets(HEARD, {self._tp("command"): heard}, word) if self.must_report else None
         await self._writer.write(
-            Transaction(ROOM, self.partition, self._epoch, self._flush, writes, offsets), said
+            Transaction(ROOM, self.partition, self._epoch, self._flush, writes, offsets), report
         )
-        self._said = heard
+        self._reported = heard
 
     async def close(self) -> None:
         """Disconnect everything that was opened."""

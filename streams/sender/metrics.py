@@ -23,7 +23,7 @@ class SenderMetrics(CatalogueMetrics):
         super().__init__()
         self.settled = self.counter("cx_sender_notices_total")
         self.attempts = self.counter("cx_sender_attempts_total")
-        self.waiting = self.gauge("cx_sender_waiting_notices")
+        self.pending = self.gauge("cx_sender_waiting_notices")
         self.claimed = self.gauge("cx_sender_claimed_notices")
         self.held_back = self.gauge("cx_sender_held_back_customers")
         self.breaker = self.gauge("cx_sender_breaker_state")
@@ -42,7 +42,7 @@ class SenderMetrics(CatalogueMetrics):
 
     def forget(self, partition: int) -> None:
         """A partition is reported by somebody else from now on."""
-        for gauge in (self.waiting, self.claimed, self.held_back, self.news_age):
+        for gauge in (self.pending, self.claimed, self.held_back, self.news_age):
             gauge.remove_by_labels({"partition": str(partition)})
 
 

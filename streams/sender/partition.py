@@ -93,9 +93,9 @@ class PartitionSender:
         self._owned_at = float("-inf")
         self._proof_wanted = False
         self._ended: list[Ended] = []
-        self._doubtful: dict[str, float] = {}
+        self._unconfirmed: dict[str, float] = {}
         """Claims whose last attempt may have been accepted -> when to ask again, on the pace's clock."""
-        self._resting: dict[str, float] = {}
+        self._backing_off: dict[str, float] = {}
         """Released notices -> when to put them into the line again."""
 
     async def open(self) -> None:
@@ -112,7 +112,7 @@ class PartitionSender:
             self._out.gate.restore(mark.heard)
             log.error("partition %d: %s", self.ledger.partition, PAUSED)
         await self._commit()
-        self._doubtful = dict.fromkeys(self.ledger.claimed, float("-inf"))
+        self._unconfirmed = dict.fromkeys(self.ledger.claimed, float("-inf"))
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set; then finish what is on the wire, record it and let go."""
@@ -140,8 +140,8 @@ class PartitionSender:
             self.ledger.take(offset, record)
         await self._learn()
         self._record()
-        for name in _due(self._resting, self._out.pace.monotonic()):
-            del self._resting[name]
+        for name in _due(self._backing_off, self._out.pace.monotonic()):
+            del self._backing_off[name]
             self.ledger.wake(name)
         offers = self._choose()
         self._note()
@@ -155,7 +155,7 @@ class PartitionSender:
     def _measure(self) -> None:
         """Tell where this partition stands."""
         metrics, partition, now_s = self._out.metrics, str(self.ledger.partition), self._out.pace.monotonic()
-        metrics.waiting.labels(partition).set(len(self.ledger.pending))
+        metrics.pending.labels(partition).set(len(self.ledger.pending))
         metrics.claimed.labels(partition).set(len(self.ledger.claimed))
         for reason, customers in self.ledger.knowledge.preferences.counts().items():
             metrics.held_back.labels(partition, reason).set(customers)
@@ -165,31 +165,31 @@ class PartitionSender:
         """Keep and tell how the channel stands; the breaker is shared, so every partition of the process agrees."""
         gate = self._out.gate
         state = gate.state(self._out.pace.monotonic())
-        told: ChannelCondition = "open" if state == "half_open" else state
-        reason = "" if told == "closed" else gate.reason
-        self.ledger.note_channel(self._out.channel.name, told, reason, self._out.clock.now_ms(self.ledger))
+        reported: ChannelCondition = "open" if state == "half_open" else state
+        reason = "" if reported == "closed" else gate.reason
+        self.ledger.note_channel(self._out.channel.name, reported, reason, self._out.clock.now_ms(self.ledger))
 
     def _choose(self) -> list[Offer]:
         """What to offer now. Probes go round the issues: first those of which none failed lately."""
         gate, now_s = self._out.gate, self._out.pace.monotonic()
         probe = gate.state(now_s) != "closed"
-        room = gate.allow(self._out.pace.in_flight - len(self._tasks), now_s)
-        chosen = self._pick(room, gate.tried if probe else ())
-        if probe and room and not chosen:
+        capacity = gate.allow(self._out.pace.in_flight - len(self._tasks), now_s)
+        chosen = self._pick(capacity, gate.tried if probe else ())
+        if probe and capacity and not chosen:
             gate.tried.clear()
-            chosen = self._pick(room, ())
-        if probe and room and not chosen:
+            chosen = self._pick(capacity, ())
+        if probe and capacity and not chosen:
             gate.unused()
         return [Offer(notice, maybe, probe) for notice, maybe in chosen]
 
-    def _pick(self, room: int, avoid: Collection[str]) -> list[tuple[Notice, bool]]:
+    def _pick(self, capacity: int, avoid: Collection[str]) -> list[tuple[Notice, bool]]:
         """Doubtful claims whose time has come, then new claims; none of the root issues in ``avoid``."""
         claimed = self.ledger.claimed
-        due = [name for name in _due(self._doubtful, self._out.pace.monotonic()) if claimed[name].root not in avoid]
-        chosen = [(claimed[name], True) for name in due[: max(room, 0)]]
+        due = [name for name in _due(self._unconfirmed, self._out.pace.monotonic()) if claimed[name].root not in avoid]
+        chosen = [(claimed[name], True) for name in due[: max(capacity, 0)]]
         for notice, _ in chosen:
-            del self._doubtful[notice.id]
-        clock, left = self._out.clock, max(room - len(chosen), 0)
+            del self._unconfirmed[notice.id]
+        clock, left = self._out.clock, max(capacity - len(chosen), 0)
         fresh = self.ledger.plan(clock.now_ms(self.ledger), left, clock.simulated, avoid)
         return chosen + [(notice, False) for notice in fresh]
 
@@ -219,7 +219,7 @@ class PartitionSender:
         """Make the ledger's changes durable; also without any if an attempt waits for a proof of ownership, or whoever
         gave an order for the word that it is obeyed."""
         drained = self.ledger.drain()
-        if drained.changes or self._proof_wanted or self._out.log.owes_word:
+        if drained.changes or self._proof_wanted or self._out.log.must_report:
             asked_at = self._out.pace.monotonic()
             await self._out.log.commit(drained, self.ledger.next_offset)
             self._owned_at, self._proof_wanted = asked_at, False
@@ -245,10 +245,10 @@ class PartitionSender:
             self.ledger.finish(ended.name, ended.outcome, ended.reason, now_ms)
             self.outcomes[ended.outcome] += 1
         elif ended.maybe:
-            self._doubtful[ended.name] = again_s
+            self._unconfirmed[ended.name] = again_s
         else:
             self.ledger.release(ended.name, ended.reason)
-            self._resting[ended.name] = again_s
+            self._backing_off[ended.name] = again_s
 
     async def _deliver(self, offer: Offer) -> None:
         """Step 5, once."""

@@ -35,7 +35,7 @@ class Log(Protocol):
         """ReadUpdate, Astray, Home, Command, Issue, Affected: all appended up to now, in order, each returned once."""
 
     @property
-    def owes_word(self) -> bool:
+    def must_report(self) -> bool:
         """True if the next commit says for the first time that orders were heard; nobody knows it before."""
 
     async def commit(self, drained: Drained, next_offset: int) -> None:

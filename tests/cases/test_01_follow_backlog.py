@@ -47,11 +47,11 @@ class InMemory:
     def now_ms(self) -> int:
         return round(self.now.timestamp() * 1000)
 
-    def fetch(self, place: int) -> None:
-        chunk = self.parts[place][self.read[place] : self.read[place] + FETCH]
-        mapped = map_each(MAPPING, enumerate(chunk, self.read[place]), "t-0", RowCounts(), Span())
-        self.merge.add(place, [read_of(offset, made, self.now_ms) for offset, made in mapped], self.now_ms)
-        self.read[place] += len(chunk)
+    def fetch(self, partition: int) -> None:
+        chunk = self.parts[partition][self.read[partition] : self.read[partition] + FETCH]
+        mapped = map_each(MAPPING, enumerate(chunk, self.read[partition]), "t-0", RowCounts(), Span())
+        self.merge.add(partition, [read_of(offset, made, self.now_ms) for offset, made in mapped], self.now_ms)
+        self.read[partition] += len(chunk)
 
     def beat(self) -> None:
         vouched_ms = self.merge.vouched_ms()
@@ -61,8 +61,8 @@ class InMemory:
                 self.line.produce(one.noun, one.value, key=one.key, partition=one.partition)
 
     def ask(self) -> None:
-        places = [place for place, rows in enumerate(self.parts) if self.read[place] == len(rows)]
-        self.merge.at_end(places, self.now_ms)
+        partitions = [partition for partition, rows in enumerate(self.parts) if self.read[partition] == len(rows)]
+        self.merge.at_end(partitions, self.now_ms)
 
     def run(self, early: bool) -> None:
         turn = 0
@@ -104,28 +104,28 @@ def test_no_event_of_a_backlog_is_late_whatever_its_partitions(partitions: int, 
 def test_before_the_first_event_was_written_nothing_is_vouched_for() -> None:
     follower = InMemory(3, MemoryLine([join.room(Settings())], partitions=4))
     assert follower.merge.vouched_ms() == 0
-    for place in range(3):
-        follower.fetch(place)
+    for partition in range(3):
+        follower.fetch(partition)
     assert follower.merge.vouched_ms() == 0
 
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.parametrize(("partitions", "waiting"), [(1, False), (3, False), (3, True)])
+@pytest.mark.parametrize(("partitions", "follows_first"), [(1, False), (3, False), (3, True)])
 async def test_on_the_real_stack_all_of_a_backlog_is_counted_and_none_is_late(
-    partitions: int, waiting: bool, stack_settings: Settings, kafka: str, tmp_path: Path
+    partitions: int, follows_first: bool, stack_settings: Settings, kafka: str, tmp_path: Path
 ) -> None:
-    places = replace(Endpoints("", "", 0, 0, {}), kafka_bootstrap=kafka)
-    with deployment(stack_settings, places, tmp_path, stored=False) as line:
+    endpoints = replace(Endpoints("", "", 0, 0, {}), kafka_bootstrap=kafka)
+    with deployment(stack_settings, endpoints, tmp_path, stored=False) as line:
         topic = f"{line.prefix}company.events"
         await create(kafka, topic, partitions)
-        if waiting:  # the follower is there first, and finds the topic empty
+        if follows_first:  # the follower is there first, and finds the topic empty
             follower = start_follower(line, topic)
             await until(lambda: "reading" in follower.log.read_text())
         now = datetime.now(UTC)
         await fill(kafka, topic, backlog(now))
         line.worker()
-        if not waiting:
+        if not follows_first:
             follower = start_follower(line, topic)
 
         async def followed() -> bool:

@@ -64,7 +64,7 @@ def test_a_file_of_profiles_moves_no_time(tmp_path: Path) -> None:
     assert [one.noun for one in found] == ["customer"] * 3
 
 
-def test_letters_profiles_and_changes_between_events_move_no_time_either() -> None:
+def test_dead_letters_profiles_and_changes_between_events_move_no_time_either() -> None:
     start, hour = 1_772_445_600_000, 3_600_000
     event = Arrival(start, "order", b"c-1", None, b"{}")
     others = [

@@ -125,8 +125,8 @@ async def test_notices_told_to_wait_an_hour_do_not_stand_in_the_way_of_another_i
 
 
 async def test_what_waits_for_the_receiver_is_muted_stopped_and_opted_out_as_anything_that_waits() -> None:
-    muted, left, told = send("c-1", "i-1"), send("c-2", "i-2"), send("c-3", "i-3")
-    built = slow_house(muted, left, told)
+    muted, left, sent = send("c-1", "i-1"), send("c-2", "i-2"), send("c-3", "i-3")
+    built = slow_house(muted, left, sent)
     answer_by(built, lambda _: LATER if seconds[0] < 10 else None)
     process = built.process()
     await process.open()
@@ -137,7 +137,7 @@ async def test_what_waits_for_the_receiver_is_muted_stopped_and_opted_out_as_any
     await process.finish()
     assert built.outcome(muted) == ("waiting", "http_503")
     assert built.outcome(left) == ("suppressed", "opted_out")
-    assert built.outcome(told) == ("delivered", "accepted")
+    assert built.outcome(sent) == ("delivered", "accepted")
 
 
 async def test_a_customer_whose_notice_waits_for_the_receiver_may_be_told_about_something_else() -> None:

@@ -43,8 +43,8 @@ def test_the_own_partition_says_what_is_said_what_lies_astray_and_what_has_come_
     copy = row(HERE[1], 1, headers=((REKEYED_HEADER, b"3/17"),))
     wrong_key = Row(b"somebody", encode(customer(HERE[2])), 2)
     news = own_news([row(HERE[0]), copy, wrong_key, row(THERE[0], 3), Row(HERE[3].encode(), None, 4)], 0, PARTITIONS)
-    said = [(one.update.customer_id, type(one.update).__name__) for one in news if isinstance(one, ReadUpdate)]
-    assert said == [(HERE[0], "Customer"), (HERE[1], "Customer"), (HERE[3], "Erasure")]
+    updates = [(one.update.customer_id, type(one.update).__name__) for one in news if isinstance(one, ReadUpdate)]
+    assert updates == [(HERE[0], "Customer"), (HERE[1], "Customer"), (HERE[3], "Erasure")]
     assert [one for one in news if not isinstance(one, ReadUpdate)] == [Astray(HERE[2], 0, 2), Home(3, 17)]
 
 

@@ -196,13 +196,13 @@ def test_no_send_follows_a_claim_later_than_the_opt_out(moment: int) -> None:
             if self.moments == moment:
                 for name in names:
                     built.broker.reference.append(customer(name, opted_out=True, updated_at_ms=NOON))
-                told.extend(built.broker.latest())
+                contacted.extend(built.broker.latest())
 
     names = [f"c-{number}" for number in range(4)]
-    built, told = house(*(send(name) for name in names)), list[str]()
+    built, contacted = house(*(send(name) for name in names)), list[str]()
     asyncio.run(built.work(Sly()))
     if built.broker.reference[len(names) :]:
-        assert set(built.channel.posts) <= set(told), "claimed after the opt-out, and sent"
+        assert set(built.channel.posts) <= set(contacted), "claimed after the opt-out, and sent"
 
 
 async def test_an_unreadable_profile_stops_sends_to_that_customer_until_a_good_one_comes() -> None:
@@ -373,13 +373,13 @@ async def test_a_notice_past_its_deadline_expires() -> None:
 
 
 async def test_an_all_clear_follows_only_a_notice_that_went_out() -> None:
-    told, untold = send("told"), send("untold")
+    contacted, other = send("told"), send("untold")
     clears = [send(name, stage="all_clear", deadline_ms=NOON + 3 * DAY) for name in ("told", "untold")]
-    built = house(told, untold, *clears)
+    built = house(contacted, other, *clears)
     built.broker.reference.append(customer("untold", consents=(), updated_at_ms=NOON))
     await built.work()
     built.broker.reference.append(customer("untold", updated_at_ms=NOON + 1))
-    assert built.outcome(told) == ("delivered", "accepted")
+    assert built.outcome(contacted) == ("delivered", "accepted")
     built.broker.reference += [affected(name, put_right_ms=NOON + HOUR) for name in ("told", "untold")]
     built.clock.time_ms = NOON + DAY + HOUR
     await built.work()

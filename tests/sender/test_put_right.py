@@ -71,7 +71,7 @@ async def test_a_failure_that_is_back_is_told() -> None:
     assert built.outcome(row) == ("delivered", "accepted")
 
 
-def told_and_clear(**other: Any) -> tuple[Outreach, Outreach]:
+def notice_and_all_clear(**other: Any) -> tuple[Outreach, Outreach]:
     """A notice of noon and an all-clear of the next day."""
     at = NOON + DAY + HOUR
     return send(**other), send(stage="all_clear", decided_at_ms=at, not_before_ms=at, deadline_ms=at + 2 * DAY, **other)
@@ -95,7 +95,7 @@ def told_and_clear(**other: Any) -> tuple[Outreach, Outreach]:
 async def test_an_all_clear_goes_only_to_those_for_whom_all_is_right(
     words: list[Any], outcome: tuple[str, str], simulated: bool
 ) -> None:
-    notice, clear = told_and_clear()
+    notice, clear = notice_and_all_clear()
     built = house(notice)
     await built.work()
     assert built.outcome(notice) == ("delivered", "accepted")
@@ -107,7 +107,7 @@ async def test_an_all_clear_goes_only_to_those_for_whom_all_is_right(
 
 
 async def test_an_all_clear_is_taken_back_if_the_failure_is_back_after_its_claim() -> None:
-    notice, clear = told_and_clear()
+    notice, clear = notice_and_all_clear()
     built = house(notice, clear)
     await built.work()
     built.broker.reference.append(affected(put_right_ms=NOON + HOUR))
@@ -118,7 +118,7 @@ async def test_an_all_clear_is_taken_back_if_the_failure_is_back_after_its_claim
 
 
 async def test_a_muted_issue_sends_no_all_clear() -> None:
-    notice, clear = told_and_clear()
+    notice, clear = notice_and_all_clear()
     built = house(notice, clear)
     await built.work()
     built.broker.reference += [affected(put_right_ms=NOON + HOUR), order("mute", "i-1")]

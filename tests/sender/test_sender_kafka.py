@@ -157,8 +157,8 @@ async def test_the_kill_switch_and_an_opt_out_hold_on_a_real_log(office: Office)
     async with asyncio.timeout(patience(20)):
         while len({row.outreach_id for row in await office.deliveries() if row.done_at_ms}) < 12:
             await asyncio.sleep(0.2)
-    told = {accepted.payload["data"]["customer_id"] for accepted in office.receiver.accepted}
-    assert told == set(names) - {"c-3"}
+    contacted = {accepted.payload["data"]["customer_id"] for accepted in office.receiver.accepted}
+    assert contacted == set(names) - {"c-3"}
     refused = [row for row in await office.deliveries() if row.customer_id == "c-3"]
     assert [(row.outcome, row.reason) for row in refused] == [("suppressed", "opted_out")]
 
@@ -178,14 +178,14 @@ async def test_a_sender_tells_that_it_lives_what_it_sent_and_how_its_channel_sta
             async with session.get(url + path) as answer:
                 return answer.status, await answer.text()
 
-        while 'cx_sender_notices_total{outcome="delivered"} 9.0' not in (told := (await get("/metrics"))[1]):
+        while 'cx_sender_notices_total{outcome="delivered"} 9.0' not in (page := (await get("/metrics"))[1]):
             await asyncio.sleep(0.2)
         while (await get("/readyz"))[0] != 200:
             await asyncio.sleep(0.2)
         assert (await get("/livez"))[0] == 200
-    assert "cx_sender_breaker_state 0.0" in told
-    assert 'cx_sender_news_age_seconds{partition="2"}' in told
-    assert "c-1" not in told
+    assert "cx_sender_breaker_state 0.0" in page
+    assert 'cx_sender_news_age_seconds{partition="2"}' in page
+    assert "c-1" not in page
     process.send_signal(signal.SIGTERM)
     assert process.wait(patience(30)) == 0
     assert not file.exists()

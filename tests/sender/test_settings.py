@@ -17,7 +17,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "shown_text"),
     [
         ({"CX_WEBHOOK_URL": ""}, "CX_WEBHOOK_URL"),
         ({"CX_WEBHOOK_SECRET": ""}, "CX_WEBHOOK_SECRET"),
@@ -35,13 +35,13 @@ GOOD = {
     ],
 )
 def test_a_wrong_setting_refuses_the_start_and_is_named(
-    wrong: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    wrong: dict[str, str], shown_text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in (GOOD | wrong).items():
         monkeypatch.setenv(name, value)
     assert main(["sender"]) == EXIT_CONFIG
     shown = capsys.readouterr().err
-    assert said in shown
+    assert shown_text in shown
     assert SECRET not in shown
 
 

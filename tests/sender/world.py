@@ -82,7 +82,7 @@ class MemoryLog:
     _epoch: int = 0
     _read: int = 0
     _learnt: int = 0
-    _said: int | None = None
+    _reported: int | None = None
 
     async def open(self) -> Opened:
         """Take the ledger over."""
@@ -108,9 +108,9 @@ class MemoryLog:
         return [placed(record, offset) for offset, record in found]
 
     @property
-    def owes_word(self) -> bool:
+    def must_report(self) -> bool:
         """Something was handed out that the broker was not told of."""
-        return self._said != self._learnt
+        return self._reported != self._learnt
 
     async def commit(self, drained: Drained, next_offset: int) -> None:
         """Atomic, and only for the newest owner."""
@@ -126,7 +126,7 @@ class MemoryLog:
         self.broker.deliveries += [m.record for m in drained.messages if isinstance(m.record, Delivery)]
         self.broker.channels += [m.record for m in drained.messages if isinstance(m.record, ChannelState)]
         self.broker.position = next_offset
-        self.broker.heard = self._said = self._learnt
+        self.broker.heard = self._reported = self._learnt
         self.on_commit()
         self.fate.moment()
 

@@ -1,6 +1,6 @@
 """What the sender knows of everybody who was hit: whether it is put right by now, and whether it was real.
 
-The newest word on each issue and customer, read before anything is sent: a customer whose failure was put right after
+The newest record of each issue and customer, read before anything is sent: a customer whose failure was put right after
 outreach decided gets no notice, and one whose failure is back gets no all-clear.
 """
 
@@ -27,54 +27,54 @@ class AffectedState(NamedTuple):
 
 
 class AffectedCustomers:
-    """One word per (issue, customer); forgotten ``keep_ms`` after the last thing that happened."""
+    """One state per (issue, customer); forgotten ``keep_ms`` after the last thing that happened."""
 
     def __init__(self, keep_ms: int) -> None:
         """Nothing is known."""
         self._keep_ms = keep_ms
-        self._words: dict[tuple[str, str], AffectedState] = {}
+        self._states: dict[tuple[str, str], AffectedState] = {}
         self._issues: dict[str, set[str]] = {}
         self._ends: list[tuple[int, tuple[str, str]]] = []
 
     def __len__(self) -> int:
-        """How many words are kept."""
-        return len(self._words)
+        """How many (issue, customer) pairs are known."""
+        return len(self._states)
 
     def learn(self, record: Affected) -> None:
         """The newest revision counts; they come in order, as all of one customer lie on one partition."""
         key = (sys.intern(record.issue_id), record.customer_id)
-        word = AffectedState(record.put_right_ms, record.last_failed_ms, record.origin == "live")
-        if key not in self._words:
-            heapq.heappush(self._ends, (word.newest_ms + self._keep_ms, key))
+        one = AffectedState(record.put_right_ms, record.last_failed_ms, record.origin == "live")
+        if key not in self._states:
+            heapq.heappush(self._ends, (one.newest_ms + self._keep_ms, key))
             self._issues.setdefault(record.root_id, set()).add(key[0])
-        self._words[key] = word
+        self._states[key] = one
 
     def right(self, issue: str, customer: str, at_ms: int | None = None) -> bool:
         """True if this customer's failure is put right: by ``at_ms``, or (none) whenever that was."""
-        word = self._words.get((issue, customer))
-        return word is not None and _by(word, at_ms)
+        one = self._states.get((issue, customer))
+        return one is not None and _by(one, at_ms)
 
     def all_right(self, root: str, customer: str, at_ms: int | None = None) -> bool:
         """True if the customer was hit by the root issue and every onset that hit is put right."""
-        words = [self._words.get((issue, customer)) for issue in self._issues.get(root, ())]
-        known = [word for word in words if word is not None]
-        return bool(known) and all(_by(word, at_ms) for word in known)
+        states = [self._states.get((issue, customer)) for issue in self._issues.get(root, ())]
+        known = [one for one in states if one is not None]
+        return bool(known) and all(_by(one, at_ms) for one in known)
 
     def played(self, issue: str, customer: str) -> bool:
         """True if no failure behind it happened live."""
-        word = self._words.get((issue, customer))
-        return word is not None and not word.live
+        one = self._states.get((issue, customer))
+        return one is not None and not one.live
 
     def forget(self, now_ms: int) -> None:
         """Drop what is older than anybody asks for."""
         while self._ends and self._ends[0][0] < now_ms:
             _, key = heapq.heappop(self._ends)
-            end_ms = self._words[key].newest_ms + self._keep_ms
+            end_ms = self._states[key].newest_ms + self._keep_ms
             if end_ms >= now_ms:
                 heapq.heappush(self._ends, (end_ms, key))
             else:
-                del self._words[key]
+                del self._states[key]
 
 
-def _by(word: AffectedState, at_ms: int | None) -> bool:
-    return word.put_right_ms is not None and (at_ms is None or word.put_right_ms <= at_ms)
+def _by(one: AffectedState, at_ms: int | None) -> bool:
+    return one.put_right_ms is not None and (at_ms is None or one.put_right_ms <= at_ms)

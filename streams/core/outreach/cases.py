@@ -57,7 +57,7 @@ class OutreachRules:
     holdout_ratio: float = 0.10
     channels: tuple[str, ...] = ("webhook",)
     notice_ttl_ms: int = 14 * HOUR_MS
-    """A notice is useless later; longer than a night, so that the evening's are sent in the morning."""
+    """A notice is useless later; longer than a night (11 h), so that the evening's are sent in the morning."""
     all_clear_ttl_ms: int = 48 * HOUR_MS
     """An all-clear waits for the budget of its own notice (24 h) and then for the night (11 h)."""
     all_clear_wait_ms: int = 60 * DAY_MS
@@ -94,7 +94,14 @@ def outreach_id(root: str, customer: str, stage: str) -> str:
 
 
 def held_out(root: str, customer: str, ratio: float) -> bool:
-    """True for the ``ratio`` of customers who are not told about this root issue (a hash, so the same everywhere)."""
+    """True for the ``ratio`` of customers who are not contacted about this root issue.
+
+    The draw is a hash of root issue and customer: the same on every partition and after every restart, drawn anew for
+    every root issue, and independent of what is decided later::
+
+        hash 0 |== hold-out ==|------------- may be contacted -------------| 2**64
+                              ratio * 2**64
+    """
     return xxhash.xxh3_64_intdigest(f"hold-out\x1f{root}\x1f{customer}".encode()) < ratio * 2**64
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from schemas.findings import Decision
 from streams.core.outreach.cases import Case, OutreachRules, OutreachState, held_out
 from streams.core.outreach.consent import Profile
-from streams.core.outreach.due_times import repaired
+from streams.core.outreach.due_times import repaired_intervals
 from streams.core.outreach.intervals import right_at
 from streams.core.outreach.policy import Way, fits, fits_from, way_to
 
@@ -38,7 +38,7 @@ def judge(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) ->
 
 def _over(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> str | None:
     """Why telling would be useless or wrong by now, whoever it is."""
-    right = right_at(repaired(state, case), at_ms)
+    right = right_at(repaired_intervals(state, case), at_ms)
     if case.stage == "notice":
         reason = _untold(state, rules, case, at_ms, right)
     else:

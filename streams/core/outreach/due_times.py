@@ -1,4 +1,15 @@
-"""When a case has to be decided from the start, and since when its customer's failures are put right."""
+"""When a case has to be decided: from the start, or again because its customer's failure was put right or is back.
+
+A notice has a time to live from each of its decision times on; an all-clear is decided once both ends are known::
+
+    notice      issue detected   issue shown     put right      fails again
+                ----|----------------|---------------|--------------|---------> event time
+                                     ^ decided                      ^ decided anew
+    all-clear   issue over                      own failure put right
+                ----|--------------------------------|------------------------>
+                    |<-- all_clear_wait_ms at most -->|
+                                                      ^ decided
+"""
 
 from __future__ import annotations
 
@@ -7,8 +18,8 @@ from streams.core.outreach.intervals import in_common
 from streams.core.recovery import Intervals
 
 
-def begins(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -> list[int]:
-    """Times from which one onset may be told of, each with a time to live of its own, earliest first.
+def decision_times(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -> list[int]:
+    """Times from which one onset may be decided, ms, earliest first; each begins a time to live of its own.
 
     A notice: once customer and issue are known (nothing is decided before the issue is shown), and whenever it fails
     again after it was put right. An all-clear: once issue and failure are both over, the latter at most
@@ -16,7 +27,7 @@ def begins(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -
     """
     onset, known = case.onsets[issue], state.issues.get(issue)
     if case.stage == "all_clear":
-        due = [(max(since, onset.known_ms), until) for since, until in repaired(state, case)]
+        due = [(max(since, onset.known_ms), until) for since, until in repaired_intervals(state, case)]
         latest = onset.known_ms + rules.all_clear_wait_ms
         return [at for at, until in due if at <= latest and (until is None or at < until)]
     if known is None:
@@ -25,7 +36,7 @@ def begins(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -
     return [first, *(until for _, until in onset.right if until is not None and until > first)]
 
 
-def repaired(state: OutreachState, case: Case) -> Intervals:
+def repaired_intervals(state: OutreachState, case: Case) -> Intervals:
     """When all is right: a notice is about one onset, an all-clear about every one that hit by then."""
     if case.stage == "notice":
         return case.onsets[case.issue].right
@@ -33,6 +44,6 @@ def repaired(state: OutreachState, case: Case) -> Intervals:
     return in_common(((0, onset.known_ms), *onset.right) for onset in notice.onsets.values()) if notice else ()
 
 
-def turns(state: OutreachState, case: Case) -> set[int]:
-    """Times at which a held case has to be looked at because the failure was put right or is back."""
-    return {at for stretch in repaired(state, case) for at in stretch if at is not None}
+def recheck_times(state: OutreachState, case: Case) -> set[int]:
+    """Times at which a case on hold has to be decided again because the failure was put right or is back, ms."""
+    return {at for interval in repaired_intervals(state, case) for at in interval if at is not None}

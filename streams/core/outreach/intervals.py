@@ -1,8 +1,12 @@
-"""Since when a customer's failure is put right, until it failed again: what successive revisions of it say.
+"""The intervals in which a customer's failure was put right, worked out from successive revisions of the record.
 
-A revision says what holds in the end, right since then or not, and, hour by hour, when all was right before. A decision
-about an earlier time needs what held then, so what revisions say is kept as stretches of event time; the last may be
-open.
+A revision states what holds in the end (put right since then, or not) and, hour by hour, when all was right before. A
+decision about an earlier time needs what held then, so the revisions are folded into half-open intervals of event time;
+the last may have no end yet::
+
+    failed      put right    failed again    put right
+    ---|------------|==============|-------------|=========== ...
+                    [ put right    )             [ put right, no end yet
 """
 
 from __future__ import annotations
@@ -15,10 +19,10 @@ from streams.core.recovery import Interval, Intervals, merged
 def revised(
     right: Intervals, put_right_ms: int | None, last_failed_ms: int, known: Iterable[Interval] = ()
 ) -> Intervals:
-    """The stretches after one more revision; ``known``: those that it names itself.
+    """The intervals after one more revision; ``known``: those that it names itself.
 
-    One that takes "right" back ends the open stretch at the new failure. If no failure is newer than its begin, an
-    earlier one turned out not to be put right, or to be so at another time: then that stretch never was.
+    A revision that is no longer put right ends the open interval at the new failure. If no failure is newer than its
+    start, an earlier one turned out not to be put right, or at another time: then that interval never was.
 
     >>> revised(((5, None),), None, 9), revised(((5, None),), None, 4), revised(((5, 9),), 12, 9)
     (((5, 9),), (), ((5, 9), (12, None)))

@@ -53,7 +53,14 @@ def way_to(profile: Profile, channels: Sequence[str]) -> Way | str:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most ``limit`` contacts of one customer in any half-open window of ``window_ms``."""
+    """At most ``limit`` contacts of one customer in any half-open window of ``window_ms``.
+
+    The windows slide: with ``limit`` 1 and one day, a contact at noon blocks [noon, noon of the next day)::
+
+        contact         next one allowed
+        --|=============|-------------> event time
+          [  window_ms  )
+    """
 
     limit: int
     window_ms: int
@@ -103,7 +110,12 @@ def zone(name: str) -> ZoneInfo | None:
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """Nobody is contacted from ``start_hour`` to ``end_hour``, local time of the customer.
+    """Nobody is contacted from ``start_hour`` to ``end_hour``, local time of the customer::
+
+        local hour   0 . . . . . . . 8 . . . . . . . . . . . . 21 . . 24
+                     quiet           | contact allowed         | quiet
+        decided at   ^ 02:00 -> due at 08:00 of the same day
+        decided at                                                ^ 22:00 -> due at 08:00 of the next day
 
     An unknown zone takes the strictest reading that still permits contact: it must be open in every zone of
     ``served_zones`` at once. Without served zones nothing is known about that customer's night, so it is never open.

@@ -131,11 +131,11 @@ class Preferences:
         if home.offset <= self._brought.get(home.partition, -1):
             return set()
         self._brought[home.partition] = home.offset
-        waiting = self._astray.get(home.partition, deque())
+        awaited = self._astray.get(home.partition, deque())
         named = set()
-        while waiting and waiting[0].offset <= home.offset:
-            named.add(waiting[0].customer_id)
-            self._forget(waiting.popleft().customer_id)
+        while awaited and awaited[0].offset <= home.offset:
+            named.add(awaited[0].customer_id)
+            self._forget(awaited.popleft().customer_id)
         return {name for name in named if not self.awaits(name)}
 
     def _forget(self, customer: str) -> None:

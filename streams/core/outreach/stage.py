@@ -32,7 +32,7 @@ from streams.core.outreach.cases import (
 )
 from streams.core.outreach.consent import Profile, heard
 from streams.core.outreach.decide import Verdict, judge
-from streams.core.outreach.due_times import begins, turns
+from streams.core.outreach.due_times import decision_times, recheck_times
 from streams.core.outreach.policy import DAY_MS
 from streams.core.outreach.record import record_of
 from streams.core.outreach.wording import speak
@@ -101,13 +101,13 @@ class OutreachStage:
         starts = [
             (at_ms, issue)
             for issue in case.onsets
-            for at_ms in begins(state, self.rules, case, issue)
+            for at_ms in decision_times(state, self.rules, case, issue)
             if case.decision is None or at_ms > case.known_ms
         ]
         if case.decision != "hold":
             return starts
         issue, profile, onset = state.issues.get(case.issue), state.profiles.get(case.customer), case.onsets[case.issue]
-        times = {case.deadline_ms, case.next_ms, onset.contacted_ms, *turns(state, case)}
+        times = {case.deadline_ms, case.next_ms, onset.contacted_ms, *recheck_times(state, case)}
         times |= {issue.resolved_ms} if issue else set()
         times |= {profile.updated_at_ms} if profile else set()
         times |= {order.issued_ms for order in state.orders.by_id.values() if order.action in RELEASES}
@@ -177,7 +177,7 @@ class OutreachStage:
 
     def _begin(self, state: OutreachState, case: Case, issue: str) -> int:
         """Line an onset up to be decided from each of its begins; returns how many there are."""
-        times = begins(state, self.rules, case, issue)
+        times = decision_times(state, self.rules, case, issue)
         for at_ms in times:
             self._push(state, at_ms, issue, case)
         return len(times)
@@ -267,7 +267,7 @@ class OutreachStage:
             if case is None or case.final:
                 continue
             fresh = case.decision is None or at_ms > case.known_ms
-            if fresh and at_ms in begins(state, self.rules, case, issue):
+            if fresh and at_ms in decision_times(state, self.rules, case, issue):
                 self._adopt(case, issue, at_ms)
             elif case.decision != "hold" or issue != case.issue:
                 continue

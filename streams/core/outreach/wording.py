@@ -106,7 +106,7 @@ def speak(language: str) -> str:
 
 
 def plain(value: str) -> str:
-    """A value from an event as inert text of at most 40 characters: letters, digits, blank and ``. , + - _``.
+    """A value from an event as inert text of at most 40 characters: alphanumeric, blank and ``. , + - _``.
 
     >>> plain("{{7*7}}<b>\\r\\nhttp://evil.example"), plain("5.2.0")
     ('7 7 b http evil example', '5.2.0')

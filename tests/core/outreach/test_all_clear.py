@@ -28,12 +28,12 @@ def test_the_all_clear_goes_to_exactly_those_whose_notice_was_sent() -> None:
     over = resolved(issue(at=NOON - HOUR), NOON + HOUR)
     hits = [affected(name, put_right_ms=NOON + 2 * HOUR) for name in names]
     rows = play(*hits, rules=rules, profiles=profiles, one=over, until=NOON + 3 * DAY)
-    told = {name for (name, stage), row in rows.items() if stage == "notice" and row.decision == "send"}
+    contacted = {name for (name, stage), row in rows.items() if stage == "notice" and row.decision == "send"}
     cleared = {name for (name, stage), row in rows.items() if stage == "all_clear"}
-    assert told == cleared
-    assert 0 < len(told) < 300
-    assert {rows[(name, "all_clear")].decided_at_ms for name in told} == {NOON + DAY}
-    assert {rows[(name, "all_clear")].decision for name in told} == {"send"}
+    assert contacted == cleared
+    assert 0 < len(contacted) < 300
+    assert {rows[(name, "all_clear")].decided_at_ms for name in contacted} == {NOON + DAY}
+    assert {rows[(name, "all_clear")].decision for name in contacted} == {"send"}
 
 
 def test_the_all_clear_waits_for_the_budget_of_its_own_notice() -> None:
@@ -113,8 +113,8 @@ def test_a_muted_issue_sends_no_all_clear() -> None:
 def test_no_all_clear_if_the_failure_is_back_before_it_went_out_and_one_when_it_is_put_right_again(never: bool) -> None:
     over = resolved(issue(at=NOON - HOUR), NOON + HOUR)
     back = affected(last_failed_ms=NOON - MINUTE if never else NOON + 5 * HOUR)
-    told = [affected(), affected(put_right_ms=NOON + 2 * HOUR), back]
-    assert decision(failing(*told, one=over, until=NOON + 3 * DAY), stage="all_clear") == ("refuse", "unrepaired")
+    revisions = [affected(), affected(put_right_ms=NOON + 2 * HOUR), back]
+    assert decision(failing(*revisions, one=over, until=NOON + 3 * DAY), stage="all_clear") == ("refuse", "unrepaired")
     right = back.model_copy(update={"put_right_ms": NOON + 4 * DAY})
-    row = failing(*told, right, one=over, until=NOON + 6 * DAY)[("c-1", "all_clear")]
+    row = failing(*revisions, right, one=over, until=NOON + 6 * DAY)[("c-1", "all_clear")]
     assert (row.decision, row.decided_at_ms) == ("send", NOON + 4 * DAY)

@@ -23,13 +23,13 @@ SURE = CLOCK_TOLERANCE_MS + 1
 def after(*records: CustomerUpdate) -> Profile:
     """What is known after these records, appended one a minute."""
     known: Profile | None = None
-    for number, said in enumerate(records):
-        known = heard(known, said, T0 + DAY + number * MINUTE)
+    for number, update in enumerate(records):
+        known = heard(known, update, T0 + DAY + number * MINUTE)
     assert known is not None
     return known
 
 
-def told(*records: CustomerUpdate) -> str:
+def reach(*records: CustomerUpdate) -> str:
     """The reason why not, or the address."""
     way = way_to(after(*records), WEBHOOK)
     return way.address if isinstance(way, Way) else way
@@ -55,16 +55,16 @@ def test_a_withdrawal_holds_until_a_grant_is_appended_after_it_and_stamped_surel
 ) -> None:
     no, stamp = at(60, **withdrawal), T0 + 60 * MINUTE
     first = at(0)
-    assert told(first, no) == reason
-    assert told(first, no, at(30)) == reason, "a stale grant"
-    assert told(first, no, customer(updated_at_ms=stamp + CLOCK_TOLERANCE_MS)) == reason, "within the doubt"
-    assert told(first, no, customer(updated_at_ms=stamp + SURE)) == "a-c-1"
-    assert told(first, at(90), no) == reason, "the grant was appended before, whatever its stamp says"
-    assert told(first, at(90), no, at(90)) == "a-c-1"
+    assert reach(first, no) == reason
+    assert reach(first, no, at(30)) == reason, "a stale grant"
+    assert reach(first, no, customer(updated_at_ms=stamp + CLOCK_TOLERANCE_MS)) == reason, "within the doubt"
+    assert reach(first, no, customer(updated_at_ms=stamp + SURE)) == "a-c-1"
+    assert reach(first, at(90), no) == reason, "the grant was appended before, whatever its stamp says"
+    assert reach(first, at(90), no, at(90)) == "a-c-1"
 
 
 def test_a_consent_that_never_was_there_is_no_withdrawal() -> None:
-    assert told(at(0, consents=()), at(1)) == "a-c-1"
+    assert reach(at(0, consents=()), at(1)) == "a-c-1"
 
 
 def test_each_channel_is_withdrawn_and_granted_for_itself() -> None:
@@ -94,13 +94,13 @@ def test_an_opt_out_of_2099_in_an_old_state_holds_until_a_later_grant_but_not_fo
 
 def test_an_unreadable_profile_blocks_until_a_readable_one_newer_than_the_last_known() -> None:
     unreadable = Unreadable("c-1")
-    assert told(at(60), unreadable) == "unreadable"
-    assert told(at(60), unreadable, at(60)) == "unreadable"
-    assert told(at(60), unreadable, at(30)) == "unreadable"
-    assert told(at(60), unreadable, at(61)) == "a-c-1"
-    assert told(unreadable) == "unreadable"
-    assert told(unreadable, at(0)) == "a-c-1"
-    assert told(at(0, opted_out=True), unreadable) == "opted_out"
+    assert reach(at(60), unreadable) == "unreadable"
+    assert reach(at(60), unreadable, at(60)) == "unreadable"
+    assert reach(at(60), unreadable, at(30)) == "unreadable"
+    assert reach(at(60), unreadable, at(61)) == "a-c-1"
+    assert reach(unreadable) == "unreadable"
+    assert reach(unreadable, at(0)) == "a-c-1"
+    assert reach(at(0, opted_out=True), unreadable) == "opted_out"
 
 
 def test_an_erasure_leaves_only_that_there_is_nobody_to_tell_and_a_stale_profile_brings_nothing_back() -> None:
@@ -110,7 +110,7 @@ def test_an_erasure_leaves_only_that_there_is_nobody_to_tell_and_a_stale_profile
     assert way_to(known, WEBHOOK) == "erased"
     assert after(at(0), gone, at(30)) == known
     assert after(at(0), gone, customer(updated_at_ms=T0 + HOUR + CLOCK_TOLERANCE_MS)) == known
-    assert told(at(0), gone, customer(updated_at_ms=T0 + HOUR + SURE)) == "a-c-1", "a new customer of that name"
+    assert reach(at(0), gone, customer(updated_at_ms=T0 + HOUR + SURE)) == "a-c-1", "a new customer of that name"
 
 
 # ---- any sequence, read live, after restarts, and compacted -------------------------------------------------------
@@ -161,10 +161,10 @@ records: st.SearchStrategy[CustomerUpdate] = st.one_of(
 )
 
 
-def appended(said: list[CustomerUpdate]) -> list[ReadUpdate]:
+def appended(updates: list[CustomerUpdate]) -> list[ReadUpdate]:
     """A log of these, one every 20 minutes, as it is read: what claims to be from the future is not."""
     rows = []
-    for offset, one in enumerate(said):
+    for offset, one in enumerate(updates):
         at_ms = T0 + offset * 20 * MINUTE
         read: CustomerUpdate = Erasure("c-1", at_ms) if isinstance(one, Erasure) else one
         if isinstance(one, Customer) and one.updated_at_ms > at_ms + CLOCK_TOLERANCE_MS:
@@ -175,18 +175,18 @@ def appended(said: list[CustomerUpdate]) -> list[ReadUpdate]:
 
 def forbidden(log: list[ReadUpdate]) -> bool:
     """The rule said a second time, without folding: some withdrawal that nothing appended after it takes back."""
-    for place, row in enumerate(log):
-        later = [one.update for one in log[place + 1 :]]
-        grants = [said for said in later if isinstance(said, Customer)]
+    for index, row in enumerate(log):
+        later = [one.update for one in log[index + 1 :]]
+        grants = [update for update in later if isinstance(update, Customer)]
         if isinstance(row.update, Erasure) and not any(
-            said.updated_at_ms > row.update.erased_at_ms + CLOCK_TOLERANCE_MS for said in grants
+            update.updated_at_ms > row.update.erased_at_ms + CLOCK_TOLERANCE_MS for update in grants
         ):
             return True
         if isinstance(row.update, Customer) and (row.update.opted_out or row.update.consents == NO):
-            wanted = [said for said in grants if not said.opted_out and (row.update.opted_out or said.consents == YES)]
-            erased = any(isinstance(said, Erasure) for said in later)  # an erasure ends what was before it
+            wanted = [one for one in grants if not one.opted_out and (row.update.opted_out or one.consents == YES)]
+            erased = any(isinstance(update, Erasure) for update in later)  # an erasure ends what was before it
             since_ms = row.update.updated_at_ms + CLOCK_TOLERANCE_MS
-            if not erased and not any(said.updated_at_ms > since_ms for said in wanted):
+            if not erased and not any(update.updated_at_ms > since_ms for update in wanted):
                 return True
     return False
 
@@ -195,9 +195,9 @@ def forbidden(log: list[ReadUpdate]) -> bool:
 @example([at(60, opted_out=True), at(0)], None)
 @example([at(90), at(60, opted_out=True)], None)
 def test_no_view_of_any_history_allows_a_send_after_a_withdrawal_that_holds(
-    said: list[CustomerUpdate], data: Any
+    updates: list[CustomerUpdate], data: Any
 ) -> None:
-    log = appended(said)
+    log = appended(updates)
     live, restarted = Reader(), Reader()
     for size in range(1, len(log) + 1):
         live.hear(log[:size])
@@ -211,8 +211,8 @@ def test_no_view_of_any_history_allows_a_send_after_a_withdrawal_that_holds(
 
 
 @given(st.lists(records, min_size=1, max_size=9))
-def test_reading_the_whole_log_again_changes_nothing(said: list[CustomerUpdate]) -> None:
-    log = appended(said)
+def test_reading_the_whole_log_again_changes_nothing(updates: list[CustomerUpdate]) -> None:
+    log = appended(updates)
     reader = Reader()
     reader.hear(log)
     before, kept = reader.way(), dict(reader.kept)
@@ -223,9 +223,9 @@ def test_reading_the_whole_log_again_changes_nothing(said: list[CustomerUpdate])
 
 
 @given(st.lists(records, min_size=1, max_size=9))
-def test_a_permission_that_is_given_can_be_traced_to_the_newest_readable_profile(said: list[CustomerUpdate]) -> None:
+def test_a_permission_that_is_given_can_be_traced_to_the_newest_readable_profile(updates: list[CustomerUpdate]) -> None:
     known: Profile | None = None
-    read = [row.update for row in appended(said)]
+    read = [row.update for row in appended(updates)]
     for one in read:
         known = heard(known, one)
     assert known is not None
@@ -268,8 +268,8 @@ def test_held_back_customers_are_counted_by_reason_without_naming_them() -> None
     rows: list[Customer | Unreadable | Erasure] = [
         customer("c-1", opted_out=True), Unreadable("c-2"), Erasure("c-3", T0), customer("c-4"),
     ]
-    for offset, said in enumerate(rows):
-        preferences.hear(ReadUpdate(said, offset, T0 + DAY))
+    for offset, update in enumerate(rows):
+        preferences.hear(ReadUpdate(update, offset, T0 + DAY))
     assert preferences.counts() == {"withdrawn": 1, "unreadable": 1, "erased": 1, "astray": 0}
     preferences.hear(ReadUpdate(customer("c-2", updated_at_ms=T0), 9, T0 + DAY))
     preferences.hear(ReadUpdate(Erasure("c-1", T0 + DAY), 10, T0 + DAY))

@@ -165,8 +165,8 @@ def test_no_promise_to_a_customer_is_ever_broken(data: Any, town: Town, first: t
     for row in sent:
         assert not held_out(row.root_id, row.customer_id, 0.1) or row.stage == "all_clear"
     assert all(row.reason in REASONS for row in rows)
-    told = {(row.root_id, row.customer_id) for row in sent if row.stage == "notice"}
-    assert {(row.root_id, row.customer_id) for row in rows if row.stage == "all_clear"} <= told
+    contacted = {(row.root_id, row.customer_id) for row in sent if row.stage == "notice"}
+    assert {(row.root_id, row.customer_id) for row in rows if row.stage == "all_clear"} <= contacted
 
 
 def states_at(town: Town, root: str, name: str, at: int) -> dict[str, bool]:

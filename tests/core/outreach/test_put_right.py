@@ -25,11 +25,11 @@ def test_whoever_paid_after_the_failure_is_not_told_that_the_payment_did_not_go_
     assert decision(play(affected(put_right_ms=NOON + MINUTE))) == ("send", "eligible")
 
 
-@pytest.mark.parametrize("told_at_once", [True, False])
-def test_what_was_put_right_over_night_is_not_told_in_the_morning(told_at_once: bool) -> None:
+@pytest.mark.parametrize("known_at_once", [True, False])
+def test_what_was_put_right_over_night_is_not_told_in_the_morning(known_at_once: bool) -> None:
     night = NOON + 11 * HOUR
     right = affected(known=night, put_right_ms=night + HOUR)
-    rows = failing(*([right] if told_at_once else [affected(known=night), right]), until=night + DAY)
+    rows = failing(*([right] if known_at_once else [affected(known=night), right]), until=night + DAY)
     assert decision(rows) == ("refuse", "put_right")
     assert rows[("c-1", "notice")].decided_at_ms == night + HOUR
 
