@@ -17,13 +17,12 @@ import typer
 from schemas.errors import ConfigError, StackError
 from schemas.rooms import WORKER_ROOMS, WORKERS
 from streams.cli.worker import prepare_logs
-from streams.demo.session import environment_of
 from streams.runtime.exits import ExitCode
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 from streams.stack.process import stop
 from streams.stack.supervised import left_behind
-from streams.stack.supervisor import Program, Supervisor
+from streams.stack.supervisor import Program, Supervisor, environment_of
 
 log = logging.getLogger("cx.run")
 

@@ -20,14 +20,14 @@ from rich.markup import escape
 
 from schemas.errors import StackError
 from schemas.rooms import WORKERS
-from streams.settings import PREFIX, Settings
+from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints, status
 from streams.stack.created import Created, drop_database, drop_topics, make_database
 from streams.stack.folders import write_private
 from streams.stack.manage import Reporter, up
 from streams.stack.process import PidFile
-from streams.stack.supervisor import Program, SupervisedProcess, Supervisor
+from streams.stack.supervisor import Program, SupervisedProcess, Supervisor, environment_of
 from streams.topics import ensure_topics, topic_ids
 
 MOST_RESTARTS = 3
@@ -83,20 +83,6 @@ class Session:
     def stop(self) -> None:
         """End the processes, in order: a signal, then wait, then kill what is left."""
         self.supervisor.stop(_STOP_S)
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """The environment in which a child reads the same settings."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if value is None or value == type(settings).model_fields[name].default:
-            continue
-        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        environment[PREFIX + name.upper()] = ",".join(map(str, plain)) if isinstance(plain, tuple) else str(plain)
-    here = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (here, environment.get("PYTHONPATH", ""))))
-    return environment
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any
 
 from schemas.errors import ConfigError, StackError
 from streams.runtime.exits import ExitCode, in_words
+from streams.settings import PREFIX, Settings
 from streams.stack.folders import write_private
 from streams.stack.process import Launch, exit_code, log_tail, rotate, start, started_at, stop
 
@@ -169,6 +170,20 @@ class Supervisor:
         processes = [process.shown() for process in self.processes]
         body = {"keeper": self._me, "note": self.note, "ends": self._most is not None, "processes": processes}
         write_private(self.file, json.dumps(body, indent=1) + "\n")
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment in which a child reads the same settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if value is None or value == type(settings).model_fields[name].default:
+            continue
+        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        environment[PREFIX + name.upper()] = ",".join(map(str, plain)) if isinstance(plain, tuple) else str(plain)
+    here = str(Path(__file__).resolve().parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (here, environment.get("PYTHONPATH", ""))))
+    return environment
 
 
 def last_words(log: Path) -> str:

@@ -33,11 +33,11 @@ from aiokafka.errors import KafkaError
 from clickhouse_driver import Client
 from kafka.admin import KafkaAdminClient
 
-from streams.demo.session import environment_of
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
 from streams.stack import Endpoints, UpOptions, down, endpoints, up
 from streams.stack.process import PidFile, log_tail, started_at, stop
+from streams.stack.supervisor import environment_of
 from streams.topics import ensure_topics
 from tests.faults.load import LoadRules, Producer, Raw, make_load, profiles
 from tests.patience import Deadline, patience
