@@ -21,8 +21,8 @@ from streams.settings import EXIT_CONFIG
 COMMANDS: dict[str, str] = {
     "up": "streams.cli.stack",
     "down": "streams.cli.stack",
-    "status": "streams.cli.stack",
-    "doctor": "streams.cli.stack",
+    "status": "streams.cli.status",
+    "doctor": "streams.cli.doctor",
     "settings": "streams.cli.settings",
     "run": "streams.cli.run",
     "worker": "streams.cli.worker",

@@ -1,27 +1,15 @@
-"""``cxwatch up | down | status | doctor``."""
+"""``cxwatch up`` and ``cxwatch down``: the local servers."""
 
 from __future__ import annotations
-
-import json
-from dataclasses import asdict
-from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from schemas.errors import SinkUnavailable
-from streams.core.join.native import unused
-from streams.orders.channel_status import ChannelStatus, read_channel_statuses
-from streams.settings import Settings, load_settings
-from streams.stack import doctor as check
-from streams.stack import supervised
-from streams.stack.manage import Reporter, ServerStatus, down, status, up
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_COLOURS = {"healthy": "green", "stopped": "yellow"}
+from streams.cli.status import show_servers
+from streams.settings import load_settings
+from streams.stack.manage import Reporter, down, status, up
 
 
 class RichReporter(Reporter):
@@ -82,8 +70,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("up")(up_command)
     app.command("down")(down_command)
-    app.command("status")(status_command)
-    app.command("doctor")(doctor_command)
 
 
 def up_command() -> None:
@@ -91,89 +77,10 @@ def up_command() -> None:
     settings = load_settings()
     with RichReporter("starting Kafka and ClickHouse") as reporter:
         up(settings, reporter)
-    _show(status(settings))
+    show_servers(status(settings))
 
 
 def down_command() -> None:
     """Stop the local servers; data, ports and passwords are kept."""
     with RichReporter("stopping") as reporter:
         down(load_settings(), reporter)
-
-
-def status_command(as_json: AsJson = False) -> None:
-    """Show the health of each server, how the channels to customers stand and what `cxwatch run` keeps.
-
-    Exit code 1 unless all servers are healthy and all processes run.
-    """
-    settings = load_settings()
-    servers, processes = status(settings), list(supervised.shown(settings.state_dir))
-    channels, reason = _channels(settings, servers), unused(settings.native)
-    if as_json:
-        for line in (*(server.as_json() for server in servers), *(json.dumps(asdict(one)) for one in channels)):
-            typer.echo(line)
-        typer.echo(json.dumps({"native": not reason, "reason": reason}))
-        for process in processes:
-            typer.echo(json.dumps({"process": process["name"], **process}))
-    else:
-        _show(servers)
-        for one in channels:
-            _show_channel(one)
-        words = f"not used: {reason}" if reason else "used"
-        Console(soft_wrap=True).print(f"native implementation: {escape(words)}", highlight=False)
-        _show_processes(processes)
-    if any(server.health != "healthy" for server in servers) or not all(map(supervised.runs, processes)):
-        raise typer.Exit(1)
-
-
-def _channels(settings: Settings, servers: list[ServerStatus]) -> list[ChannelStatus]:
-    """How the channels stand, if Kafka can be asked; none before a sender has run."""
-    kafka = next((server for server in servers if server.name == "kafka"), None)
-    if kafka is None or kafka.health != "healthy" or not kafka.address:
-        return []
-    try:
-        return read_channel_statuses(settings, kafka.address)
-    except SinkUnavailable:
-        return []
-
-
-def _show_channel(one: ChannelStatus) -> None:
-    colour = {"ok": "green", "gone": "bold red"}.get(one.state, "yellow")
-    Console(soft_wrap=True).print(f"[{colour}]{escape(one.words())}[/]", highlight=False)
-
-
-def _show_processes(processes: list[dict[str, Any]]) -> None:
-    console = Console(soft_wrap=True)
-    if processes:
-        console.print()
-        console.print(supervised.table(processes))
-    for note in sorted({str(process["note"]) for process in processes} - {""}):
-        console.print(f"  {escape(note)}", highlight=False)
-
-
-def _show(servers: list[ServerStatus]) -> None:
-    table = Table("server", "kind", "version", "address", "health", box=None, header_style="bold")
-    for server in servers:
-        health = f"[{_COLOURS.get(server.health, 'red')}]{server.health}[/]"
-        detail = f" ({escape(server.detail)})" if server.detail else ""
-        table.add_row(server.name, server.kind, server.version or "-", server.address or "-", health + detail)
-    console = Console(soft_wrap=True)
-    console.print(table)
-    for server in servers:
-        for line in server.last_log_lines:
-            console.print(f"  {server.name} | {escape(line)}", highlight=False)
-
-
-def doctor_command(as_json: AsJson = False) -> None:
-    """Say what is missing on this machine and the command that mends it; exit code 1 if something needed is missing."""
-    findings = check.examine(load_settings())
-    if as_json:
-        for finding in findings:
-            typer.echo(finding.as_json())
-    else:
-        table = Table("", "what", "found", "to mend it", box=None, header_style="bold")
-        for finding in findings:
-            sign = "[green]ok[/]" if finding.ok else "[red]missing[/]" if finding.needed else "[yellow]optional[/]"
-            table.add_row(sign, finding.what, escape(finding.found), escape("" if finding.ok else finding.mend))
-        Console(soft_wrap=True).print(table)
-    if any(finding.needed and not finding.ok for finding in findings):
-        raise typer.Exit(1)

@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rich.markup import escape
-from rich.table import Table
-
 from streams.stack.process import started_at
 
 ANSWER_S = 2.0
 """A process that does not answer in time is shown as running, without more."""
-_COLOURS = {"running": "green", "ready": "green", "not ready": "yellow", "waiting": "yellow"}
+
 
 
 @dataclass(frozen=True)
@@ -107,20 +103,3 @@ def _ready(address: str | None) -> str:
         return "running"
     finally:
         asked.close()
-
-
-def table(rows: list[dict[str, Any]]) -> Table:
-    """The processes for people."""
-    made = Table("process", "state", "pid", "since", "restarts", "why it ended last", box=None, header_style="bold")
-    for row in rows:
-        state = str(row["state"])
-        why = f"{_clock(row['last_end_ms'])} {row['last']}: {row['last_why']}" if row.get("last") else "-"
-        made.add_row(
-            str(row["name"]), f"[{_COLOURS.get(state, 'red')}]{state}[/]", str(row["pid"]), _clock(row["since_ms"]),
-            str(row["restarts"]), escape(why),
-        )  # fmt: skip
-    return made
-
-
-def _clock(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

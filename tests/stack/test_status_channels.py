@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import SinkUnavailable
-from streams.cli import stack as commands
+from streams.cli import status as commands
 from streams.cli.main import main
 from streams.orders.channel_status import ChannelStatus
 from streams.stack.manage import ServerStatus
