@@ -9,7 +9,7 @@ TEST_READY := .venv/.ready-test
 READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),.venv/.ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test busy native long faults lint house up down status doctor lock clean browser \
+.PHONY: help setup demo example test busy native long faults lint reference house up down status doctor lock clean browser \
 	bench bench-gate bench-pipeline bench-latency bench-growth
 
 help: ## list these commands
@@ -53,6 +53,9 @@ bench-growth: $(TEST_READY) native ## CPU per event, bytes and recovery of state
 faults: $(TEST_READY) native ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)
 	@$(if $(N),CX_TEST_FAULTS=full CX_TEST_FAULT=$(N) $(BIN)/pytest -m fault tests/faults,$(BIN)/python deploy/run_faults.py)
 	@$(if $(N),,$(BIN)/python -m tests.faults.table)
+
+reference: $(TEST_READY) ## write docs/reference (topics, tables, metrics, settings, commands) and the table of rights
+	@$(BIN)/python -P -m deploy.reference
 
 lint: $(TEST_READY) ## style, types, doors
 	@$(BIN)/ruff check .

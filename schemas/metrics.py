@@ -1,8 +1,8 @@
 """The catalogue of metrics: name, kind, labels, unit and meaning, each said once.
 
 Names are ``cx_<room or part>_<thing>_<unit or total>``. Labels are the room, the topic's noun, the partition and the
-outcome: closed, small sets. A customer, an address or a text never becomes a label. ``docs/metrics.md`` is made from
-this file; a test compares the catalogue with what a worker really exports.
+outcome: closed, small sets. A customer, an address or a text never becomes a label. Made from this file are the objects
+that a process exports (``streams.metrics``) and ``docs/reference/metrics.md``.
 """
 
 from __future__ import annotations
@@ -93,11 +93,11 @@ BY_METRIC: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 
 def page() -> str:
-    """Return ``docs/metrics.md``."""
+    """Return ``docs/reference/metrics.md``."""
     lines = [
         "# Metrics",
         "",
-        "Made from `schemas/metrics.py` by `cxwatch schemas metrics`; do not edit. Workers and senders serve theirs on",
+        "Made by `make reference` from `schemas/metrics.py`; do not edit. Workers and senders serve theirs on",
         "loopback at `/metrics` in Prometheus' text format. Labels never hold a customer, an address or a text.",
         "",
         "| metric | kind | labels | unit | meaning | from |",

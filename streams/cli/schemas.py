@@ -12,7 +12,7 @@ from schemas.export import export
 from schemas.metrics import page
 
 SCHEMA_DIR = Path("schemas/json")
-METRICS_PAGE = Path("docs/metrics.md")
+METRICS_PAGE = Path("docs/reference/metrics.md")
 
 
 def register(app: typer.Typer) -> None:

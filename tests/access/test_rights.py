@@ -6,10 +6,10 @@ import itertools
 import shlex
 from typing import get_args
 
+from deploy.reference import RIGHTS, with_rights
 from streams.security.access import ROLES, Grant, Kind, Role, acl_commands, grants, principal
 from streams.settings import Settings
 from streams.topics import catalogue
-from tests.access.table import PAGE, filled
 
 
 def writers(name: str) -> set[Role]:
@@ -19,8 +19,8 @@ def writers(name: str) -> set[Role]:
 
 
 def test_the_page_is_as_the_catalogue_says() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    assert page == filled(page), "run `python -m tests.access.table`"
+    page = RIGHTS.read_text(encoding="utf-8")
+    assert page == with_rights(page), "run `make reference`"
 
 
 def test_every_topic_of_the_catalogue_has_a_writer_and_nothing_else_is_granted() -> None:

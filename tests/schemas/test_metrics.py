@@ -53,5 +53,5 @@ def test_every_outcome_of_a_record_is_explained() -> None:
 
 
 def test_the_page_is_current() -> None:
-    written = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
-    assert written == page(), "run `cxwatch schemas metrics`"
+    written = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
+    assert written == page(), "run `make reference`"
