@@ -67,7 +67,7 @@ class Elsewhere:
         self._tps = other_partitions(topic, partition, partitions)
 
     async def start(self, brought: dict[TopicPartition, int]) -> None:
-        """Begin where outreach has got to, or at the beginning where nobody said."""
+        """Begin where outreach has got to, or at the beginning where that is not known."""
         for tp in self._tps:
             if tp in brought:
                 self.consumer.seek(tp, brought[tp])

@@ -62,7 +62,7 @@ class KafkaLog:
         self._lately: deque[str] = deque(maxlen=MOST_WORDS)
         """Ids of the newest orders that were handed out, last one last; what was refused is not among them."""
         self._reported: int | None = None
-        """What the group of heard orders was last told by this owner."""
+        """Position of orders that this owner last committed to the group of heard orders."""
 
     async def open(self) -> Opened:
         """Fence every earlier owner, read the ledger to its end, start both readers."""
@@ -86,7 +86,7 @@ class KafkaLog:
         return Opened(found.items.items(), next_offset)
 
     async def _look_elsewhere(self) -> Elsewhere:
-        """Listen for what is said about our customers on other partitions. Asked for first, so nothing is missed."""
+        """Read updates of our customers on other partitions, from the offsets that outreach has already rewritten."""
         topic = self._prefix + BY_NOUN["customer"].name
         try:
             brought = await brought_home(self._bootstrap, self._prefix)
@@ -102,7 +102,7 @@ class KafkaLog:
 
     @property
     def must_report(self) -> bool:
-        """True if orders were handed out since the last commit, or if this owner has not said yet how far it is."""
+        """True if orders were handed out since the last commit, or if this owner has not reported yet how far it is."""
         return self._reported != self._heard
 
     async def _consumer(self, tps: list[TopicPartition]) -> Any:

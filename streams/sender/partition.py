@@ -6,8 +6,8 @@
 4. They are read to their ends again: whatever was appended before the claim was committed is known now.
 5. Right before every attempt the claim is checked with everything known; then the bytes leave. Nothing leaves if the
    last proof that this process owns the partition is old: a commit proves it, for a newer owner would have fenced it.
-6. The outcome is recorded. What was surely not accepted is no claim any more: it waits without a place on the wire or
-   in a budget, and begins again at 3 when its time has come. What may have been accepted stays claimed till then.
+6. The outcome is recorded. What was surely not accepted is no claim any more: it is pending again, counts against
+   no budget, and goes back to 3 when its retry is due. What may have been accepted stays claimed until then.
 
 While the channel's breaker is open, nothing is claimed but one probe at a time (:mod:`streams.core.outreach.breaker`).
 
@@ -38,7 +38,7 @@ log = logging.getLogger("cx.sender")
 
 PAUSED = "the channel is gone (410): nothing is sent until `cxwatch channels resume`"
 OURS = ("unproven", "stale")
-"""Reasons to wait that the next round ends."""
+"""Reasons to wait that end by themselves with the next round."""
 
 
 @dataclass(slots=True)
@@ -153,7 +153,7 @@ class PartitionSender:
             self._offers[name], self._tasks[name] = offer, asyncio.create_task(self._deliver(offer))
 
     def _measure(self) -> None:
-        """Tell where this partition stands."""
+        """Set the gauges of this partition."""
         metrics, partition, now_s = self._out.metrics, str(self.ledger.partition), self._out.pace.monotonic()
         metrics.pending.labels(partition).set(len(self.ledger.pending))
         metrics.claimed.labels(partition).set(len(self.ledger.claimed))
@@ -162,7 +162,7 @@ class PartitionSender:
         metrics.breaker.set(STATES[self._out.gate.state(now_s)])
 
     def _note(self) -> None:
-        """Keep and tell how the channel stands; the breaker is shared, so every partition of the process agrees."""
+        """Store and report how the channel stands; the breaker is shared, so every partition of the process agrees."""
         gate = self._out.gate
         state = gate.state(self._out.pace.monotonic())
         reported: ChannelCondition = "open" if state == "half_open" else state
@@ -183,7 +183,7 @@ class PartitionSender:
         return [Offer(notice, maybe, probe) for notice, maybe in chosen]
 
     def _pick(self, capacity: int, avoid: Collection[str]) -> list[tuple[Notice, bool]]:
-        """Doubtful claims whose time has come, then new claims; none of the root issues in ``avoid``."""
+        """Unconfirmed claims whose time has come, then new claims; none of the root issues in ``avoid``."""
         claimed = self.ledger.claimed
         due = [name for name in _due(self._unconfirmed, self._out.pace.monotonic()) if claimed[name].root not in avoid]
         chosen = [(claimed[name], True) for name in due[: max(capacity, 0)]]
@@ -194,7 +194,7 @@ class PartitionSender:
         return chosen + [(notice, False) for notice in fresh]
 
     async def finish(self) -> None:
-        """Stop trying, wait for the attempts on the wire and record them; doubtful claims go to the next owner."""
+        """Stop trying, wait for the attempts on the wire and record them; unconfirmed claims go to the next owner."""
         self._record()
         for name in [name for name in self._tasks if name not in self._posting]:
             self._tasks.pop(name).cancel()
@@ -207,7 +207,7 @@ class PartitionSender:
         await self._commit()
 
     async def _learn(self) -> None:
-        """Know everything that customers and operators have said up to now."""
+        """Read every profile, order, issue and affected customer appended up to now."""
         asked_at = self._out.pace.monotonic()
         for record in await self._out.log.news():
             self.ledger.learn(record)
@@ -216,8 +216,8 @@ class PartitionSender:
         self._learnt_at = asked_at
 
     async def _commit(self) -> None:
-        """Make the ledger's changes durable; also without any if an attempt waits for a proof of ownership, or whoever
-        gave an order for the word that it is obeyed."""
+        """Make the ledger's changes durable; also without any if an attempt needs a proof of ownership, or if an
+        order was read that nobody has been told is in force."""
         drained = self.ledger.drain()
         if drained.changes or self._proof_wanted or self._out.log.must_report:
             asked_at = self._out.pace.monotonic()

@@ -36,12 +36,12 @@ class Log(Protocol):
 
     @property
     def must_report(self) -> bool:
-        """True if the next commit says for the first time that orders were heard; nobody knows it before."""
+        """True if the next commit reports for the first time that some orders were read."""
 
     async def commit(self, drained: Drained, next_offset: int) -> None:
         """Make changes, deliveries and the position durable together. Raises Fenced if there is a newer owner.
 
-        It also says how far :meth:`news` has handed out the orders: the ledger must know them by then. Also with
+        It also reports how far :meth:`news` has handed out the orders: the ledger must know them by then. Also with
         nothing to write: that it returns proves that this process owned the partition when it was called.
         """
 

@@ -20,7 +20,7 @@ DAY_MS = 24 * 60 * MINUTE_MS
 class MatchRules:
     """``slack_ms``: how far before the estimated onset evidence still counts; ``recent_ms``: window of the current
     rate; ``retention_ms``: how long evidence and resolved issues are kept, event time; ``unrepaired_ms``: the same for
-    those that wait for word that a failure was put right."""
+    those with a failure that was not put right yet."""
 
     slack_ms: int = 5 * MINUTE_MS
     recent_ms: int = 15 * MINUTE_MS
@@ -94,7 +94,7 @@ class Hit(msgspec.Struct, frozen=True):
 
     @property
     def suffered(self) -> Intervals:
-        """The same also for what an earlier version kept."""
+        """The same, also for state of versions that did not store it."""
         return self.failing or ((self.first_ms, self.put_right_ms),)
 
 
@@ -111,7 +111,7 @@ EpisodeKey = tuple[str, str, Family, int]
 
 @dataclass(slots=True)
 class Member:
-    """One customer in one issue: folded evidence of dropped episodes, evidence per retained window, what was said."""
+    """One customer in one issue: folded evidence of dropped episodes and of each retained window, what was emitted."""
 
     base: Hit | None = None
     parts: dict[int, Hit] = field(default_factory=dict)

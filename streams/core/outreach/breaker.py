@@ -88,7 +88,7 @@ class Breaker:
         self.paused, self.reason = True, "gone"
 
     def restore(self, heard: Collection[str]) -> None:
-        """Take over a pause that a ledger kept, unless an order has ended it that the ledger has not ``heard`` yet."""
+        """Take over a pause from a ledger, unless an order ended it that is not in ``heard``, what the ledger knows."""
         if self._resumed <= set(heard):
             self.gone()
 

@@ -43,13 +43,14 @@ REASONS: dict[str, str] = {
     "muted": "an operator muted the issue",
     "stopped": "an operator stopped every send",
 }
-"""Every reason of a decision, in words. The same word holds if the obstacle may pass in time and refuses if not."""
+"""Every reason of a decision, in words. The same reason stands for a hold if the obstacle may pass in time, else for a
+refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutreachRules:
-    """Who may be told, when, how often. ``approval_above``: notices per issue that need no approval, over all
-    partitions; ``holdout_ratio``: share of the eligible who are not told; ``channels``: those we can send on."""
+    """Who may be contacted, when, how often. ``approval_above``: notices per issue that need no approval, over all
+    partitions; ``holdout_ratio``: share of the eligible who are not contacted; ``channels``: those we can send on."""
 
     budgets: tuple[Budget, ...] = DEFAULT_BUDGETS
     quiet: QuietHours = field(default_factory=QuietHours)
@@ -61,11 +62,11 @@ class OutreachRules:
     all_clear_ttl_ms: int = 48 * HOUR_MS
     """An all-clear waits for the budget of its own notice (24 h) and then for the night (11 h)."""
     all_clear_wait_ms: int = 60 * DAY_MS
-    """How long after the end of an issue word that a customer's own failure was put right still makes an all-clear."""
+    """How long after the end of an issue a repair of the customer's own failure still brings an all-clear."""
     replayed: bool = False
-    """Tell also of what was played from a file or made up; only for receivers on this machine."""
+    """Send also about what was played from a file or made up; only for receivers on this machine."""
     retention_ms: int = 90 * DAY_MS
-    """How long a decision is remembered after its deadline: nobody is told twice within it."""
+    """How long a decision is remembered after its deadline: nobody is contacted twice about it within this time."""
     template_version: int = 1
     names: Names = field(default_factory=dict)
     """The company's own words for values of attributes."""
@@ -169,11 +170,11 @@ class KnownIssue(msgspec.Struct, frozen=True):
     shown_ms: int | None = None
     end_reason: EndReason | None = None
     known: tuple[str, ...] = ()
-    """Attributes of the cause whose value may be said."""
+    """Attributes of the cause whose value may be shown to customers."""
 
     @property
     def mended(self) -> bool:
-        """True if it ended because all is well again, so that word of it may go out."""
+        """True if it ended because all is well again, so that an all-clear may go out."""
         return self.resolved_ms is not None and self.end_reason in ("recovered", "resolved")
 
 

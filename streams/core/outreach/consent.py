@@ -15,7 +15,7 @@ from schemas.events import Customer
 from streams.core.context import CustomerUpdate, Erasure, Unreadable
 
 CLOCK_TOLERANCE_MS = 300_000
-"""Doubt about clocks, in favour of the withdrawal."""
+"""Clocks of two producers may differ by this much; what is closer counts in favour of the withdrawal."""
 ALL = "*"
 """The scope of ``opted_out``; every other scope is a channel."""
 
@@ -65,7 +65,7 @@ def profile_of(customer: Customer) -> Profile:
     )
 
 
-def heard(old: Profile | None, update: CustomerUpdate, appended_ms: int | None = None) -> Profile:
+def profile_after(old: Profile | None, update: CustomerUpdate, appended_ms: int | None = None) -> Profile:
     """What is known after one more record, appended after everything in ``old`` (at ``appended_ms``, if known)."""
     if isinstance(update, Unreadable):
         return msgspec.structs.replace(old or Profile(0), unreadable=True)
@@ -76,7 +76,7 @@ def heard(old: Profile | None, update: CustomerUpdate, appended_ms: int | None =
 
 
 def newer(old: Profile | None, new: Profile, appended_ms: int | None = None) -> Profile:
-    """:func:`heard` for a readable record.
+    """:func:`profile_after` for a readable record.
 
     ``appended_ms`` unmasks an ``old`` profile that claims to be from the future of the new one (earlier versions kept
     such): it hides nothing.
@@ -96,13 +96,13 @@ def newer(old: Profile | None, new: Profile, appended_ms: int | None = None) -> 
 
 
 def _after_erasure(old: Profile, new: Profile) -> Profile:
-    """Only a profile that is surely later begins anew; of any other nothing is kept but that it withdraws."""
+    """Only a profile that is surely later starts afresh; of any other only its withdrawals count."""
     if new.updated_at_ms > old.updated_at_ms + CLOCK_TOLERANCE_MS:
         return new
     return Profile(max(old.updated_at_ms, new.updated_at_ms), erased=True) if new.withdrawals else old
 
 
-def seen_again(old: Profile, update: CustomerUpdate) -> Profile:
+def read_again(old: Profile, update: CustomerUpdate) -> Profile:
     """What is known after a record that ``old`` already takes into account as far as it withdraws or grants.
 
     For a reader that keeps withdrawals but reads profiles anew: only the newest profile is taken over.
@@ -114,7 +114,7 @@ def seen_again(old: Profile, update: CustomerUpdate) -> Profile:
 
 
 def _dated(old: Profile, at_ms: int) -> Profile:
-    """A profile with an impossible time, as if it had been said just now but older than what comes."""
+    """A profile with an impossible time: its withdrawals count from now, anything newer replaces the rest."""
     held = {scope: min(stamp, at_ms) for scope, stamp in old.withdrawals.items()}
     return msgspec.structs.replace(old, updated_at_ms=0, withdrawn=tuple(sorted(held.items())))
 

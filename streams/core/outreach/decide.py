@@ -37,7 +37,7 @@ def judge(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) ->
 
 
 def _over(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> str | None:
-    """Why telling would be useless or wrong by now, whoever it is."""
+    """Why a message would be useless or wrong by now, whoever the customer is."""
     right = right_at(repaired_intervals(state, case), at_ms)
     if case.stage == "notice":
         reason = _untold(state, rules, case, at_ms, right)
@@ -91,7 +91,7 @@ def _budget(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) 
 
 
 def _timing(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int, reach: tuple[Profile, Way]) -> Verdict:
-    """The customer may be told: draw the hold-out, then look at what delays."""
+    """The customer may be contacted: draw the hold-out, then look at what delays."""
     profile, way = reach
     opens = rules.quiet.opens_at(at_ms, profile.time_zone)
     if opens is None:

@@ -1,13 +1,19 @@
 """The send-once ledger of one customer partition: what may be claimed, and what became of it.
 
-The last word before a message leaves: every rule of ``core.outreach.stage`` that protects a customer is checked again,
+The last check before a message leaves: every rule of ``core.outreach.stage`` that protects a customer is checked again,
 with the newest profile and orders and the sender's own clock, against what was really claimed. Pure: the sender passes
 the time in, writes what :meth:`Ledger.drain` returns in one transaction, and only then sends.
 
-One send key passes: waiting -> claimed -> delivered | failed | unknown | suppressed | expired, or from waiting straight
-to suppressed or expired. A claim goes back to "waiting" only if the notice was surely not accepted: its contact is
-given back to the budget, and every rule is checked again before it is claimed anew. A claim without an outcome
-(the process died, or nobody knows what became of the attempt) stays claimed and is sent again under the same id.
+One send key passes::
+
+    waiting --> claimed --> delivered | failed | unknown | suppressed | expired
+       |  ^        |
+       |  +--------+ surely not accepted: the contact is given back to the budget
+       +--> suppressed | expired
+
+A claim goes back to "waiting" only if the notice was surely not accepted, and every rule is checked again before it is
+claimed anew. A claim without an outcome (the process died, or nobody knows what became of the attempt) stays claimed
+and is sent again under the same id.
 """
 
 from __future__ import annotations
@@ -38,8 +44,8 @@ from streams.core.outreach.policy import fits, fits_from
 from streams.core.outreach.preferences import Astray, Home, ReadUpdate, StoredProfile
 from streams.core.stage import Drained, Message
 
-MOST_HEARD = 1_000
-"""Orders about a channel that are remembered; far more than an operator gives while they are kept."""
+MAX_CHANNEL_ORDERS = 1_000
+"""Orders about a channel that are remembered; far more than an operator gives while they are on the topic."""
 SPENT: tuple[DeliveryOutcome, ...] = ("claimed", "delivered", "unknown")
 """Outcomes that count as a contact: the customer was reached, or may have been."""
 
@@ -58,10 +64,10 @@ class Ledger:
         self.entries: dict[str, Entry] = {}
         self.channels: dict[str, ChannelMark] = {}
         self.resumed: list[str] = []
-        """Orders to resume a channel that were obeyed since the sender last looked."""
+        """Orders to resume a channel that were executed since the sender last took them from here."""
         self._queue: list[tuple[int, int, str]] = []
-        self._unheard: dict[str, str] = {}
-        """Waiting notice -> its customer, about whom something lies astray."""
+        self._unread: dict[str, str] = {}
+        """Pending notice -> its customer, of whom an update lies on a wrong partition."""
         self._ends: list[tuple[int, str]] = []
         self._charges: dict[str, list[int]] = {}
         self._noticed: dict[str, set[str]] = {}
@@ -95,7 +101,7 @@ class Ledger:
             if name in self.entries:
                 self.claimed[name] = notice
             else:
-                self._line_up(notice)
+                self._enqueue(notice)
 
     def _enter(self, name: str, entry: Entry) -> None:
         self.entries[name] = entry
@@ -105,7 +111,7 @@ class Ledger:
             if entry.stage == "notice":
                 self._noticed.setdefault(entry.root, set()).add(name)
 
-    def _line_up(self, notice: Notice) -> None:
+    def _enqueue(self, notice: Notice) -> None:
         self.pending[notice.id] = notice
         heapq.heappush(self._queue, (notice.not_before_ms, notice.decided_ms, notice.id))
 
@@ -113,60 +119,60 @@ class Ledger:
         self._changes[_key("w")] = msgspec.json.encode((self.clock_ms, self.knowledge.stopped))
 
     def learn(self, record: ReadUpdate | Astray | Home | Command | Issue | Affected | Watermark) -> None:
-        """Take in what a customer said, an order or an issue. Orders are in force from their arrival on."""
+        """Take in an update of a customer, an order or an issue. Orders are in force from their arrival on."""
         if isinstance(record, ReadUpdate):
-            self._hear(record)
+            self._take_update(record)
         elif isinstance(record, Astray):
             self.knowledge.preferences.await_home(record)
         elif isinstance(record, Home):
-            self._line_up_heard(self.knowledge.preferences.came_home(record))
+            self._enqueue_read(self.knowledge.preferences.came_home(record))
         elif isinstance(record, Issue):
             self.knowledge.follow(record)
         elif isinstance(record, Command):
-            self._obey(record)
+            self._execute(record)
         elif record.kind == "affected":  # issue and affected carry watermarks too
             self.knowledge.affected.learn(record)
 
-    def _hear(self, read: ReadUpdate) -> None:
+    def _take_update(self, read: ReadUpdate) -> None:
         customer = read.update.customer_id
-        kept = self.knowledge.preferences.hear(read)
+        kept = self.knowledge.preferences.take(read)
         if kept is None:
             return
         self._changes[_key("o", customer)] = msgspec.json.encode(kept)
-        if kept.erased:  # whatever waits for the morning holds an address: look at it now
+        if kept.erased:  # what is pending for the morning holds an address: check it now
             for notice in self.pending.values():
                 if notice.customer == customer:
                     heapq.heappush(self._queue, (0, notice.decided_ms, notice.id))
 
-    def _line_up_heard(self, customers: Collection[str]) -> None:
-        """Look again at what waited for these customers only because something said had not been heard."""
-        for name in [name for name in self._unheard if self._unheard[name] in customers]:
-            del self._unheard[name]
+    def _enqueue_read(self, customers: Collection[str]) -> None:
+        """Check again what was pending for these customers only because an update had not been read yet."""
+        for name in [name for name in self._unread if self._unread[name] in customers]:
+            del self._unread[name]
             if name in self.pending:
-                self._line_up(self.pending[name])
+                self._enqueue(self.pending[name])
 
-    def _obey(self, order: Command) -> None:
-        """Obey an order once: a copy of it changes nothing, also after a restart."""
+    def _execute(self, order: Command) -> None:
+        """Execute an order once: a copy of it changes nothing, also after a restart."""
         kept = self.knowledge.orders.add(order)
         if kept is not None:
             self._changes[_key("k", order.command_id)] = msgspec.json.encode(kept)
             self.knowledge.apply(kept)
             self._mark()
-        if order.action == "resume_channel":  # the mark of a channel keeps by itself which orders it has heard
+        if order.action == "resume_channel":  # the mark of a channel remembers by itself which orders it has executed
             for channel in [order.channel] if order.channel else get_args(Channel):
                 self._resume_channel(channel, order.command_id)
 
     def _resume_channel(self, channel: Channel, order: str) -> None:
-        """Obey an order once: it is read again at every start, also after a later pause."""
+        """Execute an order once: it is read again at every start, also after a later pause."""
         mark = self.channels.setdefault(channel, ChannelMark())
         if order not in mark.heard:
-            mark.heard = (*mark.heard[-MOST_HEARD:], order)
+            mark.heard = (*mark.heard[-MAX_CHANNEL_ORDERS:], order)
             mark.state = "open" if mark.state == "paused" else mark.state
             self.resumed.append(order)
             self._changes[_key("c", channel)] = msgspec.json.encode(mark)
 
     def note_channel(self, channel: Channel, state: ChannelCondition, reason: str, now_ms: int) -> None:
-        """Keep how a channel stands, and tell it when that changes. Nothing is told before the clock is known."""
+        """Store how a channel stands, and report it when that changes; not before the clock is known."""
         mark = self.channels.setdefault(channel, ChannelMark())
         if now_ms <= 0 or (mark.since_ms and (mark.state, mark.reason) == (state, reason)):
             return
@@ -188,7 +194,7 @@ class Ledger:
         elif record.decision == "send" and record.channel is not None and not self._knows(record.outreach_id):
             notice = notice_of(record, record.channel)
             self._changes[_key("n", notice.id)] = msgspec.json.encode(notice)
-            self._line_up(notice)
+            self._enqueue(notice)
 
     def _knows(self, name: str) -> bool:
         return name in self.entries or name in self.pending
@@ -208,13 +214,13 @@ class Ledger:
         while self._queue and self._queue[0][0] <= now_ms:
             due_ms, decided_ms, name = heapq.heappop(self._queue)
             notice = self.pending.get(name)
-            if notice is None:  # it lay in the queue twice
+            if notice is None:  # it was queued twice
                 continue
             at_ms = max(due_ms, decided_ms) if simulated else now_ms
             verdict = self._check(notice, at_ms, at_ms if simulated else None)
             if isinstance(verdict, Wait):
                 if verdict.reason == "astray":
-                    self._unheard[name] = notice.customer
+                    self._unread[name] = notice.customer
                 again = verdict.until_ms if verdict.until_ms > at_ms + RECHECK_MS else max(verdict.until_ms, now_ms + 1)
                 later.append((again, decided_ms, name))
             elif isinstance(verdict, Close):
@@ -233,9 +239,9 @@ class Ledger:
         return claims
 
     def _settle(self, notice: Notice, entry: Entry) -> None:
-        """Move a waiting notice on: to claimed, or to its end."""
+        """Move a pending notice on: to claimed, or to its end."""
         del self.pending[notice.id]
-        self._unheard.pop(notice.id, None)
+        self._unread.pop(notice.id, None)
         self._enter(notice.id, entry)
         if entry.outcome == "claimed":
             self.claimed[notice.id] = notice
@@ -255,7 +261,7 @@ class Ledger:
         ))  # fmt: skip
 
     def _check(self, notice: Notice, now_ms: int, known_ms: int | None) -> Wait | Close | None:
-        """May this waiting notice be claimed now?"""
+        """What stands against claiming this pending notice now; None if nothing does."""
         if now_ms >= notice.deadline_ms:
             return Close("expired", "deadline")
         known = self.knowledge
@@ -295,7 +301,7 @@ class Ledger:
         return self.knowledge.forbidden(notice, now_ms) or over or self.knowledge.delayed(notice, now_ms)
 
     def release(self, name: str, reason: str) -> None:
-        """Take back a claim of which surely nothing was accepted. It waits outside of the line until :meth:`wake`."""
+        """Take back a claim of which surely nothing was accepted. It is pending, but not queued until :meth:`wake`."""
         entry, notice = self.entries.pop(name), self.claimed.pop(name)
         self._give_back(name, entry)
         notice = msgspec.structs.replace(notice, attempts=entry.attempts)
@@ -305,9 +311,9 @@ class Ledger:
         self._report(name, msgspec.structs.replace(entry, outcome="waiting", reason=reason))
 
     def wake(self, name: str) -> None:
-        """Put a released notice back into the line, at its old place."""
+        """Queue a released notice again, by the time for which it was due."""
         if name in self.pending:
-            self._line_up(self.pending[name])
+            self._enqueue(self.pending[name])
 
     def _give_back(self, name: str, entry: Entry) -> None:
         """The contact of an entry counts no more."""

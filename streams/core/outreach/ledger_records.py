@@ -48,7 +48,7 @@ class Entry(msgspec.Struct):
 
 
 class ChannelMark(msgspec.Struct):
-    """How a channel stands, and the orders about it that were obeyed: a pause outlives them and every restart."""
+    """How a channel stands, and the orders about it that were executed: a pause outlives them and every restart."""
 
     state: ChannelCondition = "closed"
     reason: str = ""
@@ -73,7 +73,7 @@ class Close:
 
 
 def notice_of(record: Outreach, channel: Channel) -> Notice:
-    """A decision to send through ``channel``, as it waits."""
+    """A decision to send through ``channel``, reduced to what the ledger stores until it is settled."""
     return Notice(
         id=record.outreach_id, issue=record.issue_id, root=record.root_id, customer=record.customer_id,
         stage=record.stage, channel=channel, address=record.address, language=record.language,

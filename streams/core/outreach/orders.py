@@ -46,7 +46,7 @@ class OrderBook:
         self._turn = max(self._turn, order.turn)
 
     def add(self, order: Command) -> ExecutedOrder | None:
-        """The order as it is kept, None if it was obeyed before."""
+        """The order as it is stored, None if it was executed before."""
         if order.command_id in self.by_id:
             return None
         self._turn += 1

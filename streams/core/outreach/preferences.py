@@ -1,4 +1,4 @@
-"""What customers have said, as the sender knows it: profiles from the topic, withdrawals also from its own state.
+"""What customers allow, as the sender knows it: profiles from the topic, withdrawals also from its own state.
 
 The sender reads the customer topic anew at every start. Compaction may by then have dropped an opt-out behind a stale
 grant, so what withdraws is stored (:class:`StoredProfile`) with the offset of the record that changed it last: records
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import msgspec
 
 from streams.core.context import CustomerUpdate
-from streams.core.outreach.consent import CLOCK_TOLERANCE_MS, Profile, heard, seen_again
+from streams.core.outreach.consent import CLOCK_TOLERANCE_MS, Profile, profile_after, read_again
 
 
 @dataclass(frozen=True, slots=True)
 class ReadUpdate:
-    """What the customer topic says, and where it says it."""
+    """An update of a customer, its offset on the customer's own partition and its append time, ms since 1970 UTC."""
 
     update: CustomerUpdate
     offset: int
@@ -44,7 +44,7 @@ class Home:
 
 
 class StoredProfile(msgspec.Struct, frozen=True):
-    """What is kept of one customer who has withdrawn something, cannot be read, or was erased."""
+    """What the ledger stores of one customer who has withdrawn something, cannot be read, or was erased."""
 
     known_ms: int
     """Time of the newest profile known."""
@@ -52,15 +52,15 @@ class StoredProfile(msgspec.Struct, frozen=True):
     unreadable: bool
     erased: bool
     offset: int
-    """Where the last change was said."""
+    """Offset of the update that changed it last."""
     appended_ms: int
 
     def profile(self) -> Profile:
-        """The profile as far as it is kept."""
+        """The profile, as far as it is stored."""
         return Profile(self.known_ms, withdrawn=self.withdrawn, unreadable=self.unreadable, erased=self.erased)
 
     def means(self) -> tuple[object, ...]:
-        """What it says; kept anew when that changes."""
+        """What it states; it is stored again when that changes."""
         blocked = self.unreadable or self.erased
         return self.withdrawn, self.unreadable, self.erased, self.known_ms if blocked else 0
 
@@ -70,7 +70,7 @@ class StoredProfile(msgspec.Struct, frozen=True):
 
 
 HELD_BACK = ("withdrawn", "unreadable", "erased", "astray")
-"""Something was withdrawn, cannot be read, everything was erased, or something said has not been heard."""
+"""Something was withdrawn, cannot be read, everything was erased, or an update still lies on a wrong partition."""
 NOTHING = StoredProfile(0, (), unreadable=False, erased=False, offset=0, appended_ms=0).means()
 
 
@@ -81,24 +81,24 @@ class Preferences:
         """Nothing is known."""
         self.profiles: dict[str, Profile] = {}
         self._held_back: Counter[str] = Counter()
-        self._kept: dict[str, StoredProfile] = {}
+        self._stored: dict[str, StoredProfile] = {}
         self._brought: dict[int, int] = {}
         self._astray: dict[int, deque[Astray]] = {}
         self._awaited: Counter[str] = Counter()
 
-    def restore(self, customer: str, kept: StoredProfile) -> None:
-        """Take over what an earlier owner kept."""
-        self._kept[customer] = kept
-        self._know(customer, kept.profile())
+    def restore(self, customer: str, stored: StoredProfile) -> None:
+        """Take over what an earlier owner of the partition stored."""
+        self._stored[customer] = stored
+        self._know(customer, stored.profile())
 
-    def hear(self, read: ReadUpdate) -> StoredProfile | None:
-        """Take in one record of the customer's own partition, in order; returns what is to be kept if that changed."""
+    def take(self, read: ReadUpdate) -> StoredProfile | None:
+        """Take in one update of the own partition, in order; returns what is to be stored if that changed."""
         update = read.update
-        old, kept = self.profiles.get(update.customer_id), self._kept.get(update.customer_id)
-        if old is not None and kept is not None and kept.covers(read):
-            self._know(update.customer_id, seen_again(old, update))
+        old, stored = self.profiles.get(update.customer_id), self._stored.get(update.customer_id)
+        if old is not None and stored is not None and stored.covers(read):
+            self._know(update.customer_id, read_again(old, update))
             return None
-        profile = heard(old, update, read.appended_ms)
+        profile = profile_after(old, update, read.appended_ms)
         self._know(update.customer_id, profile)
         return self._keep(profile, read)
 
@@ -110,24 +110,24 @@ class Preferences:
         self._held_back[_reason(profile)] += 1
 
     def _keep(self, profile: Profile, read: ReadUpdate) -> StoredProfile | None:
-        name, before = read.update.customer_id, self._kept.get(read.update.customer_id)
-        held = tuple(sorted(profile.withdrawals.items()))
-        kept = StoredProfile(
-            profile.updated_at_ms, held, profile.unreadable, profile.erased, read.offset, read.appended_ms
+        name, before = read.update.customer_id, self._stored.get(read.update.customer_id)
+        withdrawals = tuple(sorted(profile.withdrawals.items()))
+        stored = StoredProfile(
+            profile.updated_at_ms, withdrawals, profile.unreadable, profile.erased, read.offset, read.appended_ms
         )
-        if kept.means() == (before.means() if before is not None else NOTHING):
+        if stored.means() == (before.means() if before is not None else NOTHING):
             return None
-        self._kept[name] = kept
-        return kept
+        self._stored[name] = stored
+        return stored
 
     def await_home(self, record: Astray) -> None:
-        """A record was seen where it does not belong: it counts from when its copy is heard."""
+        """A record was seen where it does not belong: it counts from when its copy is read."""
         if record.offset > self._brought.get(record.partition, -1):
             self._astray.setdefault(record.partition, deque()).append(record)
             self._awaited[record.customer_id] += 1
 
     def came_home(self, home: Home) -> set[str]:
-        """A copy was heard; copies come in the order of what they copy. Customers whom nothing awaits any more."""
+        """A copy was read; copies come in the order of the originals. Returns customers that await no further copy."""
         if home.offset <= self._brought.get(home.partition, -1):
             return set()
         self._brought[home.partition] = home.offset
@@ -144,7 +144,7 @@ class Preferences:
             del self._awaited[customer]
 
     def awaits(self, customer: str) -> bool:
-        """True while something said about the customer has not been heard."""
+        """True while an update about the customer lies on a wrong partition and its copy was not read yet."""
         return customer in self._awaited
 
     def counts(self) -> dict[str, int]:

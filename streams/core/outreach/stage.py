@@ -1,4 +1,4 @@
-"""outreach: who is told, when, or why not. Policy only; the sender acts on it and checks again.
+"""outreach: who is contacted, when, or why not. Policy only; the sender acts on it and checks again.
 
 A simulation in event time. Each case (root issue, customer, stage) is decided when it becomes known and again whenever
 an obstacle may have passed: the night ends, an operator approves, the budget frees. Decisions are taken in the order
@@ -30,7 +30,7 @@ from streams.core.outreach.cases import (
     OutreachState,
     outreach_id,
 )
-from streams.core.outreach.consent import Profile, heard
+from streams.core.outreach.consent import Profile, profile_after
 from streams.core.outreach.decide import Verdict, judge
 from streams.core.outreach.due_times import decision_times, recheck_times
 from streams.core.outreach.policy import DAY_MS
@@ -41,7 +41,7 @@ from streams.core.stage import Batch, Drained, Idle, Message
 __all__ = ["OutreachRules", "OutreachStage", "OutreachState"]
 
 RELEASES = ("approve", "unmute", "resume", "resolve")
-"""Orders that may change the decision about a held case."""
+"""Orders that may end a hold."""
 
 
 def _key(*parts: str) -> bytes:
@@ -117,7 +117,7 @@ class OutreachStage:
         heapq.heappush(state.queue, (at_ms, issue, case.customer, case.stage, case.id))
 
     def _wake(self, state: OutreachState, names: Iterable[str], at_ms: int) -> None:
-        """Look again at held cases, at ``at_ms`` but not before the decision that holds them."""
+        """Decide cases on hold again, at ``at_ms`` but not before the decision that put them on hold."""
         for name in names:
             case = state.cases[name]
             if case.decision == "hold":
@@ -207,14 +207,14 @@ class OutreachStage:
             heapq.heappush(state.ended_issues, (known.resolved_ms + self.rules.retention_ms, known.issue))
 
     def _customer(self, state: OutreachState, update: CustomerUpdate | Sweep, appended_ms: int | None) -> None:
-        """A profile, or that the customer was erased, or that something was said which cannot be read."""
+        """A profile, or that the customer was erased, or an update that cannot be read."""
         customer = update.customer_id
         if isinstance(update, Sweep):
             if state.profiles.pop(customer, None) is not None:
                 state.changed[_key("p", customer)] = None
             return
         old = state.profiles.get(customer)
-        profile = heard(old, update, appended_ms)
+        profile = profile_after(old, update, appended_ms)
         if profile == old:
             return
         state.profiles[customer] = profile
@@ -228,7 +228,7 @@ class OutreachStage:
             self._wake(state, names, profile.updated_at_ms)
 
     def _erase(self, state: OutreachState, names: Iterable[str]) -> None:
-        """Take out of every case what came from the profile, and decide anew what was held: nobody is there to tell."""
+        """Take out of every case what came from the profile, and decide anew what was on hold: nobody is there."""
         for case in (state.cases[name] for name in names):
             case.address, case.language, case.time_zone = "", "en", ""
             self._keep(state, case)

@@ -79,7 +79,7 @@ def promises(text: str) -> bool:
 
 
 def speakable(cause: Mapping[str, str], known: Collection[str], names: Names, language: str) -> dict[str, str]:
-    """The attributes of a cause that may be said, with the words for their values.
+    """The attributes of a cause that may be shown to a customer, with the words for their values.
 
     >>> speakable({"app_version": "5.2.0", "region": "free money"}, ("app_version",), {}, "en")
     {'app_version': '5.2.0'}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.events import Address, Consent, Customer
 from streams.core.context import CustomerUpdate, Erasure, Unreadable
-from streams.core.outreach.consent import CLOCK_TOLERANCE_MS, Profile, heard, newer, profile_of
+from streams.core.outreach.consent import CLOCK_TOLERANCE_MS, Profile, newer, profile_after, profile_of
 from streams.core.outreach.policy import Way, way_to
 from streams.core.outreach.preferences import Astray, Home, Preferences, ReadUpdate
 from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer
@@ -24,7 +24,7 @@ def after(*records: CustomerUpdate) -> Profile:
     """What is known after these records, appended one a minute."""
     known: Profile | None = None
     for number, update in enumerate(records):
-        known = heard(known, update, T0 + DAY + number * MINUTE)
+        known = profile_after(known, update, T0 + DAY + number * MINUTE)
     assert known is not None
     return known
 
@@ -128,7 +128,7 @@ class Reader:
         """Read on to the end."""
         for row in log:
             if row.offset >= self.read:
-                kept = self.preferences.hear(row)
+                kept = self.preferences.take(row)
                 self.read = row.offset + 1
                 if kept is not None:
                     self.kept[row.update.customer_id] = kept
@@ -227,7 +227,7 @@ def test_a_permission_that_is_given_can_be_traced_to_the_newest_readable_profile
     known: Profile | None = None
     read = [row.update for row in appended(updates)]
     for one in read:
-        known = heard(known, one)
+        known = profile_after(known, one)
     assert known is not None
     if isinstance(way_to(known, WEBHOOK), Way):
         ends = [number for number, one in enumerate(read) if isinstance(one, Erasure)]
@@ -255,11 +255,11 @@ def test_what_lies_astray_is_waited_for_until_its_copy_is_heard() -> None:
 
 def test_a_kept_withdrawal_does_not_outlive_a_topic_that_was_made_anew() -> None:
     preferences = Preferences()
-    kept = preferences.hear(ReadUpdate(at(60, opted_out=True), 500, T0 + HOUR))
+    kept = preferences.take(ReadUpdate(at(60, opted_out=True), 500, T0 + HOUR))
     assert kept is not None
     again = Preferences()
     again.restore("c-1", kept)
-    again.hear(ReadUpdate(at(2_000), 0, T0 + 2_000 * MINUTE))
+    again.take(ReadUpdate(at(2_000), 0, T0 + 2_000 * MINUTE))
     assert way_to(again.profiles["c-1"], WEBHOOK) == Way("webhook", "a-c-1")
 
 
@@ -269,17 +269,17 @@ def test_held_back_customers_are_counted_by_reason_without_naming_them() -> None
         customer("c-1", opted_out=True), Unreadable("c-2"), Erasure("c-3", T0), customer("c-4"),
     ]
     for offset, update in enumerate(rows):
-        preferences.hear(ReadUpdate(update, offset, T0 + DAY))
+        preferences.take(ReadUpdate(update, offset, T0 + DAY))
     assert preferences.counts() == {"withdrawn": 1, "unreadable": 1, "erased": 1, "astray": 0}
-    preferences.hear(ReadUpdate(customer("c-2", updated_at_ms=T0), 9, T0 + DAY))
-    preferences.hear(ReadUpdate(Erasure("c-1", T0 + DAY), 10, T0 + DAY))
+    preferences.take(ReadUpdate(customer("c-2", updated_at_ms=T0), 9, T0 + DAY))
+    preferences.take(ReadUpdate(Erasure("c-1", T0 + DAY), 10, T0 + DAY))
     assert preferences.counts() == {"withdrawn": 0, "unreadable": 0, "erased": 2, "astray": 0}
 
 
 def test_addresses_of_an_erased_customer_are_not_kept() -> None:
     preferences = Preferences()
-    preferences.hear(ReadUpdate(customer(addresses=(Address(channel="webhook", token="secret-token"),)), 0, T0))
-    kept = preferences.hear(ReadUpdate(Erasure("c-1", T0 + HOUR), 1, T0 + HOUR))
+    preferences.take(ReadUpdate(customer(addresses=(Address(channel="webhook", token="secret-token"),)), 0, T0))
+    kept = preferences.take(ReadUpdate(Erasure("c-1", T0 + HOUR), 1, T0 + HOUR))
     assert "secret-token" not in repr((kept, preferences.profiles))
 
 
