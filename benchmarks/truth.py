@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -111,11 +111,7 @@ def truth_of_log(topic: str, values: Iterable[bytes]) -> Truth:
     people: defaultdict[WindowKey, set[str]] = defaultdict(set)
     exposed: defaultdict[CohortKey, set[str]] = defaultdict(set)
     failed: defaultdict[CohortKey, set[str]] = defaultdict(set)
-    newest_ms = 0
-    for event in map(_decode, values):
-        newest_ms = max(newest_ms, event.event_time_ms)
-        if event.event_time_ms < newest_ms - MOST_DISORDER_MS:
-            raise ValueError(f"event {event.event_id} lies {newest_ms - event.event_time_ms} ms behind: make a new set")
+    for event in _in_time(map(_decode, values)):
         bin_ms = event.event_time_ms // WINDOW_MS * WINDOW_MS
         if topic == "telemetry":
             window = (bin_ms // 1000, event.product, event.app_version, event.region, event.error_code)
@@ -145,6 +141,15 @@ def truth_of_log(topic: str, values: Iterable[bytes]) -> Truth:
         accepted={topic: len(first_seen)} if first_seen else {},
         duplicates={topic: repeated} if repeated else {},
     )
+
+
+def _in_time(events: Iterable[Seen]) -> Iterator[Seen]:
+    newest_ms = 0
+    for event in events:
+        newest_ms = max(newest_ms, event.event_time_ms)
+        if event.event_time_ms < newest_ms - MOST_DISORDER_MS:
+            raise ValueError(f"event {event.event_id} lies {newest_ms - event.event_time_ms} ms behind: make a new set")
+        yield event
 
 
 def _sizes(sets: Mapping[Key, set[str]]) -> dict[Key, int]:

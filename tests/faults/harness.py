@@ -2,8 +2,7 @@
 
 A deployment has a topic prefix, a database and a folder of its own. Its processes are started by the command that
 production runs (``cxwatch worker``), tied to this process so that they end with it, and can be killed, stopped and
-continued by pid. The oracle (``tests.faults.oracle``) is a process too. Every fault writes one JSON file
-(:class:`Result`), from which ``python -m tests.faults.table`` renders the table of the docs.
+continued by pid. The oracle (``tests.faults.oracle``) is a process too. What a fault gave: ``tests.faults.result``.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import platform
 import secrets
 import shutil
 import signal
@@ -25,7 +23,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -42,24 +40,12 @@ from streams.topics import ensure_topics
 from tests.faults.load import LoadRules, Producer, Raw, make_load, profiles
 from tests.patience import Deadline, patience
 
-RESULTS = "CX_TEST_FAULT_RESULTS"
-"""Environment: the folder that results are written to; unset: nothing is written."""
-FULL = "CX_TEST_FAULTS"
-"""Environment: ``full`` runs the sizes of the documentation, anything else the small ones of ``make test``."""
 SERVERS = ("kafka", "clickhouse")
 DIE_WITH_PARENT = Path(__file__).parents[2] / "streams" / "stack" / "die_with_parent.py"
 COMMAND = "import sys; from streams.cli.main import main; sys.exit(main())"
 PATIENCE_S = 180.0
 REAP_S = 10.0
 SECRET = "whsec_" + "Y3h3YXRjaC10ZXN0LXNlY3JldC0zMi1ieXRlcyEhISE="
-
-
-N = TypeVar("N", int, float, tuple[float, float])
-
-
-def size(small: N, full: N) -> N:
-    """``full`` under ``make faults``, else ``small``."""
-    return full if os.environ.get(FULL) == "full" else small
 
 
 # ---- servers ---------------------------------------------------------------------------------------------------
@@ -482,60 +468,3 @@ async def until(check: Callable[..., Any], seconds: float = PATIENCE_S, every_s:
         if deadline.over:
             raise TimeoutError(f"not true within {deadline.waited_s:.0f} s")
         await asyncio.sleep(every_s)
-
-
-# ---- results ---------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Result:
-    """What one fault gave; written as ``fault-<number>[-<variant>].json``."""
-
-    number: int
-    fault: str
-    done: str
-    """What was done to the system."""
-    expected: str
-    variant: str = ""
-    lost: int | None = None
-    diff: int | None = None
-    duplicate_accepts: int | None = None
-    seconds: float | None = None
-    """Time of the run, or the time that is the point of the fault."""
-    events: int | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
-    """Further figures: name -> value."""
-    machine: str = field(default_factory=lambda: f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}")
-
-    def take(self, verdict: Mapping[str, Any]) -> None:
-        """Take over what the oracle said."""
-        self.lost, self.diff = verdict["lost"], verdict["diff"]
-        self.duplicate_accepts = verdict["duplicate_accepts"]
-        self.events = verdict["accepted"]
-
-    def write(self) -> None:
-        """Write it, if a folder for results is named."""
-        folder = os.environ.get(RESULTS)
-        if not folder:
-            return
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        name = f"fault-{self.number:02d}{'-' + self.variant if self.variant else ''}.json"
-        (path / name).write_text(json.dumps(self.__dict__, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-    @contextmanager
-    def measured(self) -> Iterator[Result]:
-        """Measure the block and write the result whatever happens; what failed names its error.
-
-        ``seconds`` is the length of the block unless the block says what it is.
-        """
-        begun = time.monotonic()
-        try:
-            yield self
-        except BaseException as error:
-            self.figures["error"] = type(error).__name__
-            raise
-        finally:
-            if self.seconds is None:
-                self.seconds = round(time.monotonic() - begun, 1)
-            self.write()

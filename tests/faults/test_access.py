@@ -31,7 +31,8 @@ from streams.stack import Endpoints
 from streams.topics import catalogue, ensure_topics
 from tests.access.secured import Secured, allow, secured_kafka
 from tests.core.match.world import MINUTE, customer, issue, mark
-from tests.faults.harness import COMMAND, PATIENCE_S, SECRET, Deployment, Result, until
+from tests.faults.harness import COMMAND, PATIENCE_S, SECRET, Deployment, until
+from tests.faults.result import Result
 from tests.patience import patience
 from tests.sender.world import NOON, send
 

@@ -20,8 +20,9 @@ from streams.orders.writing import write_order
 from streams.sinks.receiver import Receiver
 from tests.core.match.world import MINUTE, customer, mark
 from tests.faults.conftest import Arena
-from tests.faults.harness import COMMAND, SECRET, Deployment, Result, size, until
+from tests.faults.harness import COMMAND, SECRET, Deployment, until
 from tests.faults.oracle import count_accepts
+from tests.faults.result import Result, size
 from tests.faults.test_sender_stop import keep, put
 from tests.patience import patience
 from tests.sender.world import NOON, send

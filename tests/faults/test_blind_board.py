@@ -12,7 +12,8 @@ from streams.sources.arrivals import heartbeats
 from streams.sources.producer import Destination, writer
 from tests.dashboards.test_board import page
 from tests.faults.conftest import Arena
-from tests.faults.harness import SECRET, Deployment, Process, Result
+from tests.faults.harness import SECRET, Deployment, Process
+from tests.faults.result import Result
 from tests.patience import patience
 
 __all__ = ["page"]

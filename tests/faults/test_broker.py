@@ -17,9 +17,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.stack import Endpoints
-from tests.faults.harness import Deployment, Process, Result, Servers, behind, deployment, size, until
+from tests.faults.harness import Deployment, Process, Servers, behind, deployment, until
 from tests.faults.load import LoadRules, make_load
 from tests.faults.proxy import ProxiedKafka, proxied_kafka
+from tests.faults.result import Result, size
 from tests.faults.small_disk import small_disk
 from tests.faults.test_kills import chunks
 from tests.patience import Deadline

@@ -20,9 +20,10 @@ from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import down
 from streams.stack.ports import LOOPBACK
 from tests.faults.conftest import Arena
-from tests.faults.harness import Deployment, Result, Servers, deployment, size, until
+from tests.faults.harness import Deployment, Servers, deployment, until
 from tests.faults.load import LoadRules, make_load
 from tests.faults.proxy import Proxy, insert_applied
+from tests.faults.result import Result, size
 from tests.faults.small_disk import small_disk
 from tests.faults.watch import Memory
 from tests.sinks.examples import batch, issue

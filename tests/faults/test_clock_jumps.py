@@ -10,8 +10,9 @@ from schemas.rooms import WORKER_ROOMS
 from streams.sinks.receiver import Receiver
 from tests.faults.clock import Clock
 from tests.faults.conftest import Arena
-from tests.faults.harness import SECRET, Result, size, until
+from tests.faults.harness import SECRET, until
 from tests.faults.load import LoadRules, make_load, profiles
+from tests.faults.result import Result, size
 from tests.faults.test_sender_stop import keep
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]

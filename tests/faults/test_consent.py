@@ -17,7 +17,8 @@ from streams.sinks.receiver import Receiver
 from streams.topics import admin_of
 from tests.core.match.world import DAY, HOUR, MINUTE, T0, customer, episode, issue, mark
 from tests.faults.conftest import Arena
-from tests.faults.harness import SECRET, Deployment, Result, size, until
+from tests.faults.harness import SECRET, Deployment, until
+from tests.faults.result import Result, size
 from tests.faults.test_orders import WAIT_S, contacted, order, tick
 from tests.faults.test_sender_stop import put
 from tests.patience import Deadline
@@ -49,6 +50,17 @@ async def say(line: Deployment, rows: list[Row]) -> None:
             await producer.send(line.prefix + BY_NOUN["customer"].name, value, name.encode(), partition)
     finally:
         await producer.stop()
+
+
+async def profiles_in(line: Deployment, names: list[str]) -> None:
+    """A profile of each customer, where the customer lives."""
+    await say(line, [(name, customer(name), home(line, name)) for name in names])
+
+
+async def ordered(line: Deployment, *words: str) -> None:
+    """An operator's order that succeeds."""
+    code, text = await order(line, *words)
+    assert code == 0, text
 
 
 async def incident(line: Deployment, names: list[str]) -> None:
@@ -254,15 +266,15 @@ async def test_a_deleted_key_erases_the_customer_everywhere_and_stays_so_over_re
     with result.measured(), arena.deployment(holdout_ratio=0.0) as line:
         names = [f"c-{number}" for number in range(count)]
         gone, others = names[::2], names[1::2]
-        rows = f"SELECT count() FROM customer WHERE erased = 0 AND customer_id IN ({', '.join(map(repr, gone))})"
-        await say(line, [(name, customer(name), home(line, name)) for name in names])
+        of_gone = f"customer_id IN ({', '.join(map(repr, gone))})"
+        rows = f"SELECT count() FROM customer WHERE erased = 0 AND {of_gone}"
+        await profiles_in(line, names)
         worker = line.worker(rooms=f"{ROOMS},store")
         await until(worker.ready)
         async with Receiver(SECRET) as receiver:
             await incident(line, names)
             await decided(line, names)
-            code, text = await order(line, "stop", "--reason", "drill")
-            assert code == 0, text
+            await ordered(line, "stop", "--reason", "drill")
             sender = line.sender("s", receiver.url)
 
             async def pending() -> bool:
@@ -277,21 +289,19 @@ async def test_a_deleted_key_erases_the_customer_everywhere_and_stays_so_over_re
             await until(lambda: line.execute(rows) == [(0,)])
             for process in (worker, sender):
                 process.kill()
-            await say(line, [(name, customer(name), home(line, name)) for name in gone])
+            await profiles_in(line, gone)
             for process in (worker, sender):
                 process.start()
             await until(worker.ready)
             await line.settled(["match", "outreach", "store"])
-            code, text = await order(line, "resume", "--wait", WAIT_S)
-            assert code == 0, text
+            await ordered(line, "resume", "--wait", WAIT_S)
             await tick(line, NOON + HOUR + MINUTE)  # what an order held is looked at later on
             await receiver.wait_for(len(others))
             outcomes = await ended(line, names)
-            left, kept = line.execute("SELECT count() FROM customer FINAL WHERE customer_id IN "
-                                      f"({', '.join(map(repr, gone))})"), await kept_of(line, gone)  # fmt: skip
+            left = line.execute(f"SELECT count() FROM customer FINAL WHERE {of_gone}")
+            kept = await kept_of(line, gone)
             dead_letters = line.execute("SELECT reason, count() FROM dead_letter_latest GROUP BY reason")
-            margins = line.execute("SELECT countIf(value_cents IS NOT NULL) FROM affected_latest WHERE customer_id IN "
-                                   f"({', '.join(map(repr, gone))})")  # fmt: skip
+            margins = line.execute(f"SELECT countIf(value_cents IS NOT NULL) FROM affected_latest WHERE {of_gone}")
             result.lost, result.diff = len(set(others) - contacted(receiver)), len(contacted(receiver) & set(gone))
         result.figures = {"state values with an address, before": held, "after": kept, **counts(outcomes)}
     assert (kept, left, margins) == (0, [(0,)], [(0,)])

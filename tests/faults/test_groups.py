@@ -11,8 +11,9 @@ import pytest
 
 from streams.runtime.exits import ExitCode
 from tests.faults.conftest import Arena
-from tests.faults.harness import Deployment, Process, Result, size, until
+from tests.faults.harness import Deployment, Process, until
 from tests.faults.load import LoadRules, make_load
+from tests.faults.result import Result, size
 from tests.faults.test_kills import chunks, tasks
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]

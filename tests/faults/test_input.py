@@ -13,8 +13,9 @@ import pytest
 
 from schemas.topics import BY_NOUN
 from tests.faults.conftest import Arena
-from tests.faults.harness import Deployment, Result, size, until
+from tests.faults.harness import Deployment, until
 from tests.faults.load import HOUR_MS, MINUTE_MS, LoadRules, Raw, heartbeats, make_load, partition_of
+from tests.faults.result import Result, size
 from tests.faults.watch import Memory, closed_through, largest, latencies_ms, p99
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

@@ -14,8 +14,9 @@ import pytest
 
 from streams.runtime.exits import ExitCode
 from tests.faults.conftest import Arena
-from tests.faults.harness import Deployment, Process, Result, behind, size, until
+from tests.faults.harness import Deployment, Process, behind, until
 from tests.faults.load import LoadRules, Raw, make_load, profiles
+from tests.faults.result import Result, size
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 REST = "detect,match,impact,outreach,store"
@@ -69,6 +70,22 @@ class Killer:
             self.process.start()
 
 
+async def restarted(process: Process) -> None:
+    """Kill it once it is ready, and start it at once on the same disk."""
+    await until(process.ready)
+    process.kill()
+    process.start()
+
+
+async def second_worker(line: Deployment, rooms: str) -> Process:
+    """A worker with a folder of its own, once it has taken over half of the partitions."""
+    folder = line.folder / "other"
+    folder.mkdir()
+    worker = line.worker("b", rooms, CX_STATE_DIR=str(folder))
+    await until(lambda: worker.ready() and tasks(worker) == 2)
+    return worker
+
+
 @pytest.mark.long_fault
 @pytest.mark.fault(1)
 async def test_kill_9_again_and_again_under_load(arena: Arena) -> None:
@@ -120,15 +137,10 @@ async def test_restart_on_the_same_disk_and_then_a_move_of_partitions(arena: Are
         first = line.worker("a", "join,store")
         async with line.producer() as producer:
             await producer.send(pieces[0])
-            await until(first.ready)
-            first.kill()
-            first.start()
+            await restarted(first)
             await producer.send(pieces[1])
             await until(first.ready)
-            other = line.folder / "other"
-            other.mkdir()
-            second = line.worker("b", "join,store", CX_STATE_DIR=str(other))
-            await until(lambda: second.ready() and tasks(second) == 2)
+            second = await second_worker(line, "join,store")
             await producer.send(pieces[2])
             first.kill()
             result.figures["seconds until b had all partitions"] = round(await until(lambda: tasks(second) == 4), 1)

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from tests.faults.conftest import Arena
-from tests.faults.harness import Deployment, Result, size
+from tests.faults.harness import Deployment
 from tests.faults.load import HOUR_MS, MINUTE_MS, LoadRules, Raw, heartbeats, make_load
 from tests.faults.oracle import reading
+from tests.faults.result import Result, size
 from tests.faults.test_input import bodies, event, run
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

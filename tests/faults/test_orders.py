@@ -26,7 +26,8 @@ from streams.sinks.receiver import Receiver
 from streams.topics import admin_of
 from tests.core.match.world import HOUR, MINUTE, customer, issue, mark
 from tests.faults.conftest import Arena
-from tests.faults.harness import COMMAND, SECRET, Deployment, Result, size, until
+from tests.faults.harness import COMMAND, SECRET, Deployment, until
+from tests.faults.result import Result, size
 from tests.faults.test_sender_stop import put
 from tests.patience import patience
 from tests.sender.world import NOON, send

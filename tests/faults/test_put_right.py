@@ -19,8 +19,9 @@ from schemas.topics import BY_NOUN
 from streams.sinks.receiver import Accepted, Receiver
 from tests.core.match.world import DAY, MINUTE, affected, customer
 from tests.faults.conftest import Arena
-from tests.faults.harness import SECRET, Deployment, Result, size
+from tests.faults.harness import SECRET, Deployment
 from tests.faults.histories import History
+from tests.faults.result import Result, size
 from tests.faults.test_sender_stop import put
 from tests.patience import Deadline
 from tests.sender.world import send

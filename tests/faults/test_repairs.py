@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from tests.faults.conftest import Arena
-from tests.faults.harness import Deployment, Result, size, until
+from tests.faults.harness import Deployment, until
 from tests.faults.load import LoadRules, Raw, make_load
-from tests.faults.test_kills import Killer, chunks, tasks
+from tests.faults.result import Result, size
+from tests.faults.test_kills import Killer, chunks, restarted, second_worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 
@@ -28,6 +29,16 @@ def right(line: Deployment) -> dict[str, int]:
     """Family -> how many episodes were put right."""
     sql = "SELECT family, countIf(put_right_at IS NOT NULL) FROM episode FINAL GROUP BY family"
     return dict(line.execute(sql, "reader"))
+
+
+async def judged(line: Deployment, result: Result) -> None:
+    """The oracle finds nothing wrong, and something of each family was put right."""
+    await line.settled(("join", "store"))
+    result.take(verdict := await line.clean(downstream=False))
+    result.figures["put right"] = counted(line)
+    assert verdict["clean"], verdict["examples"]
+    found = right(line)
+    assert min(found[family] for family in ("app", "payment", "delivery")) > 0, "the load has something of each"
 
 
 @pytest.mark.fault(60)
@@ -46,13 +57,9 @@ async def test_what_is_put_right_while_the_join_dies_again_and_again(arena: Aren
             running = asyncio.create_task(killer.run(kills))
             await producer.send(records, rate=rules.events / (kills * 4.0))
             await running
-        await line.settled(("join", "store"))
-        result.take(verdict := await line.clean(downstream=False))
-        result.figures = {"kills": killer.process.starts - 1, "put right": counted(line)}
+        await judged(line, result)
+        result.figures["kills"] = killer.process.starts - 1
         assert store.alive()
-        found = right(line)
-    assert verdict["clean"], verdict["examples"]
-    assert min(found[family] for family in ("app", "payment", "delivery")) > 0, "the load has something of each"
 
 
 def turned(records: list[Raw], span_ms: int) -> list[Raw]:
@@ -88,16 +95,7 @@ async def test_what_puts_right_comes_before_what_failed_and_the_join_dies_in_bet
                 await producer.send(piece)
                 await until(first.ready)
                 await line.settled(("join",))
-                first.kill()
-                first.start()
-            other = line.folder / "other"
-            other.mkdir()
-            second = line.worker("b", "join,store", CX_STATE_DIR=str(other))
-            await until(lambda: second.ready() and tasks(second) == 2)
+                await restarted(first)
+            await second_worker(line, "join,store")
             await producer.send(records[len(records) * 3 // 4 :])
-        await line.settled(("join", "store"))
-        result.take(verdict := await line.clean(downstream=False))
-        result.figures = {"put right": counted(line)}
-        found = right(line)
-    assert verdict["clean"], verdict["examples"]
-    assert min(found[family] for family in ("app", "payment", "delivery")) > 0, "the load has something of each"
+        await judged(line, result)

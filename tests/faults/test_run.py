@@ -28,8 +28,9 @@ from streams.sinks.receiver import Receiver
 from streams.stack import supervised
 from streams.stack.process import Launch, start, stop
 from tests.faults.conftest import Arena
-from tests.faults.harness import COMMAND, SECRET, Deployment, Process, Result, size, until
+from tests.faults.harness import COMMAND, SECRET, Deployment, Process, until
 from tests.faults.load import HOUR_MS, START_MS, LoadRules, Raw, heartbeats, make_load, profiles
+from tests.faults.result import Result, size
 from tests.faults.test_sender_stop import keep
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]

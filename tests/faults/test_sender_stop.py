@@ -17,8 +17,9 @@ from streams.runtime.exits import ExitCode
 from streams.sinks.receiver import Accepted, Receiver
 from tests.core.match.world import MINUTE, customer, mark
 from tests.faults.conftest import Arena
-from tests.faults.harness import SECRET, Deployment, Process, Result, size, until
+from tests.faults.harness import SECRET, Deployment, Process, until
 from tests.faults.oracle import count_accepts
+from tests.faults.result import Result, size
 from tests.patience import patience
 from tests.sender.world import NOON, send
 

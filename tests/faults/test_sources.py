@@ -32,7 +32,8 @@ from tests.backlog import (
     written_to,
 )
 from tests.faults.conftest import Arena
-from tests.faults.harness import COMMAND, Deployment, Process, Result, drop_topics, size, until
+from tests.faults.harness import COMMAND, Deployment, Process, drop_topics, until
+from tests.faults.result import Result, size
 from tests.faults.test_broker import own_broker
 from tests.patience import patience
 

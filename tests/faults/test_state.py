@@ -14,8 +14,9 @@ from schemas.errors import ConfigError, SinkUnavailable
 from streams.runtime.exits import ExitCode
 from streams.topics import ensure_topics
 from tests.faults.conftest import Arena
-from tests.faults.harness import Deployment, Result, drop_topics, size, until
+from tests.faults.harness import Deployment, drop_topics, until
 from tests.faults.load import LoadRules, make_load
+from tests.faults.result import Result, size
 from tests.faults.small_disk import small_disk
 from tests.faults.test_kills import chunks
 from tests.patience import Deadline

@@ -16,8 +16,9 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from streams.runtime.exits import ExitCode
 from streams.topics import ensure_topics
 from tests.faults.conftest import Arena
-from tests.faults.harness import Deployment, Process, Result, size, until
+from tests.faults.harness import Deployment, Process, until
 from tests.faults.load import LoadRules, Raw, make_load, partition_of
+from tests.faults.result import Result, size
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
