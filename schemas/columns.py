@@ -14,7 +14,7 @@ from schemas.events import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class RecordField:
     """A field: its path (``cause.support`` for one of a record inside the record), and whether it may be None."""
 
     path: str
@@ -31,16 +31,16 @@ def field_name(column: str, names: Container[str]) -> str | None:
     return next((name for name in candidates if name in names), None)
 
 
-def field_of(column: str, model: type) -> Field | None:
+def field_of(column: str, model: type) -> RecordField | None:
     """The field of ``model`` (a record, a dataclass or a named tuple) that a column shows, None if it has none."""
     fields = {name: (kind, optional) for name, kind, optional in _fields(model)}
     name = field_name(column, fields)
     if name is not None:
-        return Field(name, fields[name][1])
+        return RecordField(name, fields[name][1])
     for outer, (kind, _) in fields.items():
         inside = field_of(column, kind) if isinstance(kind, type) and issubclass(kind, Record) else None
         if inside is not None:
-            return Field(f"{outer}.{inside.path}", inside.optional)
+            return RecordField(f"{outer}.{inside.path}", inside.optional)
     return None
 
 

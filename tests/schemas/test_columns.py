@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from schemas.columns import Field, field_name, field_of
+from schemas.columns import RecordField, field_name, field_of
 from schemas.findings import Issue, LeafCount
 from schemas.tables import TABLES, Column
 from schemas.topics import BY_NOUN
@@ -75,8 +75,8 @@ def test_names_find_fields_by_the_unit_they_leave_out() -> None:
     wanted = {"bin": "bin_ms", "latency_ms": "latency_ms", "resolved_at": "resolved_at_ms",
               "first_failed_at": "first_failed_ms", "failed": None}  # fmt: skip
     assert {column: field_name(column, names) for column in wanted} == wanted
-    assert field_of("support", Issue) == Field("cause.support", False)
-    assert field_of("end_reason", Issue) == Field("end_reason", True)
+    assert field_of("support", Issue) == RecordField("cause.support", False)
+    assert field_of("end_reason", Issue) == RecordField("end_reason", True)
 
 
 def test_most_columns_are_found_by_their_names() -> None:
