@@ -26,9 +26,10 @@ from streams.stack import Endpoints, UpOptions, down, up
 from streams.stack.process import PidFile
 
 SWEEP = "cxwatch-test-"
+NETWORK_MARKERS = ("kafka", "clickhouse", "browser", "loopback")
+
 settings.register_profile("cxwatch", deadline=None)  # a busy machine is no defect of what is tested
 settings.load_profile("cxwatch")
-NETWORK_MARKERS = ("kafka", "clickhouse", "browser", "loopback")
 
 
 class _Guard:
