@@ -122,7 +122,7 @@ class SourceRow:
     duplicates_hour: int
     no_data: tuple[Gap, ...]
     delay_p99_ms: int | None = None
-    """99 of 100 events lately were there this long after they happened; None if no raw copy says so."""
+    """Lately 99 of 100 events arrived within this time of happening; None if no raw copy tells."""
 
     @property
     def disorder_ms(self) -> int | None:
@@ -197,8 +197,8 @@ FROM
 )
 GROUP BY source
 """
-"""By arrival if the event brings it along, else by the moment at which it was stored, about a second later. What is
-played again says nothing of its way here unless it brings its arrival."""
+"""From happening to the arrival that an event brings along, else to when it was stored, about a second later. Replayed
+events count only if they bring their arrival along."""
 _LATELY_HOURS = {"telemetry": 1, "order": 24, "contact": 168}
 """Raw copies that are looked at: of the last hour, day, week of event time."""
 

@@ -147,7 +147,7 @@ async def _play(run: Run, speed: float) -> None:
 
 
 def _played(run: Run, part: str, played: Played, past: Played) -> None:
-    """Keep the player's own counts for the oracle, and show where it is."""
+    """Keep the player's own counts, which the stored events are compared with, and show how far it is."""
     for noun, number in played.events.items():
         run.produced.events[noun] = past.events.get(noun, 0) + number
     run.produced.heartbeats = past.heartbeats + played.heartbeats

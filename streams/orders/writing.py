@@ -89,7 +89,7 @@ def actor_of(settings: Settings, keyring: Keyring | None) -> str:
 
 
 def actor_here() -> str:
-    """Who sits at this machine, as far as it tells; never fails."""
+    """The user of this machine, ``unknown`` if it has no name; never fails."""
     try:
         return sanitized(getpass.getuser()) or "unknown"
     except (OSError, KeyError, ImportError):  # no name is set and the account has none

@@ -60,7 +60,7 @@ def mark_of(key: bytes) -> str:
 
 
 def new_key() -> str:
-    """A key in the form in which it is carried to another machine."""
+    """A new key, as text that can be carried to another machine."""
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 

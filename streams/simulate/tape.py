@@ -16,7 +16,7 @@ _ENCODE = msgspec.json.Encoder().encode
 
 
 class Tape:
-    """Collects events; every number of the oracle is counted where the event is made."""
+    """Collects events; every number of the truth is counted where the event is made."""
 
     def __init__(self, rules: SimulateRules) -> None:
         """Start empty."""

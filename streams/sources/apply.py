@@ -139,7 +139,7 @@ def _needed(value: Any, path: str) -> Any:
 
 
 def _check(rows: list[InputRow], outcomes: list[Outcome]) -> None:
-    """Hold every event against its contract, a whole chunk at once; replace the outcome of rows that break it."""
+    """Check every event against its contract, a whole chunk at once; replace the outcome of rows that break it."""
     row_indexes: dict[str, list[int]] = {}
     values: dict[str, list[bytes]] = {}
     for index, outcome in enumerate(outcomes):

@@ -44,7 +44,7 @@ BLOCKED_MS = 50
 MOST_ROWS = 2_000
 """Rows fetched, and rows written, at a stretch."""
 PROVEN_S = 3.0
-"""Who writes has proved so recently to be the owner: a commit that the group accepted."""
+"""A commit that the group accepted so recently proves that the partitions are still ours."""
 AGAIN_S = 0.2
 _APPEND_TIME = 1
 
@@ -64,7 +64,7 @@ class Followed:
 
     @property
     def span_ms(self) -> int:
-        """Event time written between two commits: what a crash repeats is never too late to be known again."""
+        """Event time written between two commits: what a crash writes twice is still known as duplicates."""
         nouns = [noun for noun in self.mapping.nouns if noun in EVENT_NOUNS]
         return min((BY_NOUN[noun].lateness_ms for noun in nouns), default=10 * MINUTE_MS) // 2
 
@@ -114,7 +114,7 @@ class Follower:
         self._vouched_ms = 0
 
     async def on_partitions_revoked(self, _revoked: object) -> None:
-        """Wait for what is being written; what is only held is read again by whoever comes next."""
+        """Wait for what is being written; what was read but not written is read again by the next owner."""
         self._epoch += 1
         async with self._busy:
             self._merge = None
@@ -138,7 +138,7 @@ class Follower:
                     await self._hand_on_what_is_ours(merge, write, tally)
 
     async def _begin(self) -> Merge | None:
-        """Go to where the last owner stopped; None while nothing is ours, or if that changes meanwhile."""
+        """Seek to where the last owner stopped; None while no partition is ours, or if that changes meanwhile."""
         epoch, tps = self._epoch, sorted(self._consumer.assignment())
         if not tps:
             await self._consumer.getmany(timeout_ms=IDLE_MS)  # stands by; who does not poll is put out of the group
@@ -217,7 +217,7 @@ class Follower:
         return [row for _, row in rows]
 
     async def _ask(self, merge: Merge, numbers: Iterable[int]) -> None:
-        """Which of these partitions are read to their end? Asked now, so that a pause of this process cannot matter."""
+        """Find those of the partitions that are read to their end; asked only now, so that the answer cannot be old."""
         asked_ms, tps = _now_ms(), [self._tp(number) for number in numbers]
         ends = await self._consumer.end_offsets(tps)
         done = [tp for tp in tps if await self._consumer.position(tp) >= ends[tp]]
@@ -255,7 +255,7 @@ ConsumerRebalanceListener.register(Follower)
 
 
 def _count(tally: RowCounts, row: Read) -> None:
-    """What became of a row, once it is written: what is only held is read, and counted, by the next owner."""
+    """Count what became of a row, once it is written; what was read but not written is counted by the next owner."""
     tally.rows += 1
     tally.unmatched += not row.arrivals
     for arrival in row.arrivals:

@@ -208,7 +208,7 @@ def _type(annotation: Any) -> tuple[tuple[str, ...], Kind]:
 
 
 def _check_choices(node: Node, choices: Collection[str], scope: Scope) -> None:
-    """Constants, table entries and defaults of a closed vocabulary are known now: check them now."""
+    """Check constants, table entries and defaults against their closed vocabulary when the mapping is loaded."""
     if isinstance(node.value, str) and "{" not in node.value:
         node.text(choices)
     if not isinstance(node.value, dict):
@@ -224,7 +224,7 @@ def _check_choices(node: Node, choices: Collection[str], scope: Scope) -> None:
 
 
 def _is_object(node: Node) -> bool:
-    """A mapping without a word of ours is an object of the record (such as a change's attributes)."""
+    """A YAML mapping that uses none of our keywords is an object of the record (such as a change's attributes)."""
     words = ("field", "text", "pseudonym", "time")
     return isinstance(node.value, dict) and not any(word in node.value for word in words)
 

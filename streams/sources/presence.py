@@ -19,10 +19,10 @@ ASK_S = 2.0
 ANSWER_S = 10.0
 """A question without an answer for so long has failed."""
 GONE_S = 20.0
-"""The broker is gone when questions have failed for so long, and two at least: one may be this machine's own fault."""
+"""The broker counts as gone when questions failed for so long, and at least two did: one may be our own pause."""
 START_S = 25.0
 END_S = 4.0
-"""What is still open is left behind after this: it would be waited for until the broker is back."""
+"""How long a client may take to close; without a broker it would wait until one is back."""
 
 
 class Client(Protocol):
@@ -32,7 +32,7 @@ class Client(Protocol):
 
 
 class BrokerGone(SinkUnavailable):
-    """Kafka went away in the middle of something; the text is one sentence for a person."""
+    """Kafka went away while a block ran; the text is one sentence for a person."""
 
     def __init__(self, bootstrap: str, silent_s: float) -> None:
         """Name where it was."""
@@ -101,7 +101,7 @@ async def started(starting: Awaitable[None], bootstrap: str) -> None:
 
 
 async def ended(stopping: Coroutine[Any, Any, None]) -> None:
-    """Wait for a client's stop, but not for a broker that is gone. What goes wrong in it concerns nobody any more."""
+    """Wait for a client's stop, but not for a broker that is gone. Its errors are dropped."""
     task = asyncio.create_task(stopping)
     done, _ = await asyncio.wait([task], timeout=END_S)
     for one in done:
