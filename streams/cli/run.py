@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,7 @@ from streams.cli.worker import prepare_logs
 from streams.runtime.exits import ExitCode
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
+from streams.stack.guard import locked
 from streams.stack.process import stop
 from streams.stack.supervised import left_behind
 from streams.stack.supervisor import Program, Supervisor, environment_of
@@ -127,17 +126,12 @@ def keep(settings: Settings, programs: Sequence[Program], stopping: threading.Ev
 @contextlib.contextmanager
 def alone(settings: Settings) -> Iterator[None]:
     """Refuse a second run of the same name in the same state folder; the kernel lets go when this one is killed."""
-    descriptor = os.open(settings.state_dir / f"run-{settings.instance}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
-    except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode() or "unknown"
+
+    def busy(holder: str) -> None:
         raise StackError(
             f"`cxwatch run` of instance {settings.instance} is running already (pid {holder}): end it first, or set "
             "another CX_INSTANCE and other --worker rooms"
-        ) from None
-    finally:
-        os.close(descriptor)
+        )
+
+    with locked(settings.state_dir / f"run-{settings.instance}.lock", busy):
+        yield

@@ -17,11 +17,13 @@ Say = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def only_one(lock: Path, say: Say, patience_s: float = 120.0) -> Iterator[None]:
-    """Hold the lock of a state folder; wait for another holder, saying so. Raises StackError after ``patience_s``."""
+def locked(lock: Path, busy: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock file; while another process does, call ``busy`` with its pid again and again (it may raise)."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _take(descriptor, lock, say, patience_s)
+        while not _take(descriptor):
+            busy(os.pread(descriptor, 20, 0).decode() or "unknown")
+            time.sleep(0.1)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
@@ -29,25 +31,32 @@ def only_one(lock: Path, say: Say, patience_s: float = 120.0) -> Iterator[None]:
         os.close(descriptor)  # releases the lock; the kernel does the same when the process is killed
 
 
-def _take(descriptor: int, lock: Path, say: Say, patience_s: float) -> None:
-    end = time.monotonic() + patience_s
-    announced = False
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode() or "unknown"
-            if time.monotonic() >= end:
-                raise StackError(
-                    f"another `cxwatch up` or `down` (pid {holder}) has been working on {lock.parent} "
-                    f"for {patience_s:g} s; wait for it or end it, then try again"
-                ) from None
-            if not announced:
-                say(f"another `cxwatch up` or `down` (pid {holder}) is working on {lock.parent}; waiting for it")
-                announced = True
-            time.sleep(0.1)
-        else:
-            return
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def only_one(lock: Path, say: Say, patience_s: float = 120.0) -> Iterator[None]:
+    """Hold the lock of a state folder; wait for another holder, saying so. Raises StackError after ``patience_s``."""
+    end, announced = time.monotonic() + patience_s, False
+
+    def busy(holder: str) -> None:
+        nonlocal announced
+        if time.monotonic() >= end:
+            raise StackError(
+                f"another `cxwatch up` or `down` (pid {holder}) has been working on {lock.parent} "
+                f"for {patience_s:g} s; wait for it or end it, then try again"
+            )
+        if not announced:
+            say(f"another `cxwatch up` or `down` (pid {holder}) is working on {lock.parent}; waiting for it")
+            announced = True
+
+    with locked(lock, busy):
+        yield
 
 
 def need_disk_space(folder: Path, least_mb: int) -> None:
