@@ -9,7 +9,7 @@ TEST_READY := .venv/.ready-test
 READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),.venv/.ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test busy native long faults lint reference house up down status doctor lock clean browser \
+.PHONY: help setup demo example test busy native native-test long faults lint reference house up down status doctor lock clean browser \
 	bench bench-gate bench-pipeline bench-latency bench-growth
 
 help: ## list these commands
@@ -30,6 +30,16 @@ busy: $(TEST_READY) native ## the tests that wait most, beside 14 busy loops (a 
 
 native: $(READY) ## build the optional accelerator of join and store (needs Rust; without it all works, slower)
 	@$(BIN)/python deploy/native.py
+
+native-test: $(READY) ## unit tests and lints of the native code (left out where there is no Rust)
+	@if ! command -v cargo >/dev/null; then \
+		echo "native-test left out: there is no cargo; install Rust from https://rustup.rs"; \
+	else \
+		cd native && export PYO3_PYTHON="$(CURDIR)/$(BIN)/python" && \
+		lib="$$("$$PYO3_PYTHON" -c "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))")" && \
+		LD_LIBRARY_PATH="$$lib" cargo test --quiet --locked --no-default-features && \
+		cargo clippy --quiet --locked --release --all-targets -- -D warnings; \
+	fi
 
 long: $(TEST_READY) ## simulated months: false-alarm budget, slow ramps
 	@$(BIN)/pytest -m long

@@ -46,3 +46,50 @@ impl Clock {
         ahead
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_customers_move_no_clock_of_three() {
+        let mut clock = Clock::new(3);
+        clock.follow(1, 9_000);
+        clock.follow(2, 8_000);
+        clock.follow(1, 99_000);
+        assert_eq!(clock.newest_ms, 0);
+        clock.follow(3, 5_000);
+        assert_eq!(clock.newest_ms, 5_000, "the third-newest customer decides");
+        assert_eq!(clock.ahead(), [(8_000, 2), (99_000, 1)]);
+    }
+
+    #[test]
+    fn a_customer_counts_once_with_its_newest_time() {
+        let mut clock = Clock::new(2);
+        clock.follow(1, 4_000);
+        clock.follow(1, 6_000);
+        clock.follow(1, 5_000);
+        assert_eq!((clock.newest_ms, clock.ahead()), (0, vec![(6_000, 1)]));
+        clock.follow(2, 7_000);
+        assert_eq!((clock.newest_ms, clock.ahead()), (6_000, vec![(7_000, 2)]));
+    }
+
+    #[test]
+    fn a_heartbeat_moves_it_alone_and_never_back() {
+        let mut clock = Clock::new(3);
+        clock.follow(1, 9_000);
+        clock.hear(9_000);
+        assert_eq!((clock.newest_ms, clock.ahead()), (9_000, vec![]), "nobody is ahead of it any more");
+        clock.hear(1_000);
+        clock.follow(2, 9_000);
+        assert_eq!((clock.newest_ms, clock.ahead()), (9_000, vec![]));
+    }
+
+    #[test]
+    fn of_one_customer_the_newest_event_is_the_clock() {
+        let mut clock = Clock::new(1);
+        clock.follow(7, 3_000);
+        clock.follow(8, 2_000);
+        assert_eq!((clock.newest_ms, clock.ahead()), (3_000, vec![]));
+    }
+}

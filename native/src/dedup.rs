@@ -276,3 +276,101 @@ impl Memory {
         self.buckets = slices.into_iter().map(|(start_ms, found)| (start_ms, Bucket::restored(found))).collect();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE_MS: i64 = 60_000;
+
+    /// Applies what a drain handed out to what is persisted.
+    fn persist(store: &mut Slices, changes: Vec<Change>) {
+        for ((start_ms, first), slice) in changes {
+            let slices = store.entry(start_ms).or_default();
+            match slice {
+                Some(hashes) => drop(slices.insert(first, hashes)),
+                None => drop(slices.remove(&first).expect("only what was written is deleted")),
+            }
+        }
+        store.retain(|_, slices| !slices.is_empty());
+    }
+
+    fn restarted(store: &Slices) -> Memory {
+        let mut memory = Memory::new(MINUTE_MS);
+        memory.load(store.clone());
+        memory
+    }
+
+    #[test]
+    fn a_hash_is_new_once_in_its_bucket() {
+        let mut memory = Memory::new(MINUTE_MS);
+        assert!(memory.add(59_999, 1));
+        assert!(!memory.add(0, 1));
+        assert!(memory.add(60_000, 1), "the next minute is another bucket");
+        assert!(!memory.add(30_000, 1), "the bucket that was left is asked again");
+        assert!(memory.add(-1, 1), "times before 1970 have buckets, too");
+    }
+
+    #[test]
+    fn drains_and_restarts_forget_nothing() {
+        let (mut memory, mut store) = (Memory::new(MINUTE_MS), Slices::new());
+        for round in 0..200u64 {
+            for number in 0..=round % 7 {
+                assert!(memory.add((round as i64 % 3) * MINUTE_MS, round * 100 + number));
+            }
+            persist(&mut store, memory.drain(if round % 5 == 0 { i64::MAX } else { 0 }));
+            if round % 11 == 0 {
+                memory = restarted(&store);
+            }
+        }
+        for round in 0..200u64 {
+            for number in 0..=round % 7 {
+                assert!(!memory.add((round as i64 % 3) * MINUTE_MS, round * 100 + number), "{round} {number}");
+            }
+        }
+        assert!(memory.drain(0).is_empty(), "nothing changed");
+    }
+
+    #[test]
+    fn slices_of_similar_size_are_joined() {
+        let (mut memory, mut store) = (Memory::new(MINUTE_MS), Slices::new());
+        for item in 0..1024u64 {
+            memory.add(0, item);
+            persist(&mut store, memory.drain(0));
+        }
+        assert!(store[&0].len() <= 11, "{} slices of 1024 hashes", store[&0].len());
+        let most = CHUNK as u64 + 10;
+        (1024..most).for_each(|item| assert!(memory.add(0, item)));
+        persist(&mut store, memory.drain(0));
+        assert!(store[&0].values().all(|slice| slice.len() <= CHUNK));
+        assert_eq!(store[&0].values().map(Vec::len).sum::<usize>() as u64, most);
+    }
+
+    #[test]
+    fn a_bucket_goes_once_it_ends() {
+        let (mut memory, mut store) = (Memory::new(MINUTE_MS), Slices::new());
+        memory.add(0, 1);
+        memory.add(MINUTE_MS, 2);
+        persist(&mut store, memory.drain(0));
+        memory.forget(MINUTE_MS - 1);
+        assert!(memory.holds_since(0, 1));
+        memory.forget(MINUTE_MS);
+        persist(&mut store, memory.drain(0));
+        assert_eq!(store.keys().collect::<Vec<_>>(), [&MINUTE_MS]);
+        assert!(memory.holds_since(2 * MINUTE_MS - 1, 2) && !memory.holds_since(2 * MINUTE_MS, 2));
+    }
+
+    #[test]
+    fn the_smallest_that_counts_is_found_wherever_it_lies() {
+        let mut memory = Memory::new(MINUTE_MS);
+        [50, 10, 40].into_iter().for_each(|item| memory.push(0, item));
+        assert_eq!(memory.starts_from(0), [0]);
+        assert_eq!(memory.first(0, 11, 60, &|_| true), Some(40));
+        [30, 20].into_iter().for_each(|item| memory.push(0, item));
+        memory.put_back();
+        assert_eq!(memory.first(0, 11, 60, &|_| true), Some(20));
+        assert_eq!(memory.first(0, 10, 10, &|_| true), Some(10), "limits are inclusive");
+        assert_eq!(memory.first(0, 11, 60, &|item| item > 35), Some(40));
+        assert_eq!(memory.first(0, 51, 60, &|_| true), None);
+    }
+}

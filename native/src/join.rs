@@ -1,24 +1,25 @@
 //! One partition of the join room: messages in, what has to become durable out. The same decisions, in the same order, as
 //! `streams/core/join/stage.py`, whose text explains them.
 
-use std::collections::BTreeMap;
+mod reading;
+mod state;
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::Clock;
 use crate::cohorts::OpenBins;
 use crate::decode::{Spec, Value};
-use crate::dedup::Change;
-use crate::episodes::{OpenedContact, Episodes, CustomerFailure};
-use crate::leaves::{hash_of, Leaves};
-use crate::pack::{Damaged, Packer, Read, Reader, Write};
+use crate::episodes::Episodes;
+use crate::history::CustomerFailure;
+use crate::leaves::Leaves;
+use crate::pack::Write;
 use crate::partition::partition_of;
-use crate::promises::{Fact, OrderKey, Outcome, Promises, DAY_MS};
-use crate::repairs::{link, obligation, owed, SuccessLog, Owed};
+use crate::promises::{Outcome, Promises};
+use crate::repairs::{link, obligation, Owed, SuccessLog};
 use crate::rules::{Row, Rules};
-use crate::seen::{Loaded, SeenEvents, SliceChange};
-use crate::sources::{Kind, Sources};
-use crate::wire::{BinClosed, Late, Watermark};
+use crate::seen::SeenEvents;
+use crate::sources::Sources;
+use crate::wire::{BinClosed, Watermark};
 
 const MINUTE_MS: i64 = 60_000;
 /// 2000-01-01: no valid event is older.
@@ -118,7 +119,7 @@ impl Room {
             fed.foreign.push(from.index);
         } else {
             fed.accepted += 1;
-            admit(core, topic, row, from.offset, arrived_ms);
+            reading::admit(core, topic, row, from.offset, arrived_ms);
         }
         true
     }
@@ -320,60 +321,6 @@ impl Core {
         self.episodes.forget(&self.rules, watermark_ms);
     }
 
-    fn changes(&mut self) -> Vec<Written> {
-        let mut out: Vec<Written> = Vec::new();
-        let clocks = self.clocks();
-        if clocks != self.clocks_written {
-            let mut key = Packer::default();
-            key.array(1);
-            key.text("w");
-            out.push((key.out, Some(clocks.clone())));
-            self.clocks_written = clocks;
-        }
-        for index in 0..self.topics.len() {
-            let rest_before_ms = self.watermark_ms(index) - MINUTE_MS;
-            let name = &self.rules.topics[index].name;
-            let topic = &mut self.topics[index];
-            out.extend(topic.seen.drain(rest_before_ms).into_iter().map(|change| seen_slice(name, change)));
-            topic.sources.drain(&mut |key, value| out.push((key, value)));
-        }
-        let mut write = |key, value| out.push((key, value));
-        self.bins.drain(&self.rules, &self.leaves, &mut write);
-        let order_ms = self.watermark_ms(self.rules.order);
-        self.promises.drain(order_ms, &mut write);
-        self.episodes.drain(&self.rules, &self.leaves, &mut write);
-        out.extend(self.promises.ended.drain(order_ms - DAY_MS).into_iter().map(|change| slice(&["e"], change)));
-        for (rules, log) in self.rules.topics.iter().zip(&mut self.logs) {
-            let changes = log.as_mut().map(SuccessLog::drain).into_iter().flatten();
-            out.extend(changes.map(|change| slice(&["r", &rules.name], change)));
-        }
-        out
-    }
-
-    fn clocks(&self) -> Vec<u8> {
-        let mut packer = Packer::default();
-        packer.array(4);
-        packer.map(self.topics.len());
-        for (rules, topic) in self.rules.topics.iter().zip(&self.topics) {
-            packer.text(&rules.name);
-            packer.int(topic.clock.newest_ms);
-        }
-        packer.int(self.closed_ms);
-        packer.int(self.through_ms);
-        packer.map(self.topics.len());
-        for (rules, topic) in self.rules.topics.iter().zip(&self.topics) {
-            packer.text(&rules.name);
-            let ahead = topic.clock.ahead();
-            packer.array(ahead.len());
-            for (time_ms, customer) in ahead {
-                packer.array(2);
-                packer.int(time_ms);
-                packer.hashes(&[customer]);
-            }
-        }
-        packer.out
-    }
-
     fn sweep(&mut self) {
         if self.leaves.wants_sweep() {
             self.bins.mark(&mut self.leaves);
@@ -381,263 +328,4 @@ impl Core {
             self.leaves.sweep();
         }
     }
-
-    /// Rebuilds the state from the live pairs of its state topic, in any order. Err: the state is not ours.
-    pub fn load(&mut self, pairs: &[(&[u8], &[u8])]) -> Read<()> {
-        let mut slices: BTreeMap<&str, Loaded> = BTreeMap::new();
-        let mut ended: BTreeMap<i64, BTreeMap<usize, Vec<u64>>> = BTreeMap::new();
-        let mut went_well: BTreeMap<&str, BTreeMap<i64, BTreeMap<usize, Vec<u64>>>> = BTreeMap::new();
-        // Clocks first: other kinds are read by them.
-        if let Some((_, clocks)) = pairs.iter().find(|(key, _)| *key == b"\x91\xa1w") {
-            self.load_clocks(clocks)?;
-        }
-        let order_ms = self.watermark_ms(self.rules.order);
-        for (key, value) in pairs {
-            let mut key = Reader::new(key);
-            let parts = key.array()?;
-            let kind = key.text()?;
-            let mut value = Reader::new(value);
-            match kind {
-                "w" => {}
-                "d" | "r" => {
-                    let (topic, start_ms, first) = (key.text()?, key.int()?, key.int()?);
-                    if kind == "d" {
-                        let width_ms = if parts > 4 { key.int()? } else { MINUTE_MS };
-                        let found = slices.entry(topic).or_default().entry(width_ms).or_default();
-                        found.entry(start_ms).or_default().insert(first as usize, value.hashes()?);
-                    } else {
-                        let found = went_well.entry(topic).or_default().entry(start_ms).or_default();
-                        found.insert(first as usize, value.hashes()?);
-                    }
-                }
-                "e" => {
-                    let (start_ms, first) = (key.int()?, key.int()?);
-                    ended.entry(start_ms).or_default().insert(first as usize, value.hashes()?);
-                }
-                "b" => {
-                    let chunk = (key.int()?, key.int()?);
-                    self.bins.load_chunk(&self.rules, &mut self.leaves, chunk, &mut value)?;
-                }
-                "k" => self.bins.load_slot(&self.rules, &mut self.leaves, &mut key, value.int()?)?,
-                "s" => {
-                    let topic = self.topic(key.text()?).ok_or(Damaged("a topic is not known"))?;
-                    self.topics[topic].sources.load(key.int()?, parts > 3, &mut value, self.closed_ms)?;
-                }
-                "p" => self.promises.load_open(key.text()?, key.text()?, &mut value)?,
-                "q" => self.promises.load_pending(key.int()?, &mut value, order_ms)?,
-                "c" => self.episodes.load(&self.rules, &mut self.leaves, key.text()?, &mut value)?,
-                _ => return Err(Damaged("a key is of no known kind")),
-            }
-        }
-        for (name, found) in slices {
-            let topic = self.topic(name).ok_or(Damaged("a topic is not known"))?;
-            let newest_ms = self.clock_ms(topic);
-            self.topics[topic].seen.load(found, newest_ms);
-        }
-        for topic in &mut self.topics {
-            topic.seen.age(topic.clock.newest_ms);
-            topic.sources.age(topic.clock.newest_ms);
-        }
-        for (name, found) in went_well {
-            let topic = self.topic(name).ok_or(Damaged("a topic is not known"))?;
-            self.logs[topic].as_mut().ok_or(Damaged("nothing goes well on a topic"))?.load(found);
-        }
-        self.promises.ended.load(ended);
-        Ok(())
-    }
-
-    fn load_clocks(&mut self, value: &[u8]) -> Read<()> {
-        let mut reader = Reader::new(value);
-        let parts = reader.array()?;
-        for _ in 0..reader.map()? {
-            let topic = self.topic(reader.text()?).ok_or(Damaged("a topic is not known"))?;
-            let newest_ms = reader.int()?;
-            self.hear(topic, newest_ms);
-        }
-        (self.closed_ms, self.through_ms) = (reader.int()?, reader.int()?);
-        if parts > 3 {
-            self.load_ahead(&mut reader)?;
-        }
-        self.clocks_written = self.clocks();
-        Ok(())
-    }
-
-    fn load_ahead(&mut self, reader: &mut Reader<'_>) -> Read<()> {
-        for _ in 0..reader.map()? {
-            let topic = self.topic(reader.text()?).ok_or(Damaged("a topic is not known"))?;
-            for _ in 0..reader.array()? {
-                reader.array()?;
-                let time_ms = reader.int()?;
-                let customer = *reader.hashes()?.first().ok_or(Damaged("a customer was expected"))?;
-                self.topics[topic].clock.follow(customer, time_ms);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// State change of a slice of what was seen.
-fn seen_slice(topic: &str, ((start_ms, first, width), hashes): SliceChange) -> Written {
-    let (mut key, value) = slice(&["d", topic], ((start_ms, first), hashes));
-    if let Some(width_ms) = width {
-        let mut packer = Packer::default();
-        packer.int(width_ms);
-        key[0] += 1; // one element more; a short array holds up to 15
-        key.extend(packer.out);
-    }
-    (key, value)
-}
-
-/// State change of a slice of a memory.
-fn slice(prefix: &[&str], ((start_ms, first), hashes): Change) -> Written {
-    let mut key = Packer::default();
-    key.array(prefix.len() + 2);
-    prefix.iter().for_each(|part| key.text(part));
-    key.int(start_ms);
-    key.int(first as i64);
-    let value = hashes.map(|hashes| {
-        let mut packer = Packer::default();
-        packer.hashes(&hashes);
-        packer.out
-    });
-    (key.out, value)
-}
-
-/// Sorts out what is too old or was seen before, moves the topic's clock, and folds the rest in.
-fn admit(room: &mut Core, index: usize, row: Row<'_>, offset: i64, arrived_ms: i64) {
-    let rules = &room.rules.topics[index];
-    let topic = &mut room.topics[index];
-    let time_ms = row.int(rules.event_time).unwrap_or(0);
-    let newest_ms = topic.clock.newest_ms;
-    let source = row.text(rules.source);
-    if time_ms < newest_ms - rules.lateness_ms {
-        let watermark_ms = MIN_TIME_MS.max(newest_ms - rules.disorder_ms);
-        let late = Late {
-            topic: &rules.name,
-            partition: room.partition,
-            offset,
-            source,
-            event_time_ms: time_ms,
-            watermark_ms,
-        };
-        room.late.push(("late", source.as_bytes().to_vec(), late.json(192), partition_of(source.as_bytes(), room.partitions)));
-        return;
-    }
-    let customer = xxh3_64(row.text(rules.customer).as_bytes());
-    let identity = xxh3_64_with_seed(row.text(rules.event_id).as_bytes(), customer);
-    let bin_ms = floor(time_ms, room.rules.bin_ms);
-    if !topic.seen.add(time_ms, identity) {
-        topic.sources.count(Kind::Duplicate, bin_ms, source);
-        return;
-    }
-    topic.sources.count(Kind::Accepted, bin_ms, source);
-    let is_late = time_ms < newest_ms - rules.disorder_ms;
-    if is_late {
-        topic.sources.count(Kind::Late, bin_ms, source);
-    }
-    topic.clock.follow(customer, time_ms.min(arrived_ms));
-    count(room, index, row, customer, is_late, newest_ms - time_ms);
-    note(room, index, row, customer);
-    if index == room.rules.order {
-        follow_promise(room, row, is_late, newest_ms);
-    } else if index == room.rules.contact_topic {
-        attach_contact(room, row, customer, newest_ms);
-    }
-}
-
-/// Counts exposure and failure: on time in bins, failures in any case in episodes.
-fn count(room: &mut Core, index: usize, row: Row<'_>, customer: u64, is_late: bool, behind_ms: i64) {
-    let Core { rules, leaves, bins, episodes, .. } = room;
-    let topic = &rules.topics[index];
-    let time_ms = row.int(topic.event_time).unwrap_or(0);
-    for rule in &topic.families {
-        if !rule.exposed.holds(row) {
-            continue;
-        }
-        let failed = rule.failed.holds(row);
-        if is_late && !failed {
-            continue;
-        }
-        let mut values = [""; 16];
-        let values = &mut values[..rule.attributes.len()];
-        for (value, field) in values.iter_mut().zip(&rule.attributes) {
-            *value = row.text(*field);
-        }
-        let line = row.text(topic.product);
-        let leaf = leaves.intern(hash_of(line, rule.family, values), line, rule.family, values);
-        if !is_late {
-            bins.count(floor(time_ms, rules.bin_ms), leaf, customer, failed);
-        }
-        if failed {
-            let failure = CustomerFailure {
-                time_ms,
-                leaf,
-                event_id: row.text(topic.event_id),
-                amount_cents: rule.amount.and_then(|field| row.int(field)).unwrap_or(0),
-                owed: owed(&rule.leaving, row, customer, behind_ms),
-                origin: origin_of(rules, row.text(topic.origin)),
-            };
-            episodes.fail(rules, leaves, row.text(topic.customer), customer, &failure);
-        }
-    }
-}
-
-/// Remembers what went well, and puts right what it puts right.
-fn note(room: &mut Core, index: usize, row: Row<'_>, customer: u64) {
-    let Core { rules, logs, episodes, .. } = room;
-    let topic = &rules.topics[index];
-    let (Some(success), Some(log)) = (&topic.success, &mut logs[index]) else { return };
-    let Some(kind) = success.kind(row) else { return };
-    let (time_ms, obligation) = (row.int(topic.event_time).unwrap_or(0), success.naming.of(row, customer));
-    log.note(time_ms, obligation, kind);
-    if episodes.open_obligations.matters(obligation, time_ms) {
-        episodes.repair(rules, row.text(topic.customer), customer, obligation, time_ms, 1 << kind);
-    }
-}
-
-fn origin_of(rules: &Rules, name: &str) -> u8 {
-    rules.origins.iter().position(|known| known == name).unwrap_or(0) as u8
-}
-
-fn follow_promise(room: &mut Core, row: Row<'_>, is_late: bool, newest_ms: i64) {
-    let topic = &room.rules.topics[room.rules.order];
-    let rule = &room.rules.promise;
-    let watermark_ms = newest_ms - topic.disorder_ms;
-    let fact = Fact::new(
-        row.int(topic.event_time).unwrap_or(0),
-        row.text(topic.event_id),
-        OrderKey { customer: row.text(topic.customer).into(), order: row.text(rule.order_id).into() },
-        row.text(rule.status),
-        row.text(topic.product),
-        rule.attributes.iter().map(|field| row.text(*field).into()).collect(),
-        row.int(rule.amount).unwrap_or(0),
-        row.int(rule.promised_at),
-        row.text(rule.cancelled_by) == "company",
-        origin_of(&room.rules, row.text(topic.origin)),
-    );
-    room.advance(watermark_ms);
-    let mut outcomes = std::mem::take(&mut room.outcomes);
-    room.promises.offer(&room.rules.promise, fact, watermark_ms, is_late, &mut outcomes);
-    room.conclude(&mut outcomes);
-    room.outcomes = outcomes;
-}
-
-fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64, newest_ms: i64) {
-    let topic = &room.rules.topics[room.rules.contact_topic];
-    let rule = &room.rules.contact;
-    let time_ms = row.int(topic.event_time).unwrap_or(0);
-    let order = rule.order.as_ref().filter(|naming| naming.is_given(row)).map_or(0, |naming| naming.of(row, customer));
-    let by_order = time_ms < newest_ms - room.rules.attach_ms;
-    if by_order && order == 0 || !rule.opened.holds(row) {
-        return;
-    }
-    let contacted = OpenedContact {
-        time_ms,
-        contact_id: row.text(rule.contact_id).into(),
-        line: row.text(topic.product).into(),
-        reason: row.text(rule.reason).into(),
-        order,
-        by_order,
-    };
-    room.episodes.contact(&room.rules, row.text(topic.customer), customer, contacted);
 }

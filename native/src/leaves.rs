@@ -151,3 +151,41 @@ fn mix(hash: u64, bytes: &[u8]) -> u64 {
     hash = (hash.rotate_left(29) ^ word).wrapping_mul(ODD);
     hash ^ hash >> 32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_leaf_has_one_number() {
+        let mut leaves = Leaves::default();
+        let one = leaves.of("shop", 1, &["ab", "c"]);
+        assert_eq!(leaves.of("shop", 1, &["ab", "c"]), one);
+        for other in [("shop", 1, ["a", "bc"]), ("shop", 2, ["ab", "c"]), ("bank", 1, ["ab", "c"])] {
+            assert_ne!(leaves.of(other.0, other.1, &other.2), one, "{other:?}");
+        }
+        assert_eq!(leaves.get(one).values().collect::<Vec<_>>(), ["ab", "c"]);
+    }
+
+    #[test]
+    fn a_sweep_removes_what_is_not_marked_and_gives_its_number_away() {
+        let mut leaves = Leaves::default();
+        let (used, unused) = (leaves.of("shop", 0, &["used"]), leaves.of("shop", 0, &["unused"]));
+        leaves.mark(used);
+        leaves.sweep();
+        assert_eq!(leaves.of("shop", 0, &["used"]), used);
+        assert_eq!(leaves.of("shop", 0, &["new"]), unused, "the number is free");
+        assert_eq!(leaves.get(unused).values().collect::<Vec<_>>(), ["new"]);
+    }
+
+    #[test]
+    fn leaves_are_ordered_by_line_name_of_the_family_and_values() {
+        let mut leaves = Leaves::default();
+        let families = ["payment".to_owned(), "app".to_owned()];
+        let sorted = [("bank", 0, ["z"]), ("shop", 1, ["b"]), ("shop", 0, ["a"]), ("shop", 0, ["b"])];
+        let sorted = sorted.map(|(line, family, values)| leaves.of(line, family, &values));
+        let mut found = [sorted[3], sorted[0], sorted[2], sorted[1]];
+        found.sort_by(|one, two| leaves.order(&families, *one, *two));
+        assert_eq!(found, sorted);
+    }
+}

@@ -11,6 +11,7 @@ mod decode;
 mod dedup;
 mod episodes;
 mod findings;
+mod history;
 mod join;
 mod leaves;
 mod pack;
@@ -72,8 +73,8 @@ impl JoinRoom {
         Ok(JoinRoom { room: Room::new(Rules::from_python(rules)?, partition, partitions) })
     }
 
-    /// Folds messages in from index `start` on, up to the first that the reference implementation has to decide. Longer messages
-    /// than `max_bytes`, and those whose key is `stop_key`, are such.
+    /// Folds messages in from index `start` on, up to the first that the reference implementation has to decide. Longer
+    /// messages than `max_bytes`, and those whose key is `stop_key`, are such.
     #[pyo3(signature = (part, start, max_bytes, future_ms, stop_key))]
     fn feed(
         &mut self,

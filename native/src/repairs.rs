@@ -246,3 +246,112 @@ impl SuccessLog {
         self.memory.load(slices);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_MS: i64 = 3_600_000;
+    const MASK_OF_PAID: u8 = 1 << 2;
+
+    fn log() -> SuccessLog {
+        let kinds = vec![("delivered".to_owned(), 1), ("paid".to_owned(), 2)];
+        SuccessLog::new(&Success {
+            field: 0,
+            kinds,
+            naming: Naming { fields: vec![], seed: 0 },
+            width_ms: HOUR_MS,
+            time_bits: 22,
+        })
+    }
+
+    fn failed(time_ms: i64, mask: u8) -> Obligation {
+        Obligation { hash: 5, time_ms, mask, put_right_ms: None }
+    }
+
+    #[test]
+    fn the_earliest_event_from_a_time_on_is_found() {
+        let (mut log, order) = (log(), u64::MAX >> 1);
+        for time_ms in [3 * HOUR_MS, HOUR_MS + 1, 5 * HOUR_MS - 1] {
+            log.note(time_ms, order, 2);
+        }
+        assert_eq!(log.first(order, 0, MASK_OF_PAID), Some(HOUR_MS + 1));
+        assert_eq!(log.first(order, HOUR_MS + 1, MASK_OF_PAID), Some(HOUR_MS + 1), "at the time itself");
+        assert_eq!(log.first(order, HOUR_MS + 2, MASK_OF_PAID), Some(3 * HOUR_MS));
+        assert_eq!(log.first(order, 3 * HOUR_MS + 1, MASK_OF_PAID), Some(5 * HOUR_MS - 1), "the last ms of an hour");
+        assert_eq!(log.first(order, 5 * HOUR_MS, MASK_OF_PAID), None);
+    }
+
+    #[test]
+    fn only_kinds_of_the_mask_and_the_own_obligation_count() {
+        let (mut log, order) = (log(), 0x7123_4567_89ab_cdef);
+        log.note(10, order, 1);
+        log.note(20, order ^ (1 << 62), 2);
+        assert_eq!(log.first(order, 0, MASK_OF_PAID), None);
+        assert_eq!(log.first(order, 0, 1 << 4), None, "no event of the topic is of this kind");
+        log.note(30, order, 2);
+        assert_eq!(log.first(order, 0, MASK_OF_PAID), Some(30));
+        assert_eq!(log.first(order, 0, MASK_OF_PAID | 1 << 1), Some(10));
+    }
+
+    #[test]
+    fn a_log_is_the_same_after_a_restart_and_forgets_by_the_hour() {
+        let (mut log, mut store) = (log(), BTreeMap::<i64, BTreeMap<usize, Vec<u64>>>::new());
+        log.note(HOUR_MS + 7, 99 << 40, 2);
+        log.note(9, 99 << 40, 2);
+        for ((start_ms, first), hashes) in log.drain() {
+            store.entry(start_ms).or_default().insert(first, hashes.expect("nothing was deleted"));
+        }
+        let mut again = self::log();
+        again.load(store);
+        assert_eq!(again.first(99 << 40, 0, MASK_OF_PAID), Some(9));
+        again.forget(HOUR_MS);
+        assert_eq!(again.first(99 << 40, 0, MASK_OF_PAID), Some(HOUR_MS + 7));
+        assert_eq!(again.drain(), [((0, 0), None)]);
+    }
+
+    #[test]
+    fn the_latest_failure_decides_what_puts_it_right() {
+        let mut owed = failed(100, 0b110);
+        owed.put_right_ms = Some(150);
+        assert!(!owed.fail(90, 0b001), "an earlier failure changes nothing");
+        assert!(!owed.fail(100, 0b111), "nor does the same with more that puts it right");
+        assert!(owed.fail(100, 0b010) && owed.mask == 0b010 && owed.put_right_ms.is_none());
+        owed.put_right_ms = Some(150);
+        assert!(owed.fail(101, 0b100) && owed.mask == 0b100 && owed.put_right_ms.is_none());
+    }
+
+    #[test]
+    fn an_event_puts_right_from_the_failure_on_for_so_long() {
+        let mut owed = failed(100, 1);
+        let takes = |owed: &Obligation| [99, 100, 149, 150].map(|time_ms| owed.takes(time_ms, 50));
+        assert_eq!(takes(&owed), [false, true, true, false]);
+        owed.put_right_ms = Some(120);
+        assert_eq!(takes(&owed), [false, true, false, false], "only an earlier one changes anything");
+    }
+
+    #[test]
+    fn an_obligation_matters_while_a_leaf_holds_it() {
+        let (mut open, mut owed) = (OpenObligations::default(), failed(100, 1));
+        open.hold(&owed);
+        open.hold(&owed);
+        assert!(open.matters(5, NEVER_MS - 1) && !open.matters(6, 0));
+        owed.put_right_ms = Some(150);
+        open.settle(5, owed.until_ms());
+        assert!(open.matters(5, 149) && !open.matters(5, 150));
+        open.reopen(5);
+        open.release(&owed);
+        assert!(open.matters(5, 150), "one leaf still holds it");
+        open.release(&owed);
+        assert!(!open.matters(5, 0));
+        open.hold(&failed(100, 0));
+        assert!(!open.matters(5, 0), "nothing can put it right");
+    }
+
+    #[test]
+    fn all_is_put_right_when_the_last_part_is() {
+        assert_eq!(all_put_right([Some(3), Some(9), Some(4)].into_iter()), Some(9));
+        assert_eq!(all_put_right([Some(3), None].into_iter()), None);
+        assert_eq!(all_put_right([].into_iter()), None);
+    }
+}

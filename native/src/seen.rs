@@ -105,3 +105,43 @@ impl SeenEvents {
         self.age(newest_ms);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_known_in_its_minute_and_no_other_however_old_it_is() {
+        let (mut seen, newest_ms) = (SeenEvents::new(), 30 * DAY_MS);
+        for behind_ms in [MINUTE_MS, 5 * HOUR_MS, 10 * DAY_MS] {
+            assert!(seen.add(newest_ms - behind_ms, 7));
+        }
+        for clock_ms in [newest_ms, newest_ms + 3 * HOUR_MS, newest_ms + 2 * DAY_MS] {
+            seen.age(clock_ms);
+            for behind_ms in [MINUTE_MS, 5 * HOUR_MS, 10 * DAY_MS] {
+                assert!(!seen.add(newest_ms - behind_ms, 7), "{behind_ms} behind at {clock_ms}");
+            }
+        }
+        assert!(seen.add(newest_ms - 5 * HOUR_MS + MINUTE_MS, 7), "the same id a minute later");
+        assert!(seen.add(newest_ms - 5 * HOUR_MS, 8));
+    }
+
+    #[test]
+    fn what_is_loaded_is_asked_in_the_same_bucket() {
+        let (mut seen, mut loaded, newest_ms) = (SeenEvents::new(), Loaded::new(), 30 * DAY_MS);
+        seen.age(newest_ms);
+        for behind_ms in [MINUTE_MS, 5 * HOUR_MS, 10 * DAY_MS] {
+            seen.add(newest_ms - behind_ms, 7);
+        }
+        for ((start_ms, first, width_ms), hashes) in seen.drain(0) {
+            let slices = loaded.entry(width_ms.unwrap_or(MINUTE_MS)).or_default();
+            slices.entry(start_ms).or_default().insert(first, hashes.expect("nothing was deleted"));
+        }
+        assert_eq!(loaded.keys().collect::<Vec<_>>(), [&MINUTE_MS, &HOUR_MS, &DAY_MS]);
+        let mut again = SeenEvents::new();
+        again.load(loaded, newest_ms);
+        for behind_ms in [MINUTE_MS, 5 * HOUR_MS, 10 * DAY_MS] {
+            assert!(!again.add(newest_ms - behind_ms, 7), "{behind_ms}");
+        }
+    }
+}
