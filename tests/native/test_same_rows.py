@@ -492,7 +492,7 @@ def test_a_plan_that_makes_no_sense_is_an_error(wrong: list[tuple[str, str]]) ->
 
 
 def test_the_setting_decides_who_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.core.join.native.find", lambda: None)
+    monkeypatch.setattr("streams.core.join.native._look", lambda: "none is installed")
     url: Any = "clickhouse://localhost:1"
     room(Settings(clickhouse_url=url, native="off"))
     room(Settings(clickhouse_url=url, native="auto"))
