@@ -45,7 +45,7 @@ class Part:
 
 def run(marks: str, more: Sequence[str], show: bool) -> Part:
     """One pytest; without its cache, which two at a time would overwrite."""
-    command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "-m", marks, *more]
+    command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "--durations=10", "-m", marks, *more]
     lines, begun = [], time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
