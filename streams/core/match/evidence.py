@@ -170,7 +170,16 @@ def agrees(cause: dict[str, str], attributes: tuple[str, ...], values: tuple[str
 
 
 def evidence(episode: RetainedEpisode, issue: RetainedIssue, before_ms: int, rules: MatchRules) -> Hit | None:
-    """The episode's evidence in the issue, from failures that began before ``before_ms``; None if there is none."""
+    """The episode's evidence in the issue, from failures that began before ``before_ms``; None if there is none.
+
+    A leaf counts if it has the cause and its failures, first to last, reach into the issue's window::
+
+        opened - slack   opened        detected      resolved, if it is
+        ----[==============|==============|==============]-----> event time
+          |--leaf--|               |--leaf--|           |--leaf--|      all three count
+
+    An issue that was detected more than ``retention_ms`` after it opened begins at ``detected - retention_ms``.
+    """
     leaves = [
         leaf
         for leaf in episode.leaves
