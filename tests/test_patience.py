@@ -59,8 +59,8 @@ def test_no_bound_of_a_wait_is_a_bare_number() -> None:
 def _is_bare(call: ast.Call) -> bool:
     """True if the call gives up after a number of seconds that does not know the machine."""
     named = [word.value for word in call.keywords if word.arg == "timeout" and _name(call) != "create_connection"]
-    place = BOUNDED.get(_name(call))
-    given = call.args[place : place + 1] if place is not None else []
+    at = BOUNDED.get(_name(call))
+    given = call.args[at : at + 1] if at is not None else []
     return any(isinstance(value, ast.Constant) and isinstance(value.value, int | float) and value.value > SHORT_S
                for value in [*named, *given])
 

@@ -13,7 +13,6 @@ REMAINING: dict[str, int] = {
     "schemas": 8,
     "streams": 1,
     "streams/sinks": 16,
-    "tests": 1,
     "tests/native": 11,
     "tests/schemas": 1,
     "tests/sinks": 7,
