@@ -19,7 +19,7 @@ AGE_EDGES_MS = (
     *(round(step * 10**power, 2) for power in range(5) for step in (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 7, 8)),
     100_000, 125_000, 160_000, 200_000, 250_000, 320_000, 400_000, 500_000, 600_000,
 )  # fmt: skip
-"""Upper edges in ms: ten a decade from 1 ms to 10 min, and 70 of every decade, because 70 and 700 ms are our bars."""
+"""Upper edges in ms: ten a decade from 1 ms to 10 min, and 70 of every decade: there the ages of a busy worker end."""
 
 
 class AgeHistogram(Collector):

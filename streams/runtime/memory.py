@@ -138,7 +138,7 @@ class MemoryLine:
             self._logs[topic.name].append(target, wire_key, value, headers, timestamp_ms)
 
     def load(self, batch: RawBatch) -> None:
-        """Append fetched records at their own offsets, as replay does; offsets between them hold no record."""
+        """Append fetched records at their own offsets; offsets between them hold no record."""
         entries = self._logs[wire_name(batch.topic)].partitions[batch.partition]
         rows = zip(batch.offsets, batch.keys, batch.values, batch.headers, batch.timestamps, strict=True)
         for offset, key, value, headers, stamp in rows:
