@@ -140,7 +140,7 @@ TABLES: tuple[Table, ...] = (
         LINE, FAMILY,
         Column("state", WORD, "suspected, open, escalating, recovering, resolved or regressed"),
         Column("title", TEXT, "What is wrong, in plain words"),
-        Column("cause", PAIRS, "Attribute = value pairs of the simplest honest explanation"),
+        Column("cause", PAIRS, "Attribute = value pairs of the cause, the simplest explanation"),
         Column("risk_ratio", REAL, "Failure rate inside the cause divided by outside, shrunk", "ratio"),
         Column("risk_ratio_low", REAL, "Lower end of its 95 % interval", "ratio"),
         Column("risk_ratio_high", REAL, "Upper end of its 95 % interval", "ratio"),
