@@ -137,14 +137,14 @@ def find_cargo() -> str:
 
 def require_version(cargo: str, crate: Path) -> str:
     """Return cargo's name and version; raises LeftOut if it is older than the crate asks for."""
-    told = subprocess.run([cargo, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    have = re.search(r"(\d+)\.(\d+)", told)
+    stated = subprocess.run([cargo, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    have = re.search(r"(\d+)\.(\d+)", stated)
     need = re.search(r'^rust-version\s*=\s*"(\d+)\.(\d+)', (crate / "Cargo.toml").read_text("utf-8"), re.MULTILINE)
     if have is None:
         raise LeftOut(f"cargo does not start: {RUSTUP}")
     if need and tuple(map(int, have.groups())) < tuple(map(int, need.groups())):
-        raise LeftOut(f"{told} is older than {need[1]}.{need[2]}: {RUSTUP}")
-    return " ".join(told.split()[:2])
+        raise LeftOut(f"{stated} is older than {need[1]}.{need[2]}: {RUSTUP}")
+    return " ".join(stated.split()[:2])
 
 
 def explain(output: str) -> LeftOut | BuildError:

@@ -17,8 +17,8 @@ def as_fetched(batch: RawBatch) -> RawBatch:
         return batch
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 30)
     parts = zip(batch.keys, batch.values, batch.timestamps, batch.headers, strict=True)
-    for place, (key, value, stamp, headers) in enumerate(parts):
-        builder.append(place, stamp, key, value, list(headers))
+    for index, (key, value, stamp, headers) in enumerate(parts):
+        builder.append(index, stamp, key, value, list(headers))
     data = as_sent(builder, batch.start)
     _, offsets, keys, values, headers, stamps = require().unpack_records(data, batch.start, None, True)
     assert list(offsets) == list(batch.offsets)

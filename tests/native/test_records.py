@@ -34,11 +34,11 @@ records = st.lists(
 def batch(base: int, found: list[Any], attributes: int, producer: int, codec: int = 0) -> tuple[bytes, int]:
     """A record batch as a broker sends it, and the offset after it."""
     builder = DefaultRecordBatchBuilder(2, codec, int(bool(attributes & TRANSACTIONAL)), producer, 0, 0, 1 << 20)
-    place = -1
+    index = -1
     for step, time_ms, key, value, some in found:
-        place += step if place >= 0 else 1
-        builder.append(place, time_ms, key, value, some)
-    return as_sent(builder, base, attributes | codec), base + place + 1
+        index += step if index >= 0 else 1
+        builder.append(index, time_ms, key, value, some)
+    return as_sent(builder, base, attributes | codec), base + index + 1
 
 
 @st.composite
@@ -109,9 +109,9 @@ def test_a_batch_that_the_broker_cut_short_is_read_next_time(log: Any, cut: int)
 @given(logs(), st.data())
 def test_a_flipped_bit_is_never_a_record(log: Any, data: st.DataObject) -> None:
     fetched, aborted, _ = log
-    place = data.draw(st.integers(17, struct.unpack_from(">i", fetched, 8)[0] + 11))
+    at = data.draw(st.integers(17, struct.unpack_from(">i", fetched, 8)[0] + 11))
     damaged = bytearray(fetched)
-    damaged[place] ^= 1 << data.draw(st.integers(0, 7))
+    damaged[at] ^= 1 << data.draw(st.integers(0, 7))
     assert unpack(bytes(damaged), 0, aborted, native_values, True) == "corrupt"
 
 
@@ -133,7 +133,7 @@ def test_columns_are_cut_like_lists(log: Any, low: int, high: int) -> None:
         assert list(column[low:high]) == whole[low:high]
         assert list(column[low:high][1:]) == whole[low:high][1:]
         assert list(column[::-2]) == whole[::-2]
-        assert [column[place] for place in range(-len(whole), len(whole))] == whole * 2
+        assert [column[index] for index in range(-len(whole), len(whole))] == whole * 2
         assert list(reversed(column)) == whole[::-1]
         for item in whole:
             assert item in column

@@ -113,8 +113,8 @@ class Side:
             self.durable.apply(key, value)
         # Dead letters of a slice lie in the order in which they were found: contract first, or as they came.
         return {
-            place: sorted(writes, key=offset_of) if place[0].endswith(".dlq") else writes
-            for place, writes in found.writes.items()
+            tp: sorted(writes, key=offset_of) if tp[0].endswith(".dlq") else writes
+            for tp, writes in found.writes.items()
         }
 
 

@@ -85,7 +85,7 @@ def check(
     bound: int = 50_000,
 ) -> int:
     """Write the batches in both ways, compare what is read back, empty the tables; returns the number of rows."""
-    fetched = [as_fetched(one) if place % 2 else one for place, one in enumerate(batches)]
+    fetched = [as_fetched(one) if index % 2 else one for index, one in enumerate(batches)]
     for store, some in zip(stores, (list(batches), fetched), strict=True):
         store.max_rows = bound
         store.write(some)
@@ -259,7 +259,7 @@ def test_the_newest_findings_read_back_are_the_same(
 @needs_native
 @pytest.mark.clickhouse
 @pytest.mark.parametrize("foreign_ver", [2, 3, 4])
-def test_a_finding_in_doubt_replaces_a_sure_one_of_its_key_or_is_replaced_by_it(
+def test_a_finding_left_to_python_replaces_a_native_one_of_its_key_or_is_replaced_by_it(
     stores: tuple[Store, Store], readers: tuple[ClickHouse, ClickHouse], foreign_ver: int
 ) -> None:
     """Of one key the newest alone counts, with all its leaves, whoever reads the messages."""
@@ -380,7 +380,7 @@ def test_only_findings_as_our_rooms_spell_them_are_read_natively(value: bytes, i
 
 
 @needs_native
-def test_a_topic_is_left_to_python_from_the_first_message_in_doubt_on() -> None:
+def test_a_topic_is_left_to_python_from_the_first_message_that_native_code_cannot_decide() -> None:
     native = NativeRows(NativePlans())
     mark = encode(Watermark(partition=0, through_ms=DAY))
     first = batch("episode", [limits("episode"), mark, b"{", mark, limits("episode")])
@@ -466,7 +466,7 @@ def test_ready_columns_and_others_go_together(
         buffer.add(batch("order", EXAMPLES["order"]))
     [(table, python)], [(_, native)] = (buffer.columns() for buffer in buffers)
     stores[0].sink.insert(table, python)
-    stores[1].sink.insert(table, [pair[place % 2] for place, pair in enumerate(zip(python, native, strict=True))])
+    stores[1].sink.insert(table, [pair[index % 2] for index, pair in enumerate(zip(python, native, strict=True))])
     assert contents(readers[0], table) == contents(readers[1], table) != []
     for reader in readers:
         reader.query(f"TRUNCATE TABLE `{table}`")
