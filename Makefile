@@ -28,7 +28,7 @@ test: $(TEST_READY) browser lint ## all tests, with real servers and a real brow
 busy: $(TEST_READY) native ## the tests that wait most, beside 14 busy loops (a whole slow machine: `nice -n 19 make test`)
 	@$(BIN)/python deploy/run_busy.py
 
-native: $(READY) ## build the optional accelerator of join and store (needs Rust; without it all works, slower)
+native: $(READY) ## build the optional native implementation of join and store (needs Rust; without it all works, slower)
 	@$(BIN)/python deploy/native.py
 
 native-test: $(READY) ## unit tests and lints of the native code (left out where there is no Rust)

