@@ -167,12 +167,12 @@ def forget() -> None:
 
 def install(wheel: Path, sources: str) -> None:
     """Install a wheel and see whether Python can load it. Raises BuildError."""
-    told = uv("install", "--no-deps", "--offline", str(wheel))
+    complaint = uv("install", "--no-deps", "--offline", str(wheel))
     tried = subprocess.run([str(PYTHON), "-P", "-c", "import cxwatch_native"],
                            capture_output=True, text=True, check=False)
-    if told or tried.returncode != 0:
+    if complaint or tried.returncode != 0:
         uninstall()
-        raise BuildError("this Python cannot load what was built: " + (told or tried.stderr.strip())[-300:])
+        raise BuildError("this Python cannot load what was built: " + (complaint or tried.stderr.strip())[-300:])
     STAMP.write_text(stamp(sources), "utf-8")
     print("native implementation installed; `python deploy/native.py --remove` takes it out again")
 
