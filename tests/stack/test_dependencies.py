@@ -7,7 +7,8 @@ import importlib.metadata
 import re
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +37,7 @@ SHIPPED_WITH_ANOTHER = {"pydantic-core": "pydantic"}
 
 def _imported(folders: Iterable[str]) -> set[str]:
     """Distributions of what the Python files of some folders import."""
-    owners, found = importlib.metadata.packages_distributions(), set[str]()
+    owners, found = _owners(), set[str]()
     for folder in folders:
         for path in (ROOT / folder).rglob("*.py"):
             if "peers" not in path.parts:  # they have environments of their own
@@ -45,6 +46,12 @@ def _imported(folders: Iterable[str]) -> set[str]:
     return {_spelled(owner) for name in found - own for owner in owners[name]}
 
 
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
+@cache
 def _names(path: Path) -> set[str]:
     names = set[str]()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
