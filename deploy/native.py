@@ -117,6 +117,7 @@ def build(sources: str) -> Path:
         done = subprocess.run([*command, "--manifest-path", CRATE / "Cargo.toml"],
                               capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
+            shutil.rmtree(made, ignore_errors=True)
             raise explain(done.stderr)
         if key(CRATE) != sources:
             raise BuildError("the sources changed while they were compiled; try again")
