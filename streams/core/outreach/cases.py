@@ -173,6 +173,11 @@ class KnownIssue(msgspec.Struct, frozen=True):
     """Attributes of the cause whose value may be shown to customers."""
 
     @property
+    def public_ms(self) -> int:
+        """From when on decisions know of it: once it is shown. A detection may lie before what its topic has passed."""
+        return max(self.detected_ms, self.shown_ms or 0)
+
+    @property
     def mended(self) -> bool:
         """True if it ended because all is well again, so that an all-clear may go out."""
         return self.resolved_ms is not None and self.end_reason in ("recovered", "resolved")

@@ -76,7 +76,7 @@ def _regressed(state: OutreachState, case: Case, at_ms: int) -> bool:
     onsets = (state.issues[name] for name in state.onsets.get(case.root, ()))
     return any(
         onset.issue != case.issue
-        and onset.detected_ms <= at_ms
+        and onset.public_ms <= at_ms
         and (onset.resolved_ms is None or onset.resolved_ms > at_ms)
         for onset in onsets
     )

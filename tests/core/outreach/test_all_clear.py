@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from streams.core.outreach.policy import Budget
 from streams.core.outreach.stage import OutreachRules, OutreachStage
 from tests.core.match.world import (
     DAY,
@@ -71,6 +72,22 @@ def test_no_all_clear_while_the_issue_is_back_and_one_when_that_is_over_too() ->
     runner.restart()
     row = runner.latest("outreach", "customer_id", "stage")[("c-1", "all_clear")]
     assert (row.decision, row.issue_id, row.decided_at_ms) == ("send", "i-1b", NOON + 26 * HOUR)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_an_onset_counts_as_back_from_when_it_is_shown_whenever_its_record_is_read(early: bool) -> None:
+    first, again = issue(at=NOON - HOUR), issue("i-1b", NOON - HOUR, root_id="i-1", onset=2)
+    again = again.model_copy(update={"shown_at_ms": NOON + 5 * HOUR, "updated_at_ms": NOON + 5 * HOUR})
+    runner = Runner(OutreachStage(OutreachRules(holdout_ratio=0.0, budgets=(Budget(2, DAY),))))
+    runner.feed("customer", customer())
+    runner.feed("issue", first, mark(NOON + HOUR), resolved(first, NOON + HOUR), *([again] if early else []))
+    runner.feed("issue", mark(NOON + 5 * HOUR))
+    runner.feed("affected", affected(put_right_ms=NOON + MINUTE), mark(NOON + 26 * HOUR))
+    runner.restart()
+    runner.feed("issue", *([] if early else [again]), mark(NOON + 26 * HOUR))
+    runner.restart()
+    row = runner.latest("outreach", "customer_id", "stage")[("c-1", "all_clear")]
+    assert (row.decision, row.decided_at_ms) == ("send", NOON + HOUR)
 
 
 @pytest.mark.parametrize(("right", "due"), [(NOON + 40 * HOUR, NOON + 40 * HOUR), (NOON + MINUTE, NOON + 30 * HOUR),
