@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import create_model
 
@@ -14,7 +16,10 @@ from schemas.events import Telemetry
 from schemas.findings import Watermark
 from streams.core.join.contract import CALLS, fingerprint, message, shape, specification
 from streams.core.join.native import agreed, contract, table
+from streams.core.join.promises import Promises
 from streams.core.join.rules import JoinRules, Limits
+from streams.core.join.sample import written
+from streams.core.join.state import JoinState
 
 SCRIPT = Path(__file__).resolve().parents[2] / "native" / "wire.py"
 
@@ -52,6 +57,19 @@ def test_another_field_of_a_record_or_of_the_rules_is_another_contract() -> None
     wider = create_model("Watermark", __base__=Watermark, extra=(int, 0))
     record = changed(messages={**agreed()["messages"], "Watermark": message(wider)})
     assert len({contract(), more, less, deep, record, changed(calls={})}) == 6
+
+
+def test_every_kind_of_row_of_the_state_is_in_the_contract() -> None:
+    kinds = {msgspec.msgpack.decode(key)[0] for noun, key, _ in written() if noun == "state"}
+    documented = re.findall(r"``(\w)``", sys.modules[JoinState.__module__].__doc__ or "")
+    assert kinds == set(documented)
+
+
+def test_another_row_of_the_state_is_another_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(specification(table(JoinRules())))
+    drain = Promises.drain_open
+    monkeypatch.setattr(Promises, "drain_open", lambda self: ((key, [value, 0]) for key, value in drain(self)))
+    assert fingerprint(specification(table(JoinRules()))) != before
 
 
 def test_the_form_of_values_is_without_their_content() -> None:

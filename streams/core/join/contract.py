@@ -16,6 +16,7 @@ from typing import Any
 from schemas.events import Record
 from schemas.fieldspec import NestedRow, inner_records, nested_specs
 from schemas.findings import BinClosed, CohortCount, Episode, Late, SourceCount, ValuesSeen, Watermark
+from streams.core.join.sample import digest
 
 MESSAGES: tuple[type[Record], ...] = (CohortCount, BinClosed, ValuesSeen, SourceCount, Episode, Watermark, Late)
 """The records that the room writes."""
@@ -71,6 +72,7 @@ def specification(rules: Mapping[str, Any]) -> Mapping[str, Any]:
         "fields": FIELDS,
         "calls": dict(CALLS),
         "results": dict(RESULTS),
+        "written": digest(),
     }
 
 
