@@ -24,10 +24,10 @@ from tests.core.match.world import (
     cause,
     customer,
     episode,
-    interleave,
     issue,
     mark,
     resolved,
+    run_interleaved,
     worlds,
 )  # fmt: skip
 
@@ -83,17 +83,7 @@ def run(draw: st.DrawFn, world: World, rules: MatchRules = LONG, index: tuple[in
         runner.feed("customer", *world.customers)
     else:
         streams["customer"] = world.customers
-    for noun, records in interleave(draw, streams):
-        runner.feed(noun, *records)
-        match draw(st.integers(0, 3)):
-            case 0:
-                runner.restart()
-            case 1:
-                runner.flush()
-            case _:
-                pass
-    runner.flush()
-    return runner
+    return run_interleaved(draw, runner, streams, 3)
 
 
 def rows(runner: Runner) -> dict[tuple[str, str], dict[str, Any]]:

@@ -241,3 +241,19 @@ def interleave(draw: st.DrawFn, streams: dict[str, list[Any]]) -> list[tuple[str
         if not left[noun]:
             del left[noun]
     return batches
+
+
+def run_interleaved(draw: st.DrawFn, runner: Runner, streams: dict[str, list[Any]], choices: int) -> Runner:
+    """Feed the streams interleaved and cut as drawn, to the end; after each batch one of ``choices`` + 1: die and come
+    back, flush, or (the others) nothing."""
+    for noun, records in interleave(draw, streams):
+        runner.feed(noun, *records)
+        match draw(st.integers(0, choices)):
+            case 0:
+                runner.restart()
+            case 1:
+                runner.flush()
+            case _:
+                pass
+    runner.flush()
+    return runner

@@ -23,10 +23,10 @@ from tests.core.match.world import (
     Runner,
     affected,
     customer,
-    interleave,
     issue,
     mark,
     resolved,
+    run_interleaved,
 )
 from tests.core.outreach.world import SPRING, command
 
@@ -126,17 +126,7 @@ def walk(draw: st.DrawFn, town: Town, rules: OutreachRules, first: tuple[str, ..
     }  # fmt: skip
     for noun in first:
         runner.feed(noun, *streams.pop(noun))
-    for noun, records in interleave(draw, streams):
-        runner.feed(noun, *records)
-        match draw(st.integers(0, 2)):
-            case 0:
-                runner.restart()
-            case 1:
-                runner.flush()
-            case _:
-                pass
-    runner.flush()
-    return runner
+    return run_interleaved(draw, runner, streams, 2)
 
 
 RULES = OutreachRules(approval_above=2, quiet=QuietHours(served_zones=("Europe/Berlin", "Europe/London")))
