@@ -6,7 +6,7 @@ rows that break a rule come first, as dead letters. Event times are kept as they
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +15,7 @@ from pathlib import Path
 from streams.sources.apply import Mapped, Rejected, RowCounts, Span, apply, apply_each, dead_letter_headers
 from streams.sources.arrivals import Arrival
 from streams.sources.mapping import Mapping, load_mapping, parse_mapping
+from streams.sources.named import compare_header
 from streams.sources.ordering import Sorter
 from streams.sources.rows import parse_json_row, read_rows
 
@@ -29,13 +30,16 @@ class MappedFile:
     file: Path
     span: Span = field(default_factory=Span)
     tally: RowCounts = field(default_factory=RowCounts)
+    warnings: list[str] = field(default_factory=list)
+    """Sentences for people about the file as a whole; complete when ``tally`` is."""
 
     def arrivals(self) -> Iterator[Arrival]:
         """Dead letters, then every event in arrival order (of the same instant: in file order)."""
         events: Sorter[Mapped] = Sorter(Mapped, key=lambda event: event.at_ms)
         rejected: list[Rejected] = []
         try:
-            for outcome in apply(self.mapping, read_rows(self.file, self.mapping.shape), self.span, self.tally):
+            rows = read_rows(self.file, self.mapping.shape, self._compare)
+            for outcome in apply(self.mapping, rows, self.span, self.tally):
                 if isinstance(outcome, Mapped):
                     events.add(outcome)
                 else:
@@ -43,6 +47,9 @@ class MappedFile:
             yield from self._in_order(events, rejected)
         finally:
             events.close()
+
+    def _compare(self, header: Sequence[str]) -> None:
+        self.warnings.extend(compare_header(header, self.mapping.named, self.mapping.optional))
 
     def _in_order(self, events: Sorter[Mapped], rejected: list[Rejected]) -> Iterator[Arrival]:
         ordered = events.sorted()

@@ -29,7 +29,7 @@ def compile_condition(node: Node) -> Condition:
         return _group(groups[0], entries[groups[0]])
     if "field" not in entries or len(entries) < 2:
         node.refuse("a condition needs a field and a test, or one of all, any, not.", (*_TESTS, *_GROUPS))
-    get = lookup(entries["field"].text())
+    get = lookup(entries["field"].text(), entries["field"])
     tests = [_test(name, entries[name]) for name in _TESTS if name in entries]
     return lambda fields: all(test(get(fields)) for test in tests)
 

@@ -1,8 +1,9 @@
 """A mapping file: from the rows of a company's own file to our events. Checked as a whole when it is loaded.
 
-Top level: ``name`` (in event ids), ``input`` (format csv | ndjson, delimiter, encoding, absent), ``zone``, ``dst``
-(gap, overlap), ``source``, ``customer`` (the key), ``tables``, ``times`` and ``events``; each event has ``to``,
-``when``, ``id``, ``time``, ``arrival``, ``fields``; it may override ``customer`` and ``source``. See the guide.
+Top level: ``name`` (in event ids), ``input`` (format csv | ndjson, delimiter, encoding, absent, optional: columns and
+fields that a file may lack), ``zone``, ``dst`` (gap, overlap), ``source``, ``customer`` (the key), ``tables``,
+``times`` and ``events``; each event has ``to``, ``when``, ``id``, ``time``, ``arrival``, ``fields``; it may override
+``customer`` and ``source``. See the guide.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from schemas.errors import ConfigError
 from schemas.events import Record
 from schemas.topics import BY_NOUN, FROM_COMPANIES
 from streams.sources.conditions import Condition, compile_condition
+from streams.sources.named import NamedField
 from streams.sources.node import Node
 from streams.sources.rows import Shape
 from streams.sources.time_specs import compile_time
@@ -32,7 +34,7 @@ TIME_FIELD = {"customer": "updated_at_ms", "change": "changed_at_ms"}
 ID_FIELD = {"customer": "", "change": "change_id"}
 _EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version", "origin")
 _TOP = ("name", "input", "zone", "dst", "source", "customer", "tables", "times", "events")
-_INPUT = ("format", "delimiter", "encoding", "absent")
+_INPUT = ("format", "delimiter", "encoding", "absent", "optional")
 _EVENT_KEYS = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")
 SHIPPED = Path(__file__).resolve().parent / "mappings"
 
@@ -68,6 +70,10 @@ class Mapping:
     name: str
     shape: Shape
     events: tuple[EventRule, ...]
+    named: tuple[NamedField, ...] = ()
+    """Every field of a row that it reads, once for each place that names it."""
+    optional: frozenset[str] = frozenset()
+    """Those of them that a file may lack."""
 
     @property
     def nouns(self) -> tuple[str, ...]:
@@ -101,7 +107,8 @@ def _find(path: str | Path) -> Path:
 
 def parse_mapping(body: Any, file: str = "mapping", pseudonym_key: bytes | None = None) -> Mapping:
     """Check a mapping that is already parsed from YAML."""
-    top = Node(body, file).fields(_TOP, required=("name", "events"))
+    root = Node(body, file)
+    top = root.fields(_TOP, required=("name", "events"))
     scope = Scope(_clock(top), pseudonym_key=pseudonym_key)
     for name, node in top["tables"].entries().items() if "tables" in top else ():
         scope.tables[name] = read_table(node)
@@ -110,7 +117,14 @@ def parse_mapping(body: Any, file: str = "mapping", pseudonym_key: bytes | None 
     events = tuple(_event(node, top, scope) for node in top["events"].items())
     if not events:
         top["events"].refuse("at least one event is needed.")
-    return Mapping(top["name"].text(), _shape(top.get("input")), events)
+    named = tuple(dict.fromkeys(root.named))
+    return Mapping(top["name"].text(), _shape(top.get("input")), events, named, _optional(top.get("input"), named))
+
+
+def _optional(node: Node | None, named: tuple[NamedField, ...]) -> frozenset[str]:
+    entries = node.entries() if node is not None else {}
+    known = {one.name for one in named}
+    return frozenset(item.text(known) for item in (entries["optional"].items() if "optional" in entries else ()))
 
 
 def _clock(top: dict[str, Node]) -> ZoneRules:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from schemas.errors import ConfigError
+from streams.sources.named import NamedField
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,13 @@ class Node:
     value: Any
     file: str
     path: str = ""
+    named: list[NamedField] = field(default_factory=list, compare=False, repr=False)
+    """Fields of a row that the whole file names so far; one list for all nodes of a file."""
+
+    def names(self, path: str | list[str]) -> None:
+        """Note that this place reads a field of the row: a dotted path, or its steps."""
+        steps = (path,) if isinstance(path, str) else tuple(path)
+        self.named.append(NamedField(steps, self.file, self.path))
 
     def refuse(self, problem: str, allowed: Collection[str] = ()) -> NoReturn:
         """Raise ConfigError naming file and path; the nearest allowed word comes first."""
@@ -31,7 +39,7 @@ class Node:
     def child(self, name: str | int, value: Any) -> Node:
         """A value inside this one."""
         step = f"[{name}]" if isinstance(name, int) else f".{name}" if self.path else name
-        return Node(value, self.file, f"{self.path}{step}")
+        return Node(value, self.file, f"{self.path}{step}", self.named)
 
     def fields(self, allowed: Collection[str], required: Collection[str] = ()) -> dict[str, Node]:
         """The entries of a mapping; unknown and missing names are refused."""

@@ -8,7 +8,7 @@ import gzip
 import lzma
 import zipfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,15 +46,19 @@ class Shape:
     nulls: frozenset[str] = frozenset({""})
 
 
-def read_rows(path: Path, shape: Shape) -> Iterator[InputRow]:
+OnHeader = Callable[[Sequence[str]], None]
+
+
+def read_rows(path: Path, shape: Shape, on_header: OnHeader = lambda _: None) -> Iterator[InputRow]:
     """Every row of a file, in file order; a bad row has an ``error`` and never ends the reading.
 
+    ``on_header`` is told the names of the columns before the first row comes; it may refuse them.
     Raises ConfigError if the file is absent, packed in an unreadable way or (CSV) has no header.
     """
     with ExitStack() as stack:
         try:
             stream = _open(path, stack)
-            yield from _csv(stream, shape, path.name) if shape.format == "csv" else _ndjson(stream, shape)
+            yield from _csv(stream, shape, path.name, on_header) if shape.format == "csv" else _ndjson(stream, shape)
         except FileNotFoundError:
             raise ConfigError(f"{path}: there is no such file") from None
         except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
@@ -119,7 +123,7 @@ def parse_json_row(number: int, raw: bytes, shape: Shape) -> InputRow:
     return InputRow(number, raw.rstrip(b"\r\n"), _without_nulls(fields, shape.nulls))
 
 
-def _csv(stream: _Readable, shape: Shape, name: str) -> Iterator[InputRow]:
+def _csv(stream: _Readable, shape: Shape, name: str, on_header: OnHeader) -> Iterator[InputRow]:
     header: list[str] | None = None
     nulls = shape.nulls
     for number, raw, cells in _CsvRows(stream, shape).rows():
@@ -127,6 +131,7 @@ def _csv(stream: _Readable, shape: Shape, name: str) -> Iterator[InputRow]:
             continue
         if header is None:
             header = _header(cells, name)
+            on_header(header)
         elif cells is None:
             yield _bad(number, raw, f"is {shape.format} in {shape.encoding}")
         elif len(cells) != len(header):

@@ -55,7 +55,8 @@ def _named(node: Node, scope: Scope) -> Value:
 
 def _parsed(node: Node, entries: dict[str, Node], source: str, scope: Scope) -> Value:
     zone_rules = replace(scope.zone_rules, zone=zone_of(entries["zone"])) if "zone" in entries else scope.zone_rules
-    value = lookup(entries["field"].text()) if source == "field" else template(entries["text"], scope)
+    named = entries[source]
+    value = lookup(named.text(), named) if source == "field" else template(named, scope)
     form = _format(entries)
     if form == "hhmm":
         if "date" not in entries:
@@ -128,7 +129,7 @@ def _shift(node: Node, scope: Scope) -> Value:
         return lambda _: fixed
     entries = node.fields(("field", "unit"), required=("field", "unit"))
     factor = UNIT_NAMES[entries["unit"].text(tuple(UNIT_NAMES))]
-    number = compile_value(Node({"field": entries["field"].value}, node.file, node.path), scope, "float")
+    number = compile_value(replace(node, value={"field": entries["field"].value}), scope, "float")
     return lambda fields: None if (found := number(fields)) is None else round(found * factor)
 
 

@@ -70,8 +70,9 @@ def once_per_row(value: Value) -> Value:
     return remembered
 
 
-def lookup(path: str | list[str]) -> Value:
-    """The field at a path; a name with dots that exists as it stands comes first."""
+def lookup(path: str | list[str], node: Node) -> Value:
+    """The field at a path; a name with dots that exists as it stands comes first. ``node`` names it."""
+    node.names(path)
     steps = path if isinstance(path, list) else path.split(".")
     whole = path if isinstance(path, str) else ""
 
@@ -100,12 +101,13 @@ def template(node: Node, scope: Scope) -> Value:
     if len(parts) == 1:
         return lambda _: text
     if len(parts) == 3 and not parts[0] and not parts[2]:
-        return lookup(parts[1])
-    return scope.templates.setdefault(text, once_per_row(_fill(parts)))
+        return lookup(parts[1], node)
+    fill = _fill(parts, node)
+    return scope.templates.setdefault(text, once_per_row(fill))
 
 
-def _fill(parts: list[str]) -> Value:
-    lookups = [(lookup(path), after) for path, after in zip(parts[1::2], parts[2::2], strict=True)]
+def _fill(parts: list[str], node: Node) -> Value:
+    lookups = [(lookup(path, node), after) for path, after in zip(parts[1::2], parts[2::2], strict=True)]
 
     def fill(fields: Fields) -> str | None:
         text = parts[0]
@@ -166,7 +168,7 @@ def _source(name: str, node: Node, scope: Scope, case: Node | None) -> Value:
     cased = _case(case)
     if name == "field":
         path = [step.text() for step in node.items()] if isinstance(node.value, list) else node.text()
-        return _mapped(lookup(path), cased)
+        return _mapped(lookup(path, node), cased)
     if name == "text":
         return _mapped(template(node, scope), cased)
     if scope.pseudonym_key is None:

@@ -1,0 +1,100 @@
+"""Case 05: an export with a renamed column gave no payment and no warning. Names that are absent are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from schemas.errors import ConfigError
+from streams.sources import Mapping, load_mapping, parse_mapping, read
+
+RENAMED = (
+    "order_no;ordered_at;paid_on;email;total;country;promise_hours;psp;carrier;depot;delivered_at;payment_error;"
+    "cancelled_by;cancelled_at\n"
+    "A1;02.03.2026 10:00;02.03.2026 10:05;anna@example.invalid;64,70;Deutschland;48;paynow;DHL;HAM;-;-;-;-\n"
+)
+ORDERS = """
+name: m
+input: {format: csv%s}
+customer: "{who}"
+events:
+  - to: order
+    time: {field: at}
+    fields: {order_id: "{no}", product: shop, status: placed, region: %s}
+"""
+
+
+def orders(region: str, more: str = "") -> Mapping:
+    return parse_mapping(yaml.safe_load(ORDERS % (more, region)), "m.yaml")
+
+
+def warnings(mapping: Mapping, text: str, folder: Path, encoding: str = "utf-8") -> list[str]:
+    file = folder / "rows.csv"
+    file.write_text(text, encoding=encoding)
+    reading = read(mapping, file)
+    assert [one for one in reading.arrivals() if one.headers] == []
+    return reading.warnings
+
+
+def refusal(mapping: Mapping, text: str, folder: Path) -> str:
+    with pytest.raises(ConfigError) as refused:
+        warnings(mapping, text, folder)
+    return str(refused.value)
+
+
+def test_a_renamed_column_is_refused_with_its_place_and_the_name_that_was_meant(tmp_path: Path) -> None:
+    error = refusal(load_mapping("shop", b"0123456789abcdef"), RENAMED, tmp_path)
+    wanted = "column paid_at, named by shop.yaml events[1].when, is not in the header (did you mean paid_on?)"
+    assert error.startswith(wanted)
+    assert "times.paid" in error
+
+
+def test_the_same_file_with_the_column_is_taken(tmp_path: Path) -> None:
+    assert warnings(load_mapping("shop", b"0123456789abcdef"), RENAMED.replace("paid_on", "paid_at"), tmp_path) == []
+
+
+def test_all_absent_columns_are_named_at_once(tmp_path: Path) -> None:
+    error = refusal(orders('"{a_region}"'), "who,when,number\nc,2026-03-10T12:00:00Z,1\n", tmp_path).splitlines()
+    assert [line.split(",")[0] for line in error] == ["column at", "column no", "column a_region"]
+
+
+@pytest.mark.parametrize(
+    ("header", "meant"),
+    [("who,at,No", "No"), ("who,at,no ", "'no '"), ("who,at,'no'", "'no'"), ("who,at,N O", "N O"),
+     ("who,at,no\u200b", "'no\\u200b'")],
+)  # fmt: skip
+def test_names_that_only_look_the_same_are_told_apart(header: str, meant: str, tmp_path: Path) -> None:
+    assert f"(did you mean {meant}?)" in refusal(orders("DE"), header + "\nc,2026-03-10T12:00:00Z,1\n", tmp_path)
+
+
+def test_a_byte_order_mark_and_quotes_are_no_part_of_a_name(tmp_path: Path) -> None:
+    text = '\ufeff"who","at","no"\nc,2026-03-10T12:00:00Z,1\n'
+    assert warnings(orders("DE"), text, tmp_path) == []
+
+
+def test_a_file_without_a_header_shows_nothing_of_its_first_row(tmp_path: Path) -> None:
+    error = refusal(orders("DE"), "anno@example.invalid,2026-03-10T12:00:00Z,A1\n", tmp_path)
+    assert error.endswith("The mapping names none of the 3 columns: is the first line a header, is it the right file?")
+    assert "anno" not in error
+
+
+def test_another_delimiter_is_asked_for(tmp_path: Path) -> None:
+    error = refusal(orders("DE"), "who;at;no\nc;2026-03-10T12:00:00Z;1\n", tmp_path)
+    assert error.endswith("The header has one column only: is input.delimiter right?")
+
+
+def test_a_default_does_not_stand_in_for_a_column_that_is_misspelt(tmp_path: Path) -> None:
+    mapping = orders("{field: country, default: unknown}")
+    error = refusal(mapping, "who,at,no,Country\nc,2026-03-10T12:00:00Z,1,DE\n", tmp_path)
+    assert error == (
+        "column country, named by m.yaml events[0].fields.region, is not in the header (did you mean Country?)"
+    )
+
+
+def test_columns_that_are_declared_optional_may_be_absent(tmp_path: Path) -> None:
+    mapping = orders("{field: country, default: unknown}", ", optional: [country]")
+    assert warnings(mapping, "who,at,no\nc,2026-03-10T12:00:00Z,1\n", tmp_path) == []
+    with pytest.raises(ConfigError, match=r"m.yaml: input.optional\[0\]: 'contry' .*Did you mean country"):
+        orders('"{country}"', ", optional: [contry]")
