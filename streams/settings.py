@@ -250,6 +250,10 @@ class Settings(BaseSettings):
         None, description="YAML file of your words for values of attributes in messages, attribute: {value: words} or"
         " attribute: {value: {en: words, de: words}}; other values are said only if many customers had them before",
     )
+    outreach_templates: Path | None = Field(
+        None, description="Folder with your own texts of messages, named as `cxwatch init` writes them; a text that is"
+        " not there comes from the package",
+    )
     sender_clock: Literal["wall", "event"] = Field(
         "wall", description="Clock of the sender; event: the stream's own time, only with a receiver on this machine"
     )

@@ -43,6 +43,8 @@ COMMANDS: dict[str, str] = {
     "issues": "streams.cli.issues",
     "affected": "streams.cli.issues",
     "sources": "streams.cli.sources",
+    "init": "streams.cli.project",
+    "mappings": "streams.cli.mappings",
     "play": "streams.cli.play",
     "follow": "streams.cli.follow",
     "simulate": "streams.cli.simulate",

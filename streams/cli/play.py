@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 class PlayOptions:
     """The command line of ``play``."""
 
-    mapping: Annotated[str, typer.Argument(help="Mapping file, or the name of one that comes along: flights, shop.")]
+    mapping: Annotated[str, typer.Argument(help="Mapping file, or a name that `cxwatch mappings list` prints.")]
     file: Annotated[Path, typer.Argument(help="CSV or NDJSON, plain or packed (gz, bz2, xz, one file in a zip).")]
     speed: Speed = "flat"
     start: Annotated[str | None, typer.Option("--from", help="Only rows from this time on (ISO 8601, UTC).")] = None

@@ -29,7 +29,7 @@ from streams.sender.ports import Clock, Pace, StreamClock, WallClock
 from streams.sender.service import SenderService
 from streams.settings import Settings
 from streams.sinks.channels import WebhookChannel
-from streams.sinks.messages import Library
+from streams.sinks.messages import Library, read_sources
 from streams.stack import endpoints
 from streams.topics import partition_counts
 
@@ -47,7 +47,8 @@ def run(settings: Settings) -> None:
         raise ConfigError("CX_OUTREACH_REPLAYED tells of what was played: CX_WEBHOOK_URL must be on loopback")
     if not set(settings.sender_partitions) <= set(range(settings.partitions)):
         raise ConfigError(f"CX_SENDER_PARTITIONS must be numbers from 0 to {settings.partitions - 1}")
-    outside = (channel, clock, Library(), outreach_rules(settings))
+    library = Library(read_sources(settings.outreach_templates))
+    outside = (channel, clock, library, outreach_rules(settings))
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     with Guard(die, "sender"):
         asyncio.run(serve(settings, bootstrap, *outside))

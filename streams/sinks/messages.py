@@ -3,7 +3,8 @@
 Research on complaints asks for four parts: one sentence of apology, the cause in plain words, what happens next, and
 when. A template that lacks one of them cannot be used; one that promises money or goods cannot either, and what was
 rendered is looked at again: a notice that would promise says the cause without details, or is refused. Templates come
-from this package only; what comes from events is data to them and stays inert.
+from this package, or from the company's own folder, which is checked alike; what comes from events is data to them and
+stays inert.
 
 Each file ``<family>.<stage>@<version>.<language>.txt`` defines the blocks of ``BLOCKS``. Text is plain, so nothing is
 escaped in it; the body of a webhook is JSON, which escapes it as a whole.
@@ -16,11 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from importlib import resources
+from pathlib import Path
 
 from jinja2 import DictLoader, StrictUndefined, Template, TemplateError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from schemas.errors import CxError
+from schemas.errors import ConfigError, CxError
 from streams.core.outreach.ledger_records import Notice
 from streams.core.outreach.policy import zone
 from streams.core.outreach.wording import cause_words, promises, speak, title_words
@@ -106,7 +108,10 @@ class Library:
     """Every template of the package, linted when the library is opened: a bad one refuses the start."""
 
     def __init__(self, sources: Mapping[str, str] | None = None) -> None:
-        """Compile ``sources`` (name with language -> text), by default the files of the package."""
+        """Compile ``sources`` (name with language -> text), by default the files of the package.
+
+        Raises TemplateRefused naming every template that lacks a part, or promises money or goods.
+        """
         texts = read_sources() if sources is None else sources
         wrong = [problem for name, text in sorted(texts.items()) for problem in lint(name, text)]
         if wrong:
@@ -160,7 +165,23 @@ def _moment(time_ms: int, notice: Notice, language: str) -> str:
     return f"{local} ({notice.time_zone if zone(notice.time_zone) else 'UTC'})"
 
 
-def read_sources() -> dict[str, str]:
-    """The package's templates by name."""
+def read_sources(own: Path | None = None) -> dict[str, str]:
+    """The package's templates by name, each replaced by the company's own in the folder ``own``, if it has one.
+
+    Raises ConfigError for a folder that cannot be read, or a file in it that replaces nothing.
+    """
     files = (entry for entry in FOLDER.iterdir() if entry.name.endswith(".txt"))
-    return {entry.name.removesuffix(".txt"): entry.read_text(encoding="utf-8") for entry in files}
+    found = {entry.name.removesuffix(".txt"): entry.read_text(encoding="utf-8") for entry in files}
+    for name, text in _own_sources(own).items() if own is not None else ():
+        if name not in found:
+            raise ConfigError(f"CX_OUTREACH_TEMPLATES: {name}.txt replaces no text. Names: {', '.join(sorted(found))}.")
+        found[name] = text
+    return found
+
+
+def _own_sources(folder: Path) -> dict[str, str]:
+    try:
+        files = sorted(entry for entry in folder.iterdir() if entry.name.endswith(".txt"))
+        return {entry.name.removesuffix(".txt"): entry.read_text(encoding="utf-8") for entry in files}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"CX_OUTREACH_TEMPLATES cannot be read ({type(error).__name__})") from None

@@ -24,6 +24,7 @@ from streams.sources.conditions import Condition, compile_condition
 from streams.sources.named import NamedField
 from streams.sources.node import Node
 from streams.sources.rows import Shape
+from streams.sources.shipped import SHIPPED, shipped_names
 from streams.sources.time_specs import compile_time
 from streams.sources.times import ZoneRules
 from streams.sources.values import Kind, Scope, Value, compile_value, once_per_row, read_table, text_of
@@ -36,7 +37,6 @@ _EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version"
 _TOP = ("name", "input", "zone", "dst", "source", "customer", "tables", "times", "events")
 _INPUT = ("format", "delimiter", "encoding", "absent", "optional")
 _EVENT_KEYS = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")
-SHIPPED = Path(__file__).resolve().parent / "mappings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _find(path: str | Path) -> Path:
     shipped = SHIPPED / f"{path}.yaml"
     if shipped.is_file():
         return shipped
-    names = ", ".join(sorted(found.stem for found in SHIPPED.glob("*.yaml")))
+    names = ", ".join(shipped_names())
     raise ConfigError(f"{path}: there is no such mapping file. Mappings that come with cxwatch: {names}.")
 
 
