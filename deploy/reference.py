@@ -116,7 +116,9 @@ def commands() -> str:
     root: Any = typer.main.get_command(build_app())
     lines = [
         "# Commands", "", _MADE.format("the commands themselves"), "",
-        "Exit codes: 0 done, 1 refused, 2 wrong usage, 78 a wrong setting. `cxwatch <command> --help` prints the same.",
+        "Exit codes: 0 done, 1 refused, 2 wrong usage, 70 an error nobody expected (where it happened is kept in",
+        "`logs/errors.log` of the state folder; `cxwatch --debug` shows it), 78 a wrong setting, 130 Ctrl-C, 141 who",
+        "reads the output is gone. `cxwatch <command> --help` prints the same.",
     ]  # fmt: skip
     for name in COMMANDS:
         for path, command in _leaves(name, root.commands[name]):

@@ -41,15 +41,5 @@ def demo(
             passed = asyncio.run(run_demo(settings, SimulateRules(seed=seed), options, teller))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Abort from None
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
     if not passed:
         raise typer.Exit(1)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error behind a group of one or several."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
