@@ -25,6 +25,7 @@ from schemas.rooms import WORKER_ROOMS
 from schemas.topics import TOPICS
 
 PREFIX = "CX_"
+STATE_FOLDER = ".cxwatch"
 TEST_PREFIX = "CX_TEST_"
 """Names with this prefix belong to the test suite and are not settings."""
 
@@ -50,8 +51,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     # Where things live
-    state_dir: Path = Field(Path(".cxwatch"), description="Folder for local servers' data, logs, ports, passwords")
+    state_dir: Path = Field(
+        Path(STATE_FOLDER),
+        description="Folder for local servers' data, logs, ports, passwords; unset: the nearest .cxwatch from the "
+        "working directory upwards",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+    debug: bool = Field(False, description="Show the traceback of an unexpected error instead of keeping its place")
 
     # Servers
     kafka_bootstrap: str | None = Field(
@@ -312,11 +318,27 @@ class Settings(BaseSettings):
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment once; ``overrides`` (field names) win over it. Raises ConfigError naming the setting."""
     _refuse_unknown(os.environ)
+    overrides.setdefault("state_dir", state_folder(os.environ, Path.cwd()))
     try:
         return Settings(**overrides)
     except ValidationError as error:
         sentences = {str(problem["loc"][:1]): _explain(dict(problem)) for problem in reversed(error.errors())}
         raise ConfigError("\n".join(sentences.values())) from None
+
+
+def state_folder(env: Mapping[str, str], here: Path) -> Path:
+    """CX_STATE_DIR, else the nearest ``.cxwatch`` from ``here`` upwards, else the one to be made in ``here``.
+
+    A folder of another user is passed over: whoever may write above us must not choose our servers and passwords.
+    """
+    given = env.get("CX_STATE_DIR")
+    if given:
+        return Path(given)
+    for folder in (here, *here.parents):
+        found = folder / STATE_FOLDER
+        if found.is_dir() and found.stat().st_uid == os.getuid():
+            return found
+    return here / STATE_FOLDER
 
 
 def _secret(field: str, secret: str) -> str:

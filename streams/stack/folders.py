@@ -65,8 +65,9 @@ class StateFolder:
         """Folder of one server: its configuration, its pid file and its ``data``."""
         return self.root / server
 
-    def prepare(self, *servers: str) -> None:
-        """Make the folders, private to this user. Raises StackError if that is not possible."""
+    def prepare(self, *servers: str) -> bool:
+        """Make the folders, private to this user; True if there was none. Raises StackError if it cannot be made."""
+        new = not self.root.exists()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             for server in servers:
@@ -77,6 +78,7 @@ class StateFolder:
                 f"cannot make {error.filename or self.root}: {error.strerror}; "
                 "set CX_STATE_DIR to a folder that you may write to"
             ) from error
+        return new
 
 
 def deploy_file(name: str) -> Path:

@@ -158,7 +158,8 @@ def up(settings: Settings, reporter: Reporter | None = None, options: UpOptions 
     teller, how = reporter or Reporter(), options or UpOptions()
     state_folder = StateFolder(settings.state_dir)
     with full_disk_in_words(settings.state_dir):
-        state_folder.prepare(*how.only)
+        if state_folder.prepare(*how.only):
+            teller.say(f"state folder {state_folder.root} made; commands find it from every folder below it too")
         with only_one(state_folder.lock, teller.say, how.lock_patience_s):
             stack = Stack(settings)
             mine = stack.local(how.only)
@@ -250,7 +251,9 @@ def endpoints(settings: Settings, only: Sequence[str] = SERVERS) -> Endpoints:
     stack = Stack(settings)
     for server in stack.local(only):
         if stack.pid_file(server).alive() is None:
-            raise StackError(f"{server.name} is not running: run `cxwatch up`, or name a server of your own")
+            absent = "" if settings.state_dir.is_dir() else ", which does not exist"
+            where = f"state folder {settings.state_dir}{absent}"
+            raise StackError(f"{server.name} is not running ({where}): run `cxwatch up`, or name a server of your own")
     kafka = brokers_of(settings) or stack.kafka.address
     given = external.clickhouse_of(settings)
     if given:
