@@ -20,7 +20,7 @@ from schemas.errors import ConfigError
 from streams.demo.progress import clock
 from streams.settings import Settings, load_settings
 from streams.sources import RowCounts, Span, load_mapping, read
-from streams.sources.arrivals import Arrival, Beats, with_heartbeats, with_origin
+from streams.sources.arrivals import AUTO, Arrival, Beats, automatic, with_heartbeats, with_origin
 from streams.sources.producer import Destination, Played, PlaySpeed, play
 from streams.sources.times import duration_ms
 from streams.stack import endpoints
@@ -45,7 +45,9 @@ class PlayOptions:
     speed: Speed = "flat"
     start: Annotated[str | None, typer.Option("--from", help="Only rows from this time on (ISO 8601, UTC).")] = None
     end: Annotated[str | None, typer.Option("--to", help="Only rows before this time.")] = None
-    heartbeat: Heartbeat = "60s"
+    heartbeat: Annotated[
+        str, typer.Option(help="Event time between heartbeats, e.g. 60s or 5m; auto: as the events need them.")
+    ] = AUTO
     check: Annotated[bool, typer.Option("--check", help="Map and check only; write nothing.")] = False
     live: Annotated[
         bool, typer.Option("--live", help="The file is your live path: customers may be told of what is in it.")
@@ -62,7 +64,8 @@ def play_file(asked: PlayOptions) -> None:
     settings = load_settings()
     rules = load_mapping(asked.mapping, settings.pseudonym_bytes())
     reading = read(rules, asked.file, Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms)))
-    pace, beats = PlaySpeed(parse_speed(asked.speed)), Beats(parse_duration(asked.heartbeat))
+    pace = PlaySpeed(parse_speed(asked.speed))
+    beats = automatic(pace.speed) if asked.heartbeat == AUTO else Beats(parse_duration(asked.heartbeat))
     if asked.check:
         for _ in reading.arrivals():
             pass

@@ -27,8 +27,18 @@ class Arrival(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+AUTO = "auto"
+"""Heartbeats at the rhythm of the events; see :func:`automatic`."""
+BEATS_PER_S = 10
+"""Where a play is paced, a stretch without events has at most so many heartbeats a second of the wall clock."""
+
+
 class Beats(NamedTuple):
     """When heartbeats are due: every ``every_ms`` from the first event on; each vouches for ``delay_ms`` before it.
+
+    ``quiet_ms`` thins them out where nothing happens: of the heartbeats that are due between two events, one in each
+    ``quiet_ms`` is sent, and always the last (None: the last only). Every event finds the clocks where it would find
+    them with all heartbeats, so the same events are late; only how finely the time between them is cut differs.
 
     ``end_ms`` is the end of the span (None: the last event); the closing heartbeat lies a minute past it, so that
     every bin of the span closes, and no further, so that promises which fall due later are not called broken.
@@ -39,6 +49,26 @@ class Beats(NamedTuple):
     end_ms: int | None = None
     source: str = "player"
     nouns: tuple[str, ...] = EVENT_NOUNS
+    quiet_ms: int | None = 0
+
+    def between(self, due_ms: int, until_ms: int) -> Iterator[int]:
+        """Times of the heartbeats from the one due next up to an event at ``until_ms``."""
+        last_ms = due_ms + (until_ms - 1 - due_ms) // self.every_ms * self.every_ms
+        if self.quiet_ms is not None and due_ms <= last_ms:
+            yield from range(due_ms, last_ms, max(self.quiet_ms, self.every_ms))
+        if due_ms <= last_ms:
+            yield last_ms
+
+
+def automatic(speed: float | None) -> Beats:
+    """Heartbeats for ``--heartbeat auto``: once a minute of event time, and where nothing happens as few as will do.
+
+    Flat out (``speed`` None) a stretch without events has one, right before the next event. Paced, what is found must
+    not wait for that event: there is one a minute, at most :data:`BEATS_PER_S`.
+    """
+    if speed is None:
+        return Beats(quiet_ms=None)
+    return Beats(quiet_ms=max(1, round(speed * 1_000 / BEATS_PER_S / MINUTE_MS)) * MINUTE_MS)
 
 
 def before(arrivals: Iterator[Arrival], at_ms: int) -> tuple[Iterator[Arrival], Iterator[Arrival]]:
@@ -71,9 +101,9 @@ def with_heartbeats(arrivals: Iterable[Arrival], partitions: int, beats: Beats) 
             yield arrival
             continue
         due = due or arrival.at_ms - arrival.at_ms % beats.every_ms + beats.every_ms
-        while arrival.at_ms > due:
-            yield from heartbeats(due, due - beats.delay_ms, partitions, beats.source, beats.nouns)
-            due += beats.every_ms
+        for at_ms in beats.between(due, arrival.at_ms):
+            yield from heartbeats(at_ms, at_ms - beats.delay_ms, partitions, beats.source, beats.nouns)
+            due = at_ms + beats.every_ms
         last = arrival.at_ms
         yield arrival
     if due:
