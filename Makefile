@@ -10,7 +10,7 @@ READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),.venv/.ready)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo example test busy native native-test long faults lint reference house up down status doctor lock clean browser \
-	bench bench-gate bench-pipeline bench-latency bench-growth
+	bench bench-gate bench-pipeline bench-latency bench-growth bench-start
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -59,6 +59,9 @@ bench-latency: $(TEST_READY) native ## event to joined and to ClickHouse at 5,00
 
 bench-growth: $(TEST_READY) native ## CPU per event, bytes and recovery of state from 1,000 to 1,000,000 customers
 	@$(BIN)/python -m benchmarks.growth
+
+bench-start: $(TEST_READY) ## CPU seconds that `cxwatch --help` and `cxwatch issues` take to start
+	@$(BIN)/python -P -m benchmarks.start
 
 faults: $(TEST_READY) native ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)
 	@$(if $(N),CX_TEST_FAULTS=full CX_TEST_FAULT=$(N) $(BIN)/pytest -m fault tests/faults,$(BIN)/python deploy/run_faults.py)

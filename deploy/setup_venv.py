@@ -130,7 +130,9 @@ def install_by(uv: str, lock: Path, more: Sequence[str]) -> str:
     # What builds the package without a wheel is held to the lock's versions and hashes too.
     built = ["--only-binary", ":all:", "--no-binary", SOURCE_ONLY, "--build-constraints", str(lock)]
     locked = ["--require-hashes", *built, str(lock)]
-    for command in (["sync", *into, *locked], ["install", *into, *ours]):
+    # Where Python is told to keep no bytecode, every start of every process would compile all that it imports.
+    compiled = ["--compile-bytecode"] if sys.dont_write_bytecode else []
+    for command in (["sync", *into, *compiled, *locked], ["install", *into, *ours]):
         code, output = run([uv, "pip", *command], registry_of_pip() if not more else {})
         if code != 0:
             return output

@@ -8,6 +8,7 @@ does not wait for scipy, and ``cxwatch --help`` for nothing at all.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
@@ -117,6 +118,9 @@ COMMANDS: dict[str, KnownCommand] = {
 }
 """Name of a command or group -> what is known of it without importing it."""
 
+DATES_ON_DEMAND = ("CLICKHOUSE_DRIVER_LASY_DATE_LUT", "on")
+"""Lets the driver work out the dates it meets, instead of all 146,000 that there are when it is imported."""
+
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an unexpected error, as CX_DEBUG=1 does.")
 ]
@@ -181,6 +185,7 @@ def _run(args: list[str], wanted: str | None) -> None:
     if wanted is None:
         app = build_listing()
     else:
+        os.environ.setdefault(*DATES_ON_DEMAND)
         ready = importlib.import_module("streams.runtime.ready")
         ready.tell_crashes()
         app = build_app(wanted)

@@ -17,7 +17,7 @@ from clickhouse_driver.protocol import ClientPacketTypes
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
 
-from streams.sinks.native import Ready
+from streams.sinks.ready import Ready
 
 REVISION = defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION
 """Servers of this revision (version 21.11) and later read blocks in the form that is written here."""

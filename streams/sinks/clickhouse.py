@@ -8,6 +8,7 @@ and offers the same ones again, which is harmless because rows are absolute.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import struct
 import threading
@@ -20,16 +21,13 @@ from urllib.parse import unquote, urlsplit
 
 from clickhouse_driver import Client, defines
 from clickhouse_driver import errors as driver
-from clickhouse_migrations.clickhouse_cluster import ClickhouseCluster
-from clickhouse_migrations.exceptions import MigrationException
 from pydantic import SecretStr
 
 import schemas
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.tables import BY_NAME
 from streams.settings import Settings
-from streams.sinks.blocks import insert_block
-from streams.sinks.native import Ready
+from streams.sinks.ready import Ready
 
 # The driver logs a traceback for every failed connection and raises it too; ours is the one that is shown.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
@@ -104,6 +102,11 @@ class Migration:
     state: str
 
 
+def _module(name: str) -> Any:
+    """What only those who write need: a command that reads does not wait for it."""
+    return importlib.import_module(name)
+
+
 def login(endpoints: ClickHouseAccounts, role: str, database: str = "cx") -> Login:
     """The login of ``role`` (writer, reader or migrator)."""
     user, password = endpoints.account(role)
@@ -143,7 +146,7 @@ class ClickHouse:
         data = [column if isinstance(column, list | Ready) else list(column) for column in columns]
         with self._client() as client:
             if any(isinstance(column, Ready) for column in data):
-                insert_block(client, statement, data, INSERT_SETTINGS)
+                _module("streams.sinks.blocks").insert_block(client, statement, data, INSERT_SETTINGS)
             else:
                 client.execute(statement, data, columnar=True, settings=INSERT_SETTINGS)
         return rows
@@ -256,9 +259,9 @@ def migrations(endpoints: ClickHouseAccounts, database: str = "cx") -> list[Migr
     return [Migration(row.version, names.get(row.version, "(no file)"), row.state) for row in rows]
 
 
-def _cluster(endpoints: ClickHouseAccounts, database: str) -> ClickhouseCluster:
+def _cluster(endpoints: ClickHouseAccounts, database: str) -> Any:
     account = login(endpoints, "migrator", database)
-    return ClickhouseCluster(
+    return _module("clickhouse_migrations.clickhouse_cluster").ClickhouseCluster(
         account.host,
         db_user=account.user,
         db_password=account.password.get_secret_value(),
@@ -274,7 +277,7 @@ def _migrating() -> Iterator[None]:
     root.setLevel(max(level, logging.WARNING))
     try:
         yield
-    except MigrationException as error:
+    except _module("clickhouse_migrations.exceptions").MigrationException as error:
         raise ConfigError(f"the migrations do not fit this database: {error}") from None
     except driver.ServerException as error:
         raise ConfigError(f"a migration was refused: {error.message.split('Stack trace')[0].strip()[:500]}") from None

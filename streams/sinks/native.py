@@ -22,6 +22,7 @@ from schemas.tables import BY_NAME, Table
 from schemas.topics import BY_NOUN, VERSION_HEADER
 from streams.core.join.native import require
 from streams.core.stage import RawPart
+from streams.sinks.ready import Ready
 
 ORIGIN = {"topic": "@topic", "partition": "@partition", "offset": "@offset"}
 """Columns that say where a message was read."""
@@ -35,18 +36,6 @@ _RANGES: Mapping[str, tuple[str, float, float]] = {
     "Float64": ("float", -math.inf, math.inf),
 }
 """ClickHouse type -> kind of field and the numbers that fit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The values of one column in the server's own form. ``kind`` is its ClickHouse type."""
-
-    kind: str
-    rows: int
-    data: bytes
-
-    def __len__(self) -> int:
-        return self.rows
 
 
 @dataclass(frozen=True, slots=True)

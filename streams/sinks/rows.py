@@ -32,7 +32,8 @@ from streams.sinks.mappings import (
     dead_letter_row,
     erased_profile,
 )
-from streams.sinks.native import NativeRows, Ready
+from streams.sinks.native import NativeRows
+from streams.sinks.ready import Ready
 
 
 class RowBuffer:

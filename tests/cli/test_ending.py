@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 import typer
@@ -16,7 +15,7 @@ import typer
 from schemas.errors import ConfigError, SinkUnavailable
 from streams.cli import main as command_line
 from streams.cli.ending import Ending, in_words
-from streams.cli.main import COMMANDS, KnownCommand, main
+from streams.cli.main import KnownCommand, main
 
 SECRET = "anna@example.org"
 
@@ -115,22 +114,3 @@ def test_what_happened_is_said_with_the_line_of_code() -> None:
         raise LookupError(SECRET)
     assert "LookupError at tests/cli/test_ending.py, line " in in_words(caught.value)
     assert SECRET not in in_words(caught.value)
-
-
-def test_the_list_of_commands_says_what_the_commands_say() -> None:
-    root: Any = typer.main.get_command(command_line.build_app())
-    for name, known in COMMANDS.items():
-        help_text = root.commands[name].help or ""
-        assert known.says == " ".join(help_text.split("\n\n")[0].split()), name
-
-
-def test_the_list_of_commands_imports_none_of_them() -> None:
-    program = (
-        "import sys; from streams.cli.main import main; main(['--help']); heavy = ('pydantic', 'msgspec', 'rich', "
-        "'numpy', 'kafka', 'aiokafka', 'streams.settings', 'clickhouse_driver'); "
-        "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
-    for command in COMMANDS:
-        assert f"\n  {command} " in done.stdout

@@ -31,7 +31,8 @@ from streams.runtime.room import Room
 from streams.runtime.task import PartitionTask
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login, migrate
-from streams.sinks.native import FINDINGS, NativePlans, NativeRows, Ready, columns_of, finding_plan
+from streams.sinks.native import FINDINGS, NativePlans, NativeRows, columns_of, finding_plan
+from streams.sinks.ready import Ready
 from streams.sinks.rows import RowBuffer
 from streams.stack import Endpoints
 from tests.core.join.world import arrive, with_stragglers, worlds
