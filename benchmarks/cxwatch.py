@@ -33,7 +33,7 @@ from schemas.topics import BY_NOUN, MINUTE_MS
 from streams.demo.session import Session
 from streams.runtime.serve import worker_file
 from streams.settings import Settings
-from streams.sinks.clickhouse import migrate
+from streams.sinks.migrations import migrate
 from streams.topics import ensure_topics
 
 DATABASE = "cxbench_own"

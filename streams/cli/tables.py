@@ -12,7 +12,7 @@ from rich.table import Table
 from schemas.tables import TABLES, VIEWS
 from streams.cli.output import AsJson
 from streams.settings import load_settings
-from streams.sinks.clickhouse import migrate, migrations
+from streams.sinks.migrations import migrate, migrations
 from streams.stack import endpoints
 
 

@@ -21,7 +21,8 @@ from rich.markup import escape
 from schemas.errors import StackError
 from schemas.rooms import WORKERS
 from streams.settings import Settings
-from streams.sinks.clickhouse import ClickHouse, login, migrate
+from streams.sinks.clickhouse import ClickHouse, login
+from streams.sinks.migrations import migrate
 from streams.stack import Endpoints, status
 from streams.stack.created import Created, drop_database, drop_topics, make_database
 from streams.stack.folders import write_private

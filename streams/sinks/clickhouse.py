@@ -1,4 +1,4 @@
-"""ClickHouse at the rim: migrations, columnar inserts of the writer, queries of the reader. Native protocol.
+"""ClickHouse at the rim: columnar inserts of the writer, queries of the reader. Native protocol.
 
 A client is not safe between threads and not to be trusted after an error (an exception of the server can leave the
 connection in the middle of a block), so every thread has one of its own and throws it away after any failure. What the
@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -23,7 +22,6 @@ from clickhouse_driver import Client, defines
 from clickhouse_driver import errors as driver
 from pydantic import SecretStr
 
-import schemas
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.tables import BY_NAME
 from streams.settings import Settings
@@ -31,9 +29,6 @@ from streams.sinks.ready import Ready
 
 # The driver logs a traceback for every failed connection and raises it too; ours is the one that is shown.
 logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
-
-DDL = Path(schemas.__file__).parent / "ddl"
-"""Folder of the numbered migrations."""
 
 INSERT_SETTINGS = {"async_insert": 0, "optimize_on_insert": 0}
 """Newer servers default to asynchronous inserts: we batch ourselves and commit only what is stored. Rows that replace
@@ -93,18 +88,9 @@ class Answer:
         return [dict(zip(self.names, row, strict=True)) for row in self.rows]
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One numbered migration and its state: applied, pending, or changed / missing since it was applied."""
-
-    version: int
-    name: str
-    state: str
-
-
-def _module(name: str) -> Any:
-    """What only those who write need: a command that reads does not wait for it."""
-    return importlib.import_module(name)
+def _blocks() -> Any:
+    """What only those who insert ready columns need: a command that reads does not wait for it."""
+    return importlib.import_module("streams.sinks.blocks")
 
 
 def login(endpoints: ClickHouseAccounts, role: str, database: str = "cx") -> Login:
@@ -146,7 +132,7 @@ class ClickHouse:
         data = [column if isinstance(column, list | Ready) else list(column) for column in columns]
         with self._client() as client:
             if any(isinstance(column, Ready) for column in data):
-                _module("streams.sinks.blocks").insert_block(client, statement, data, INSERT_SETTINGS)
+                _blocks().insert_block(client, statement, data, INSERT_SETTINGS)
             else:
                 client.execute(statement, data, columnar=True, settings=INSERT_SETTINGS)
         return rows
@@ -237,51 +223,3 @@ def check_columns(client: ClickHouse) -> None:
     ]
     if wrong:
         raise ConfigError("; ".join([*wrong, "nothing was written: `cxwatch tables status` shows what was migrated"]))
-
-
-def migrate(endpoints: ClickHouseAccounts, database: str = "cx") -> list[str]:
-    """Apply the pending migrations as user migrator; returns their file names.
-
-    Raises ConfigError if an applied migration was edited since or one of ours is wrong, SinkUnavailable if the server
-    cannot be reached.
-    """
-    pending = [migration.name for migration in migrations(endpoints, database) if migration.state == "pending"]
-    with _migrating():
-        _cluster(endpoints, database).migrate(database, DDL, migration_log_format="compact")
-    return pending
-
-
-def migrations(endpoints: ClickHouseAccounts, database: str = "cx") -> list[Migration]:
-    """Every migration with its state, oldest first; read-only."""
-    names = {int(path.name.split("_")[0]): path.name for path in DDL.glob("*.sql")}
-    with _migrating():
-        rows = _cluster(endpoints, database).status(database, DDL)
-    return [Migration(row.version, names.get(row.version, "(no file)"), row.state) for row in rows]
-
-
-def _cluster(endpoints: ClickHouseAccounts, database: str) -> Any:
-    account = login(endpoints, "migrator", database)
-    return _module("clickhouse_migrations.clickhouse_cluster").ClickhouseCluster(
-        account.host,
-        db_user=account.user,
-        db_password=account.password.get_secret_value(),
-        db_port=str(account.port),
-        connect_timeout=3,
-    )
-
-
-@contextmanager
-def _migrating() -> Iterator[None]:
-    """Map the library's errors, and keep it from logging statements to the root logger."""
-    root, level = logging.getLogger(), logging.getLogger().level
-    root.setLevel(max(level, logging.WARNING))
-    try:
-        yield
-    except _module("clickhouse_migrations.exceptions").MigrationException as error:
-        raise ConfigError(f"the migrations do not fit this database: {error}") from None
-    except driver.ServerException as error:
-        raise ConfigError(f"a migration was refused: {error.message.split('Stack trace')[0].strip()[:500]}") from None
-    except (driver.Error, OSError, EOFError):
-        raise SinkUnavailable("ClickHouse", 1.0) from None
-    finally:
-        root.setLevel(level)

@@ -16,7 +16,8 @@ from dashboards.model import LAG_BAD_S, LAG_WARN_S
 from streams.agents.store import Store
 from streams.board.feed import Feed
 from streams.board.server import start
-from streams.sinks.clickhouse import DDL, ClickHouse, login
+from streams.sinks.clickhouse import ClickHouse, login
+from streams.sinks.migrations import DDL
 from streams.stack import Endpoints
 from tests.dashboards.progress import MARKED, marks
 from tests.dashboards.seed import MINUTE, NOW

@@ -32,7 +32,8 @@ from clickhouse_driver import Client
 from kafka.admin import KafkaAdminClient
 
 from streams.settings import Settings
-from streams.sinks.clickhouse import ClickHouse, login, migrate
+from streams.sinks.clickhouse import ClickHouse, login
+from streams.sinks.migrations import migrate
 from streams.stack import Endpoints, UpOptions, down, endpoints, up
 from streams.stack.process import PidFile, log_tail, started_at, stop
 from streams.stack.supervisor import environment_of

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from streams.board.queries import counts
 from streams.demo.session import Session
 from streams.settings import Settings
-from streams.sinks.clickhouse import migrate
+from streams.sinks.migrations import migrate
 from streams.sinks.receiver import Accepted, Receiver
 from streams.sources.producer import Destination, PlaySpeed, play
 from streams.stack import Endpoints

@@ -30,7 +30,8 @@ from streams.runtime.batch import RawBatch
 from streams.runtime.room import Room
 from streams.runtime.task import PartitionTask
 from streams.settings import Settings
-from streams.sinks.clickhouse import ClickHouse, login, migrate
+from streams.sinks.clickhouse import ClickHouse, login
+from streams.sinks.migrations import migrate
 from streams.sinks.native import FINDINGS, NativePlans, NativeRows, columns_of, finding_plan
 from streams.sinks.ready import Ready
 from streams.sinks.rows import RowBuffer

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from streams.sinks.clickhouse import ClickHouse, login, migrate
+from streams.sinks.clickhouse import ClickHouse, login
+from streams.sinks.migrations import migrate
 from streams.stack import Endpoints
 
 

@@ -18,7 +18,8 @@ from schemas.topics import TOPICS
 from streams.agents.store import Store, room
 from streams.runtime.batch import RawBatch
 from streams.settings import Settings
-from streams.sinks.clickhouse import DDL, ClickHouse, check_columns, login, login_of, migrate, migrations
+from streams.sinks.clickhouse import ClickHouse, check_columns, login, login_of
+from streams.sinks.migrations import DDL, migrate, migrations
 from streams.stack import Endpoints
 from tests.sinks.conftest import migrated
 from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, issue, outreach, profile
