@@ -73,7 +73,7 @@ def test_raw_copies_outlive_the_change_of_their_order(
     for file in DDL.glob("*.sql"):
         if file.name != "005_raw_by_hour.sql":
             shutil.copy(file, tmp_path)
-    monkeypatch.setattr("streams.sinks.clickhouse.DDL", tmp_path)
+    monkeypatch.setattr("streams.sinks.migrations.DDL", tmp_path)
     with migrated(clickhouse) as database:
         Store(ClickHouse(login(clickhouse, "writer", database))).write(everything())
         reader = ClickHouse(login(clickhouse, "reader", database))
@@ -188,7 +188,7 @@ def test_profiles_from_the_future_are_left_behind_when_the_table_is_made_anew(
     for file in DDL.glob("*.sql"):
         if file.name != "013_erasure.sql":
             shutil.copy(file, tmp_path)
-    monkeypatch.setattr("streams.sinks.clickhouse.DDL", tmp_path)
+    monkeypatch.setattr("streams.sinks.migrations.DDL", tmp_path)
     with migrated(clickhouse) as database:
         old = ClickHouse(login(clickhouse, "migrator", database))
         for name, updated in (("c-1", "2026-01-02 03:04:05"), ("c-1", "2099-01-01 00:00:00"), ("c-2", "2026-01-01")):
