@@ -23,8 +23,8 @@ from jinja2 import DictLoader, StrictUndefined, Template, TemplateError, meta, n
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from schemas.errors import ConfigError, CxError
+from schemas.zones import zone
 from streams.core.outreach.ledger_records import Notice
-from streams.core.outreach.policy import zone
 from streams.core.outreach.wording import cause_words, promises, speak, title_words
 
 BLOCKS = ("subject", "apology", "cause", "next_step", "time")

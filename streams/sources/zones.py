@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
+from schemas.zones import why_no_zone, zone
 from streams.sources.node import Node
 
 
 def zone_of(node: Node) -> ZoneInfo:
     """The IANA zone that a mapping names."""
     name = node.text()
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        node.refuse(f"{name!r} is no time zone; an IANA name is needed, as in Europe/Berlin.")
+    return zone(name) or node.refuse(why_no_zone(name))

@@ -314,6 +314,8 @@ def test_only_rows_of_the_asked_span_are_played(tmp_path: Path) -> None:
         (("{field: at}", "{field: at, format: us}"), r"events\[0\]\.time\.format: 'us' is no time format.*epoch_ms"),
         (("{field: at}", "{field: at, plus: 30 minutes}"), r"events\[0\]\.time\.plus: '30 minutes' is not a duration"),
         (("{field: at}", "{field: at, zone: Mars}"), r"events\[0\]\.time\.zone: 'Mars' is no time zone"),
+        (("{field: at}", "{field: at, zone: localtime}"), r"'localtime' means whatever the machine is set to"),
+        (("{field: at}", "{field: at, zone: right/Europe/Rome}"), r"time\.zone: 'right/Europe/Rome' is no time zone"),
         (('"{who}"', '"{who"'), r"customer: braces must enclose"),
         (('customer: "{who}"', ""), r"events\[0\]: customer is missing"),
         (("name: m", "nam: m"), r"m\.yaml: nam: nam is not known here.*Did you mean name"),

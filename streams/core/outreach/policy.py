@@ -10,10 +10,10 @@ import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from schemas.errors import ConfigError
+from schemas.zones import why_no_zone, zone
 from streams.core.outreach.consent import ALL, Profile
 
 MINUTE_MS = 60_000
@@ -99,15 +99,6 @@ def fits_from(charges: Sequence[int], at_ms: int, budgets: Sequence[Budget]) -> 
     return next(time for time in candidates if fits(charges, time, budgets))
 
 
-@lru_cache(maxsize=1024)
-def zone(name: str) -> ZoneInfo | None:
-    """The IANA zone, or None if there is no such zone (also for names that are not zone names at all)."""
-    try:
-        return ZoneInfo(name) if name else None
-    except (ValueError, OSError, KeyError):
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class QuietHours:
     """Nobody is contacted from ``start_hour`` to ``end_hour``, local time of the customer::
@@ -117,8 +108,9 @@ class QuietHours:
         decided at   ^ 02:00 -> due at 08:00 of the same day
         decided at                                                ^ 22:00 -> due at 08:00 of the next day
 
-    An unknown zone takes the strictest reading that still permits contact: it must be open in every zone of
-    ``served_zones`` at once. Without served zones nothing is known about that customer's night, so it is never open.
+    An unknown zone, or one that means a machine's own, takes the strictest reading that still permits contact: it must
+    be open in every zone of ``served_zones`` at once. Without served zones nothing is known about that customer's
+    night, so it is never open.
     """
 
     start_hour: int = 21
@@ -131,7 +123,7 @@ class QuietHours:
             raise ConfigError("quiet hours must start and end at an hour from 0 to 23")
         wrong = [name for name in self.served_zones if zone(name) is None]
         if wrong:
-            raise ConfigError(f"served zones must be IANA names such as Europe/Berlin; unknown: {', '.join(wrong)}")
+            raise ConfigError(f"served zones: {' '.join(map(why_no_zone, wrong))}")
 
     def opens_at(self, at_ms: int, zone_name: str) -> int | None:
         """The first permitted time at or after ``at_ms``; None if there is none within three days."""

@@ -82,6 +82,15 @@ def test_a_served_zone_that_does_not_exist_is_refused() -> None:
         QuietHours(served_zones=("Mars/Base",))
 
 
+@pytest.mark.parametrize("name", ["localtime", "posixrules", "Factory", "factory", "posix/Europe/Berlin", "right/UTC"])
+def test_a_zone_that_depends_on_the_machine_counts_as_unknown(name: str) -> None:
+    assert QuietHours().opens_at(ms("2026-01-15T12:00"), name) is None
+    berlin = QuietHours(served_zones=("Europe/Berlin",))
+    assert berlin.opens_at(ms("2026-01-15T02:00"), name) == berlin.opens_at(ms("2026-01-15T02:00"), "Europe/Berlin")
+    with pytest.raises(ConfigError, match=name):
+        QuietHours(served_zones=(name,))
+
+
 @given(st.lists(st.integers(0, 20 * 24), max_size=12).map(lambda hours: [hour * HOUR_MS for hour in hours]))
 def test_contacts_that_fit_one_by_one_never_exceed_any_window_whatever_their_order(times: list[int]) -> None:
     taken: list[int] = []
