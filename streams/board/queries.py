@@ -10,17 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.errors import CxError
+from schemas.issue_ids import find_id
 from streams.sinks.clickhouse import ClickHouse
-
-
-class IssueNotFound(CxError):
-    """No issue has this id, or more than one begins with it."""
-
-    def __init__(self, wanted: str, matches: int = 0) -> None:
-        """``matches`` is the number of issues whose ids begin with what was asked for."""
-        why = "no issue has it" if matches == 0 else f"{matches} issues begin with it"
-        super().__init__(f"issue {wanted!r}: {why}; `cxwatch issues` lists them all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +221,9 @@ def list_issues(client: ClickHouse, suspected: bool = False) -> list[IssueRow]:
 
 
 def find_issue(client: ClickHouse, wanted: str) -> IssueRow:
-    """The issue with this id, or with the only id that begins with it. Raises IssueNotFound."""
-    known = list_issues(client, suspected=True)
-    matches = [issue for issue in known if issue.id == wanted] or [i for i in known if i.id.startswith(wanted)]
-    if len(matches) != 1 or not wanted:
-        raise IssueNotFound(wanted, len(matches))
-    return matches[0]
+    """The issue with this id, or with the only id that begins with it. Raises UnknownIssue."""
+    known = {issue.id: issue for issue in list_issues(client, suspected=True)}
+    return known[find_id(wanted, known)]
 
 
 def list_affected(client: ClickHouse, issue_id: str) -> list[AffectedRow]:

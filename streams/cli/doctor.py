@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from streams.cli.listing import print_listing
 from streams.settings import load_settings
 from streams.stack.doctor import examine
 
@@ -27,10 +27,11 @@ def doctor_command(
         for finding in findings:
             typer.echo(finding.as_json())
     else:
-        table = Table("", "what", "found", "to mend it", box=None, header_style="bold")
+        rows = []
         for finding in findings:
             sign = "[green]ok[/]" if finding.ok else "[red]missing[/]" if finding.needed else "[yellow]optional[/]"
-            table.add_row(sign, finding.what, escape(finding.found), escape("" if finding.ok else finding.mend))
-        Console(soft_wrap=True).print(table)
+            mend = "" if finding.ok else escape(finding.mend)
+            rows.append((sign, finding.what, escape(finding.found), mend))
+        print_listing(Console(), ("", "What", "", "To mend it"), rows, below=2)
     if any(finding.needed and not finding.ok for finding in findings):
         raise typer.Exit(1)

@@ -10,10 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from schemas.issue_ids import short_ids
 from streams.board.queries import IssueRow, event_now, find_issue, iso, list_affected, list_issues
+from streams.cli.listing import print_listing
 from streams.cli.output import AsJson, print_json, reader, short_time, state_markup
 
+HEADINGS = ("State", "Id", "Since (UTC)", "Affected", "Silent", "Per minute", "")
 IssueId = Annotated[str, typer.Argument(help="Id of the issue, or its beginning.", show_default=False)]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -33,7 +37,8 @@ def issues(
     if context.invoked_subcommand:
         return
     client = reader()
-    found = list_issues(client, suspected)
+    known = list_issues(client, suspected=True)
+    found = [issue for issue in known if suspected or issue.state != "suspected"]
     if as_json:
         print_json(issue.as_dict() for issue in found)
         return
@@ -41,26 +46,18 @@ def issues(
     if not found:
         console.print("No issue.")
         return
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 1, 0))
-    for heading in ("State", "Issue and cause", "Since (UTC)"):
-        table.add_column(heading)
-    for heading in ("Affected", "Silent", "Per minute"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Id")
-    for issue in found:
-        what = f"{escape(issue.title)}\n[dim]{escape(_cause(issue))}[/]"
-        table.add_row(
-            state_markup(issue.state),
-            what,
-            short_time(issue.opened_at)[5:16],
-            f"{issue.affected:,}",
-            f"{issue.silent:,}",
-            _money(issue, issue.money.per_minute),
-            issue.id,
-        )
-    console.print(table)
+    short = short_ids([issue.id for issue in known])
+    rows = [_row(issue, short[issue.id]) for issue in found]
+    print_listing(console, HEADINGS, rows, right=("Affected", "Silent", "Per minute"), below=1)
     now = event_now(client)
     console.print(f"[dim]event time {iso(now) if now else 'unknown'}[/]")
+
+
+def _row(issue: IssueRow, short: str) -> tuple[str, ...]:
+    """The title says the cause; `cxwatch issues show` says the rest."""
+    per_minute, since = _money(issue, issue.money.per_minute), short_time(issue.opened_at)[5:16]
+    numbers = f"{issue.affected:,}", f"{issue.silent:,}", per_minute
+    return state_markup(issue.state), short, since, *numbers, escape(issue.title)
 
 
 def show(issue_id: IssueId, as_json: AsJson = False) -> None:
@@ -104,20 +101,18 @@ def affected(issue_id: IssueId, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"issue_id": issue.id, **asdict(row)} for row in found)
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("Customer", "First failure (UTC)", "Contacted us", "Notice", "Reason"):
-        table.add_column(heading)
-    for row in found:
-        contacted = short_time(row.contacted_at) if row.contacted_at else "[dim]silent[/]"
-        table.add_row(
+    rows = [
+        (
             escape(row.customer_id),
-            short_time(row.first_failed_at),
-            contacted,
+            short_time(row.first_failed_at)[5:],
+            short_time(row.contacted_at)[5:] if row.contacted_at else "[dim]silent[/]",
             row.notice or "[dim]undecided[/]",
             escape(row.reason),
         )
+        for row in found
+    ]
     console = Console()
-    console.print(table)
+    print_listing(console, ("Customer", "First failure (UTC)", "Contacted us", "Notice", "Reason"), rows, below=1)
     console.print(f"{len(found):,} customers, {escape(issue.title)} ({issue.state})")
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from schemas.allowed import allowed_values, default_text, unit_of
+from streams.cli.listing import print_listing
 from streams.settings import PREFIX, Settings
 
 
@@ -40,7 +41,9 @@ def show_settings(
         for row in rows():
             typer.echo(json.dumps(row, sort_keys=True))
         return
-    table = Table("setting", "unit", "default", "meaning", box=None, header_style="bold")
-    for row in rows():
-        table.add_row(row["name"], row["unit"], row["default"], f"{row['meaning']} ({row['allowed']})")
-    Console().print(table)
+    shown = [(*map(escape, (row["name"], row["default"], row["unit"])), escape(_meaning(row))) for row in rows()]
+    print_listing(Console(), ("Setting", "Default", "Unit", ""), shown, below=1)
+
+
+def _meaning(row: dict[str, str]) -> str:
+    return f"{row['meaning']} ({row['allowed']})"

@@ -7,10 +7,14 @@ from dataclasses import asdict
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from streams.board.queries import SourceRow, list_sources
+from streams.cli.listing import print_listing
 from streams.cli.output import AsJson, print_json, reader, short_time, state_markup
+
+HEADINGS = (
+    "State", "Topic", "Producer", "Last event (UTC)", "Per minute", "Usual", "Delay p99", "Bound for it", "No data",
+)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -31,24 +35,23 @@ def sources(as_json: AsJson = False) -> None:
     if not found:
         console.print("No event has arrived yet.")
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("State", "Topic", "Producer", "Last event (UTC)", "No data in the last 7 days"):
-        table.add_column(heading)
-    for heading in ("Per minute", "Usual", "Delay p99", "Bound for it"):
-        table.add_column(heading, justify="right")
-    for row in found:
-        table.add_row(
+    rows = [
+        (
             state_markup(row.state),
             row.topic,
             escape(row.source or "(unnamed)"),
             short_time(row.last_event)[5:],
-            _gaps(row),
             f"{row.events_minute:,}",
             f"{row.usual_per_minute:,.0f}",
             "" if row.delay_p99_ms is None else f"{row.delay_p99_ms / 1_000:,.1f} s",
             "" if row.disorder_ms is None else f"{row.disorder_ms:,} ms",
+            _gaps(row),
         )
-    console.print(table)
+        for row in found
+    ]
+    print_listing(console, HEADINGS, rows, right=("Per minute", "Usual", "Delay p99", "Bound for it"), below=3)
+    if any(row.no_data for row in found):
+        console.print("[dim]no data: stretches of the last 7 days, the last three[/]")
 
 
 def _gaps(row: SourceRow) -> str:
@@ -56,4 +59,4 @@ def _gaps(row: SourceRow) -> str:
         f"{short_time(gap.started)[5:]} for {gap.silent_s:,.0f} s{'' if gap.ended else ' so far'}"
         for gap in row.no_data
     ]
-    return "\n".join(gaps[-3:]) or "none"
+    return ", ".join(gaps[-3:])

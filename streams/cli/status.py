@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from schemas.errors import SinkUnavailable
+from streams.cli.listing import print_listing
 from streams.core.join.native import unused
 from streams.orders.channel_status import ChannelStatus, read_channel_statuses
 from streams.settings import Settings, load_settings
@@ -71,36 +71,34 @@ def _show_channel(one: ChannelStatus) -> None:
 
 
 def _show_processes(processes: list[dict[str, Any]]) -> None:
-    console = Console(soft_wrap=True)
+    console = Console()
     if processes:
         console.print()
-        console.print(_process_table(processes))
+        headings = ("Process", "State", "Pid", "Since", "Restarts", "Ended last")
+        print_listing(console, headings, [_process_row(row) for row in processes], below=1)
     for note in sorted({str(process["note"]) for process in processes} - {""}):
         console.print(f"  {escape(note)}", highlight=False)
 
 
 def show_servers(servers: list[ServerStatus]) -> None:
     """A table of the servers, and the last log lines of those that died."""
-    table = Table("server", "kind", "version", "address", "health", box=None, header_style="bold")
+    rows = []
     for server in servers:
         health = f"[{_HEALTH_COLOURS.get(server.health, 'red')}]{server.health}[/]"
-        detail = f" ({escape(server.detail)})" if server.detail else ""
-        table.add_row(server.name, server.kind, server.version or "-", server.address or "-", health + detail)
-    console = Console(soft_wrap=True)
-    console.print(table)
+        rows.append((server.name, server.kind, server.version or "-", server.address or "-", health,
+                     escape(server.detail)))
+    console = Console()
+    print_listing(console, ("Server", "Kind", "Version", "Address", "Health", ""), rows, below=1)
     for server in servers:
         for line in server.last_log_lines:
-            console.print(f"  {server.name} | {escape(line)}", highlight=False)
+            console.print(f"  {server.name} | {escape(line)}", highlight=False, soft_wrap=True)
 
 
-def _process_table(rows: list[dict[str, Any]]) -> Table:
-    made = Table("process", "state", "pid", "since", "restarts", "why it ended last", box=None, header_style="bold")
-    for row in rows:
-        state = str(row["state"])
-        why = f"{_wall_time(row['last_end_ms'])} {row['last']}: {row['last_why']}" if row.get("last") else "-"
-        coloured, since = f"[{_STATE_COLOURS.get(state, 'red')}]{state}[/]", _wall_time(row["since_ms"])
-        made.add_row(str(row["name"]), coloured, str(row["pid"]), since, str(row["restarts"]), escape(why))
-    return made
+def _process_row(row: dict[str, Any]) -> tuple[str, ...]:
+    state = str(row["state"])
+    why = f"{_wall_time(row['last_end_ms'])} {row['last']}: {row['last_why']}" if row.get("last") else ""
+    coloured, since = f"[{_STATE_COLOURS.get(state, 'red')}]{state}[/]", _wall_time(row["since_ms"])
+    return str(row["name"]), coloured, str(row["pid"]), since, str(row["restarts"]), escape(why)
 
 
 def _wall_time(at_ms: int) -> str:

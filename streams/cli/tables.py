@@ -7,9 +7,9 @@ import json
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from schemas.tables import TABLES, VIEWS
+from streams.cli.listing import print_listing
 from streams.cli.output import AsJson
 from streams.settings import load_settings
 from streams.sinks.migrations import migrate, migrations
@@ -53,11 +53,8 @@ def list_tables(as_json: AsJson = False) -> None:
             typer.echo(json.dumps({"name": table.name, "key": table.key, "version": table.version, "columns": columns,
                                    "retention_days": table.retention_days, "meaning": table.meaning}))
         return
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("Table", "Key", "Kept", "Meaning"):
-        shown.add_column(heading)
-    for table in TABLES:
-        shown.add_row(table.name, ", ".join(table.key), f"{table.retention_days} d", escape(table.meaning))
-    for name, meaning in VIEWS.items():
-        shown.add_row(name, "", "view", escape(meaning))
-    Console().print(shown)
+    shown = [
+        (table.name, f"{table.retention_days} d", escape(table.meaning), ", ".join(table.key)) for table in TABLES
+    ]
+    shown += [(name, "view", escape(meaning), "") for name, meaning in VIEWS.items()]
+    print_listing(Console(), ("Table", "Kept", "", "Key"), shown, below=2)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from streams.cli.listing import print_listing
 from streams.security.access import acl_commands
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
@@ -59,11 +59,12 @@ def list_command(as_json: AsJson = False) -> None:
         for topic in topics:
             typer.echo(json.dumps(vars(topic)))
         return
-    table = Table("topic", "partitions", "kept", "largest", "what", box=None, header_style="bold")
+    rows = []
     for topic in topics:
         largest = f"{int(topic.configs['max.message.bytes']) // 1024} KiB"
-        table.add_row(topic.name, str(topic.partitions), _retention(topic), largest, topic.meaning)
-    Console().print(table)
+        rows.append((topic.name, str(topic.partitions), _retention(topic), largest, topic.meaning))
+    headings = ("Topic", "Parts", "Kept", "Largest", "")
+    print_listing(Console(), headings, rows, right=("Parts", "Largest"), below=1)
 
 
 def acls_command(

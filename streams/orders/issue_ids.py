@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -18,29 +16,12 @@ from streams.settings import Settings
 _STALL_S = 30.0
 
 
-class UnknownIssue(CxError):
-    """An order names no issue, or not one alone."""
-
-
 class IssuesUnread(CxError):
     """The issue topic cannot be read, so nobody knows whether there is such an issue."""
 
 
 class _Named(msgspec.Struct):
     issue_id: str = ""
-
-
-def find_id(wanted: str, known: Collection[str]) -> str:
-    """The id that is ``wanted``, or the only one that begins with it. Raises UnknownIssue naming the nearest."""
-    matches = [name for name in known if name == wanted] or sorted(name for name in known if name.startswith(wanted))
-    if wanted and len(matches) == 1:
-        return matches[0]
-    if wanted and matches:
-        more = f" and {len(matches) - 3} more" if len(matches) > 3 else ""
-        raise UnknownIssue(f"issue {wanted!r}: {len(matches)} begin with it: {', '.join(matches[:3])}{more}")
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
-    hint = f"; nearest: {', '.join(near)}" if near else "; there is no issue yet" if not known else ""
-    raise UnknownIssue(f"issue {wanted!r}: no issue has it{hint}; `cxwatch issues` lists them all")
 
 
 async def issue_ids(settings: Settings, bootstrap: str) -> set[str]:

@@ -17,8 +17,9 @@ from aiokafka.errors import KafkaError
 from schemas.codec import decode, encode
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.events import Channel, Command
+from schemas.issue_ids import find_id
 from schemas.topics import BY_NOUN
-from streams.orders.issue_ids import find_id, issue_ids
+from streams.orders.issue_ids import issue_ids
 from streams.runtime.transaction import Transaction, Write
 from streams.runtime.writer import TransactionWriter
 from streams.security.brokers import connection

@@ -11,10 +11,10 @@ from dashboards.boards import BOARDS, OPERATIONS
 from dashboards.macros import Range, expand
 from schemas import findings
 from schemas.errors import SinkUnavailable
+from schemas.issue_ids import UnknownIssue
 from streams.agents.store import Store
 from streams.board.feed import Feed, shape
 from streams.board.queries import (
-    IssueNotFound,
     counts,
     event_now,
     find_issue,
@@ -179,9 +179,9 @@ def test_a_suspicion_is_listed_only_on_request(writer: ClickHouse, reader: Click
 
 def test_an_issue_is_found_by_the_beginning_of_its_id_if_that_is_clear(seeded: ClickHouse) -> None:
     assert find_issue(seeded, "i-d").id == "i-depot"
-    with pytest.raises(IssueNotFound, match="no issue has it"):
+    with pytest.raises(UnknownIssue, match="no issue has it"):
         find_issue(seeded, "nothing")
-    with pytest.raises(IssueNotFound, match="3 issues begin with it"):
+    with pytest.raises(UnknownIssue, match="3 begin with it"):
         find_issue(seeded, "i-")
 
 

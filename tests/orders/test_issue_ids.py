@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.orders.issue_ids import UnknownIssue, find_id
+from schemas.issue_ids import UnknownIssue, find_id, short_ids
 
 KNOWN = {"i-3f9a01", "i-3f9b02", "i-77aa10"}
 
@@ -27,3 +27,17 @@ def test_an_unknown_id_is_refused_with_the_nearest() -> None:
         find_id("i-1", set())
     with pytest.raises(UnknownIssue):
         find_id("", KNOWN)
+
+
+def test_a_short_id_is_the_beginning_that_no_other_issue_has() -> None:
+    ids = ["i-780c487c06c2", "i-780c487f0001", "i-203b2333aa71", "i-1"]
+    short = short_ids(ids)
+    assert short == {
+        "i-780c487c06c2": "i-780c487c", "i-780c487f0001": "i-780c487f", "i-203b2333aa71": "i-203b23", "i-1": "i-1",
+    }  # fmt: skip
+    assert [find_id(short[one], ids) for one in ids] == ids
+
+
+def test_an_id_that_begins_another_is_still_the_one_that_is_meant() -> None:
+    ids = ["i-12345678", "i-1234567890"]
+    assert [find_id(one, ids) for one in short_ids(ids).values()] == ids
