@@ -75,10 +75,10 @@ def _of(name: str, query: str) -> str:
 def check_cxwatch(client: Client, truth: Truth) -> list[str]:
     """Return what is wrong with cxwatch's own tables, read through the views that boards read."""
     cohorts = client.execute(
-        "SELECT line, family, toUnixTimestamp64Milli(bin), `values`, sum(exposed), sum(failed), min(closed) "
-        "FROM cohort_count_latest WHERE family IN ('app', 'payment', 'contact') GROUP BY line, family, bin, `values`"
+        "SELECT line, signal, toUnixTimestamp64Milli(bin), `values`, sum(exposed), sum(failed), min(closed) "
+        "FROM cohort_count_latest WHERE signal IN ('app', 'payment', 'contact') GROUP BY line, signal, bin, `values`"
     )
-    keys = [(line, family, bin_ms, tuple(values)) for line, family, bin_ms, values, *_ in cohorts]
+    keys = [(line, signal, bin_ms, tuple(values)) for line, signal, bin_ms, values, *_ in cohorts]
     differences = compare("exposed", truth.exposed, {key: row[4] for key, row in zip(keys, cohorts, strict=True)})
     failed = {key: row[5] for key, row in zip(keys, cohorts, strict=True) if row[5]}
     differences += compare("failed", truth.failed, failed)
@@ -86,8 +86,8 @@ def check_cxwatch(client: Client, truth: Truth) -> list[str]:
     if still_open:
         differences.append(f"bins: {still_open} leaf cohorts are not closed")
     episodes = client.execute(
-        "SELECT customer_id, line, family, toUnixTimestamp64Milli(window), failures FROM episode_latest "
-        "WHERE family IN ('app', 'payment', 'contact')"
+        "SELECT customer_id, line, signal, toUnixTimestamp64Milli(window), failures FROM episode_latest "
+        "WHERE signal IN ('app', 'payment', 'contact')"
     )
     differences += compare("failures", truth.failures, {tuple(row[:4]): row[4] for row in episodes})
     spoken = client.execute(

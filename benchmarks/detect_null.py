@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from schemas.findings import BinClosed, CohortCount, Issue, LeafCount
+from schemas.findings import BinClosed, CohortCount, LeafCount
+from schemas.issues import Issue
 from streams.core.detect.rules import DetectRules
 from streams.core.detect.stage import DetectStage
 from streams.core.stage import Batch
@@ -75,7 +76,7 @@ def run(minutes: Iterator[tuple[Any, Any]], rules: DetectRules, last: bool = Tru
         count = CohortCount.model_construct(
             kind="cohort_count",
             line="shop",
-            family="payment",
+            signal="payment",
             bin_ms=start,
             width_ms=10_000,
             partition=0,

@@ -30,7 +30,7 @@ Make = Callable[[int], Any]
 def cohort_count_model(number: int) -> Any:
     """A validated count."""
     leaf = findings.LeafCount(values=VALUES, exposed=3, failed=FAILED)
-    return findings.CohortCount(line="shop", family="app", bin_ms=START_MS + number, width_ms=10_000, partition=1,
+    return findings.CohortCount(line="shop", signal="app", bin_ms=START_MS + number, width_ms=10_000, partition=1,
                                 attributes=NAMES, leaves=(leaf,), closed=True)  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def source_count_struct(number: int) -> Any:
 def episode_model(number: int) -> Any:
     """A validated episode."""
     leaf = findings.LeafEvidence(values=VALUES, first_ms=START_MS, last_ms=START_MS + 9, failures=2)
-    return findings.Episode(customer_id=f"c-{number:06d}", line="shop", family="app", window_ms=START_MS,
+    return findings.Episode(customer_id=f"c-{number:06d}", line="shop", signal="app", window_ms=START_MS,
                             attributes=NAMES, leaves=(leaf,), first_failed_ms=START_MS, last_failed_ms=START_MS + 9,
                             failures=2, evidence=("t-1", "t-2"), contacts=0)  # fmt: skip
 

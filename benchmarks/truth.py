@@ -3,8 +3,8 @@
 For every peer: telemetry records and distinct customers per (10 s window, product, release, region, error code or ""),
 and the event ids of all contacts. Repeated records count: the job asks for records.
 
-For cxwatch, which takes a repeated event once: distinct exposed and failed customers per (line, family, bin, values),
-failures per (customer, line, family, hour), accepted and repeated events per topic. Families that one event decides:
+For cxwatch, which takes a repeated event once: distinct exposed and failed customers per (line, signal, bin, values),
+failures per (customer, line, signal, hour), accepted and repeated events per topic. Signals that one event decides:
 app, payment, contact. Computed once per set and kept beside it.
 """
 
@@ -31,9 +31,9 @@ COMPLAINTS = frozenset({"app", "payment", "delivery", "problem", "complaint", "t
 WindowKey = tuple[int, str, str, str, str]
 """(start of the window in s, product, app_version, region, error code or "")."""
 CohortKey = tuple[str, str, int, tuple[str, ...]]
-"""(line, family, start of the bin in ms, values)."""
+"""(line, signal, start of the bin in ms, values)."""
 EpisodeKey = tuple[str, str, str, int]
-"""(customer, line, family, start of the hour in ms)."""
+"""(customer, line, signal, start of the hour in ms)."""
 Key = TypeVar("Key")
 
 
@@ -124,13 +124,13 @@ def truth_of_log(topic: str, values: Iterable[bytes]) -> Truth:
         judged = _judge(topic, event)
         if judged is None:
             continue
-        family, values_of_leaf, is_failure = judged
-        cohort = (event.product, family, bin_ms, values_of_leaf)
+        signal, values_of_leaf, is_failure = judged
+        cohort = (event.product, signal, bin_ms, values_of_leaf)
         exposed[cohort].add(event.customer_id)
         if is_failure:
             failed[cohort].add(event.customer_id)
             hour_ms = event.event_time_ms // HOUR_MS * HOUR_MS
-            failures[event.customer_id, event.product, family, hour_ms] += 1
+            failures[event.customer_id, event.product, signal, hour_ms] += 1
     return Truth(
         windows=dict(windows),
         customers=_sizes(people),
@@ -157,7 +157,7 @@ def _sizes(sets: Mapping[Key, set[str]]) -> dict[Key, int]:
 
 
 def _judge(topic: str, event: Seen) -> tuple[str, tuple[str, ...], bool] | None:
-    """(family, values of the leaf cohort, failed?) of an event that could have failed, else None."""
+    """(signal, values of the leaf cohort, failed?) of an event that could have failed, else None."""
     if topic == "telemetry" and event.outcome in ("ok", "failed"):
         values = (event.app_version, event.platform, event.device_model, event.region, event.component)
         return "app", values, event.outcome == "failed"

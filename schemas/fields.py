@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from schemas.events import Label, Origin, TimeMs, Token
+from schemas.events import PLAIN_TEXT, Label, Origin, TimeMs, Token
 
 T0 = 1_767_225_600_000
 """Time of the examples: 2026-01-01T00:00:00Z in ms."""
 
 Count = Annotated[int, Field(ge=0)]
-Family = Literal["app", "payment", "delivery", "contact"]
-"""Family of failure: app = telemetry outcomes, payment = paid or not, delivery = promises kept or broken,
-contact = share of contacts that report a failure."""
-FamilyName = Annotated[Family, Field(description="Family of failure", examples=["app"])]
+Signal = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_TEXT)]
+"""Name of a signal (``schemas.signals``)."""
+SignalName = Annotated[Signal, Field(description="What fails: name of a signal of the catalogue", examples=["app"])]
 Line = Annotated[Label, Field(description="Service line (product)", examples=["shop"])]
 Partition = Annotated[Count, Field(description="Partition whose events it was made of", examples=[0])]
 CustomerId = Annotated[Token, Field(description="Opaque customer token; the record key", examples=["c-000421"])]

@@ -19,7 +19,6 @@ from schemas.fields import (
     Count,
     CustomerId,
     FailureOrigin,
-    FamilyName,
     FirstFailed,
     IssueId,
     LastFailed,
@@ -28,6 +27,7 @@ from schemas.fields import (
     Partition,
     PutRight,
     RootId,
+    SignalName,
     Through,
     Values,
     Width,
@@ -45,11 +45,11 @@ class LeafCount(Record):
 
 
 class CohortCount(Record):
-    """All leaf cohorts of one family in one bin from one source partition. Key: service line."""
+    """All leaf cohorts of one signal in one bin from one source partition. Key: service line."""
 
     kind: Literal["cohort_count"] = "cohort_count"
     line: Line
-    family: FamilyName
+    signal: SignalName
     bin_ms: BinStart
     width_ms: Width
     partition: Partition
@@ -87,7 +87,7 @@ class ValuesSeen(Record):
 
     kind: Literal["values_seen"] = "values_seen"
     line: Line
-    family: FamilyName
+    signal: SignalName
     bin_ms: BinStart
     partition: Partition
     values: Annotated[tuple[SeenValue, ...], Field(strict=False)] = Field(
@@ -122,15 +122,15 @@ class LeafEvidence(Record):
 
 
 class Episode(Record):
-    """One customer's connected evidence: failures of one family in one hour, and the contacts about them.
+    """One customer's connected evidence: failures of one signal in one hour, and the contacts about them.
 
-    Natural key: (customer_id, line, family, window_ms). Key on the wire: customer.
+    Natural key: (customer_id, line, signal, window_ms). Key on the wire: customer.
     """
 
     kind: Literal["episode"] = "episode"
     customer_id: CustomerId
     line: Line
-    family: FamilyName
+    signal: SignalName
     window_ms: TimeMs = Field(description="Start of the aligned one-hour window, ms since 1970 UTC", examples=[T0])
     attributes: Attributes
     leaves: Annotated[tuple[LeafEvidence, ...], Field(strict=False)] = Field(
@@ -159,68 +159,6 @@ class Watermark(Record):
     through_ms: Through
 
 
-_CAUSE = {"attributes": {"app_version": "5.2.0"}, "risk_ratio": 6.2, "risk_ratio_low": 4.1, "risk_ratio_high": 9.4,
-          "support": 0.93, "exposed": 840, "failed": 130, "changes": ["rel-5.2.0"]}
-
-
-class Cause(Record):
-    """The simplest explanation that the counts support: up to 2 attributes with the highest shrunk risk ratio."""
-
-    attributes: dict[Label, Label] = Field(
-        description="Attribute = value pairs; empty = the whole service line", examples=[{"app_version": "5.2.0"}])
-    risk_ratio: float = Field(description="Failure rate inside divided by outside, shrunk", examples=[6.2])
-    risk_ratio_low: float = Field(description="Lower end of its 95 % interval", examples=[4.1])
-    risk_ratio_high: float = Field(description="Upper end of its 95 % interval", examples=[9.4])
-    support: float = Field(description="Share of the excess failures inside, 0-1", examples=[0.93])
-    exposed: Count = Field(
-        description="Customers inside who could have failed (counter-evidence included)", examples=[840])
-    failed: Count = Field(description="Customers inside who failed", examples=[130])
-    changes: Annotated[tuple[Token, ...], Field(strict=False)] = Field(
-        default=(), description="Candidate change ids", examples=[["rel-5.2.0"]])
-    known: Annotated[tuple[Label, ...], Field(strict=False)] = Field(
-        default=(), examples=[["app_version"]],
-        description="Attributes whose value at least 20 customers had before the onset, or a change event names: only "
-        "these values may become words in a message",
-    )
-
-
-IssueState = Literal["suspected", "open", "escalating", "recovering", "resolved", "regressed"]
-EndReason = Literal["recovered", "accepted", "resolved", "withdrawn"]
-"""Why an issue ended: recovered = normal again, accepted = taken as the new normal, resolved = an operator said so,
-withdrawn = a suspicion that came to nothing and was never shown."""
-
-
-class Issue(Record):
-    """Something is failing more than it should. Natural key: issue_id. Broadcast: one copy per customer partition."""
-
-    kind: Literal["issue"] = "issue"
-    issue_id: Token = Field(
-        description="Stable: hash of line, family, first alarming cohort and bin", examples=["i-3f9a51c2"])
-    root_id: RootId
-    onset: Annotated[int, Field(ge=1)] = Field(
-        default=1, description="Onset number; 2 and more are regressions", examples=[1])
-    line: Line
-    family: FamilyName
-    state: IssueState = Field(description="Where the issue is in its life", examples=["open"])
-    title: Label = Field(description="What fails, in plain words", examples=["Checkout fails on 5.2.0"])
-    cause: Cause = Field(description="The simplest explanation that the counts support", examples=[_CAUSE])
-    opened_at_ms: TimeMs = Field(description="Estimated onset, event time", examples=[T0])
-    detected_at_ms: TimeMs = Field(description="End of the alarming bin, event time", examples=[T0 + 90_000])
-    updated_at_ms: TimeMs = Field(description="End of the bin of this revision, event time", examples=[T0 + 90_000])
-    resolved_at_ms: TimeMs | None = Field(default=None, description="Resolved, event time", examples=[T0 + 7_200_000])
-    shown_at_ms: TimeMs | None = Field(
-        default=None, description="First revision past suspected, event time; none = never shown",
-        examples=[T0 + 120_000],
-    )  # fmt: skip
-    end_reason: EndReason | None = Field(
-        default=None, description="Why it ended; none while it goes on", examples=["recovered"])
-    scale_ms: Count = Field(description="Scale of the detector that alarmed, ms", examples=[10_000])
-    expected: float = Field(description="Expected failures since onset", examples=[21.5])
-    observed: float = Field(description="Observed failures since onset", examples=[130.0])
-    ratio_low: float = Field(description="5 % quantile of the shrunk rate ratio", examples=[4.4])
-    provisional: bool = Field(description="True while less than two reference weeks are known", examples=[True])
-
-
 class Respite(Record):
     """Everything that had failed was put right at ``since_ms``, and the next failure came at ``until_ms``."""
 
@@ -236,7 +174,7 @@ class Affected(Record):
     root_id: RootId
     customer_id: CustomerId
     line: Line
-    family: FamilyName
+    signal: SignalName
     known_at_ms: TimeMs = Field(
         description="max(issue detected, customer's first failure), event time", examples=[T0 + 90_000])
     first_failed_ms: FirstFailed
@@ -260,7 +198,7 @@ class AffectedCount(Record):
     issue_id: IssueId
     partition: Partition
     line: Line
-    family: FamilyName
+    signal: SignalName
     open: bool = Field(description="False once the issue is resolved", examples=[True])
     affected: Count = Field(description="Distinct customers hit", examples=[130])
     contacted: Count = Field(description="Of these, who contacted the company about it", examples=[4])
@@ -288,7 +226,7 @@ class Impact(Record):
     kind: Literal["impact"] = "impact"
     issue_id: IssueId
     line: Line
-    family: FamilyName
+    signal: SignalName
     affected: Count = Field(description="Distinct customers hit", examples=[130])
     contacted: Count = Field(description="Of these, who contacted the company about it", examples=[4])
     silent: Count = Field(description="Of these, who did not", examples=[126])

@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from schemas.cloudevents import unwrap
+from schemas.earlier import present
 from schemas.errors import MalformedEvent
 from schemas.events import MAX_TIME_MS, MIN_TIME_MS, SCHEMA_VERSION, Record
 from schemas.topics import BY_NOUN
@@ -69,13 +70,14 @@ def decode_with(models: Mapping[str, type[Record]], value: bytes | None, max_byt
     version = body.get("schema_version")
     if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
         raise MalformedEvent("schema_version", f"should be at most {SCHEMA_VERSION}", "integer", "future_schema")
-    fields = unwrap(body)
+    unwrapped = unwrap(body)
+    fields = present(unwrapped)
     model = _model_for(models, fields)
     try:
         record = model.model_validate(fields)
     except ValidationError as error:
         raise explain(error.errors(include_url=False)[0], model) from None
-    outside = 0 if fields is body else len(body.keys() - _ENVELOPE)
+    outside = 0 if unwrapped is body else len(body.keys() - _ENVELOPE)
     return record, outside + len(fields.keys() - model.model_fields.keys())
 
 

@@ -64,7 +64,7 @@ ISSUE_ID = Column("issue_id", TEXT, "Stable id of the issue")
 ROOT_ID = Column("root_id", TEXT, "Id of the issue's first onset")
 CUSTOMER = Column("customer_id", TEXT, "Opaque customer token")
 LINE = Column("line", WORD, "Service line")
-FAMILY = Column("family", WORD, "app, payment, delivery or contact")
+SIGNAL = Column("signal", WORD, "What fails: name of a signal of the catalogue")
 PARTITION = Column("partition", COUNT, "Customer partition the row comes from")
 AFFECTED = Column("affected", COUNT, "Distinct customers hit", "customers")
 CONTACTED = Column("contacted", COUNT, "Of these, how many have contacted the company", "customers")
@@ -100,14 +100,14 @@ def _raw(noun: str, columns: tuple[Column, ...], meaning: str) -> Table:
 
 TABLES: tuple[Table, ...] = (
     Table("cohort_count", "cohort_count", (
-        LINE, FAMILY, BIN, WIDTH, PARTITION,
+        LINE, SIGNAL, BIN, WIDTH, PARTITION,
         Column("attributes", NAMES, "Names of the leaf's attributes"),
         Column("values", VALUES, "Their values, in the same order"),
         Column("exposed", COUNT, "Distinct customers who could have failed in the bin", "customers"),
         Column("failed", COUNT, "Distinct customers who failed in the bin", "customers"),
         Column("closed", FLAG, "The watermark has passed the bin: the counts are final"),
         VER,
-    ), ("line", "family", "width_ms", "bin", "partition", "values"), "ver", 90,
+    ), ("line", "signal", "width_ms", "bin", "partition", "values"), "ver", 90,
        "One row per leaf cohort, bin and source partition"),
     Table("source_count", "source_count", (
         TOPIC, SOURCE, BIN, WIDTH, PARTITION,
@@ -118,7 +118,7 @@ TABLES: tuple[Table, ...] = (
     ), ("topic", "source", "bin", "partition"), "ver", 30,
        "Events of one producer in one closed bin from one partition; a bin without events has no row"),
     Table("episode", "episode", (
-        LINE, FAMILY,
+        LINE, SIGNAL,
         Column("window", TIME, "Start of the aligned one-hour window", "ms UTC"),
         CUSTOMER,
         Column("attributes", NAMES, "Names of the leaves' attributes"),
@@ -133,11 +133,11 @@ TABLES: tuple[Table, ...] = (
         Column("put_right_at", TIME_OR_NULL, "When the last of it was put right; NULL while any part is not", "ms UTC"),
         Column("origin", WORD, "live, replay or drill"),
         VER,
-    ), ("line", "family", "window", "customer_id"), "ver", 90, "One customer's connected evidence in one hour"),
+    ), ("line", "signal", "window", "customer_id"), "ver", 90, "One customer's connected evidence in one hour"),
     Table("issue", "issue", (
         ISSUE_ID, ROOT_ID,
         Column("onset", COUNT, "Onset number; 2 and more are regressions"),
-        LINE, FAMILY,
+        LINE, SIGNAL,
         Column("state", WORD, "suspected, open, escalating, recovering, resolved or regressed"),
         Column("title", TEXT, "What is wrong, in plain words"),
         Column("cause", PAIRS, "Attribute = value pairs of the cause, the simplest explanation"),
@@ -159,6 +159,13 @@ TABLES: tuple[Table, ...] = (
         Column("observed", REAL, "Observed failures since onset", "customers"),
         Column("ratio_low", REAL, "5 % quantile of the shrunk rate ratio", "ratio"),
         Column("provisional", FLAG, "Less than two reference weeks were known"),
+        Column("element", WORD, "staff, facility, customer or process; empty if the signal does not tell"),
+        Column("severity", WORD, "low, medium, high or critical"),
+        Column("evidence_topics", NAMES, "Nouns of the streams that say something about it"),
+        Column("evidence_signals", NAMES, "What fails there"),
+        Column("evidence_since", f"Array({TIME})", "Since when", "ms UTC"),
+        Column("evidence_expected", f"Array({REAL})", "Expected since then, in the unit of the signal"),
+        Column("evidence_observed", f"Array({REAL})", "Observed since then, in the unit of the signal"),
         VER,
     ), ("issue_id",), "ver", 400, "Something fails more than it should"),
     Table("issue_1m", "issue", (
@@ -171,7 +178,7 @@ TABLES: tuple[Table, ...] = (
     ), ("issue_id", "minute"), "ver", 400,
        "The last revision of each issue in each minute of event time", kind="rollup"),
     Table("affected", "affected", (
-        ISSUE_ID, ROOT_ID, CUSTOMER, LINE, FAMILY,
+        ISSUE_ID, ROOT_ID, CUSTOMER, LINE, SIGNAL,
         Column("known_at", TIME, "max(issue detected, customer's first failure)", "ms UTC"),
         Column("first_failed_at", TIME, "First failure", "ms UTC"),
         Column("last_failed_at", TIME, "Last failure", "ms UTC"),
@@ -183,7 +190,7 @@ TABLES: tuple[Table, ...] = (
         VER,
     ), ("issue_id", "customer_id"), "ver", 400, "One customer hit by one issue"),
     Table("affected_count", "affected_count", (
-        ISSUE_ID, PARTITION, LINE, FAMILY,
+        ISSUE_ID, PARTITION, LINE, SIGNAL,
         Column("open", FLAG, "The issue is not resolved"),
         AFFECTED, CONTACTED, SILENT,
         Column("recent", COUNT, "Hit in the 15 minutes before as_of", "customers"),
@@ -194,7 +201,7 @@ TABLES: tuple[Table, ...] = (
         VER,
     ), ("issue_id", "partition"), "ver", 400, "Customers of one source partition hit by one issue"),
     Table("impact", "impact", (
-        ISSUE_ID, LINE, FAMILY, AFFECTED, CONTACTED, SILENT, AT_RISK,
+        ISSUE_ID, LINE, SIGNAL, AFFECTED, CONTACTED, SILENT, AT_RISK,
         Column("at_risk_low_cents", CENTS, "Lower end of its range", "cents"),
         Column("at_risk_high_cents", CENTS, "Upper end of its range", "cents"),
         PER_MINUTE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas import events, findings
+from schemas import events, findings, issues
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -71,7 +71,7 @@ TOPICS: tuple[Topic, ...] = (
           dead_letters=True),
     Topic("source_count", (findings.SourceCount,), "source", "customer", dead_letters=True),
     Topic("episode", (findings.Episode, findings.Watermark), "customer_id", "customer", dead_letters=True),
-    Topic("issue", (findings.Issue, findings.Watermark), "issue_id", "customer", broadcast=True, dead_letters=True,
+    Topic("issue", (issues.Issue, findings.Watermark), "issue_id", "customer", broadcast=True, dead_letters=True,
           retention_ms=90 * DAY_MS),
     Topic("affected", (findings.Affected, findings.Watermark), "customer_id", "customer", dead_letters=True,
           retention_ms=90 * DAY_MS),

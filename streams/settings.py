@@ -214,7 +214,7 @@ class Settings(BaseSettings):
 
     # Finding trouble
     detect_cohorts: int = Field(
-        1_000, ge=10, le=100_000, description="Cohorts that are watched over all lines and families; the rest is pooled"
+        1_000, ge=10, le=100_000, description="Cohorts that are watched over all lines and signals; the rest is pooled"
     )
     detect_false_alarms_per_day: float = Field(
         1.0, gt=0, le=10, description="False alarms a day that detection may raise, over all cohorts and scales"

@@ -17,9 +17,9 @@ Row = dict[str, Any]
 Rows = list[Row]
 
 NATURAL_KEYS: Mapping[str, tuple[str, ...]] = {
-    "cohort_count": ("line", "family", "bin_ms", "width_ms", "partition"),
+    "cohort_count": ("line", "signal", "bin_ms", "width_ms", "partition"),
     "source_count": ("topic", "source", "bin_ms", "width_ms", "partition"),
-    "episode": ("customer_id", "line", "family", "window_ms"),
+    "episode": ("customer_id", "line", "signal", "window_ms"),
     "issue": ("issue_id",),
     "affected": ("issue_id", "customer_id"),
     "affected_count": ("issue_id", "partition"),
@@ -78,7 +78,7 @@ def _cohorts(rows: Rows) -> Rows:
             known["failed"] = sorted({*known["failed"], *leaf["failed"]})
         into["leaves"] = [leaves[values] for values in sorted(leaves)]
 
-    return _fold([row for row in rows if row["closed"]], ("line", "family", "bin_ms", "width_ms"), merge)
+    return _fold([row for row in rows if row["closed"]], ("line", "signal", "bin_ms", "width_ms"), merge)
 
 
 def _sources(rows: Rows) -> Rows:

@@ -99,10 +99,10 @@ SELECT $__timeInterval(c.bin) AS time, i.label AS issue, sum(c.failed) / sum(c.e
 FROM cohort_count_latest AS c
 INNER JOIN
 (
-    SELECT line, family, mapKeys(cause) AS names, mapValues(cause) AS wanted, label
+    SELECT line, signal, mapKeys(cause) AS names, mapValues(cause) AS wanted, label
     FROM issue_overview
     WHERE state != 'suspected' AND (resolved_at IS NULL OR resolved_at >= $__fromTime)
-) AS i ON i.line = c.line AND i.family = c.family
+) AS i ON i.line = c.line AND i.signal = c.signal
 WHERE $__timeFilter(c.bin)
     AND arrayAll((name, value) -> c.values[indexOf(c.attributes, name)] = value, i.names, i.wanted)
 GROUP BY time, issue

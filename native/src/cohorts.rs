@@ -25,7 +25,7 @@ const SEEN_EVERY_MS: i64 = 300_000;
 const ENOUGH: usize = 20;
 const SEEN_VALUES: usize = 512;
 
-/// Line and family.
+/// Line and signal.
 type Group = (Box<str>, u8);
 
 /// Customers of one leaf cohort in one bin, in the order of arrival; those before `*_written` are persisted.
@@ -106,7 +106,7 @@ impl Sent<'_> {
     }
 }
 
-/// Which leaf cohorts have a slot, per line and family.
+/// Which leaf cohorts have a slot, per line and signal.
 #[derive(Default)]
 struct AdmittedLeaves {
     seen: BTreeMap<Group, Map<LeafId, i64, BuildHasherDefault<Already>>>,
@@ -199,7 +199,7 @@ impl OpenBins {
         }
     }
 
-    /// Closes every bin that ends at or before `through_ms`; `send` gets (line, message) by bin, line and family.
+    /// Closes every bin that ends at or before `through_ms`; `send` gets (line, message) by bin, line and signal.
     pub fn close(&mut self, rules: &Rules, leaves: &Leaves, through_ms: i64, send: &mut dyn FnMut(&str, Vec<u8>)) {
         self.put_back();
         while let Some(entry) = self.bins.first_entry().filter(|entry| entry.key() + rules.bin_ms <= through_ms) {
@@ -248,12 +248,12 @@ impl OpenBins {
         let values = ranked.iter().map(|((attribute, value), customers)| {
             SeenValue { attribute, value, customers: List(customers.iter().take(ENOUGH).copied()) }
         });
-        let family = &rules.families[usize::from(group.1)];
+        let signal = &rules.signals[usize::from(group.1)];
         let partition = self.partition;
-        ValuesSeen { line: &group.0, family, bin_ms, partition, values: List(values) }.json(256)
+        ValuesSeen { line: &group.0, signal, bin_ms, partition, values: List(values) }.json(256)
     }
 
-    /// The counts so far of every (bin, line, family) that changed since the last drain, of bins from `since_ms` on.
+    /// The counts so far of every (bin, line, signal) that changed since the last drain, of bins from `since_ms` on.
     pub fn preview(&mut self, rules: &Rules, leaves: &Leaves, since_ms: i64, send: &mut dyn FnMut(&str, Vec<u8>)) {
         self.put_back();
         for (bin_ms, bin) in self.bins.range(since_ms..).filter(|(_, bin)| !bin.changed.is_empty()) {
@@ -261,7 +261,7 @@ impl OpenBins {
                 .changed
                 .iter()
                 .map(|index| leaves.get(bin.cells[*index as usize].leaf))
-                .map(|leaf| (&*leaf.line, leaf.family))
+                .map(|leaf| (&*leaf.line, leaf.signal))
                 .collect();
             for (group, cells) in groups(rules, leaves, bin) {
                 if changed.contains(&(&*group.0, group.1)) {
@@ -292,7 +292,7 @@ impl OpenBins {
         });
         let count = CohortCount {
             line: &group.0,
-            family: &rules.families[usize::from(group.1)],
+            signal: &rules.signals[usize::from(group.1)],
             bin_ms,
             width_ms: rules.bin_ms,
             partition: self.partition,
@@ -354,7 +354,7 @@ impl OpenBins {
     pub fn load_slot(&mut self, rules: &Rules, leaves: &mut Leaves, key: &mut Reader<'_>, hour_ms: i64) -> Read<()> {
         let id = read_leaf(rules, leaves, key)?;
         let leaf = leaves.get(id);
-        self.admitted.seen.entry((leaf.line.clone(), leaf.family)).or_default().insert(id, hour_ms);
+        self.admitted.seen.entry((leaf.line.clone(), leaf.signal)).or_default().insert(id, hour_ms);
         Ok(())
     }
 
@@ -379,32 +379,32 @@ fn chunk_key(bin_ms: i64, number: i64) -> Vec<u8> {
     key.out
 }
 
-/// Line, family and values of a leaf as three values.
+/// Line, signal and values of a leaf as three values.
 pub fn pack_leaf(packer: &mut Packer, rules: &Rules, leaves: &Leaves, id: LeafId) {
     let leaf = leaves.get(id);
     packer.text(&leaf.line);
-    packer.text(&rules.families[usize::from(leaf.family)]);
+    packer.text(&rules.signals[usize::from(leaf.signal)]);
     packer.texts(leaf.values());
 }
 
 /// Reads what `pack_leaf` wrote.
 pub fn read_leaf(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) -> Read<LeafId> {
     let line = reader.text()?;
-    let family = family_number(rules, reader.text()?)?;
+    let signal = signal_number(rules, reader.text()?)?;
     let values = reader.texts()?;
-    Ok(leaves.of(line, family, &values))
+    Ok(leaves.of(line, signal, &values))
 }
 
-/// Number of a family by its name.
-pub fn family_number(rules: &Rules, name: &str) -> Read<u8> {
-    let found = rules.families.iter().position(|known| known == name);
-    found.map(|index| index as u8).ok_or(Damaged("a family is not known"))
+/// Number of a signal by its name.
+pub fn signal_number(rules: &Rules, name: &str) -> Read<u8> {
+    let found = rules.signals.iter().position(|known| known == name);
+    found.map(|index| index as u8).ok_or(Damaged("a signal is not known"))
 }
 
 fn take_changes(rules: &Rules, leaves: &Leaves, bin: &mut Bin) -> Vec<u8> {
     let mut changed = std::mem::take(&mut bin.changed);
     changed.sort_by(|one, two| {
-        leaves.order(&rules.families, bin.cells[*one as usize].leaf, bin.cells[*two as usize].leaf)
+        leaves.order(&rules.signals, bin.cells[*one as usize].leaf, bin.cells[*two as usize].leaf)
     });
     let mut packer = Packer::default();
     packer.array(changed.len());
@@ -419,18 +419,18 @@ fn take_changes(rules: &Rules, leaves: &Leaves, bin: &mut Bin) -> Vec<u8> {
     packer.out
 }
 
-/// The cells of a bin by line and family, sorted by family name within a line; cells in no order.
+/// The cells of a bin by line and signal, sorted by signal name within a line; cells in no order.
 fn groups(rules: &Rules, leaves: &Leaves, bin: &Bin) -> Vec<(Group, Vec<u32>)> {
     let mut found: HashMap<(&str, u8), Vec<u32>> = HashMap::new();
     for (index, cell) in bin.cells.iter().enumerate() {
         let leaf = leaves.get(cell.leaf);
-        found.entry((&leaf.line, leaf.family)).or_default().push(index as u32);
+        found.entry((&leaf.line, leaf.signal)).or_default().push(index as u32);
     }
     let mut sorted: Vec<(Group, Vec<u32>)> =
-        found.into_iter().map(|((line, family), cells)| ((line.into(), family), cells)).collect();
-    sorted.sort_by(|((line, family), _), ((other, theirs), _)| {
-        let names = &rules.families;
-        line.cmp(other).then_with(|| names[usize::from(*family)].cmp(&names[usize::from(*theirs)]))
+        found.into_iter().map(|((line, signal), cells)| ((line.into(), signal), cells)).collect();
+    sorted.sort_by(|((line, signal), _), ((other, theirs), _)| {
+        let names = &rules.signals;
+        line.cmp(other).then_with(|| names[usize::from(*signal)].cmp(&names[usize::from(*theirs)]))
     });
     sorted
 }

@@ -1,4 +1,4 @@
-//! One customer's connected evidence: failures of one family in one hour, and the contacts about them. The same
+//! One customer's connected evidence: failures of one signal in one hour, and the contacts about them. The same
 //! algorithm, messages and persisted values as `streams/core/join/episodes.py`, whose text explains it.
 
 use std::collections::BTreeMap;
@@ -49,12 +49,12 @@ impl Episodes {
         let history = self.histories[slot as usize].as_mut().expect("just found");
         let ticket = (slot, history.generation);
         let known = history.episodes.iter_mut().position(|found| {
-            found.window_ms == window_ms && found.family == leaf.family && found.line == leaf.line
+            found.window_ms == window_ms && found.signal == leaf.signal && found.line == leaf.line
         });
         let index = known.unwrap_or_else(|| {
             history.episodes.push(EpisodeState {
                 line: leaf.line.clone(),
-                family: leaf.family,
+                signal: leaf.signal,
                 window_ms,
                 dirty: false,
                 first_ms: failure.time_ms,
@@ -131,7 +131,7 @@ impl Episodes {
 
     /// Folds one opened contact in, if it can be about a failure at all.
     pub fn contact(&mut self, rules: &Rules, customer: &str, hash: u64, contacted: OpenedContact) {
-        if rules.contact.families(&contacted.reason).is_none() {
+        if rules.contact.signals(&contacted.reason).is_none() {
             return;
         }
         let slot = self.history(customer, hash);
@@ -253,7 +253,7 @@ impl Episodes {
         needed.into_iter().for_each(|time_ms| self.expire_after(time_ms, (slot, generation)));
     }
 
-    /// Every episode that changed since the last call, by customer, line, family and window.
+    /// Every episode that changed since the last call, by customer, line, signal and window.
     pub fn messages(&mut self, rules: &Rules, leaves: &Leaves, send: &mut dyn FnMut(&str, Vec<u8>)) {
         let mut slots = std::mem::take(&mut self.dirty);
         let histories = &mut self.histories;
@@ -265,7 +265,7 @@ impl Episodes {
             let dirty = |at: &usize| history.episodes[*at].dirty;
             let mut indexes: Vec<usize> = (0..history.episodes.len()).filter(dirty).collect();
             indexes.sort_by(|one, two| {
-                let key = |at: &usize| history.episodes[*at].key(&rules.families);
+                let key = |at: &usize| history.episodes[*at].key(&rules.signals);
                 key(one).cmp(&key(two))
             });
             for index in indexes {
@@ -318,7 +318,7 @@ impl Episodes {
 fn oldest(rules: &Rules, episodes: &mut Vec<EpisodeState>, oldest_ms: i64, count: usize) -> Vec<EpisodeState> {
     let (mut old, rest): (Vec<_>, Vec<_>) = episodes.drain(..).partition(|found| found.joined_ms(rules) < oldest_ms);
     old.sort_by(|one, two| {
-        let (left, right) = (one.key(&rules.families), two.key(&rules.families));
+        let (left, right) = (one.key(&rules.signals), two.key(&rules.signals));
         (left.2, left.0, left.1).cmp(&(right.2, right.0, right.1))
     });
     *episodes = old.split_off(count);

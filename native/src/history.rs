@@ -1,14 +1,14 @@
 //! What is remembered of one customer: episodes of failures, obligations of each leaf cohort, opened contacts; and its
 //! message and persisted form. The same as `streams/core/join/history.py`, whose text explains it.
 
-use crate::cohorts::family_number;
+use crate::cohorts::signal_number;
 use crate::leaves::{LeafId, Leaves};
 use crate::pack::{List, Packer, Read, Reader, Write};
 use crate::repairs::{all_put_right, Obligation, OpenObligations, Owed};
 use crate::rules::{ContactRule, Limits, Rules, Terms};
 use crate::wire::{Episode, LeafEvidence};
 
-/// One failure of one customer; line, family and values are those of the leaf.
+/// One failure of one customer; line, signal and values are those of the leaf.
 pub struct CustomerFailure<'a> {
     pub time_ms: i64,
     pub leaf: LeafId,
@@ -82,7 +82,7 @@ impl LeafFailures {
 /// What is remembered of one episode.
 pub struct EpisodeState {
     pub line: Box<str>,
-    pub family: u8,
+    pub signal: u8,
     pub window_ms: i64,
     pub dirty: bool,
     pub first_ms: i64,
@@ -143,7 +143,7 @@ impl EpisodeState {
 
     /// The time for whose sake it is kept: it goes when the ordinary retention is past this.
     pub fn needed_ms(&self, rules: &Rules) -> i64 {
-        let Terms { joined_ms, open_ms, settled_ms } = rules.terms[usize::from(self.family)];
+        let Terms { joined_ms, open_ms, settled_ms } = rules.terms[usize::from(self.signal)];
         if self.owed().any(Obligation::waits) {
             return self.window_ms + open_ms;
         }
@@ -153,17 +153,17 @@ impl EpisodeState {
 
     /// Until when a failure can still join it.
     pub fn joined_ms(&self, rules: &Rules) -> i64 {
-        self.window_ms + rules.terms[usize::from(self.family)].joined_ms
+        self.window_ms + rules.terms[usize::from(self.signal)].joined_ms
     }
 
     /// Order of the persisted and sent forms.
-    pub fn key<'a>(&'a self, families: &'a [String]) -> (&'a str, &'a str, i64) {
-        (&self.line, &families[usize::from(self.family)], self.window_ms)
+    pub fn key<'a>(&'a self, signals: &'a [String]) -> (&'a str, &'a str, i64) {
+        (&self.line, &signals[usize::from(self.signal)], self.window_ms)
     }
 
     pub fn is_about(&self, rule: &ContactRule, contact: &OpenedContact) -> bool {
         (contact.line.is_empty() || contact.line == self.line)
-            && rule.families(&contact.reason).unwrap_or(0) & 1 << self.family != 0
+            && rule.signals(&contact.reason).unwrap_or(0) & 1 << self.signal != 0
             && self.first_ms <= contact.time_ms + rule.after_ms
             && (contact.time_ms - rule.before_ms <= self.first_ms && !contact.by_order || self.is_named(contact))
     }
@@ -218,9 +218,9 @@ pub fn message(rules: &Rules, leaves: &Leaves, history: &CustomerHistory, eviden
     let episode = Episode {
         customer_id: &history.id,
         line: &evidence.line,
-        family: &rules.families[usize::from(evidence.family)],
+        signal: &rules.signals[usize::from(evidence.signal)],
         window_ms: evidence.window_ms,
-        attributes: List(rules.attributes[usize::from(evidence.family)].iter().map(String::as_str)),
+        attributes: List(rules.attributes[usize::from(evidence.signal)].iter().map(String::as_str)),
         leaves: List(shown),
         first_failed_ms: evidence.first_ms,
         last_failed_ms: evidence.last_ms,
@@ -240,7 +240,7 @@ pub fn packed(rules: &Rules, leaves: &Leaves, history: &CustomerHistory) -> Vec<
     packer.out.reserve(256);
     packer.array(2);
     let mut episodes: Vec<&EpisodeState> = history.episodes.iter().collect();
-    episodes.sort_by(|one, two| one.key(&rules.families).cmp(&two.key(&rules.families)));
+    episodes.sort_by(|one, two| one.key(&rules.signals).cmp(&two.key(&rules.signals)));
     packer.array(episodes.len());
     for evidence in episodes {
         pack_evidence(&mut packer, rules, leaves, evidence);
@@ -263,7 +263,7 @@ pub fn packed(rules: &Rules, leaves: &Leaves, history: &CustomerHistory) -> Vec<
 fn pack_evidence(packer: &mut Packer, rules: &Rules, leaves: &Leaves, evidence: &EpisodeState) {
     packer.array(9);
     packer.text(&evidence.line);
-    packer.text(&rules.families[usize::from(evidence.family)]);
+    packer.text(&rules.signals[usize::from(evidence.signal)]);
     packer.int(evidence.window_ms);
     packer.int(evidence.first_ms);
     packer.int(evidence.last_ms);
@@ -322,10 +322,10 @@ pub fn read_history(
 fn read_evidence(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) -> Read<EpisodeState> {
     reader.array()?;
     let line = reader.text()?;
-    let family = family_number(rules, reader.text()?)?;
+    let signal = signal_number(rules, reader.text()?)?;
     let mut evidence = EpisodeState {
         line: line.into(),
-        family,
+        signal,
         window_ms: reader.int()?,
         dirty: false,
         first_ms: reader.int()?,
@@ -338,7 +338,7 @@ fn read_evidence(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) ->
     for _ in 0..reader.array()? {
         let fields = reader.array()?;
         let values = reader.texts()?;
-        let leaf = leaves.of(line, family, &values);
+        let leaf = leaves.of(line, signal, &values);
         reader.array()?;
         let (first_ms, last_ms, count) = (reader.int()?, reader.int()?, reader.int()?);
         let (mut origin, mut owed) = (0, vec![]);

@@ -216,7 +216,7 @@ impl Core {
     fn conclude(&mut self, outcomes: &mut Vec<Outcome>) {
         for outcome in outcomes.drain(..) {
             let values: Vec<&str> = outcome.values.iter().map(|value| &**value).collect();
-            let leaf = self.leaves.of(&outcome.line, self.rules.promise.family, &values);
+            let leaf = self.leaves.of(&outcome.line, self.rules.promise.signal, &values);
             let customer = xxh3_64(outcome.key.customer.as_bytes());
             if outcome.on_time {
                 self.bins.count(floor(outcome.time_ms, self.rules.bin_ms), leaf, customer, outcome.failed);

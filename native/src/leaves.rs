@@ -8,10 +8,10 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Number of a leaf cohort. Valid until the next sweep that does not mark it.
 pub type LeafId = u32;
 
-/// A leaf cohort: service line, family (its index in the rules), values of the family's attributes.
+/// A leaf cohort: service line, signal (its index in the rules), values of the signal's attributes.
 pub struct Leaf {
     pub line: Box<str>,
-    pub family: u8,
+    pub signal: u8,
     values: Box<str>,
     ends: Box<[u32]>,
     hash: u64,
@@ -19,7 +19,7 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// The values, in the order of the family's attributes.
+    /// The values, in the order of the signal's attributes.
     pub fn values(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         (0..self.ends.len()).map(|index| {
             let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
@@ -32,8 +32,8 @@ impl Leaf {
         xxh3_64(self.values().collect::<Vec<_>>().join("\u{1f}").as_bytes())
     }
 
-    fn is(&self, line: &str, family: u8, values: &[&str]) -> bool {
-        self.family == family
+    fn is(&self, line: &str, signal: u8, values: &[&str]) -> bool {
+        self.signal == signal
             && &*self.line == line
             && self.ends.len() == values.len()
             && self.values().zip(values).all(|(mine, theirs)| mine == *theirs)
@@ -53,10 +53,10 @@ const LEAST_SWEEP: usize = 16_384;
 
 impl Leaves {
     /// The number of a leaf cohort, given its hash by `hash_of`.
-    pub fn intern(&mut self, hash: u64, line: &str, family: u8, values: &[&str]) -> LeafId {
+    pub fn intern(&mut self, hash: u64, line: &str, signal: u8, values: &[&str]) -> LeafId {
         let all = &self.all;
         if let Some(found) = self.table.find(hash, |id| {
-            all[*id as usize].as_ref().is_some_and(|leaf| leaf.hash == hash && leaf.is(line, family, values))
+            all[*id as usize].as_ref().is_some_and(|leaf| leaf.hash == hash && leaf.is(line, signal, values))
         }) {
             return *found;
         }
@@ -67,7 +67,7 @@ impl Leaves {
             ends.push(joined.len() as u32);
         }
         let leaf =
-            Leaf { line: line.into(), family, values: joined.into(), ends: ends.into(), hash, live: false };
+            Leaf { line: line.into(), signal, values: joined.into(), ends: ends.into(), hash, live: false };
         let id = self.free.pop().unwrap_or_else(|| {
             self.all.push(None);
             (self.all.len() - 1) as LeafId
@@ -79,23 +79,23 @@ impl Leaves {
     }
 
     /// As `intern`, for callers that are not in the hot loop.
-    pub fn of(&mut self, line: &str, family: u8, values: &[&str]) -> LeafId {
-        self.intern(hash_of(line, family, values), line, family, values)
+    pub fn of(&mut self, line: &str, signal: u8, values: &[&str]) -> LeafId {
+        self.intern(hash_of(line, signal, values), line, signal, values)
     }
 
     pub fn get(&self, id: LeafId) -> &Leaf {
         self.all[id as usize].as_ref().expect("a leaf that is used is not swept out")
     }
 
-    /// Order of the persisted and sent forms: by line, family name, values.
-    pub fn order(&self, families: &[String], one: LeafId, two: LeafId) -> Ordering {
+    /// Order of the persisted and sent forms: by line, signal name, values.
+    pub fn order(&self, signals: &[String], one: LeafId, two: LeafId) -> Ordering {
         if one == two {
             return Ordering::Equal;
         }
         let (one, two) = (self.get(one), self.get(two));
         one.line
             .cmp(&two.line)
-            .then_with(|| families[usize::from(one.family)].cmp(&families[usize::from(two.family)]))
+            .then_with(|| signals[usize::from(one.signal)].cmp(&signals[usize::from(two.signal)]))
             .then_with(|| one.values().cmp(two.values()))
     }
 
@@ -131,8 +131,8 @@ impl Leaves {
 }
 
 /// A fast hash of a leaf cohort, for this table only.
-pub fn hash_of(line: &str, family: u8, values: &[&str]) -> u64 {
-    let start = mix(u64::from(family), line.as_bytes());
+pub fn hash_of(line: &str, signal: u8, values: &[&str]) -> u64 {
+    let start = mix(u64::from(signal), line.as_bytes());
     values.iter().fold(start, |hash, value| mix(hash, value.as_bytes()))
 }
 
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn leaves_are_ordered_by_line_name_of_the_family_and_values() {
+    fn leaves_are_ordered_by_line_name_of_the_signal_and_values() {
         let mut leaves = Leaves::default();
-        let families = ["payment".to_owned(), "app".to_owned()];
+        let signals = ["payment".to_owned(), "app".to_owned()];
         let sorted = [("bank", 0, ["z"]), ("shop", 1, ["b"]), ("shop", 0, ["a"]), ("shop", 0, ["b"])];
-        let sorted = sorted.map(|(line, family, values)| leaves.of(line, family, &values));
+        let sorted = sorted.map(|(line, signal, values)| leaves.of(line, signal, &values));
         let mut found = [sorted[3], sorted[0], sorted[2], sorted[1]];
-        found.sort_by(|one, two| leaves.order(&families, *one, *two));
+        found.sort_by(|one, two| leaves.order(&signals, *one, *two));
         assert_eq!(found, sorted);
     }
 }

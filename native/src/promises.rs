@@ -81,7 +81,7 @@ impl Fact {
     }
 }
 
-/// A promise was decided: exposure of the delivery family, failed if broken.
+/// A promise was decided: exposure of the delivery signal, failed if broken.
 pub struct Outcome {
     pub time_ms: i64,
     pub key: Arc<OrderKey>,

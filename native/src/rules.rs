@@ -39,9 +39,9 @@ impl FieldTest {
     }
 }
 
-/// One family that single events decide.
-pub struct FamilyRule {
-    pub family: u8,
+/// One signal that single events decide.
+pub struct SignalRule {
+    pub signal: u8,
     pub exposed: FieldTest,
     pub failed: FieldTest,
     pub attributes: Vec<usize>,
@@ -54,7 +54,7 @@ pub struct TopicRules {
     pub name: String,
     pub disorder_ms: i64,
     pub lateness_ms: i64,
-    pub families: Vec<FamilyRule>,
+    pub signals: Vec<SignalRule>,
     pub event_id: usize,
     pub event_time: usize,
     pub customer: usize,
@@ -70,7 +70,7 @@ pub struct TopicRules {
 
 /// Fields of an order, and what its statuses mean.
 pub struct PromiseRule {
-    pub family: u8,
+    pub signal: u8,
     pub attributes: Vec<usize>,
     pub kept: Vec<String>,
     pub broken: Vec<String>,
@@ -87,15 +87,15 @@ pub struct PromiseRule {
     pub leaving: Option<Leaving>,
 }
 
-/// Fields of a contact, and which reasons are about which families.
+/// Fields of a contact, and which reasons are about which signals.
 pub struct ContactRule {
     pub opened: FieldTest,
     pub contact_id: usize,
     pub reason: usize,
-    pub any_family: Vec<String>,
-    /// Reason and its families, a bit each.
+    pub any_signal: Vec<String>,
+    /// Reason and its signals, a bit each.
     pub by_reason: Vec<(String, u32)>,
-    pub all_families: u32,
+    pub all_signals: u32,
     pub before_ms: i64,
     pub after_ms: i64,
     /// How a contact names an order.
@@ -103,12 +103,12 @@ pub struct ContactRule {
 }
 
 impl ContactRule {
-    /// The families that a contact with this reason may be about, a bit each; None if it never attaches.
-    pub fn families(&self, reason: &str) -> Option<u32> {
-        if self.any_family.iter().any(|known| known == reason) {
-            return Some(self.all_families);
+    /// The signals that a contact with this reason may be about, a bit each; None if it never attaches.
+    pub fn signals(&self, reason: &str) -> Option<u32> {
+        if self.any_signal.iter().any(|known| known == reason) {
+            return Some(self.all_signals);
         }
-        self.by_reason.iter().find(|(known, _)| known == reason).map(|(_, families)| *families)
+        self.by_reason.iter().find(|(known, _)| known == reason).map(|(_, signals)| *signals)
     }
 }
 
@@ -134,8 +134,8 @@ pub struct Terms {
 /// Everything the room decides by.
 pub struct Rules {
     pub topics: Vec<TopicRules>,
-    /// Names of the families by number, and the attributes of each.
-    pub families: Vec<String>,
+    /// Names of the signals by number, and the attributes of each.
+    pub signals: Vec<String>,
     pub attributes: Vec<Vec<String>>,
     pub promise: PromiseRule,
     pub contact: ContactRule,
@@ -146,7 +146,7 @@ pub struct Rules {
     pub window_ms: i64,
     pub retention_ms: i64,
     pub unrepaired_ms: i64,
-    /// How long episodes stay, by family.
+    /// How long episodes stay, by signal.
     pub terms: Vec<Terms>,
     /// Names of origins, the gravest first.
     pub origins: Vec<String>,
@@ -202,11 +202,11 @@ fn success(spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<Option<Success>> {
     }))
 }
 
-fn family_rule(spec: &Spec, names: &[String], from: &Bound<'_, PyAny>) -> PyResult<FamilyRule> {
-    let family: String = item(from, "family")?;
+fn signal_rule(spec: &Spec, names: &[String], from: &Bound<'_, PyAny>) -> PyResult<SignalRule> {
+    let signal: String = item(from, "signal")?;
     let amount: Option<String> = item(from, "amount")?;
-    Ok(FamilyRule {
-        family: number(names, &family)?,
+    Ok(SignalRule {
+        signal: number(names, &signal)?,
         exposed: test(spec, &from.get_item("exposed")?)?,
         failed: test(spec, &from.get_item("failed")?)?,
         attributes: fields(spec, &item::<Vec<String>>(from, "attributes")?)?,
@@ -220,15 +220,15 @@ fn number(names: &[String], name: &str) -> PyResult<u8> {
         .iter()
         .position(|known| known == name)
         .map(|index| index as u8)
-        .ok_or_else(|| PyValueError::new_err(format!("no family {name}")))
+        .ok_or_else(|| PyValueError::new_err(format!("no signal {name}")))
 }
 
 fn topic_rules(names: &[String], topics: &[String], from: &Bound<'_, PyAny>) -> PyResult<(TopicRules, Spec)> {
     let spec = spec_from_python(&from.get_item("fields")?)?;
-    let families = from
-        .get_item("families")?
+    let signals = from
+        .get_item("signals")?
         .try_iter()?
-        .map(|rule| family_rule(&spec, names, &rule?))
+        .map(|rule| signal_rule(&spec, names, &rule?))
         .collect::<PyResult<Vec<_>>>()?;
     let reaches: Vec<(String, i64)> = item(from, "reaches")?;
     let reach = |(name, reach_ms): (String, i64)| {
@@ -239,7 +239,7 @@ fn topic_rules(names: &[String], topics: &[String], from: &Bound<'_, PyAny>) -> 
         name: item(from, "name")?,
         disorder_ms: item(from, "disorder_ms")?,
         lateness_ms: item(from, "lateness_ms")?,
-        families,
+        signals,
         event_id: field(&spec, "event_id")?,
         event_time: field(&spec, "event_time_ms")?,
         customer: field(&spec, "customer_id")?,
@@ -255,7 +255,7 @@ fn topic_rules(names: &[String], topics: &[String], from: &Bound<'_, PyAny>) -> 
 
 fn promise_rule(names: &[String], topic: &TopicRules, spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<PromiseRule> {
     Ok(PromiseRule {
-        family: number(names, &item::<String>(from, "family")?)?,
+        signal: number(names, &item::<String>(from, "signal")?)?,
         attributes: fields(spec, &item::<Vec<String>>(from, "attributes")?)?,
         kept: item(from, "kept")?,
         broken: item(from, "broken")?,
@@ -275,19 +275,19 @@ fn promise_rule(names: &[String], topic: &TopicRules, spec: &Spec, from: &Bound<
 
 fn contact_rule(names: &[String], spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<ContactRule> {
     let by_reason: Vec<(String, Vec<String>)> = item(from, "by_reason")?;
-    let bits = |families: &[String]| -> PyResult<u32> {
-        families.iter().try_fold(0, |bits, name| Ok(bits | 1 << number(names, name)?))
+    let bits = |signals: &[String]| -> PyResult<u32> {
+        signals.iter().try_fold(0, |bits, name| Ok(bits | 1 << number(names, name)?))
     };
     Ok(ContactRule {
         opened: test(spec, &from.get_item("opened")?)?,
         contact_id: field(spec, "contact_id")?,
         reason: field(spec, "reason")?,
-        any_family: item(from, "any_family")?,
+        any_signal: item(from, "any_signal")?,
         by_reason: by_reason
             .into_iter()
-            .map(|(reason, families)| Ok((reason, bits(&families)?)))
+            .map(|(reason, signals)| Ok((reason, bits(&signals)?)))
             .collect::<PyResult<_>>()?,
-        all_families: (1 << names.len()) - 1,
+        all_signals: (1 << names.len()) - 1,
         before_ms: item(from, "before_ms")?,
         after_ms: item(from, "after_ms")?,
         order: Some(from.get_item("order")?).filter(|order| !order.is_none()).map(|order| naming(spec, &order)).transpose()?,
@@ -298,10 +298,10 @@ impl Rules {
     /// Reads the table that `streams/core/join/native.py` makes of `JoinRules`, and the decoder of each topic. ValueError
     /// if a name is not known.
     pub fn from_python(from: &Bound<'_, PyAny>) -> PyResult<(Rules, Vec<Spec>)> {
-        let families: Vec<String> = item(from, "family_names")?;
+        let signals: Vec<String> = item(from, "signal_names")?;
         let listed: Vec<Bound<'_, PyAny>> = from.get_item("topics")?.try_iter()?.collect::<PyResult<_>>()?;
         let names: Vec<String> = listed.iter().map(|topic| item(topic, "name")).collect::<PyResult<_>>()?;
-        let both = listed.iter().map(|topic| topic_rules(&families, &names, topic));
+        let both = listed.iter().map(|topic| topic_rules(&signals, &names, topic));
         let (topics, specs): (Vec<TopicRules>, Vec<Spec>) =
             both.collect::<PyResult<Vec<_>>>()?.into_iter().unzip();
         let index = |name: &str| {
@@ -313,8 +313,8 @@ impl Rules {
         let (order, contact_topic) = (index("order")?, index("contact")?);
         let limits = from.get_item("limits")?;
         let rules = Rules {
-            promise: promise_rule(&families, &topics[order], &specs[order], &from.get_item("promise")?)?,
-            contact: contact_rule(&families, &specs[contact_topic], &from.get_item("contact")?)?,
+            promise: promise_rule(&signals, &topics[order], &specs[order], &from.get_item("promise")?)?,
+            contact: contact_rule(&signals, &specs[contact_topic], &from.get_item("contact")?)?,
             attributes: item(from, "attributes")?,
             limits: Limits {
                 leaves: item(&limits, "leaves")?,
@@ -334,7 +334,7 @@ impl Rules {
             origins: item(from, "origins")?,
             attach_ms: item(from, "attach_ms")?,
             topics,
-            families,
+            signals,
             order,
             contact_topic,
         };

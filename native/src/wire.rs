@@ -3,7 +3,7 @@
 use crate::pack::{Json, Write};
 
 /// Hash of all that Python and this crate have to agree on. Python uses no module with another one.
-pub const CONTRACT: &str = "75f8a4827088c157";
+pub const CONTRACT: &str = "e1b2a110459c23ae";
 
 /// `schemas.findings.LeafCount`.
 pub struct LeafCount<Values, Failed> {
@@ -62,7 +62,7 @@ impl<Values: Write> Write for LeafEvidence<'_, Values> {
 /// `schemas.findings.CohortCount`.
 pub struct CohortCount<'a, Attributes, Leaves> {
     pub line: &'a str,
-    pub family: &'a str,
+    pub signal: &'a str,
     pub bin_ms: i64,
     pub width_ms: i64,
     pub partition: i64,
@@ -74,7 +74,7 @@ pub struct CohortCount<'a, Attributes, Leaves> {
 impl<Attributes: Write, Leaves: Write> Write for CohortCount<'_, Attributes, Leaves> {
     fn write(self, json: &mut Json) {
         json.raw("{\"kind\":\"cohort_count\",\"line\":").value(self.line);
-        json.raw(",\"family\":").value(self.family);
+        json.raw(",\"signal\":").value(self.signal);
         json.raw(",\"bin_ms\":").value(self.bin_ms);
         json.raw(",\"width_ms\":").value(self.width_ms);
         json.raw(",\"partition\":").value(self.partition);
@@ -104,7 +104,7 @@ impl Write for BinClosed {
 /// `schemas.findings.ValuesSeen`.
 pub struct ValuesSeen<'a, Values> {
     pub line: &'a str,
-    pub family: &'a str,
+    pub signal: &'a str,
     pub bin_ms: i64,
     pub partition: i64,
     pub values: Values,
@@ -113,7 +113,7 @@ pub struct ValuesSeen<'a, Values> {
 impl<Values: Write> Write for ValuesSeen<'_, Values> {
     fn write(self, json: &mut Json) {
         json.raw("{\"kind\":\"values_seen\",\"line\":").value(self.line);
-        json.raw(",\"family\":").value(self.family);
+        json.raw(",\"signal\":").value(self.signal);
         json.raw(",\"bin_ms\":").value(self.bin_ms);
         json.raw(",\"partition\":").value(self.partition);
         json.raw(",\"values\":").value(self.values);
@@ -151,7 +151,7 @@ impl Write for SourceCount<'_> {
 pub struct Episode<'a, Attributes, Leaves, Evidence> {
     pub customer_id: &'a str,
     pub line: &'a str,
-    pub family: &'a str,
+    pub signal: &'a str,
     pub window_ms: i64,
     pub attributes: Attributes,
     pub leaves: Leaves,
@@ -170,7 +170,7 @@ impl<Attributes: Write, Leaves: Write, Evidence: Write> Write for Episode<'_, At
     fn write(self, json: &mut Json) {
         json.raw("{\"kind\":\"episode\",\"customer_id\":").value(self.customer_id);
         json.raw(",\"line\":").value(self.line);
-        json.raw(",\"family\":").value(self.family);
+        json.raw(",\"signal\":").value(self.signal);
         json.raw(",\"window_ms\":").value(self.window_ms);
         json.raw(",\"attributes\":").value(self.attributes);
         json.raw(",\"leaves\":").value(self.leaves);

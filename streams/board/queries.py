@@ -36,7 +36,7 @@ class IssueRow:
     active: bool
     title: str
     line: str
-    family: str
+    signal: str
     cause: dict[str, str]
     opened_at: str
     detected_at: str
@@ -141,7 +141,7 @@ class NoticeCounts:
 
 _ISSUES = """
 SELECT
-    issue_id, root_id, state, active, title, line, family, cause, opened_at, detected_at, resolved_at, affected,
+    issue_id, root_id, state, active, title, line, signal, cause, opened_at, detected_at, resolved_at, affected,
     contacted, silent, currency, at_risk_cents, at_risk_low_cents, at_risk_high_cents, per_minute_cents, service_cents,
     risk_ratio, support, changes, provisional, assumption_names, assumption_values, assumption_units,
     assumption_sources, assumption_assumed

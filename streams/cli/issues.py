@@ -72,7 +72,7 @@ def show(issue_id: IssueId, as_json: AsJson = False) -> None:
     money = issue.money
     facts = {
         "id": issue.id,
-        "line, family": f"{issue.line}, {issue.family}",
+        "line, signal": f"{issue.line}, {issue.signal}",
         "cause": f"{_cause(issue)}  (risk ratio {issue.risk_ratio:.1f}, {issue.support:.0%} of the excess)",
         "changes": ", ".join(issue.changes) or "none known",
         "since": f"{short_time(issue.opened_at)} (estimated), detected {short_time(issue.detected_at)}",

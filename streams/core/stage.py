@@ -18,6 +18,9 @@ from schemas.events import Record
 
 S = TypeVar("S")
 
+STORED = {"signal": "family"}
+"""Field -> its name in stored state, which keeps the one of version 1, so that state is read both ways."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -111,7 +114,7 @@ class LongStage(Protocol):
     def go_on(self, state: Any, units: int) -> int:
         """Do some of the work that is left, about ``units`` of it and at least a piece; return how much was done.
 
-        A unit is about what one family of failure needs for one block of time: some tenths of a millisecond.
+        A unit is about what one signal needs for one block of time: some tenths of a millisecond.
         """
 
 

@@ -201,7 +201,7 @@ def _tell_issue(run: Run, issue: IssueRow) -> None:
     pairs = ", ".join(f"{name} = {value}" for name, value in sorted(issue.cause.items())) or "the whole line"
     run.teller.say(f"[bold red]issue {issue.id[:10]}[/] [bold]{issue.title}[/]")
     change = f"; candidate change: {', '.join(issue.changes)}" if issue.changes else ""
-    run.teller.say(f"    what   {issue.family} failures in {issue.line}, {issue.risk_ratio:.1f} times those elsewhere")
+    run.teller.say(f"    what   {issue.signal} failures in {issue.line}, {issue.risk_ratio:.1f} times those elsewhere")
     run.teller.say(f"    why    {pairs}{change}")
     run.teller.say(f"    since  {short(issue.opened_at)}, seen at {short(issue.detected_at)}")
     run.teller.say(f"    who    {who}; at risk {issue.money.at_risk:,.0f} {issue.money.currency}")

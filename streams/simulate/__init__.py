@@ -69,7 +69,7 @@ def _slow_streams(company: Company) -> None:
         ("campaign-fr", rules.campaign_start_ms, "campaign", {"region": rules.campaign_region}, "Spring campaign"),
     ]
     for incident in rules.incidents:
-        if incident.family == "app":
+        if incident.signal == "app":
             version = {"app_version": incident.attributes["app_version"]}
             changes.append(("rel-5.2.0", incident.start_ms, "release", version, "App 5.2.0"))
     for change_id, at_ms, kind, attributes, title in changes:

@@ -81,11 +81,11 @@ class Company:
         while (at := at + dice.wait(HOUR_MS / per_hour)) < self.rules.campaign_end_ms:
             yield int(at)
 
-    def strike(self, family: str, at_ms: int, attributes: dict[str, str]) -> Witness | None:
+    def strike(self, signal: str, at_ms: int, attributes: dict[str, str]) -> Witness | None:
         """The incident that makes this fail, drawn by its failure rate; None if none does."""
         for witness in self.witnesses:
             incident = witness.incident
-            if incident.family == family and incident.covers(at_ms, attributes):
+            if incident.signal == signal and incident.covers(at_ms, attributes):
                 return witness if self.chance_of("strike").chance(incident.failure_ratio) else None
         return None
 
@@ -97,7 +97,7 @@ class Company:
         at_ms += dice.whole(2 * MINUTE_MS, 40 * MINUTE_MS)
         if at_ms < self.rules.end_ms:
             witness.contact(person.customer_id)
-            self.contact(dice, person, at_ms, INCIDENT_REASONS[witness.incident.family].pick(dice), order_id)
+            self.contact(dice, person, at_ms, INCIDENT_REASONS[witness.incident.signal].pick(dice), order_id)
 
     def contact(self, dice: Dice, person: Person, at_ms: int, reason: str, order_id: str | None = None) -> None:
         """One contact from opening to its end."""

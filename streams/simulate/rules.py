@@ -23,7 +23,7 @@ class Incident:
 
     name: str
     line: str
-    family: str
+    signal: str
     attributes: dict[str, str]
     start_ms: int
     end_ms: int

@@ -21,7 +21,7 @@ class Injected:
 
     name: str
     line: str
-    family: str
+    signal: str
     attributes: dict[str, str]
     start_ms: int
     end_ms: int
@@ -91,7 +91,7 @@ class Witness:
         return Injected(
             self.incident.name,
             self.incident.line,
-            self.incident.family,
+            self.incident.signal,
             dict(self.incident.attributes),
             self.incident.start_ms,
             self.incident.end_ms,

@@ -78,7 +78,7 @@ class Person:
 def people(rules: SimulateRules) -> list[Person]:
     """All customers, in order of their ids."""
     dice = Dice(rules.seed, "people")
-    release_ms = min((i.start_ms for i in rules.incidents if i.family == "app"), default=RELEASE.start_ms)
+    release_ms = min((i.start_ms for i in rules.incidents if i.signal == "app"), default=RELEASE.start_ms)
     return [_person(dice, number, release_ms) for number in range(rules.customers)]
 
 

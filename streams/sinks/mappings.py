@@ -199,16 +199,26 @@ def _minute(time_ms: int) -> int:
     return time_ms // MINUTE_MS * MINUTE_MS
 
 
-def _listed(attribute: str) -> Getter:
-    return lambda record: [getattr(one, attribute) for one in record.assumptions]
+def _listed(field: str, attribute: str) -> Getter:
+    """One attribute of every record of a list."""
+    return lambda record: [getattr(one, attribute) for one in getattr(record, field)]
 
 
 _COMPUTED: Mapping[str, Mapping[str, Getter]] = {
     "episode": {"leaves": lambda record: [leaf.values for leaf in record.leaves]},
-    "issue": {"cause": attrgetter("cause.attributes")},
+    "issue": {
+        "cause": attrgetter("cause.attributes"),
+        **{
+            f"evidence_{column}": _listed("evidence", attribute)
+            for column, attribute in {
+                "topics": "topic", "signals": "signal", "since": "since_ms", "expected": "expected",
+                "observed": "observed",
+            }.items()
+        },
+    },
     "issue_1m": {"minute": lambda record: _minute(record.updated_at_ms)},
     "impact": {
-        f"assumption_{column}": _listed(attribute)
+        f"assumption_{column}": _listed("assumptions", attribute)
         for column, attribute in {
             "names": "name", "values": "value", "units": "unit", "sources": "source", "assumed": "assumed",
         }.items()
@@ -219,7 +229,7 @@ _COMPUTED: Mapping[str, Mapping[str, Getter]] = {
 
 WATERMARKS = mapping_of("watermark", WatermarkRow, located=_watermark_row)
 COHORTS = RowMapping(
-    "cohort_count", attrgetter("line", "family", "bin_ms", "width_ms", "partition"), _cohort_columns
+    "cohort_count", attrgetter("line", "signal", "bin_ms", "width_ms", "partition"), _cohort_columns
 )
 PROFILES = mapping_of(
     "customer", Customer, {"erased": lambda row: int(isinstance(row, ErasedProfile))},

@@ -1,4 +1,4 @@
-"""Messages: what a customer reads. Templates per family, stage and language, rendered in a sandbox, refused by a lint.
+"""Messages: what a customer reads. Templates per signal, stage and language, rendered in a sandbox, refused by a lint.
 
 Research on complaints asks for four parts: one sentence of apology, the cause in plain words, what happens next, and
 when. A template that lacks one of them cannot be used; one that promises money or goods cannot either, and what was
@@ -6,7 +6,7 @@ rendered is looked at again: a notice that would promise says the cause without 
 from this package, or from the company's own folder, which is checked alike; what comes from events is data to them and
 stays inert.
 
-Each file ``<family>.<stage>@<version>.<language>.txt`` defines the blocks of ``BLOCKS``. Text is plain, so nothing is
+Each file ``<signal>.<stage>@<version>.<language>.txt`` defines the blocks of ``BLOCKS``. Text is plain, so nothing is
 escaped in it; the body of a webhook is JSON, which escapes it as a whole.
 """
 
@@ -121,7 +121,7 @@ class Library:
 
     @property
     def names(self) -> list[str]:
-        """All templates, as ``<family>.<stage>@<version>.<language>``."""
+        """All templates, as ``<signal>.<stage>@<version>.<language>``."""
         return sorted(self._templates)
 
     def render(self, notice: Notice) -> NoticeText:
@@ -153,9 +153,9 @@ class Library:
 
 
 def _without_details(notice: Notice, language: str) -> dict[str, str]:
-    """Title and cause as the family of failure alone has them, in which no event had a hand."""
-    family = notice.template.partition(".")[0]
-    return {"title": title_words(family, language), "cause_text": cause_words(family, {}, language)}
+    """Title and cause as the signal alone has them, in which no event had a hand."""
+    signal = notice.template.partition(".")[0]
+    return {"title": title_words(signal, language), "cause_text": cause_words(signal, {}, language)}
 
 
 def _moment(time_ms: int, notice: Notice, language: str) -> str:

@@ -53,12 +53,12 @@ class FindingRows:
 FINDINGS: Mapping[str, FindingRows] = {
     "cohort_count": FindingRows(
         CohortCount,
-        ("line", "family", "bin_ms", "width_ms", "partition"),
+        ("line", "signal", "bin_ms", "width_ms", "partition"),
         {"values": "leaves.values", "exposed": "leaves.exposed", "failed": "leaves.failed"},
         by="leaves",
     ),
     "episode": FindingRows(
-        Episode, ("line", "family", "window_ms", "customer_id"), {"leaves": "leaves.values"}
+        Episode, ("line", "signal", "window_ms", "customer_id"), {"leaves": "leaves.values"}
     ),
 }
 """Per topic the kind of finding, named like the topic, that is read natively."""

@@ -51,7 +51,7 @@ def test_customers_are_distinct_per_bin_and_cohort() -> None:
     assert found.failed == {}
 
 
-def test_orders_and_contacts_have_families_of_their_own() -> None:
+def test_orders_and_contacts_have_signals_of_their_own() -> None:
     order = {"event_id": "o", "event_time_ms": START_MS, "customer_id": "anna", "product": "cart", "region": "west",
              "payment_provider": "p", "payment_method": "card"}
     paid = [json.dumps({**order, "event_id": status, "status": status}).encode()

@@ -72,7 +72,7 @@ def test_an_event_two_weeks_ahead_of_its_arrival_is_a_dead_letter_and_blinds_nob
     assert json.loads(letter.value or b"")["event_id"] == "m-2"
     assert dict(letter.headers)["dlq.reason"] == b"future_time"
     (episode,) = (row for row in rows(line, "episode") if row["kind"] == "episode")
-    assert (episode["family"], episode["customer_id"], episode["evidence"]) == ("app", "u-1", ["m-3"])
+    assert (episode["signal"], episode["customer_id"], episode["evidence"]) == ("app", "u-1", ["m-3"])
     assert rows(line, "late") == []
     marks = [row["through_ms"] for row in rows(line, "episode") if row["kind"] == "watermark"]
     assert max(marks) < TEN + 3 * 60_000

@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas import findings
+from schemas import findings, issues
 from schemas.events import Record
-from schemas.fields import Family
+from schemas.fields import Signal
 from streams.agents.store import Store
 from streams.runtime.batch import RawBatch
 from streams.sinks.clickhouse import ClickHouse
@@ -36,10 +36,10 @@ class Trouble:
     """One issue of the made-up afternoon."""
 
     issue_id: str
-    family: Family
+    signal: Signal
     title: str
     cause: dict[str, str]
-    state: findings.IssueState
+    state: issues.IssueState
     began_min: int
     """Minutes before NOW."""
     over_min: int | None
@@ -108,17 +108,17 @@ def _cohort_counts(chance: random.Random) -> Iterator[Record]:
             failed = sum(chance.random() < rate for _ in range(exposed))
             leaves.append(findings.LeafCount(values=values, exposed=exposed,
                                              failed=tuple(sorted(chance.getrandbits(63) for _ in range(failed)))))
-        yield findings.CohortCount(line="shop", family="app", bin_ms=start, width_ms=BIN, partition=0,
+        yield findings.CohortCount(line="shop", signal="app", bin_ms=start, width_ms=BIN, partition=0,
                                    attributes=APP_ATTRIBUTES, leaves=tuple(leaves), closed=True)
 
 
-def _issue(trouble: Trouble) -> findings.Issue:
-    cause = findings.Cause(attributes=trouble.cause, risk_ratio=11.2, risk_ratio_low=8.1, risk_ratio_high=15.6,
+def _issue(trouble: Trouble) -> issues.Issue:
+    cause = issues.Cause(attributes=trouble.cause, risk_ratio=11.2, risk_ratio_low=8.1, risk_ratio_high=15.6,
                            support=0.94, exposed=1_180, failed=trouble.affected, changes=())
     began = NOW - trouble.began_min * MINUTE
     over = None if trouble.over_min is None else NOW - trouble.over_min * MINUTE
-    return findings.Issue(
-        issue_id=trouble.issue_id, root_id=trouble.issue_id, line="shop", family=trouble.family, state=trouble.state,
+    return issues.Issue(
+        issue_id=trouble.issue_id, root_id=trouble.issue_id, line="shop", signal=trouble.signal, state=trouble.state,
         title=trouble.title, cause=cause, opened_at_ms=began, detected_at_ms=began + 4 * MINUTE,
         updated_at_ms=over or NOW, resolved_at_ms=over, scale_ms=BIN, expected=12.5, observed=float(trouble.affected),
         ratio_low=8.1, provisional=True,
@@ -132,7 +132,7 @@ def _impacts(trouble: Trouble) -> Iterator[Record]:
         share = step / len(steps)
         affected, contacted = int(trouble.affected * share), int(trouble.contacted * share)
         yield findings.Impact(
-            issue_id=trouble.issue_id, line="shop", family=trouble.family, affected=affected, contacted=contacted,
+            issue_id=trouble.issue_id, line="shop", signal=trouble.signal, affected=affected, contacted=contacted,
             silent=affected - contacted, at_risk_cents=affected * 2_990, at_risk_low_cents=affected * 1_100,
             at_risk_high_cents=affected * 5_200, per_minute_cents=trouble.per_minute, service_cents=contacted * 650,
             currency="EUR", as_of_ms=NOW - before * MINUTE,
@@ -145,8 +145,8 @@ def _affected(trouble: Trouble) -> Iterator[Record]:
     for number in range(trouble.affected):
         hit = began + number * 9_000
         yield findings.Affected(
-            issue_id=trouble.issue_id, root_id=trouble.issue_id, customer_id=f"c-{trouble.family}-{number:04d}",
-            line="shop", family=trouble.family, known_at_ms=hit, first_failed_ms=hit, last_failed_ms=hit + 1_000,
+            issue_id=trouble.issue_id, root_id=trouble.issue_id, customer_id=f"c-{trouble.signal}-{number:04d}",
+            line="shop", signal=trouble.signal, known_at_ms=hit, first_failed_ms=hit, last_failed_ms=hit + 1_000,
             contacted_at_ms=hit + 300_000 if number < trouble.contacted else None, amount_cents=4_990,
             value_cents=12_000 if number % 3 else None,
         )
@@ -163,7 +163,7 @@ def _outreach(trouble: Trouble, chance: random.Random) -> Iterator[RawBatch]:
         decision, reason = chance.choices(DECISIONS, (70, 6, 10, 4, 10))[0]
         record = findings.Outreach(
             outreach_id=f"o-{trouble.issue_id}-{number}", issue_id=trouble.issue_id, root_id=trouble.issue_id,
-            customer_id=f"c-{trouble.family}-{number:04d}", stage="notice", decision=decision, reason=reason,
+            customer_id=f"c-{trouble.signal}-{number:04d}", stage="notice", decision=decision, reason=reason,
             channel="webhook" if decision == "send" else None, address="a-1", template="notice/1", title=trouble.title,
             decided_at_ms=NOW - (trouble.began_min - 5) * MINUTE + number * 1_000,
             not_before_ms=NOW - trouble.began_min * MINUTE, deadline_ms=NOW + 60 * MINUTE,

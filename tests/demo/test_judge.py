@@ -26,7 +26,7 @@ def truth(*incidents: Injected) -> Truth:
 def issue(cause: dict[str, str], **change: Any) -> IssueRow:
     values: dict[str, Any] = {
         "id": "i-1", "root_id": "i-1", "state": "open", "active": True, "title": "t", "line": "shop",
-        "family": "delivery", "cause": cause, "opened_at": "2026-03-11T08:05:00.000Z",
+        "signal": "delivery", "cause": cause, "opened_at": "2026-03-11T08:05:00.000Z",
         "detected_at": "2026-03-11T08:12:00.000Z", "resolved_at": None, "affected": 3, "contacted": 1, "silent": 2,
         "money": Money("EUR", 1.0, 0.5, 2.0, 0.1, 0.2), "risk_ratio": 9.0, "support": 0.9, "changes": (),
         "provisional": True, "assumptions": (),

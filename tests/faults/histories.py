@@ -13,7 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from schemas.findings import Affected, Issue
+from schemas.findings import Affected
+from schemas.issues import Issue
 from streams.core.outreach.cases import OutreachRules
 from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.ledger_records import Notice, Wait

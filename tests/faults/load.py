@@ -93,7 +93,7 @@ class _Maker:
     pending: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
     """Order events to come: (time, tie-break, body)."""
     failed: list[tuple[str, str, str]] = field(default_factory=list)
-    """The latest failures: (customer, line, family); contacts are mostly about these."""
+    """The latest failures: (customer, line, signal); contacts are mostly about these."""
 
     def customer(self) -> str:
         return f"c-{int(self.rules.customers * self.dice.random() ** 1.6):06d}"
@@ -183,8 +183,8 @@ class _Maker:
             "channel": self.dice.choice(("phone", "chat")), "reason": reason,
         }
 
-    def remember(self, body: dict[str, Any], family: str) -> None:
-        self.failed.append((body["customer_id"], body["product"], family))
+    def remember(self, body: dict[str, Any], signal: str) -> None:
+        self.failed.append((body["customer_id"], body["product"], signal))
         del self.failed[:-500]
 
 

@@ -60,8 +60,8 @@ class Where:
     max_bytes: int = 65_536
     accepts: str = ""
     """File with one webhook id per line, written by the receiver at each accept."""
-    families: tuple[str, ...] = ("app", "payment", "contact", "delivery")
-    """Families that are compared; leave out those whose load is beyond what the oracle restates."""
+    signals: tuple[str, ...] = ("app", "payment", "contact", "delivery")
+    """Signals that are compared; leave out those whose load is beyond what the oracle restates."""
     downstream: bool = True
     """Also compare issue, affected, affected_count, impact, outreach and delivery, topic against table."""
     again: bool = False
@@ -210,10 +210,10 @@ def _fields(*names: str) -> Callable[[dict[str, Any]], Hashable | None]:
 
 KEYS: dict[str, Callable[[dict[str, Any]], Hashable | None]] = {
     "cohort_count": lambda body: (
-        (body["line"], body["family"], body["bin_ms"], body["partition"]) if body["closed"] else None
+        (body["line"], body["signal"], body["bin_ms"], body["partition"]) if body["closed"] else None
     ),
     "source_count": _fields("topic", "source", "bin_ms", "partition"),
-    "episode": _fields("customer_id", "line", "family", "window_ms"),
+    "episode": _fields("customer_id", "line", "signal", "window_ms"),
     "late": _fields("topic", "partition", "offset"),
     **{noun: _fields(*names) for noun, names in KEYED.items()},
 }
@@ -221,14 +221,14 @@ KEYS: dict[str, Callable[[dict[str, Any]], Hashable | None]] = {
 
 
 def compare_topics(
-    verdict: Verdict, truth: Truth, topics: Topics, families: Iterable[str], again: bool = False
+    verdict: Verdict, truth: Truth, topics: Topics, signals: Iterable[str], again: bool = False
 ) -> None:
     """The last committed records on the derived topics, and the dead letters, against the truth."""
-    wanted = set(families)
+    wanted = set(signals)
     counts = {
         key: {tuple(leaf["values"]): (leaf["exposed"], tuple(leaf["failed"])) for leaf in body["leaves"]}
         for key, body in topics.derived["cohort_count"].items()
-        if body["family"] in wanted
+        if body["signal"] in wanted
     }
     verdict.compare("topic.cohort_count", only(truth.cohorts, 1, wanted), counts)
     sources = {
@@ -236,7 +236,7 @@ def compare_topics(
     }
     # A bin that is open for the slowest topic may be closed in a count that was sent before the last one.
     verdict.compare("topic.source_count", truth.sources, sources)
-    episodes = {key: body for key, body in topics.derived["episode"].items() if body["family"] in wanted}
+    episodes = {key: body for key, body in topics.derived["episode"].items() if body["signal"] in wanted}
     verdict.compare("topic.episode", only(truth.episodes, 2, wanted), episodes)
     verdict.compare("topic.late", dict.fromkeys(truth.late, True), dict.fromkeys(topics.derived["late"], True))
     dead = {(*at, key, value): 1 for at, (key, value) in truth.dead.items()}
@@ -244,7 +244,7 @@ def compare_topics(
 
 
 def only(found: Mapping[Any, Any], index: int, wanted: set[str]) -> dict[Any, Any]:
-    """Entries whose key names one of the wanted families at ``index``."""
+    """Entries whose key names one of the wanted signals at ``index``."""
     return {key: value for key, value in found.items() if key[index] in wanted}
 
 
@@ -273,16 +273,16 @@ class Tables:
         return found
 
 
-def compare_tables(verdict: Verdict, truth: Truth, topics: Topics, tables: Tables, families: Iterable[str]) -> None:
+def compare_tables(verdict: Verdict, truth: Truth, topics: Topics, tables: Tables, signals: Iterable[str]) -> None:
     """ClickHouse's rows against the truth."""
-    wanted = set(families)
+    wanted = set(signals)
     expected: dict[Any, Any] = {
         (*key, values): (exposed, len(failed))
         for key, leaves in only(truth.cohorts, 1, wanted).items()
         for values, (exposed, failed) in leaves.items()
     }
     ms = "toUnixTimestamp64Milli"
-    rows = tables.rows(f"line, family, {ms}(bin), partition, values, exposed, failed", "cohort_count", "closed")
+    rows = tables.rows(f"line, signal, {ms}(bin), partition, values, exposed, failed", "cohort_count", "closed")
     verdict.compare(
         "table.cohort_count", expected,
         {(*row[:4], tuple(row[4])): (row[5], row[6]) for row in rows if row[1] in wanted},
@@ -304,7 +304,7 @@ def compare_tables(verdict: Verdict, truth: Truth, topics: Topics, tables: Table
 def _compare_episodes(verdict: Verdict, expected: Mapping[Any, Any], tables: Tables, wanted: set[str]) -> None:
     ms = "toUnixTimestamp64Milli"
     names = (
-        "customer_id", "line", "family", f"{ms}(window)", f"{ms}(first_failed_at)", f"{ms}(last_failed_at)",
+        "customer_id", "line", "signal", f"{ms}(window)", f"{ms}(first_failed_at)", f"{ms}(last_failed_at)",
         "failures", "evidence", "amount_cents", f"{ms}(contacted_at)", "contacts",
     )  # fmt: skip
     fields = ("first_failed_ms", "last_failed_ms", "failures", "evidence", "amount_cents", "contacted_at_ms")
@@ -337,11 +337,11 @@ def judge(where: Where, topics: Topics, tables: Tables | None) -> Verdict:
     for number, raw in topics.raw.items():
         truth.add(truth_of(number, where.partitions, raw, topics.ticks.get(number, ()), where.max_bytes))
     verdict = Verdict(accepted=truth.accepted, duplicates=truth.duplicates, foreign=truth.foreign)
-    compare_topics(verdict, truth, topics, where.families, where.again)
+    compare_topics(verdict, truth, topics, where.signals, where.again)
     if where.downstream:
         compare_downstream(verdict, topics)
     if tables is not None:
-        compare_tables(verdict, truth, topics, tables, where.families)
+        compare_tables(verdict, truth, topics, tables, where.signals)
         if where.downstream:
             compare_copies(verdict, topics, tables)
     if where.accepts:

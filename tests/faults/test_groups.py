@@ -96,7 +96,7 @@ async def test_a_worker_that_was_stopped_past_its_session_wakes_up(arena: Arena)
 
 def stale_row_loses(line: Deployment) -> dict[str, int]:
     """Write the zombie's row as it would have come late: the version of an older epoch, another count."""
-    key, epoch = "customer_id, line, family, window", "bitShiftRight(ver, 40)"
+    key, epoch = "customer_id, line, signal, window", "bitShiftRight(ver, 40)"
     newest = f"SELECT {key}, max(ver) AS newest FROM episode GROUP BY {key}"
     first, last = (f"(SELECT {which}({epoch}) FROM episode)" for which in ("min", "max"))
     ((kept,),) = line.execute(f"SELECT count() FROM episode WHERE {epoch} < {last}", "reader")

@@ -233,18 +233,18 @@ async def test_a_flood_of_versions_that_nobody_sees_twice(arena: Arena) -> None:
                     await producer.send(await asyncio.to_thread(_flooded, rules, versions, distinct))
                 await line.settled(["join", "detect", "store"], 1_200.0)
                 growth[distinct] = memory.growth_mb()
-                verdict = await line.clean(families=["payment", "contact", "delivery"], downstream=False)
+                verdict = await line.clean(signals=["payment", "contact", "delivery"], downstream=False)
                 found = {title for (title,) in line.execute("SELECT title FROM issue FINAL WHERE state != 'suspected'")}
                 keys = line.execute(
                     "SELECT max(kept) FROM (SELECT uniqExact(values) AS kept FROM cohort_count FINAL WHERE closed "
-                    "GROUP BY partition, family, toStartOfHour(bin))"
+                    "GROUP BY partition, signal, toStartOfHour(bin))"
                 )[0][0]
                 assert verdict["clean"], verdict["examples"]
                 assert not worker.codes, "no crash"
         result.take(verdict)
         result.figures |= {
             "memory growth MB, few versions": growth[10], "memory growth MB, flood": growth[versions],
-            "most keys an hour, family and partition": keys, "issues": sorted(found),
+            "most keys an hour, signal and partition": keys, "issues": sorted(found),
         }
     assert growth[versions] - growth[10] <= 200.0
     assert keys <= 10_001

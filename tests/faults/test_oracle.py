@@ -19,7 +19,7 @@ from tests.faults.truth import NOUNS, Read, Truth, truth_of
 RULES = LoadRules(events=3_000, customers=300, malformed=0.01)
 NOW_MS = RULES.end_ms + 1_000
 SYNC = "SETTINGS mutations_sync = 2"
-FAMILIES = Where("", "").families
+SIGNALS = Where("", "").signals
 
 
 def topics_of(records: list[Raw]) -> dict[int, dict[str, list[Read]]]:
@@ -43,7 +43,7 @@ def as_derived(found: Truth) -> Topics:
     """Topics that hold exactly what the truth says."""
     counts = {
         key: {
-            "line": key[0], "family": key[1], "bin_ms": key[2], "partition": key[3], "closed": True,
+            "line": key[0], "signal": key[1], "bin_ms": key[2], "partition": key[3], "closed": True,
             "leaves": [
                 {"values": list(values), "exposed": exposed, "failed": list(failed)}
                 for values, (exposed, failed) in leaves.items()
@@ -65,7 +65,7 @@ def as_derived(found: Truth) -> Topics:
 
 def verdict(topics: Topics, found: Truth) -> Verdict:
     made = Verdict()
-    compare_topics(made, found, topics, FAMILIES)
+    compare_topics(made, found, topics, SIGNALS)
     return made
 
 
@@ -75,7 +75,7 @@ def test_the_load_has_something_of_everything() -> None:
     assert found.duplicates > 10
     assert len(found.dead) > 12
     assert found.late
-    assert {key[1] for key in found.cohorts} == set(FAMILIES) == {key[2] for key in found.episodes}
+    assert {key[1] for key in found.cohorts} == set(SIGNALS) == {key[2] for key in found.episodes}
     assert any(body["contacts"] for body in found.episodes.values())
     assert any(late for _, late, _ in found.sources.values())
 
@@ -174,6 +174,6 @@ async def test_spoiled_topics_and_tables_are_seen(arena: Arena) -> None:
 async def _append_wrong_episode(bootstrap: str, prefix: str) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
-    body = b'{"kind":"episode","customer_id":"nobody","line":"shop","family":"app","window_ms":0}'
+    body = b'{"kind":"episode","customer_id":"nobody","line":"shop","signal":"app","window_ms":0}'
     await producer.send_and_wait(f"{prefix}cx.episode.v1", body, b"nobody", 0)
     await producer.stop()

@@ -16,7 +16,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas.codec import decode, encode
-from schemas.findings import Issue
+from schemas.issues import Issue
 from schemas.topics import BY_NOUN
 from streams.orders.acknowledgement import Senders, senders_of
 from streams.runtime.exits import ExitCode

@@ -20,25 +20,25 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 
 
 def counted(line: Deployment) -> dict[str, Any]:
-    """Episodes of each family that were put right, and all of them."""
-    sql = "SELECT family, countIf(put_right_at IS NOT NULL), count() FROM episode FINAL GROUP BY family ORDER BY family"
-    return {family: f"{right} of {count}" for family, right, count in line.execute(sql, "reader")}
+    """Episodes of each signal that were put right, and all of them."""
+    sql = "SELECT signal, countIf(put_right_at IS NOT NULL), count() FROM episode FINAL GROUP BY signal ORDER BY signal"
+    return {signal: f"{right} of {count}" for signal, right, count in line.execute(sql, "reader")}
 
 
 def right(line: Deployment) -> dict[str, int]:
-    """Family -> how many episodes were put right."""
-    sql = "SELECT family, countIf(put_right_at IS NOT NULL) FROM episode FINAL GROUP BY family"
+    """Signal -> how many episodes were put right."""
+    sql = "SELECT signal, countIf(put_right_at IS NOT NULL) FROM episode FINAL GROUP BY signal"
     return dict(line.execute(sql, "reader"))
 
 
 async def judged(line: Deployment, result: Result) -> None:
-    """The oracle finds nothing wrong, and something of each family was put right."""
+    """The oracle finds nothing wrong, and something of each signal was put right."""
     await line.settled(("join", "store"))
     result.take(verdict := await line.clean(downstream=False))
     result.figures["put right"] = counted(line)
     assert verdict["clean"], verdict["examples"]
     found = right(line)
-    assert min(found[family] for family in ("app", "payment", "delivery")) > 0, "the load has something of each"
+    assert min(found[signal] for signal in ("app", "payment", "delivery")) > 0, "the load has something of each"
 
 
 @pytest.mark.fault(60)

@@ -4,7 +4,7 @@ The rules restated here: an event is judged by how far its own topic has come (i
 interleaving of topics does not matter): as far as the third-newest customer, or the newest heartbeat or tick; no event
 or heartbeat counts for more than its arrival. Older than the lateness bound: kept apart; seen before (id, customer and
 time): a duplicate; behind the disorder bound: joins episodes but no bin. Bins of 10 s hold distinct customers per leaf;
-episodes hold failures per customer, line, family and hour with the contacts about them; promises have one outcome. A
+episodes hold failures per customer, line, signal and hour with the contacts about them; promises have one outcome. A
 failure is put right by the first event at or after it that says so: of its order (paid, delivered, cancelled, refunded;
 a broken promise not by paid, nor by what broke it), of its event name, or of its contact; an episode by the last of
 these.
@@ -34,8 +34,8 @@ FUTURE_MS = 300_000
 CLOCK_CUSTOMERS = 3
 HEARTBEAT_KEY = b"cx.heartbeat"
 COMPLAINTS = {"app", "payment", "delivery", "problem", "complaint", "technical"}
-ANY_FAMILY = {"", "unspecific", "complaint", "problem"}
-FAMILY_OF = {"app": "app", "technical": "app", "payment": "payment", "delivery": "delivery"}
+ANY_SIGNAL = {"", "unspecific", "complaint", "problem"}
+SIGNAL_OF = {"app": "app", "technical": "app", "payment": "payment", "delivery": "delivery"}
 ATTRIBUTES = {
     "app": ("app_version", "platform", "device_model", "region", "component"),
     "payment": ("payment_provider", "payment_method", "region"),
@@ -85,9 +85,9 @@ class Failure(NamedTuple):
 
 
 EpisodeKey = tuple[str, str, str, int]
-"""(customer, line, family, start of the hour)."""
+"""(customer, line, signal, start of the hour)."""
 CohortKey = tuple[str, str, int, int]
-"""(line, family, bin, partition)."""
+"""(line, signal, bin, partition)."""
 
 
 @dataclass
@@ -248,39 +248,39 @@ class _Partition:
                 self._contact(event, time_ms)
 
     def _count(
-        self, event: dict[str, Any], family: str, time_ms: int, late: bool, failed: bool, amount: int = 0
+        self, event: dict[str, Any], signal: str, time_ms: int, late: bool, failed: bool, amount: int = 0
     ) -> None:
         line = event.get("product", "")
-        values = tuple(event.get(name) or "" for name in ATTRIBUTES[family])
+        values = tuple(event.get(name) or "" for name in ATTRIBUTES[signal])
         if not late:
-            self.expose(line, family, time_ms, values, event["customer_id"], failed)
+            self.expose(line, signal, time_ms, values, event["customer_id"], failed)
         if failed:
-            noun = {"app": "telemetry", "payment": "order", "contact": "contact"}[family]
-            by = {"app": frozenset({"ok"}), "payment": PAID, "contact": frozenset({"resolved"})}[family]
-            if family == "contact" and event.get("order_id"):
+            noun = {"app": "telemetry", "payment": "order", "contact": "contact"}[signal]
+            by = {"app": frozenset({"ok"}), "payment": PAID, "contact": frozenset({"resolved"})}[signal]
+            if signal == "contact" and event.get("order_id"):
                 noun, by = "order", PAID
             origin = event.get("origin", "live")
             failure = Failure(time_ms, event["event_id"], values, amount, origin, _about(noun, event), by)
-            self.fail(event["customer_id"], line, family, failure)
+            self.fail(event["customer_id"], line, signal, failure)
 
     def expose(
-        self, line: str, family: str, time_ms: int, values: tuple[str, ...], customer: str, failed: bool
+        self, line: str, signal: str, time_ms: int, values: tuple[str, ...], customer: str, failed: bool
     ) -> None:
         """Count a customer in the bin of its event."""
-        leaves = self.bins.setdefault((line, family, time_ms - time_ms % BIN_MS), {})
+        leaves = self.bins.setdefault((line, signal, time_ms - time_ms % BIN_MS), {})
         exposed, broken = leaves.setdefault(values, (set(), set()))
         exposed.add(hash_of(customer))
         if failed:
             broken.add(hash_of(customer))
 
-    def fail(self, customer: str, line: str, family: str, failure: Failure) -> None:
+    def fail(self, customer: str, line: str, signal: str, failure: Failure) -> None:
         """Note a failure for the episode of its hour."""
-        key = (customer, line, family, failure.time_ms - failure.time_ms % HOUR_MS)
+        key = (customer, line, signal, failure.time_ms - failure.time_ms % HOUR_MS)
         self.failures.setdefault(key, []).append(failure)
 
     def _contact(self, event: dict[str, Any], time_ms: int) -> None:
         reason = event.get("reason", "")
-        if reason not in ANY_FAMILY and reason not in FAMILY_OF:
+        if reason not in ANY_SIGNAL and reason not in SIGNAL_OF:
             return
         mine = self.contacts.setdefault(event["customer_id"], {})
         order, late = event.get("order_id") or "", time_ms < self.newest["contact"] - JOINED_MS
@@ -294,9 +294,9 @@ class _Partition:
         slowest = min(self.newest.values())
         through = max(0, slowest - DISORDER_MS)
         through -= through % BIN_MS
-        for (line, family, start), leaves in self.bins.items():
+        for (line, signal, start), leaves in self.bins.items():
             if start + BIN_MS <= through:
-                self.truth.cohorts[line, family, start, self.number] = {
+                self.truth.cohorts[line, signal, start, self.number] = {
                     values: (len(exposed), tuple(sorted(failed))) for values, (exposed, failed) in leaves.items()
                 }
         for (noun, source, start), counts in self.cells.items():
@@ -307,11 +307,11 @@ class _Partition:
         return self.truth
 
     def _episode(self, key: EpisodeKey, failures: list[Failure]) -> dict[str, Any]:
-        customer, line, family, window = key
+        customer, line, signal, window = key
         first = min(failure.time_ms for failure in failures)
         about = [
             at for at, _, product, reason, order, late in self._kept_contacts(customer)
-            if product in ("", line) and (reason in ANY_FAMILY or family in (FAMILY_OF.get(reason), "contact"))
+            if product in ("", line) and (reason in ANY_SIGNAL or signal in (SIGNAL_OF.get(reason), "contact"))
             and first <= at + 15 * MINUTE_MS
             and ((at - DAY_MS <= first and not late) or self._names(order, at, failures))
         ]  # fmt: skip
@@ -320,8 +320,8 @@ class _Partition:
             leaves.setdefault(failure.values, []).append(failure)
         shown = sorted(leaves.items(), key=lambda item: (min(item[1]).time_ms, item[0]))[:SHOWN_LEAVES]
         return {
-            "kind": "episode", "customer_id": customer, "line": line, "family": family, "window_ms": window,
-            "attributes": list(ATTRIBUTES[family]),
+            "kind": "episode", "customer_id": customer, "line": line, "signal": signal, "window_ms": window,
+            "attributes": list(ATTRIBUTES[signal]),
             "leaves": [
                 {"values": list(values), "first_ms": min(mine).time_ms, "last_ms": max(mine).time_ms,
                  "failures": len(mine), "put_right_ms": self._put_right(mine), "origin": _gravest(mine)}

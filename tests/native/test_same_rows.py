@@ -18,7 +18,8 @@ from schemas.codec import HOT, encode
 from schemas.errors import ConfigError
 from schemas.events import HEARTBEAT_KEY, MAX_TIME_MS, MIN_TIME_MS, Event, Heartbeat, Record
 from schemas.fieldspec import field_specs, nested_specs
-from schemas.findings import BinClosed, CohortCount, Episode, Issue, LeafCount, Watermark
+from schemas.findings import BinClosed, CohortCount, Episode, LeafCount, Watermark
+from schemas.issues import Issue
 from schemas.rooms import BY_ROOM
 from schemas.tables import BY_NAME, Column, Table
 from schemas.topics import BY_NOUN
@@ -226,7 +227,7 @@ def found(draw: st.DrawFn) -> list[RawBatch]:
         bodies = [clamped(body) for body in draw(st.lists(records(model, complete=True), min_size=1, max_size=4))]
         values: list[bytes | None] = [encode(model.model_validate(body)) for body in bodies]
         for body in bodies:
-            again = body | {"line": "shop", "family": "app", "partition": 1, "customer_id": "c", "window_ms": DAY}
+            again = body | {"line": "shop", "signal": "app", "partition": 1, "customer_id": "c", "window_ms": DAY}
             values += [encode(model.model_validate(again | {"bin_ms": DAY, "width_ms": 10_000}))] * dice.randint(0, 2)
         values += [encode(Watermark(partition=0, through_ms=DAY + dice.randint(0, 9)))] * (noun == "episode")
         values += [encode(BinClosed(partition=0, partitions=4, through_ms=DAY))] * (noun == "cohort_count")
@@ -265,7 +266,7 @@ def test_a_finding_left_to_python_replaces_a_native_one_of_its_key_or_is_replace
     stores: tuple[Store, Store], readers: tuple[ClickHouse, ClickHouse], foreign_ver: int
 ) -> None:
     """Of one key the newest alone counts, with all its leaves, whoever reads the messages."""
-    sure = CohortCount(line="shop", family="app", bin_ms=DAY, width_ms=10_000, partition=1, attributes=("version",),
+    sure = CohortCount(line="shop", signal="app", bin_ms=DAY, width_ms=10_000, partition=1, attributes=("version",),
                        leaves=tuple(LeafCount(values=(value,), exposed=3, failed=(1,)) for value in "ab"), closed=False)
     other = sure.model_copy(update={"leaves": (LeafCount(values=("c",), exposed=4, failed=(2,)),)})
     foreign = json.dumps(other.model_dump(mode="json")).encode()  # blanks behind commas: not our rooms' spelling
@@ -340,7 +341,7 @@ def limits(noun: str, **changes: Any) -> bytes:
         (limits("cohort_count", line="ö😀"), True),
         (limits("cohort_count", line="a\nb"), False),
         (limits("cohort_count", line="x" * 129), False),
-        (limits("cohort_count", family="none"), False),
+        (limits("cohort_count", signal=""), False),
         (limits("cohort_count", leaves=[]), True),
         (limits("cohort_count", leaves=[{"values": [], "exposed": 0, "failed": [0, 2**64 - 1]}]), True),
         (limits("cohort_count", leaves=[{"values": [], "exposed": 0, "failed": [10**20]}]), False),

@@ -75,7 +75,7 @@ class CountStage:
 def episode(customer: str, counts: dict[str, int]) -> Episode:
     """Failures = telemetry and orders seen, contacts = contacts seen."""
     return Episode(
-        customer_id=customer, line="shop", family="app", window_ms=START_MS, attributes=(), leaves=(),
+        customer_id=customer, line="shop", signal="app", window_ms=START_MS, attributes=(), leaves=(),
         first_failed_ms=START_MS, last_failed_ms=START_MS, evidence=(),
         failures=counts.get("telemetry", 0) + counts.get("order", 0), contacts=counts.get("contact", 0),
     )

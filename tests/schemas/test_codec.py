@@ -220,7 +220,7 @@ def test_bytes_are_compact_and_canonical_bytes_are_sorted() -> None:
 
 
 def test_a_derived_record_with_a_wrong_value_is_refused_with_its_path() -> None:
-    episode = Episode(customer_id="c", line="l", family="app", window_ms=TIME, attributes=("a",), leaves=(),
+    episode = Episode(customer_id="c", line="l", signal="app", window_ms=TIME, attributes=("a",), leaves=(),
                       first_failed_ms=TIME, last_failed_ms=TIME, failures=1, evidence=("e",))
     body = {**json.loads(encode(episode)), "leaves": [{"values": ["x"], "first_ms": 1, "last_ms": TIME, "failures": 1}]}
     (reject,) = decode("episode", [json.dumps(body).encode()]).rejects

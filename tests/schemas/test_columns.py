@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 
 from schemas.columns import RecordField, field_name, field_of
-from schemas.findings import Issue, LeafCount
+from schemas.findings import LeafCount
+from schemas.issues import Issue
 from schemas.tables import TABLES, Column
 from schemas.topics import BY_NOUN
 from streams.sinks.mappings import mapping_of

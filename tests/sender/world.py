@@ -9,7 +9,8 @@ from typing import Any
 
 from schemas.errors import Fenced
 from schemas.events import Channel, Command, Customer
-from schemas.findings import ChannelState, Delivery, Issue, Outreach, Watermark
+from schemas.findings import ChannelState, Delivery, Outreach, Watermark
+from schemas.issues import Issue
 from streams.core.context import Erasure, Unreadable
 from streams.core.outreach.breaker import Breaker
 from streams.core.outreach.cases import OutreachRules, outreach_id

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schemas import events, findings
+from schemas import events, findings, issues
 from schemas.codec import encode
 from schemas.events import HEARTBEAT_KEY, Record
 from streams.runtime.batch import Headers, RawBatch
 
 DAY = 1_767_225_600_000
 """2026-01-01T00:00:00Z."""
-CAUSE = findings.Cause(
+CAUSE = issues.Cause(
     attributes={"app_version": "5.2.0", "platform": "android"}, risk_ratio=9.5, risk_ratio_low=6.0,
     risk_ratio_high=14.0, support=0.97, exposed=800, failed=240, changes=("rel-5.2.0",),
 )
@@ -20,7 +20,7 @@ CAUSE = findings.Cause(
 def cohort(failed: tuple[int, ...] = (1, 2**63 + 1), closed: bool = True, leaves: int = 1) -> findings.CohortCount:
     """Counts of one bin."""
     return findings.CohortCount(
-        line="shop", family="app", bin_ms=DAY, width_ms=10_000, partition=0, attributes=("app_version", "platform"),
+        line="shop", signal="app", bin_ms=DAY, width_ms=10_000, partition=0, attributes=("app_version", "platform"),
         leaves=tuple(
             findings.LeafCount(values=(f"5.{number}", "android"), exposed=9, failed=failed) for number in range(leaves)
         ),
@@ -33,10 +33,10 @@ def profile(updated: int) -> events.Customer:
     return events.Customer(customer_id="c-1", updated_at_ms=updated, segment="gold", value_cents=12_000)
 
 
-def issue(**changes: object) -> findings.Issue:
+def issue(**changes: object) -> issues.Issue:
     """An open issue."""
-    known = findings.Issue(
-        issue_id="i-1", root_id="i-1", line="shop", family="app", state="open", title="App 5.2.0 fails on android",
+    known = issues.Issue(
+        issue_id="i-1", root_id="i-1", line="shop", signal="app", state="open", title="App 5.2.0 fails on android",
         cause=CAUSE, opened_at_ms=DAY, detected_at_ms=DAY + 60_000, updated_at_ms=DAY + 70_000, scale_ms=10_000,
         expected=3.0, observed=40.0, ratio_low=6.0, provisional=True,
     )
@@ -46,7 +46,7 @@ def issue(**changes: object) -> findings.Issue:
 def impact(**changes: object) -> findings.Impact:
     """What the issue costs."""
     known = findings.Impact(
-        issue_id="i-1", line="shop", family="app", affected=420, contacted=31, silent=389, at_risk_cents=1_234_500,
+        issue_id="i-1", line="shop", signal="app", affected=420, contacted=31, silent=389, at_risk_cents=1_234_500,
         at_risk_low_cents=600_000, at_risk_high_cents=2_000_000, per_minute_cents=9_900, service_cents=18_600,
         currency="EUR", as_of_ms=DAY + 130_000,
         assumptions=(findings.Assumption(name="churn_lift", value=0.02, unit="ratio", source="default", assumed=True),),
@@ -91,7 +91,7 @@ EXAMPLES: dict[str, tuple[Record, ...]] = {
     ),
     "episode": (
         findings.Episode(
-            customer_id="c-1", line="shop", family="app", window_ms=DAY, attributes=("app_version", "platform"),
+            customer_id="c-1", line="shop", signal="app", window_ms=DAY, attributes=("app_version", "platform"),
             leaves=(findings.LeafEvidence(values=("5.2.0", "android"), first_ms=DAY, last_ms=DAY + 5, failures=2),),
             first_failed_ms=DAY, last_failed_ms=DAY + 5, failures=2, evidence=("t-1", "t-2"),
         ),
@@ -99,11 +99,11 @@ EXAMPLES: dict[str, tuple[Record, ...]] = {
     ),
     "issue": (issue(),),
     "affected": (
-        findings.Affected(issue_id="i-1", root_id="i-1", customer_id="c-1", line="shop", family="app",
+        findings.Affected(issue_id="i-1", root_id="i-1", customer_id="c-1", line="shop", signal="app",
                           known_at_ms=DAY + 60_000, first_failed_ms=DAY, last_failed_ms=DAY + 5, value_cents=None),
     ),
     "affected_count": (
-        findings.AffectedCount(issue_id="i-1", partition=0, line="shop", family="app", open=True, affected=105,
+        findings.AffectedCount(issue_id="i-1", partition=0, line="shop", signal="app", open=True, affected=105,
                                contacted=8, silent=97, recent=20, value_cents=9_000, valued=3, amount_cents=0,
                                as_of_ms=DAY),
     ),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.fields import Family
+from schemas.fields import Signal
 from streams.core.outreach.ledger_records import Notice
 from streams.core.outreach.wording import LANGUAGES, cause_words, plain, speak, speakable, title_words
 from streams.sinks.messages import BLOCKS, Library, TemplateRefused, lint, read_sources
@@ -33,16 +33,16 @@ def notice(**other: str) -> Notice:
     return Notice(**fields, decided_ms=1_767_268_800_000, not_before_ms=0, deadline_ms=1_767_312_000_000)  # fmt: skip
 
 
-@pytest.mark.parametrize("family", get_args(Family))
+@pytest.mark.parametrize("signal", get_args(Signal))
 @pytest.mark.parametrize("stage", ["notice", "all_clear"])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_there_is_a_sound_template_for_every_family_stage_and_language(
-    family: str, stage: str, language: str
+def test_there_is_a_sound_template_for_every_signal_stage_and_language(
+    signal: str, stage: str, language: str
 ) -> None:
-    name = f"{family}.{stage}@1.{language}"
+    name = f"{signal}.{stage}@1.{language}"
     assert name in LIBRARY.names
     assert lint(name, read_sources()[name]) == []
-    message = LIBRARY.render(notice(template=f"{family}.{stage}@1", language=language))
+    message = LIBRARY.render(notice(template=f"{signal}.{stage}@1", language=language))
     assert len(message.text.split("\n")) == 4
     assert "ein Fehler" in message.text
     assert "2026" in message.text
@@ -101,12 +101,12 @@ def test_values_are_reduced_to_harmless_characters(value: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["app_version", "region", "carrier", "secret"]), st.text(max_size=128)),
-       st.sampled_from(get_args(Family)), st.sampled_from(["en", "de", "fr", ""]))  # fmt: skip
-def test_causes_fit_their_field_whatever_the_attributes_are(cause: dict[str, str], family: str, language: str) -> None:
-    text = cause_words(family, cause, language)
+       st.sampled_from(get_args(Signal)), st.sampled_from(["en", "de", "fr", ""]))  # fmt: skip
+def test_causes_fit_their_field_whatever_the_attributes_are(cause: dict[str, str], signal: str, language: str) -> None:
+    text = cause_words(signal, cause, language)
     assert 0 < len(text) <= 128
     assert "secret" not in text
-    assert title_words(family, language)
+    assert title_words(signal, language)
 
 
 OFFER = "refund 500 EUR guaranteed now"

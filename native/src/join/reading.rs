@@ -62,7 +62,7 @@ fn count(room: &mut Core, index: usize, row: Row<'_>, customer: u64, is_late: bo
     let Core { rules, leaves, bins, episodes, .. } = room;
     let topic = &rules.topics[index];
     let time_ms = row.int(topic.event_time).unwrap_or(0);
-    for rule in &topic.families {
+    for rule in &topic.signals {
         if !rule.exposed.holds(row) {
             continue;
         }
@@ -76,7 +76,7 @@ fn count(room: &mut Core, index: usize, row: Row<'_>, customer: u64, is_late: bo
             *value = row.text(*field);
         }
         let line = row.text(topic.product);
-        let leaf = leaves.intern(hash_of(line, rule.family, values), line, rule.family, values);
+        let leaf = leaves.intern(hash_of(line, rule.signal, values), line, rule.signal, values);
         if !is_late {
             bins.count(floor(time_ms, rules.bin_ms), leaf, customer, failed);
         }

@@ -35,7 +35,7 @@ class Familiar:
     def note(self, record: Any) -> None:
         """Take in one ``ValuesSeen``."""
         for seen in record.values:
-            key = (record.line, record.family, seen.attribute, seen.value)
+            key = (record.line, record.signal, seen.attribute, seen.value)
             known = self.first.get(key)
             full = known is not None and len(known) == ENOUGH and known[-1][0] < record.bin_ms
             if full or (known is None and not self._room()):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from schemas.fields import Family as FamilyName
+from schemas.fields import Signal
 from streams.core.detect.admission import SCARCE, Admission
 from streams.core.detect.baseline import Baseline, fit
 from streams.core.detect.cusum import Cusum, Floats, Ints, effective, log_ratio, threshold
@@ -54,7 +54,7 @@ class Family:
     family goes on exactly as one that never stopped.
     """
 
-    def __init__(self, line: str, family: FamilyName, attributes: tuple[str, ...], rules: DetectRules) -> None:
+    def __init__(self, line: str, family: Signal, attributes: tuple[str, ...], rules: DetectRules) -> None:
         """Know nothing about a line's family yet."""
         self.line, self.family, self.rules = line, family, rules
         self.lattice = Lattice(attributes, rules.leaves)

@@ -19,7 +19,7 @@ import math
 from dataclasses import replace
 
 from schemas.events import Change
-from schemas.findings import EndReason
+from schemas.issues import EndReason
 from streams.core.detect.cusum import eb05
 from streams.core.detect.explain import Explanation, explain
 from streams.core.detect.familiar import Familiar

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import xxhash
 
 from schemas.events import Change
-from schemas.fields import Family as FamilyName
-from schemas.findings import Cause, EndReason, Issue, IssueState
+from schemas.fields import Signal
+from schemas.issues import Cause, EndReason, Issue, IssueState
+from schemas.signals import signal_spec
 from streams.core.detect.cusum import eb05
 from streams.core.detect.explain import Explanation
 from streams.core.detect.lattice import Pairs
@@ -31,7 +32,7 @@ class Live:
     root_id: str
     onset: int
     line: str
-    family: FamilyName
+    family: Signal
     state: IssueState
     pairs: Pairs
     cause: Explanation
@@ -86,7 +87,7 @@ class Live:
             root_id=self.root_id,
             onset=self.onset,
             line=self.line,
-            family=self.family,
+            signal=self.family,
             state=self.state,
             title=title(self.line, self.family, self.pairs),
             cause=cause,
@@ -101,6 +102,8 @@ class Live:
             observed=float(self.observed),
             ratio_low=_round(eb05(self.observed, self.expected)),
             provisional=self.provisional,
+            element=signal_spec(self.family).element,
+            severity=signal_spec(self.family).severity,
         )
 
 
@@ -118,7 +121,7 @@ def title(line: str, family: str, pairs: Pairs) -> str:
     'Deliveries late: everywhere in shop'
     """
     what = ", ".join(f"{name}={value}" for name, value in pairs) or f"everywhere in {line}"
-    return f"{TITLES[family]}: {what}"[:128]
+    return f"{TITLES.get(family, family)}: {what}"[:128]
 
 
 def fingerprint(line: str, family: str, cohort: Pairs, bin_ms: int) -> str:

@@ -106,7 +106,7 @@ class DetectStage:
     # -- inputs -----------------------------------------------------------------------------------------------------
 
     def _count(self, state: DetectState, record: CohortCount) -> None:
-        key = (record.line, record.family)
+        key = (record.line, record.signal)
         if record.bin_ms not in state.pending:
             heapq.heappush(state.bins, record.bin_ms)
         state.pending.setdefault(record.bin_ms, {}).setdefault(key, {})[record.partition] = record

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from schemas.fields import Family as FamilyName
+from schemas.fields import Signal
 from schemas.findings import CohortCount
 from streams.core.detect.admission import Waiting
 from streams.core.detect.family import Family
 from streams.core.detect.issues import Book
 from streams.core.detect.rules import DetectRules
 
-Line = tuple[str, FamilyName]
+Line = tuple[str, Signal]
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class Kept:
     """What changed since the last drain."""
 
     meta: bool = False
-    pending: set[tuple[int, str, FamilyName, int]] = field(default_factory=set)
+    pending: set[tuple[int, str, Signal, int]] = field(default_factory=set)
     families: set[Line] = field(default_factory=set)
     lines: bool = False
     changes: set[str] = field(default_factory=set)

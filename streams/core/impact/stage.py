@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from schemas.errors import ConfigError
-from schemas.fields import Family
+from schemas.fields import Signal
 from schemas.findings import Impact
 from streams.core.impact.money import DEFAULTS, Exposure, Parameters, assumptions, damage
-from streams.core.stage import Batch, Drained, Idle, Message
+from streams.core.stage import STORED, Batch, Drained, Idle, Message
 
 DAY_MS = 24 * 60 * 60_000
 
@@ -37,13 +37,13 @@ class ImpactRules:
             raise ConfigError("impact: currency must be an ISO 4217 code such as EUR")
 
 
-class Part(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True, rename=STORED):
     """The newest count of one issue from one partition."""
 
     issue: str
     partition: int
     line: str
-    family: Family
+    signal: Signal
     open: bool
     affected: int
     contacted: int
@@ -122,7 +122,7 @@ class ImpactStage:
         )
         cost = damage(exposure, self.rules.parameters, self.rules.recent_minutes)
         return Impact(
-            issue_id=parts[0].issue, line=parts[0].line, family=parts[0].family, affected=exposure.affected,
+            issue_id=parts[0].issue, line=parts[0].line, signal=parts[0].signal, affected=exposure.affected,
             contacted=exposure.contacted, silent=exposure.affected - exposure.contacted, at_risk_cents=cost.at_risk,
             at_risk_low_cents=cost.low, at_risk_high_cents=cost.high, per_minute_cents=cost.per_minute,
             service_cents=cost.service, currency=self.rules.currency,
@@ -139,7 +139,7 @@ class ImpactStage:
 
 def _part(record: Any) -> Part:
     return Part(
-        issue=record.issue_id, partition=record.partition, line=record.line, family=record.family, open=record.open,
+        issue=record.issue_id, partition=record.partition, line=record.line, signal=record.signal, open=record.open,
         affected=record.affected, contacted=record.contacted, recent=record.recent, valued=record.valued,
         value_cents=record.value_cents, as_of_ms=record.as_of_ms,
     )  # fmt: skip

@@ -8,7 +8,7 @@ Counts are sets of customer hashes, so one customer counts once per leaf and bin
 source partitions (which share no customer) add up exactly. Only events on time for their own topic get here, so what a
 closed bin holds does not depend on the order of arrival nor on when it was written out.
 
-**Cap.** A (line, family) has ``Limits.leaves`` slots for leaf cohorts. Leaves without a slot are the overflow: they are
+**Cap.** A (line, signal) has ``Limits.leaves`` slots for leaf cohorts. Leaves without a slot are the overflow: they are
 counted as one leaf whose values are all ``__other__`` (the union of their customers, so nothing is counted twice).
 Leaves are admitted when a bin closes, those of that bin with the most exposed customers first, ties by value, and
 retain their slot while they are seen at least once an hour. Bins close in order and hold the same whatever the order of
@@ -23,8 +23,8 @@ smallest hashes are kept: from about 20,000 failed customers in one bin of one p
 bound.
 
 **State.** A drain writes one value per open bin that changed, with the additions since the last drain only: key = (bin,
-sequence number), value = (line, family, values, new exposed, new failed) per leaf touched, 8 bytes a customer. Closing
-the bin deletes them. One more key per slot taken: (line, family, values) -> hour last seen.
+sequence number), value = (line, signal, values, new exposed, new failed) per leaf touched, 8 bytes a customer. Closing
+the bin deletes them. One more key per slot taken: (line, signal, values) -> hour last seen.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 import numpy as np
 
-from schemas.fields import Family
+from schemas.fields import Signal
 from schemas.findings import CohortCount, LeafCount, SeenValue, ValuesSeen
 from schemas.hotfindings import cohort_count, leaf_count, seen_value, values_seen
 from schemas.topics import BY_NOUN, HOUR_MS, MINUTE_MS
 from streams.core.eventtime import floor_ms
 from streams.core.join.rules import JoinRules
 
-LeafRow = tuple[str, Family, tuple[str, ...], bytes, bytes]
+LeafRow = tuple[str, Signal, tuple[str, ...], bytes, bytes]
 """Persisted additions to one leaf: its key, new exposed, new failed (8 bytes little endian per customer)."""
 OTHER = "__other__"
 """Value of every attribute of the leaf that counts the overflow."""
@@ -59,8 +59,8 @@ ENOUGH = 20
 SEEN_VALUES = 512
 """Most values in one record: those of the most customers."""
 
-LeafKey = tuple[str, Family, tuple[str, ...]]
-"""A leaf cohort: service line, family, values in the order of the family's attributes."""
+LeafKey = tuple[str, Signal, tuple[str, ...]]
+"""A leaf cohort: service line, signal, values in the order of the signal's attributes."""
 
 
 class LeafCustomers:
@@ -129,12 +129,12 @@ class BinCohorts(dict[LeafKey, LeafCustomers]):
 
 
 class AdmittedLeaves:
-    """Which leaf cohorts have a slot, per (line, family)."""
+    """Which leaf cohorts have a slot, per (line, signal)."""
 
     def __init__(self, limit: int) -> None:
-        """Start with every slot free; there are ``limit`` slots per (line, family)."""
+        """Start with every slot free; there are ``limit`` slots per (line, signal)."""
         self._limit = limit
-        self._seen: dict[tuple[str, Family], dict[tuple[str, ...], int]] = {}
+        self._seen: dict[tuple[str, Signal], dict[tuple[str, ...], int]] = {}
         self._hour_ms = 0
         self._changed: dict[LeafKey, int | None] = {}
 
@@ -143,10 +143,10 @@ class AdmittedLeaves:
         return sum(map(len, self._seen.values()))
 
     def overflow(
-        self, line: str, family: Family, leaves: Mapping[tuple[str, ...], LeafCustomers]
+        self, line: str, signal: Signal, leaves: Mapping[tuple[str, ...], LeafCustomers]
     ) -> set[tuple[str, ...]]:
         """Return which of these leaves have no slot and would get none now (almost always: none of them)."""
-        taken = self._seen.get((line, family), {})
+        taken = self._seen.get((line, signal), {})
         candidates = [values for values in leaves if values not in taken]
         free = max(0, self._limit - len(taken))
         lone_free = max(0, free - self._limit // 2)
@@ -156,14 +156,14 @@ class AdmittedLeaves:
         shared = sum(len(leaves[values].exposed) > 1 for values in ranked)
         return set(ranked[min(free, max(shared, lone_free)) :])
 
-    def admit(self, line: str, family: Family, values: Iterable[tuple[str, ...]], at_ms: int) -> None:
+    def admit(self, line: str, signal: Signal, values: Iterable[tuple[str, ...]], at_ms: int) -> None:
         """Admit leaves, or renew their slots, in the hour of ``at_ms``."""
         hour_ms = floor_ms(at_ms, HOUR_MS)
-        taken = self._seen.setdefault((line, family), {})
+        taken = self._seen.setdefault((line, signal), {})
         for leaf in values:
             if taken.get(leaf) != hour_ms:
                 taken[leaf] = hour_ms
-                self._changed[line, family, leaf] = hour_ms
+                self._changed[line, signal, leaf] = hour_ms
 
     def expire(self, at_ms: int) -> None:
         """Free the slots of leaves that were seen neither in the hour of ``at_ms`` nor in the one before."""
@@ -171,12 +171,12 @@ class AdmittedLeaves:
         if hour_ms == self._hour_ms:
             return
         self._hour_ms = hour_ms
-        for (line, family), taken in list(self._seen.items()):
+        for (line, signal), taken in list(self._seen.items()):
             for values in [values for values, seen_ms in taken.items() if seen_ms < hour_ms - HOUR_MS]:
                 del taken[values]
-                self._changed[line, family, values] = None
+                self._changed[line, signal, values] = None
             if not taken:
-                del self._seen[line, family]
+                del self._seen[line, signal]
 
     def drain(self) -> list[tuple[LeafKey, int | None]]:
         """Return the slots that changed: hour last seen, or None if freed."""
@@ -185,8 +185,8 @@ class AdmittedLeaves:
 
     def load(self, key: LeafKey, hour_ms: int) -> None:
         """Take back one persisted slot."""
-        line, family, values = key
-        self._seen.setdefault((line, family), {})[values] = hour_ms
+        line, signal, values = key
+        self._seen.setdefault((line, signal), {})[values] = hour_ms
 
 
 class OpenBins:
@@ -217,42 +217,42 @@ class OpenBins:
             cells.fail(key, leaf, customer)
 
     def close(self, through_ms: int) -> Iterator[CohortCount | ValuesSeen]:
-        """Close every bin that ends at or before ``through_ms``; yield its counts by bin, line and family.
+        """Close every bin that ends at or before ``through_ms``; yield its counts by bin, line and signal.
 
         After the counts of a bin that tells of values, what it tells.
         """
         for bin_ms in sorted(start for start in self.bins if start + self._width_ms <= through_ms):
             self.admitted.expire(bin_ms)
-            for line, family, leaves in _groups(self.bins.pop(bin_ms)):
-                overflow = self.admitted.overflow(line, family, leaves)
-                self.admitted.admit(line, family, (v for v in leaves if v not in overflow), bin_ms)
-                yield self._record(bin_ms, line, family, _capped(leaves, overflow), closed=True)
+            for line, signal, leaves in _groups(self.bins.pop(bin_ms)):
+                overflow = self.admitted.overflow(line, signal, leaves)
+                self.admitted.admit(line, signal, (v for v in leaves if v not in overflow), bin_ms)
+                yield self._record(bin_ms, line, signal, _capped(leaves, overflow), closed=True)
                 if (SEEN_EVERY_MS // 2 - bin_ms) % SEEN_EVERY_MS < self._width_ms:
                     admitted = ((values, leaf.exposed) for values, leaf in leaves.items() if values not in overflow)
-                    seen = _seen(self._attributes[family], admitted)
-                    yield values_seen(line, family, bin_ms, self._partition, seen)
+                    seen = _seen(self._attributes[signal], admitted)
+                    yield values_seen(line, signal, bin_ms, self._partition, seen)
             self._closed.extend((bin_ms, number) for number in range(self._chunks.pop(bin_ms, 0)))
         self.admitted.expire(through_ms)
 
     def preview(self, since_ms: int) -> Iterator[CohortCount]:
-        """Yield the counts so far of every (bin, line, family) that changed since the last drain.
+        """Yield the counts so far of every (bin, line, signal) that changed since the last drain.
 
         Bins that start before ``since_ms`` are left out: nobody watches them fill, they are sent when they close.
         """
         for bin_ms in sorted(start for start, cells in self.bins.items() if start >= since_ms and cells.changed):
             cells = self.bins[bin_ms]
-            changed = {(line, family) for (line, family, _), _ in cells.changed}
-            for line, family, leaves in _groups(cells):
-                if (line, family) in changed:
-                    overflow = self.admitted.overflow(line, family, leaves)
-                    yield self._record(bin_ms, line, family, _capped(leaves, overflow), closed=False)
+            changed = {(line, signal) for (line, signal, _), _ in cells.changed}
+            for line, signal, leaves in _groups(cells):
+                if (line, signal) in changed:
+                    overflow = self.admitted.overflow(line, signal, leaves)
+                    yield self._record(bin_ms, line, signal, _capped(leaves, overflow), closed=False)
 
     def _record(
-        self, bin_ms: int, line: str, family: Family, leaves: Mapping[tuple[str, ...], LeafCustomers], *, closed: bool
+        self, bin_ms: int, line: str, signal: Signal, leaves: Mapping[tuple[str, ...], LeafCustomers], *, closed: bool
     ) -> CohortCount:
         counts = tuple([leaf.record(values) for values, leaf in sorted(_fitting(leaves).items())])
-        attributes = self._attributes[family]
-        return cohort_count(line, family, bin_ms, self._width_ms, self._partition, attributes, counts, closed)
+        attributes = self._attributes[signal]
+        return cohort_count(line, signal, bin_ms, self._width_ms, self._partition, attributes, counts, closed)
 
     def drain(self) -> Iterator[tuple[tuple[int, int], list[LeafRow] | None]]:
         """Yield ((bin, sequence number), additions or None if deleted) since the last drain. Call after preview."""
@@ -267,8 +267,8 @@ class OpenBins:
         """Take back one persisted chunk of additions."""
         self._chunks[bin_ms] = max(self._chunks.get(bin_ms, 0), number + 1)
         cells = self.cells(bin_ms)
-        for line, family, values, exposed, failed in rows:
-            leaf = cells.setdefault((line, family, values), LeafCustomers())
+        for line, signal, values, exposed, failed in rows:
+            leaf = cells.setdefault((line, signal, values), LeafCustomers())
             leaf.exposed.update(_unpack(exposed))
             leaf.failed.update(_unpack(failed))
 
@@ -286,12 +286,12 @@ def _seen(
     return tuple([seen_value(*key, tuple(sorted(found[key])[:ENOUGH])) for key in sorted(ranked)])
 
 
-def _groups(cells: BinCohorts) -> Iterator[tuple[str, Family, dict[tuple[str, ...], LeafCustomers]]]:
-    """Yield (line, family, leaves), sorted by line and family."""
-    groups: dict[tuple[str, Family], dict[tuple[str, ...], LeafCustomers]] = {}
-    for (line, family, values), leaf in cells.items():
-        groups.setdefault((line, family), {})[values] = leaf
-    yield from ((line, family, groups[line, family]) for line, family in sorted(groups))
+def _groups(cells: BinCohorts) -> Iterator[tuple[str, Signal, dict[tuple[str, ...], LeafCustomers]]]:
+    """Yield (line, signal, leaves), sorted by line and signal."""
+    groups: dict[tuple[str, Signal], dict[tuple[str, ...], LeafCustomers]] = {}
+    for (line, signal, values), leaf in cells.items():
+        groups.setdefault((line, signal), {})[values] = leaf
+    yield from ((line, signal, groups[line, signal]) for line, signal in sorted(groups))
 
 
 def _fitting(leaves: Mapping[tuple[str, ...], LeafCustomers]) -> Mapping[tuple[str, ...], LeafCustomers]:

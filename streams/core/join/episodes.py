@@ -1,4 +1,4 @@
-"""One customer's connected evidence: failures of one family in one hour, and the contacts about them.
+"""One customer's connected evidence: failures of one signal in one hour, and the contacts about them.
 
     failure 12:05   failure 12:40                        contact 13:10 (reason "app")
     |  x            x            |                       c
@@ -63,7 +63,7 @@ class Episodes:
     def __init__(self, rules: JoinRules) -> None:
         """Start with nobody."""
         self._rules = rules
-        self._terms = {family: rules.terms(family) for family in rules.attributes}
+        self._terms = {signal: rules.terms(signal) for signal in rules.attributes}
         self._warm: dict[str, CustomerHistory] = {}  # touched since the last drain; wins over what is cold
         self._cold: dict[str, bytes] = {}  # as of the last drain
         self._by_hour: dict[int, set[str]] = {}
@@ -84,7 +84,7 @@ class Episodes:
 
     def fail(self, failure: CustomerFailure) -> None:
         """Fold one failure in."""
-        key = (failure.line, failure.family, floor_ms(failure.time_ms, self._rules.window_ms))
+        key = (failure.line, failure.signal, floor_ms(failure.time_ms, self._rules.window_ms))
         history = self._history(failure.customer_id)
         evidence = history.episodes.get(key)
         if evidence is None:
@@ -138,7 +138,7 @@ class Episodes:
 
     def contact(self, customer_id: str, contacted: OpenedContact) -> None:
         """Fold one opened contact in, if it can be about a failure at all."""
-        if self._rules.contact.families(contacted.reason) is None:
+        if self._rules.contact.signals(contacted.reason) is None:
             return
         history = self._history(customer_id)
         known = history.contacts.get(contacted.contact_id)
@@ -197,7 +197,7 @@ class Episodes:
                 self._expire_after(needed[key], customer_id)
 
     def messages(self) -> Iterator[Episode]:
-        """Yield every episode that changed since the last call, by customer, line, family and window."""
+        """Yield every episode that changed since the last call, by customer, line, signal and window."""
         for customer_id, key in sorted(self._dirty):
             history = self.history(customer_id)
             evidence = history.episodes.get(key) if history is not None else None
@@ -206,16 +206,16 @@ class Episodes:
         self._dirty.clear()
 
     def _record(self, customer_id: str, key: EpisodeKey, evidence: EpisodeState, history: CustomerHistory) -> Episode:
-        line, family, window_ms = key
+        line, signal, window_ms = key
         most = self._rules.limits.episode_leaves_shown
         about = [c for c in history.contacts.values() if is_about(self._rules.contact, c, key, evidence)]
         leaves = sorted(evidence.leaves.items(), key=lambda leaf: (leaf[1].first_ms, leaf[0]))
         return episode(
             customer_id,
             line,
-            family,
+            signal,
             window_ms,
-            self._rules.attributes[family],
+            self._rules.attributes[signal],
             tuple([_leaf_record(values, leaf) for values, leaf in leaves[:most]]),
             evidence.first_ms,
             evidence.last_ms,

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 import xxhash
 
-from schemas.fields import Family
+from schemas.fields import Signal
 from streams.core.join.repairs import NOTHING, Obligation, OpenObligations, Owed
 from streams.core.join.rules import ContactRule, Limits, Terms
 from streams.core.recovery import all_put_right
@@ -29,8 +29,8 @@ from streams.core.recovery import all_put_right
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
-EpisodeKey = tuple[str, Family, int]
-"""(line, family, start of the window in ms)."""
+EpisodeKey = tuple[str, Signal, int]
+"""(line, signal, start of the window in ms)."""
 
 
 class CustomerFailure(NamedTuple):
@@ -39,7 +39,7 @@ class CustomerFailure(NamedTuple):
     time_ms: int
     customer_id: str
     line: str
-    family: Family
+    signal: Signal
     values: tuple[str, ...]
     event_id: str
     amount_cents: int
@@ -49,7 +49,7 @@ class CustomerFailure(NamedTuple):
 
 
 class OpenedContact(NamedTuple):
-    """One contact that may be about failures. ``line`` empty: any line. ``reason`` decides the families.
+    """One contact that may be about failures. ``line`` empty: any line. ``reason`` decides the signals.
 
     ``order``: the obligation of the order that it names, 0 if it names none. ``by_order``: it came too late to be
     joined by time.
@@ -154,7 +154,7 @@ def all_obligations(history: CustomerHistory) -> Iterator[tuple[int, Obligation]
 
 
 def is_about(rule: ContactRule, contact: OpenedContact, key: EpisodeKey, evidence: EpisodeState) -> bool:
-    """True if a contact is about the failures of an episode: same line, a family that fits, near enough in time.
+    """True if a contact is about the failures of an episode: same line, a signal that fits, near enough in time.
 
               first failure - after_ms     first failure                                first failure + before_ms
               |<-- complained before --->|<-- complained about it --------------------->|
@@ -162,12 +162,12 @@ def is_about(rule: ContactRule, contact: OpenedContact, key: EpisodeKey, evidenc
 
     A contact that names an order that failed is attached later than that, too.
     """
-    line, family, _ = key
-    families = rule.families(contact.reason) or frozenset()
+    line, signal, _ = key
+    signals = rule.signals(contact.reason) or frozenset()
     in_time = contact.time_ms - rule.before_ms <= evidence.first_ms and not contact.by_order
     return (
         contact.line in ("", line)
-        and family in families
+        and signal in signals
         and evidence.first_ms <= contact.time_ms + rule.after_ms
         and (in_time or names_failed_order(contact, evidence))
     )
@@ -212,8 +212,8 @@ def history_of(packed: bytes) -> CustomerHistory:
     """Undo :func:`packed`."""
     episodes, contacts = _unpack(packed)
     history = CustomerHistory()
-    for line, family, window_ms, first, last, failures, amount, leaves, earliest in episodes:
-        history.episodes[line, cast("Family", family), window_ms] = EpisodeState(
+    for line, signal, window_ms, first, last, failures, amount, leaves, earliest in episodes:
+        history.episodes[line, signal, window_ms] = EpisodeState(
             first,
             last,
             failures,

@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import repeat
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any
 
 from schemas.codec import HOT, encode
 from schemas.errors import ConfigError
 from schemas.events import HEARTBEAT_KEY, Heartbeat
-from schemas.fields import Family
+from schemas.fields import Signal
 from schemas.fieldspec import field_specs
+from schemas.signals import NAMES
 from streams.core.eventtime import MAX_ARRIVAL_MS
 from streams.core.join.contract import fingerprint, specification
 from streams.core.join.repairs import TIME_BITS, leaving, naming
@@ -136,16 +137,15 @@ class NativeJoinStage:
 def table(rules: JoinRules) -> Mapping[str, Any]:
     """Return the rules as plain values; sets become sorted lists. Raises ConfigError for what only Python can do."""
     promise, contact, limits = rules.promise, rules.contact, rules.limits
-    for rule in rules.families:
+    for rule in rules.signals:
         _require_texts(rule.topic, rule.attributes)
     _require_texts("order", promise.attributes)
-    names: tuple[Family, ...] = get_args(Family)
     return {
-        "family_names": list(names),
-        "attributes": [list(rules.attributes.get(name, ())) for name in names],
+        "signal_names": list(NAMES),
+        "attributes": [list(rules.attributes.get(name, ())) for name in NAMES],
         "topics": [_topic(rules, topic) for topic in rules.bounds],
         "promise": {
-            "family": promise.family,
+            "signal": promise.signal,
             "attributes": list(promise.attributes),
             "kept": sorted(promise.kept),
             "broken": sorted(promise.broken),
@@ -153,12 +153,12 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
             "dropped": sorted(promise.dropped),
             "memory_ms": promise.memory_ms,
             "horizon_ms": promise.horizon_ms,
-            "leaving": _leaving(rules, "order", promise.family),
+            "leaving": _leaving(rules, "order", promise.signal),
         },
         "contact": {
             "opened": _field_test(contact.opened),
-            "any_family": sorted(contact.any_family),
-            "by_reason": [(reason, sorted(contact.families(reason) or ())) for reason in sorted(contact.by_reason)],
+            "any_signal": sorted(contact.any_signal),
+            "by_reason": [(reason, sorted(contact.signals(reason) or ())) for reason in sorted(contact.by_reason)],
             "before_ms": contact.before_ms,
             "after_ms": contact.after_ms,
             "order": next((_named(*found) for found in naming(rules, "order", "contact")), None),
@@ -169,7 +169,7 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
         "window_ms": rules.window_ms,
         "retention_ms": rules.retention_ms,
         "unrepaired_ms": rules.unrepaired_ms,
-        "terms": [rules.terms(name) for name in names],
+        "terms": [rules.terms(name) for name in NAMES],
         "origins": list(ORIGINS),
         "attach_ms": rules.attach_ms,
     }
@@ -182,16 +182,16 @@ def _topic(rules: JoinRules, topic: str) -> Mapping[str, Any]:
         "fields": field_specs(HOT[topic]),
         "disorder_ms": bounds.disorder_ms,
         "lateness_ms": bounds.lateness_ms,
-        "families": [
+        "signals": [
             {
-                "family": rule.family,
+                "signal": rule.signal,
                 "exposed": _field_test(rule.exposed),
                 "failed": _field_test(rule.failed),
                 "attributes": list(rule.attributes),
                 "amount": rule.amount,
-                "leaving": _leaving(rules, topic, rule.family),
+                "leaving": _leaving(rules, topic, rule.signal),
             }
-            for rule in rules.families
+            for rule in rules.signals
             if rule.topic == topic
         ],
         "success": _success(rules, topic),
@@ -222,11 +222,11 @@ def _named(index: int, rule: RepairRule) -> Mapping[str, Any]:
     return {"same": list(rule.same), "seed": index}
 
 
-def _leaving(rules: JoinRules, topic: str, family: Family) -> list[Mapping[str, Any]]:
-    """The rules by which a failure of a topic and family finds what it leaves, in the order in which they are tried."""
+def _leaving(rules: JoinRules, topic: str, signal: Signal) -> list[Mapping[str, Any]]:
+    """The rules by which a failure of a topic and signal finds what it leaves, in the order in which they are tried."""
     return [
-        {"same": list(rule.same), "seed": index, "mask": rules.mask(rule, family), "reach_ms": reach_ms}
-        for index, rule, reach_ms in leaving(rules, topic, family)
+        {"same": list(rule.same), "seed": index, "mask": rules.mask(rule, signal), "reach_ms": reach_ms}
+        for index, rule, reach_ms in leaving(rules, topic, signal)
     ]
 
 

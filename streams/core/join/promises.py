@@ -57,7 +57,7 @@ class Fact(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A promise was decided: exposure of the delivery family, failed if broken.
+    """A promise was decided: exposure of the delivery signal, failed if broken.
 
     ``status`` is that of the event that decided it, empty if time did; ``origin`` is that of the event it is named by.
     """

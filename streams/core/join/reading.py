@@ -19,13 +19,13 @@ from typing import Any
 import xxhash
 
 from schemas.events import MIN_TIME_MS, Heartbeat
-from schemas.fields import Family
+from schemas.fields import Signal
 from schemas.findings import Late
 from schemas.topics import MINUTE_MS
 from streams.core.eventtime import MAX_ARRIVAL_MS, arrival_ms, floor_ms
 from streams.core.join.history import CustomerFailure
 from streams.core.join.repairs import Leaving
-from streams.core.join.rules import FamilyRule, JoinRules
+from streams.core.join.rules import JoinRules, SignalRule
 from streams.core.join.sourcecount import ACCEPTED, DUPLICATE, LATE, CellKey
 from streams.core.join.state import JoinState
 from streams.core.recovery import ORIGINS
@@ -45,20 +45,20 @@ def values_of(names: Sequence[str]) -> Callable[[Any], Values]:
 
 
 class CompiledRule:
-    """A family rule compiled for the loop over events."""
+    """A signal rule compiled for the loop over events."""
 
-    __slots__ = ("amount", "exposed", "exposed_values", "failed", "failed_values", "family", "leaving", "values")
+    __slots__ = ("amount", "exposed", "exposed_values", "failed", "failed_values", "leaving", "signal", "values")
 
-    def __init__(self, rule: FamilyRule, rules: JoinRules) -> None:
+    def __init__(self, rule: SignalRule, rules: JoinRules) -> None:
         """Compile ``rule``, one of ``rules``."""
-        self.family: Family = rule.family
+        self.signal: Signal = rule.signal
         self.exposed = attrgetter(rule.exposed.name)
         self.exposed_values = rule.exposed.values
         self.failed = attrgetter(rule.failed.name)
         self.failed_values = rule.failed.values
         self.values = values_of(rule.attributes)
         self.amount: Callable[[Any], int] = attrgetter(rule.amount) if rule.amount else lambda _: 0
-        self.leaving = Leaving(rules, rule.topic, rule.family)
+        self.leaving = Leaving(rules, rule.topic, rule.signal)
 
 
 def admit(state: JoinState, batch: Batch, width_ms: int) -> list[Admitted]:
@@ -119,10 +119,10 @@ def _late(batch: Batch, index: int, watermark_ms: int) -> Message:
 
 
 def count_by_rule(state: JoinState, rule: CompiledRule, admitted: list[Admitted], width_ms: int) -> None:
-    """Count exposure and failure of one family: on time in bins, failures in any case in episodes."""
+    """Count exposure and failure of one signal: on time in bins, failures in any case in episodes."""
     exposed, exposed_values = rule.exposed, rule.exposed_values
     failed, failed_values = rule.failed, rule.failed_values
-    family, read_values = rule.family, rule.values
+    signal, read_values = rule.signal, rule.values
     bins, bin_ms = state.bins, -1
     for event, time_ms, customer, late, newest_ms in admitted:
         if exposed(event) not in exposed_values:
@@ -133,7 +133,7 @@ def count_by_rule(state: JoinState, rule: CompiledRule, admitted: list[Admitted]
             if not 0 <= time_ms - bin_ms < width_ms:
                 bin_ms = time_ms - time_ms % width_ms
                 cells = bins.cells(bin_ms)
-            key = (event.product, family, values)
+            key = (event.product, signal, values)
             leaf = cells.get(key)
             if leaf is None or customer not in leaf.exposed:
                 leaf = cells.expose(key, leaf, customer)
@@ -144,7 +144,7 @@ def count_by_rule(state: JoinState, rule: CompiledRule, admitted: list[Admitted]
                 time_ms,
                 event.customer_id,
                 event.product,
-                family,
+                signal,
                 values,
                 event.event_id,
                 rule.amount(event),

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import xxhash
 
-from schemas.fields import Family
+from schemas.fields import Signal
 from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.core.join.dedup import Change, Memory
 from streams.core.join.rules import KIND_BITS, MODELS, JoinRules, RepairRule
@@ -179,15 +179,15 @@ class Success:
 
 
 class Leaving:
-    """Finds what a failing event of one topic and family leaves."""
+    """Finds what a failing event of one topic and signal leaves."""
 
     __slots__ = ("_rules",)
 
-    def __init__(self, rules: JoinRules, topic: str, family: Family) -> None:
-        """Compile the rules that name the family; one of another topic wins if the event says what it is about."""
+    def __init__(self, rules: JoinRules, topic: str, signal: Signal) -> None:
+        """Compile the rules that name the signal; one of another topic wins if the event says what it is about."""
         self._rules = [
-            (Naming(rule, index), rules.mask(rule, family), reach_ms)
-            for index, rule, reach_ms in leaving(rules, topic, family)
+            (Naming(rule, index), rules.mask(rule, signal), reach_ms)
+            for index, rule, reach_ms in leaving(rules, topic, signal)
         ]
 
     def __call__(self, event: Any, customer: int, behind_ms: int) -> Owed:
@@ -201,14 +201,14 @@ class Leaving:
 class Promised:
     """Finds what a broken promise leaves."""
 
-    __slots__ = ("_kinds", "_mask", "_naming", "family")
+    __slots__ = ("_kinds", "_mask", "_naming", "signal")
 
     def __init__(self, rules: JoinRules) -> None:
-        """Compile the rule that names the family of promises."""
-        self.family: Family = rules.promise.family
-        indexes = [index for index, rule in enumerate(rules.repairs) if self.family in rule.by]
+        """Compile the rule that names the signal of promises."""
+        self.signal: Signal = rules.promise.signal
+        indexes = [index for index, rule in enumerate(rules.repairs) if self.signal in rule.by]
         self._naming = Naming(rules.repairs[indexes[0]], indexes[0]) if indexes else None
-        self._mask = rules.mask(rules.repairs[indexes[0]], self.family) if indexes else 0
+        self._mask = rules.mask(rules.repairs[indexes[0]], self.signal) if indexes else 0
         self._kinds = {value: kind for (topic, value), kind in rules.kinds.items() if topic == "order"}
 
     def __call__(self, customer: int, order_id: str, status: str) -> Owed:
@@ -225,12 +225,12 @@ def naming(rules: JoinRules, of: str, topic: str) -> list[tuple[int, RepairRule]
     return [(index, rule) for index, rule in enumerate(rules.repairs) if rule.topic == of and fields >= set(rule.same)]
 
 
-def leaving(rules: JoinRules, topic: str, family: Family) -> list[tuple[int, RepairRule, int | None]]:
+def leaving(rules: JoinRules, topic: str, signal: Signal) -> list[tuple[int, RepairRule, int | None]]:
     """Return (index, rule, how late a failure may be to be looked up in another topic's log) of the rules that fit."""
     return [
         (index, rule, None if rule.topic == topic else rules.bounds[rule.topic].lateness_ms)
         for index, rule in enumerate(rules.repairs)
-        if family in rule.by and MODELS[topic].model_fields.keys() >= set(rule.same)
+        if signal in rule.by and MODELS[topic].model_fields.keys() >= set(rule.same)
     ]
 
 

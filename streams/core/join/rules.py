@@ -1,9 +1,9 @@
 """Failure rules as data: exposure, failure, promises, contacts, and the limits of memory.
 
-A customer is *exposed* to a family of failure when an event says that it could have failed, and *failed* when it did.
-Four families are built in; the first three can be read off one event each, promises need a timer:
+A customer is *exposed* to a signal when an event says that it could have failed, and *failed* when it did.
+Four signals are built in; the first three can be read off one event each, promises need a timer:
 
-    family    topic      exposed                      failed                        leaf cohort
+    signal    topic      exposed                      failed                        leaf cohort
     app       telemetry  outcome ok, failed           outcome failed                release, platform, device, ...
     payment   order      status paid, payment_failed  status payment_failed         provider, method, region
     contact   contact    status opened                its reason reports a failure  channel, region
@@ -22,7 +22,8 @@ from typing import Final, NamedTuple, get_args
 
 from schemas.errors import ConfigError
 from schemas.events import Contact, ContactStatus, Event, Order, OrderStatus, Telemetry
-from schemas.fields import Family
+from schemas.fields import Signal
+from schemas.signals import NAMES
 from schemas.topics import BY_NOUN, DAY_MS, EVENT_NOUNS, HOUR_MS, MINUTE_MS
 from streams.core.eventtime import Bounds
 
@@ -66,14 +67,14 @@ class FieldTest:
 
 
 @dataclass(frozen=True, slots=True)
-class FamilyRule:
-    """One family whose exposure and failure can be read off a single event.
+class SignalRule:
+    """One signal whose exposure and failure can be read off a single event.
 
     An event counts if ``exposed`` holds; it is a failure if ``failed`` holds too. ``attributes`` name the fields of the
     leaf cohort, in order. ``amount`` names the field with the money at stake (cents), if there is one.
     """
 
-    family: Family
+    signal: Signal
     topic: str
     exposed: FieldTest
     failed: FieldTest
@@ -82,7 +83,7 @@ class FamilyRule:
 
     def __post_init__(self) -> None:
         """Validate."""
-        _require(self.family in get_args(Family), f"unknown family {self.family!r}")
+        _require(self.signal in NAMES, f"unknown signal {self.signal!r}")
         self.exposed.check(self.topic)
         self.failed.check(self.topic)
         _check_attributes(self.topic, self.attributes)
@@ -106,7 +107,7 @@ class PromiseRule:
     are paid while the parcel is still on its way.
     """
 
-    family: Family = "delivery"
+    signal: Signal = "delivery"
     attributes: tuple[str, ...] = ("carrier", "warehouse", "region")
     kept: frozenset[str] = frozenset({"delivered"})
     broken: frozenset[str] = frozenset({"late"})
@@ -133,14 +134,14 @@ class ContactRule:
     """Which contacts are about which failures.
 
     A contact attaches to an episode of the same customer and line (a contact without product: any line) if the
-    episode's first failure lies in ``[contact - before_ms, contact + after_ms]`` and the family fits: ``any_family``
-    reasons fit every family, ``by_reason`` names one. Any other reason (a question, a campaign) never attaches.
-    A contact that attaches also fits the contact family: whoever complained is not silent.
+    episode's first failure lies in ``[contact - before_ms, contact + after_ms]`` and the signal fits: ``any_signal``
+    reasons fit every signal, ``by_reason`` names one. Any other reason (a question, a campaign) never attaches.
+    A contact that attaches also fits the contact signal: whoever complained is not silent.
     """
 
     opened: FieldTest = FieldTest("status", frozenset({"opened"}))
-    any_family: frozenset[str] = frozenset({"", "unspecific", "complaint", "problem"})
-    by_reason: Mapping[str, Family] = field(
+    any_signal: frozenset[str] = frozenset({"", "unspecific", "complaint", "problem"})
+    by_reason: Mapping[str, Signal] = field(
         default_factory=lambda: MappingProxyType(
             {"app": "app", "technical": "app", "payment": "payment", "delivery": "delivery"}
         )
@@ -151,14 +152,14 @@ class ContactRule:
     def __post_init__(self) -> None:
         """Validate."""
         self.opened.check("contact")
-        _require(not self.any_family & self.by_reason.keys(), "a contact reason names one family and any family")
-        _require(set(self.by_reason.values()) <= set(get_args(Family)), "a contact reason names an unknown family")
+        _require(not self.any_signal & self.by_reason.keys(), "a contact reason names one signal and any signal")
+        _require(set(self.by_reason.values()) <= set(NAMES), "a contact reason names an unknown signal")
         _require(self.before_ms >= 0 and self.after_ms >= 0, "before_ms and after_ms must not be negative")
 
-    def families(self, reason: str) -> frozenset[Family] | None:
-        """Return the families that a contact with this reason may be about, or None if it never attaches."""
-        if reason in self.any_family:
-            return frozenset(get_args(Family))
+    def signals(self, reason: str) -> frozenset[Signal] | None:
+        """Return the signals that a contact with this reason may be about, or None if it never attaches."""
+        if reason in self.any_signal:
+            return frozenset(NAMES)
         named = self.by_reason.get(reason)
         return None if named is None else frozenset((named, "contact"))
 
@@ -170,7 +171,7 @@ KIND_BITS: Final = 3
 @dataclass(frozen=True, slots=True)
 class RepairRule:
     """Which later events of one topic put failures right: those whose ``name`` has a value that ``by`` lists for the
-    family, of the same customer, and equal in the fields ``same``.
+    signal, of the same customer, and equal in the fields ``same``.
 
     A failure on another topic belongs here if it has these fields and none is empty (a contact that names an order).
     What went well is remembered in buckets of ``width_ms`` of event time: a minute or an hour.
@@ -179,7 +180,7 @@ class RepairRule:
     topic: str
     same: tuple[str, ...]
     name: str
-    by: Mapping[Family, frozenset[str]]
+    by: Mapping[Signal, frozenset[str]]
     width_ms: int
 
     def __post_init__(self) -> None:
@@ -187,8 +188,8 @@ class RepairRule:
         _require(bool(self.same), f"{self.topic}: what is put right needs at least one field to be known by")
         for name in self.same:
             _require_field(self.topic, name)
-        for family, values in self.by.items():
-            _require(family in get_args(Family), f"unknown family {family!r}")
+        for signal, values in self.by.items():
+            _require(signal in NAMES, f"unknown signal {signal!r}")
             FieldTest(self.name, values).check(self.topic)
         _require(self.width_ms in (MINUTE_MS, HOUR_MS), "what went well is remembered by the minute or by the hour")
 
@@ -208,15 +209,15 @@ REPAIRS: Final[tuple[RepairRule, ...]] = (
 """How failures are put right. What decided a failure (the company's cancellation) never puts it right itself."""
 
 
-FAMILIES: Final[tuple[FamilyRule, ...]] = (
-    FamilyRule(
+SIGNALS: Final[tuple[SignalRule, ...]] = (
+    SignalRule(
         "app",
         "telemetry",
         FieldTest("outcome", frozenset({"ok", "failed"})),
         FieldTest("outcome", frozenset({"failed"})),
         ("app_version", "platform", "device_model", "region", "component"),
     ),
-    FamilyRule(
+    SignalRule(
         "payment",
         "order",
         FieldTest("status", frozenset({"paid", "payment_failed"})),
@@ -224,7 +225,7 @@ FAMILIES: Final[tuple[FamilyRule, ...]] = (
         ("payment_provider", "payment_method", "region"),
         "amount_cents",
     ),
-    FamilyRule(
+    SignalRule(
         "contact",
         "contact",
         FieldTest("status", frozenset({"opened"})),
@@ -232,14 +233,14 @@ FAMILIES: Final[tuple[FamilyRule, ...]] = (
         ("channel", "region"),
     ),
 )
-"""The families that single events decide."""
+"""The signals that single events decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of memory against producers gone wrong; ordinary traffic stays below all of them.
 
-    ``leaves`` per (line, family): leaf cohorts with a place of their own, the rest is counted under ``__other__``.
+    ``leaves`` per (line, signal): leaf cohorts with a place of their own, the rest is counted under ``__other__``.
     The others bound one customer: leaf cohorts remembered per episode, obligations per leaf, contacts remembered,
     episodes that wait to be put right beyond the ordinary retention (the newest), and what is shown.
     """
@@ -277,7 +278,7 @@ class Terms(NamedTuple):
 class JoinRules:
     """Everything the join room decides by. Widths in ms; bounds default to the catalogue of topics."""
 
-    families: tuple[FamilyRule, ...] = FAMILIES
+    signals: tuple[SignalRule, ...] = SIGNALS
     promise: PromiseRule = field(default_factory=PromiseRule)
     contact: ContactRule = field(default_factory=ContactRule)
     repairs: tuple[RepairRule, ...] = REPAIRS
@@ -294,8 +295,8 @@ class JoinRules:
 
     def __post_init__(self) -> None:
         """Validate what no part can see alone."""
-        names = [rule.family for rule in self.families] + [self.promise.family]
-        _require(len(set(names)) == len(names), "a family is declared twice")
+        names = [rule.signal for rule in self.signals] + [self.promise.signal]
+        _require(len(set(names)) == len(names), "a signal is declared twice")
         _require(set(self.bounds) == set(MODELS), f"bounds must name exactly {', '.join(MODELS)}")
         self._check_repairs()
         _require(self.attach_ms >= 0, "retention_ms must cover the reach of contacts and promises")
@@ -309,7 +310,7 @@ class JoinRules:
         _require(set(topics) <= set(self.bounds), "what puts right comes on a topic that is not read")
         _require(len(self.kinds) <= 1 << KIND_BITS, f"at most {1 << KIND_BITS} statuses may put something right")
         for rule in self.repairs:
-            fits = self.promise.family not in rule.by or (rule.topic, *rule.same) == ("order", "order_id")
+            fits = self.promise.signal not in rule.by or (rule.topic, *rule.same) == ("order", "order_id")
             _require(fits, "promises are put right by events of their order")
 
     @property
@@ -318,16 +319,16 @@ class JoinRules:
         listed = [(rule.topic, value) for rule in self.repairs for value in rule.values]
         return MappingProxyType({pair: number for number, pair in enumerate(listed)})
 
-    def mask(self, rule: RepairRule, family: Family) -> int:
-        """Return a bit for each kind of event that puts failures of the family right under one rule."""
+    def mask(self, rule: RepairRule, signal: Signal) -> int:
+        """Return a bit for each kind of event that puts failures of the signal right under one rule."""
         kinds = self.kinds
-        return sum(1 << kinds[rule.topic, value] for value in rule.by.get(family, ()))
+        return sum(1 << kinds[rule.topic, value] for value in rule.by.get(signal, ()))
 
     @property
-    def attributes(self) -> Mapping[Family, tuple[str, ...]]:
-        """Names of the leaf cohort's attributes per family."""
-        named = {rule.family: rule.attributes for rule in self.families}
-        return MappingProxyType({**named, self.promise.family: self.promise.attributes})
+    def attributes(self) -> Mapping[Signal, tuple[str, ...]]:
+        """Names of the leaf cohort's attributes per signal."""
+        named = {rule.signal: rule.attributes for rule in self.signals}
+        return MappingProxyType({**named, self.promise.signal: self.promise.attributes})
 
     @property
     def attach_ms(self) -> int:
@@ -339,19 +340,19 @@ class JoinRules:
         reach = max(self.promise.memory_ms, self.contact.before_ms)
         return self.retention_ms - reach - self.window_ms - self.contact.after_ms
 
-    def settled_ms(self, family: Family) -> int:
+    def settled_ms(self, signal: Signal) -> int:
         """How long an earlier repair than the one that is known can still arrive, ms."""
-        late = [self.bounds[rule.topic].lateness_ms for rule in self.repairs if family in rule.by]
+        late = [self.bounds[rule.topic].lateness_ms for rule in self.repairs if signal in rule.by]
         return max(late, default=0) + self.window_ms
 
-    def terms(self, family: Family) -> Terms:
-        """How long the episodes of a family stay beyond ``retention_ms``.
+    def terms(self, signal: Signal) -> Terms:
+        """How long the episodes of a signal stay beyond ``retention_ms``.
 
         The last repair that counts happens ``unrepaired_ms`` after the end of the window, and may be late.
         """
-        open_ms = self.window_ms + self.unrepaired_ms + self.settled_ms(family) - self.retention_ms
-        joined_ms = self.longer_ms(family)
-        return Terms(joined_ms, max(joined_ms, open_ms), self.settled_ms(family) - self.retention_ms)
+        open_ms = self.window_ms + self.unrepaired_ms + self.settled_ms(signal) - self.retention_ms
+        joined_ms = self.longer_ms(signal)
+        return Terms(joined_ms, max(joined_ms, open_ms), self.settled_ms(signal) - self.retention_ms)
 
     def reaches(self, topic: str) -> Mapping[str, int]:
         """How far behind the newest event of which topics a failure may lie that is looked up in the log of ``topic``.
@@ -363,16 +364,16 @@ class JoinRules:
         found = {topic: own_ms + (self.promise.memory_ms if topic == "order" else 0)}
         for rule in self.repairs:
             if rule.topic == topic:
-                others = (family.topic for family in self.families if family.family in rule.by)
+                others = (watched.topic for watched in self.signals if watched.signal in rule.by)
                 found |= {noun: own_ms for noun in others if noun != topic}
         return MappingProxyType(found)
 
-    def longer_ms(self, family: Family) -> int:
-        """How much longer than ``retention_ms`` the episodes of a family are remembered, ms.
+    def longer_ms(self, signal: Signal) -> int:
+        """How much longer than ``retention_ms`` the episodes of a signal are remembered, ms.
 
         An episode is told in absolute numbers, so it must be known as long as a failure can still join it.
         """
-        topics = {rule.family: rule.topic for rule in self.families}
-        reach = self.promise.memory_ms if family == self.promise.family else 0
-        lateness = self.bounds[topics.get(family, "order")].lateness_ms
+        topics = {rule.signal: rule.topic for rule in self.signals}
+        reach = self.promise.memory_ms if signal == self.promise.signal else 0
+        lateness = self.bounds[topics.get(signal, "order")].lateness_ms
         return max(0, lateness + reach + self.window_ms - self.retention_ms)

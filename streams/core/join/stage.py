@@ -51,7 +51,7 @@ class JoinStage:
         """Compile the rules (defaults: ``JoinRules()``)."""
         self.rules = rules or JoinRules()
         self._readers = {
-            topic: tuple(CompiledRule(rule, self.rules) for rule in self.rules.families if rule.topic == topic)
+            topic: tuple(CompiledRule(rule, self.rules) for rule in self.rules.signals if rule.topic == topic)
             for topic in self.rules.bounds
         }
         self._promise_values = values_of(self.rules.promise.attributes)
@@ -165,18 +165,18 @@ class JoinStage:
 
 def _conclude(state: JoinState, promised: Promised, outcomes: Iterable[Outcome]) -> None:
     """Count decided promises."""
-    family = promised.family
+    signal = promised.signal
     for outcome in outcomes:
         customer = customer_hash(outcome.customer_id)
         if outcome.on_time:
-            key = (outcome.line, family, outcome.values)
+            key = (outcome.line, signal, outcome.values)
             state.bins.count(outcome.time_ms, key, customer, outcome.failed)
         if outcome.failed:
             failure = CustomerFailure(
                 outcome.time_ms,
                 outcome.customer_id,
                 outcome.line,
-                family,
+                signal,
                 outcome.values,
                 outcome.event_id,
                 max(0, outcome.amount_cents),

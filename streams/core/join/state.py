@@ -91,8 +91,8 @@ def _load_events(state: JoinState, by_kind: ByKind) -> None:
         state.seen[topic].load(slices.get(topic, {}), clock.newest_ms)
     for (bin_ms, number), rows in by_kind.get("b", ()):
         state.bins.load(bin_ms, number, [(row[0], row[1], tuple(row[2]), row[3], row[4]) for row in rows])
-    for (line, family, values), hour_ms in by_kind.get("k", ()):
-        state.bins.admitted.load((line, family, tuple(values)), hour_ms)
+    for (line, signal, values), hour_ms in by_kind.get("k", ()):
+        state.bins.admitted.load((line, signal, tuple(values)), hour_ms)
     for (topic, start_ms, *width), rows in by_kind.get("s", ()):
         state.sources[topic].load((start_ms, *width), rows, state.closed_ms)
     for topic, clock in state.clock.topics.items():

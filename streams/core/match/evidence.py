@@ -9,8 +9,9 @@ import msgspec
 
 from schemas.errors import ConfigError
 from schemas.events import Origin
-from schemas.fields import Family
+from schemas.fields import Signal
 from streams.core.recovery import Intervals, all_put_right, gravest, merged
+from streams.core.stage import STORED
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -47,12 +48,12 @@ class RetainedLeaf(msgspec.Struct, frozen=True):
     origin: Origin = "live"
 
 
-class RetainedEpisode(msgspec.Struct, frozen=True):
+class RetainedEpisode(msgspec.Struct, frozen=True, rename=STORED):
     """A retained episode, reduced to what matching needs."""
 
     customer: str
     line: str
-    family: Family
+    signal: Signal
     window_ms: int
     attributes: tuple[str, ...]
     leaves: tuple[RetainedLeaf, ...]
@@ -66,13 +67,13 @@ class RetainedEpisode(msgspec.Struct, frozen=True):
         return any(leaf.put_right_ms is None for leaf in self.leaves)
 
 
-class RetainedIssue(msgspec.Struct, frozen=True):
+class RetainedIssue(msgspec.Struct, frozen=True, rename=STORED):
     """A retained issue, reduced to what matching needs. ``cause``: attribute -> value."""
 
     issue: str
     root: str
     line: str
-    family: Family
+    signal: Signal
     cause: dict[str, str]
     opened_ms: int
     detected_ms: int
@@ -105,8 +106,8 @@ class Worth(msgspec.Struct, frozen=True):
     value_cents: int | None
 
 
-EpisodeKey = tuple[str, str, Family, int]
-"""(customer, line, family, window_ms)"""
+EpisodeKey = tuple[str, str, Signal, int]
+"""(customer, line, signal, window_ms)"""
 
 
 @dataclass(slots=True)

@@ -140,7 +140,7 @@ class MatchStage:
 
     def _take_episode(self, state: MatchState, record: Any) -> None:
         episode = RetainedEpisode(
-            customer=record.customer_id, line=record.line, family=record.family, window_ms=record.window_ms,
+            customer=record.customer_id, line=record.line, signal=record.signal, window_ms=record.window_ms,
             attributes=tuple(record.attributes),
             leaves=tuple(_leaf_of(leaf) for leaf in record.leaves),
             last_ms=record.last_failed_ms, contacted_ms=record.contacted_at_ms, amount_cents=record.amount_cents,
@@ -150,10 +150,10 @@ class MatchStage:
         state.changed[_key("e", *key)] = msgspec.json.encode(episode)
 
     def _hold(self, state: MatchState, episode: RetainedEpisode) -> EpisodeKey:
-        key = (episode.customer, episode.line, episode.family, episode.window_ms)
+        key = (episode.customer, episode.line, episode.signal, episode.window_ms)
         held = state.episodes.get(key)
         if held is None:
-            state.by_kind.setdefault((episode.line, episode.family), set()).add(key)
+            state.by_kind.setdefault((episode.line, episode.signal), set()).add(key)
         if held is None or (held.unrepaired and not episode.unrepaired):
             heapq.heappush(state.oldest, (episode.last_ms, key))
         state.episodes[key] = episode
@@ -164,7 +164,7 @@ class MatchStage:
         if record.state == "suspected" or (old and record.updated_at_ms < old.updated_ms):
             return
         case = RetainedIssue(
-            issue=record.issue_id, root=record.root_id, line=record.line, family=record.family,
+            issue=record.issue_id, root=record.root_id, line=record.line, signal=record.signal,
             cause=dict(record.cause.attributes), opened_ms=record.opened_at_ms, detected_ms=record.detected_at_ms,
             updated_ms=record.updated_at_ms, resolved_ms=record.resolved_at_ms,
         )  # fmt: skip
@@ -172,11 +172,11 @@ class MatchStage:
         state.changed[_key("i", case.issue)] = msgspec.json.encode(case)
         state.dirty_issues.add(case.issue)
         if old is None or (old.cause, old.opened_ms, old.resolved_ms) != (case.cause, case.opened_ms, case.resolved_ms):
-            state.dirty_episodes |= state.by_kind.get((case.line, case.family), set())
+            state.dirty_episodes |= state.by_kind.get((case.line, case.signal), set())
 
     def _keep(self, state: MatchState, case: RetainedIssue) -> None:
         state.issues[case.issue] = case
-        state.issues_by_kind.setdefault((case.line, case.family), set()).add(case.issue)
+        state.issues_by_kind.setdefault((case.line, case.signal), set()).add(case.issue)
         state.members.setdefault(case.issue, {})
         state.totals.setdefault(case.issue, IssueTotals())
 
@@ -216,14 +216,14 @@ class MatchStage:
         return Drained(changes, messages)
 
     def _evaluate(self, state: MatchState, key: EpisodeKey) -> None:
-        """Join one episode with every issue of its line and family."""
+        """Join one episode with every issue of its line and signal."""
         episode = state.episodes.get(key)
         if episode is None:
             return
         pending = [leaf.first_ms for leaf in episode.leaves if leaf.first_ms >= state.issue_ms]
         if pending:
             heapq.heappush(state.pending, (min(pending), key))
-        for issue in state.issues_by_kind.get((episode.line, episode.family), ()):
+        for issue in state.issues_by_kind.get((episode.line, episode.signal), ()):
             hit = evidence(episode, state.issues[issue], state.issue_ms, self.rules)
             members = state.members[issue]
             member = members.get(episode.customer)
@@ -286,7 +286,7 @@ class MatchStage:
         last = as_of_ms // MINUTE_MS
         recent = sum(totals.first.get(minute, 0) for minute in range(last - self.rules.recent_ms // MINUTE_MS, last))
         return AffectedCount.model_construct(
-            kind="affected_count", issue_id=case.issue, partition=state.partition, line=case.line, family=case.family,
+            kind="affected_count", issue_id=case.issue, partition=state.partition, line=case.line, signal=case.signal,
             open=case.resolved_ms is None, affected=totals.affected, contacted=totals.contacted,
             silent=totals.affected - totals.contacted, recent=recent, value_cents=min(totals.value_cents, MOST_CENTS),
             valued=totals.valued, amount_cents=max(-MOST_CENTS, min(totals.amount_cents, MOST_CENTS)),
@@ -336,21 +336,21 @@ class MatchStage:
             if member.base:
                 state.changed[_key("b", issue, customer)] = None
         case = state.issues.pop(issue)
-        state.issues_by_kind[(case.line, case.family)].discard(issue)
+        state.issues_by_kind[(case.line, case.signal)].discard(issue)
         del state.totals[issue]
         state.emitted_as_of.pop(issue, None)
         state.changed[_key("i", issue)] = None
 
     def _drop_episode(self, state: MatchState, key: EpisodeKey) -> None:
-        customer, line, family, window = key
+        customer, line, signal, window = key
         for issue in sorted(state.issues_of.get(customer, ())):
             member = state.members[issue][customer]
-            if state.issues[issue].line != line or state.issues[issue].family != family or window not in member.parts:
+            if state.issues[issue].line != line or state.issues[issue].signal != signal or window not in member.parts:
                 continue
             member.base = merge([member.parts.pop(window), *([member.base] if member.base else [])])
             state.changed[_key("b", issue, customer)] = msgspec.json.encode(member.base)
         del state.episodes[key]
-        state.by_kind[(line, family)].discard(key)
+        state.by_kind[(line, signal)].discard(key)
         state.changed[_key("e", *key)] = None
 
 
@@ -360,17 +360,17 @@ def _leaf_of(leaf: Any) -> RetainedLeaf:
 
 def _is_evidence(state: MatchState, key: EpisodeKey) -> bool:
     """True if the episode is part of what is known of its customer in an issue."""
-    customer, line, family, window = key
+    customer, line, signal, window = key
     return any(
         window in state.members[issue][customer].parts
         for issue in state.issues_of.get(customer, ())
-        if (state.issues[issue].line, state.issues[issue].family) == (line, family)
+        if (state.issues[issue].line, state.issues[issue].signal) == (line, signal)
     )
 
 
 def _affected(case: RetainedIssue, customer: str, hit: Hit, value: int | None) -> Affected:
     return affected(
-        case.issue, case.root, customer, case.line, case.family, max(case.detected_ms, hit.first_ms), hit.first_ms,
+        case.issue, case.root, customer, case.line, case.signal, max(case.detected_ms, hit.first_ms), hit.first_ms,
         hit.last_ms, hit.contacted_ms, hit.amount_cents, value, hit.put_right_ms, hit.origin,
         tuple(respite(since, until) for since, until in gaps(hit.suffered)),
     )  # fmt: skip

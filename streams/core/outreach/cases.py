@@ -12,13 +12,15 @@ import xxhash
 
 from schemas.errors import ConfigError
 from schemas.events import Origin
-from schemas.fields import Family
-from schemas.findings import Affected, Decision, EndReason, Stage
+from schemas.fields import Signal
+from schemas.findings import Affected, Decision, Stage
+from schemas.issues import EndReason
 from streams.core.outreach.consent import Profile
 from streams.core.outreach.intervals import revised
 from streams.core.outreach.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
 from streams.core.outreach.wording import Names
 from streams.core.recovery import Intervals
+from streams.core.stage import STORED
 
 REASONS: dict[str, str] = {
     "eligible": "may be told, and is",
@@ -30,6 +32,7 @@ REASONS: dict[str, str] = {
     "unreadable": "the newest profile cannot be read: it may be an opt-out",
     "erased": "was erased: there is nobody to tell",
     "already_contacted": "has contacted us about it already",
+    "no_words": "nobody has written words about this kind of problem",
     "put_right": "it was put right for this customer meanwhile",
     "resolved": "the issue is over",
     "regressed": "the issue is back, so no all-clear",
@@ -125,13 +128,13 @@ class Onset(msgspec.Struct, frozen=True):
         )  # fmt: skip
 
 
-class Case(msgspec.Struct):
+class Case(msgspec.Struct, rename=STORED):
     """The decision about one (root issue, customer, stage). Undecided while ``decision`` is None."""
 
     root: str
     customer: str
     stage: Stage
-    family: Family
+    signal: Signal
     issue: str
     known_ms: int
     deadline_ms: int
@@ -157,12 +160,12 @@ class Case(msgspec.Struct):
         return self.decision in ("send", "hold_out")
 
 
-class KnownIssue(msgspec.Struct, frozen=True):
+class KnownIssue(msgspec.Struct, frozen=True, rename=STORED):
     """What outreach keeps of an issue."""
 
     issue: str
     root: str
-    family: Family
+    signal: Signal
     cause: dict[str, str]
     detected_ms: int
     updated_ms: int

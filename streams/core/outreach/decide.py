@@ -10,6 +10,7 @@ from streams.core.outreach.consent import Profile
 from streams.core.outreach.due_times import repaired_intervals
 from streams.core.outreach.intervals import right_at
 from streams.core.outreach.policy import Way, fits, fits_from, way_to
+from streams.core.outreach.wording import worded
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def _over(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) ->
 
 def _untold(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int, right: bool) -> str | None:
     """Why no notice."""
+    if not worded(case.signal):
+        return "no_words"
     onset = case.onsets[case.issue]
     if onset.origin != "live" and not rules.replayed:
         return "replayed"

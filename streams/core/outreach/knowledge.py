@@ -7,7 +7,7 @@ answered with :class:`Close` (never), :class:`Wait` (not now) or None (nothing i
 
 from __future__ import annotations
 
-from schemas.findings import Issue
+from schemas.issues import Issue
 from streams.core.outreach.affected import AffectedCustomers
 from streams.core.outreach.cases import OutreachRules
 from streams.core.outreach.ledger_records import Close, Notice, Wait

@@ -26,16 +26,8 @@ from typing import Any, get_args
 import msgspec
 
 from schemas.events import Channel, Command
-from schemas.findings import (
-    Affected,
-    ChannelCondition,
-    ChannelState,
-    Delivery,
-    DeliveryOutcome,
-    Issue,
-    Outreach,
-    Watermark,
-)
+from schemas.findings import Affected, ChannelCondition, ChannelState, Delivery, DeliveryOutcome, Outreach, Watermark
+from schemas.issues import Issue
 from streams.core.outreach.cases import OutreachRules, outreach_id
 from streams.core.outreach.knowledge import RECHECK_MS, Knowledge
 from streams.core.outreach.ledger_records import ChannelMark, Close, Entry, Notice, Wait, entry_of, notice_of

@@ -13,8 +13,8 @@ def record_of(case: Case, known: KnownIssue | None, rules: OutreachRules) -> Out
         "outreach_id": case.id, "issue_id": case.issue, "root_id": case.root, "customer_id": case.customer,
         "stage": case.stage, "decision": case.decision, "reason": case.reason, "channel": case.channel,
         "address": case.address, "language": case.language, "time_zone": case.time_zone,
-        "template": f"{case.family}.{case.stage}@{rules.template_version}",
-        "title": title_words(case.family, case.language),
+        "template": f"{case.signal}.{case.stage}@{rules.template_version}",
+        "title": title_words(case.signal, case.language),
         "cause_text": _cause_text(case, known, rules),
         "decided_at_ms": case.decided_ms, "not_before_ms": case.not_before_ms, "deadline_ms": case.deadline_ms,
     })  # fmt: skip
@@ -23,4 +23,4 @@ def record_of(case: Case, known: KnownIssue | None, rules: OutreachRules) -> Out
 def _cause_text(case: Case, known: KnownIssue | None, rules: OutreachRules) -> str:
     """The cause in words, with those values only that the company or many customers know."""
     cause, trusted = (known.cause, known.known) if known else ({}, ())
-    return cause_words(case.family, speakable(cause, trusted, rules.names, case.language), case.language)
+    return cause_words(case.signal, speakable(cause, trusted, rules.names, case.language), case.language)

@@ -152,7 +152,7 @@ class OutreachStage:
         name = outreach_id(record.root_id, record.customer_id, "notice")
         known_ms = record.known_at_ms
         case = state.cases.get(name) or Case(
-            root=record.root_id, customer=record.customer_id, stage="notice", family=record.family,
+            root=record.root_id, customer=record.customer_id, stage="notice", signal=record.signal,
             issue=record.issue_id, known_ms=known_ms, deadline_ms=known_ms + self.rules.notice_ttl_ms, onsets={},
         )  # fmt: skip
         old = case.onsets.get(record.issue_id)
@@ -187,7 +187,7 @@ class OutreachStage:
         if record.state == "suspected" or (old and record.updated_at_ms < old.updated_ms):
             return
         known = KnownIssue(
-            record.issue_id, record.root_id, record.family, dict(record.cause.attributes), record.detected_at_ms,
+            record.issue_id, record.root_id, record.signal, dict(record.cause.attributes), record.detected_at_ms,
             record.updated_at_ms, record.resolved_at_ms, record.shown_at_ms, record.end_reason, record.cause.known,
         )  # fmt: skip
         self._keep_issue(state, known)
@@ -315,7 +315,7 @@ class OutreachStage:
             return
         name = outreach_id(notice.root, notice.customer, "all_clear")
         case = state.cases.get(name) or Case(
-            root=notice.root, customer=notice.customer, stage="all_clear", family=notice.family, issue=known.issue,
+            root=notice.root, customer=notice.customer, stage="all_clear", signal=notice.signal, issue=known.issue,
             known_ms=known.resolved_ms, deadline_ms=known.resolved_ms + self.rules.all_clear_ttl_ms, onsets={},
         )  # fmt: skip
         if case.final or known.issue in case.onsets:

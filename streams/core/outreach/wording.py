@@ -15,6 +15,8 @@ LANGUAGES = ("en", "de")
 """Languages we can speak; every other one gets the first."""
 
 _MOST = 120
+_GENERAL = "contact"
+"""Signal whose words are true of every other."""
 _HARMLESS = re.compile(r"[^\w .,+-]")
 _DOTTED_NAME = re.compile(r"\.(?=[^\W\d_])")
 
@@ -115,19 +117,24 @@ def plain(value: str) -> str:
     return " ".join(_DOTTED_NAME.sub(" ", harmless).split())[:40].strip()
 
 
-def title_words(family: str, language: str) -> str:
+def title_words(signal: str, language: str) -> str:
     """What the customer sees as the subject."""
-    return _TITLES[speak(language)][family]
+    return _TITLES[speak(language)][signal if worded(signal) else _GENERAL]
 
 
-def cause_words(family: str, cause: Mapping[str, str], language: str) -> str:
+def worded(signal: str) -> bool:
+    """True if there are words for customers; about any other signal nobody is told."""
+    return signal in _TITLES[LANGUAGES[0]]
+
+
+def cause_words(signal: str, cause: Mapping[str, str], language: str) -> str:
     """The cause as a phrase: ``a fault in our app (version 5.2.0, device Nova 8)``.
 
     An attribute without a plain name is left out; what would not fit is left out too.
     """
     spoken = speak(language)
     names = _NAMES[spoken]
-    text = _CAUSES[spoken][family]
+    text = _CAUSES[spoken][signal if worded(signal) else _GENERAL]
     details = [f"{names[name]} {plain(value)}" for name, value in sorted(cause.items()) if name in names]
     details = [detail for detail in details if len(detail.split()) > 1]
     while details and len(text) + len(", ".join(details)) + 3 > _MOST:

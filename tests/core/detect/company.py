@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.fields import Family
+from schemas.fields import Signal as Family
 from schemas.findings import BinClosed, CohortCount, LeafCount
 
 HOUR = 3_600_000
@@ -143,7 +143,7 @@ def _records(
                 CohortCount.model_construct(
                     kind="cohort_count",
                     line="shop",
-                    family=family,
+                    signal=family,
                     bin_ms=start + b * 10_000,
                     width_ms=10_000,
                     partition=int(p),

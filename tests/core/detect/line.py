@@ -7,8 +7,9 @@ from typing import Any
 
 import xxhash
 
-from schemas.fields import Family
-from schemas.findings import BinClosed, CohortCount, Issue, LeafCount, Watermark
+from schemas.fields import Signal as Family
+from schemas.findings import BinClosed, CohortCount, LeafCount, Watermark
+from schemas.issues import Issue
 from streams.core.detect.rules import DetectRules
 from streams.core.detect.stage import DetectStage
 from streams.core.stage import Batch
@@ -52,7 +53,7 @@ def records(outcomes: Iterable[Outcome], partitions: int = 1, line: str = "shop"
             out.append(
                 CohortCount(
                     line=line,
-                    family=family,
+                    signal=family,
                     bin_ms=start,
                     width_ms=bin_ms,
                     partition=partition,

@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from schemas.findings import Issue
+from schemas.issues import Issue
 from tests.core.detect.company import Company
 from tests.core.detect.line import MINUTE, Line
 
@@ -29,7 +29,7 @@ def run(seed: int, per_second: float) -> tuple[Company, Line]:
 
 def check(seed: int, per_second: float) -> None:
     company, line = run(seed, per_second)
-    found = {i.family: i for i in line.latest.values()}
+    found = {i.signal: i for i in line.latest.values()}
     assert len(line.latest) == len(found) == 3, [i.title for i in line.latest.values()]
     assert {family: issue.cause.attributes for family, issue in found.items()} == TRUE_CAUSES
     for family, issue in found.items():

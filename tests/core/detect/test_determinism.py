@@ -8,7 +8,8 @@ from functools import cache
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from schemas.findings import BinClosed, Issue, Watermark
+from schemas.findings import BinClosed, Watermark
+from schemas.issues import Issue
 from streams.core.detect.rules import DetectRules
 from streams.core.detect.stage import DetectStage
 from streams.core.stage import Batch, Idle

@@ -20,7 +20,7 @@ KEY = ("shop", "app", "app_version", "5.2.0")
 def seen(bin_ms: int, *customers: int, value: str = "5.2.0") -> ValuesSeen:
     """What a bin tells of one value; ``bin_ms`` after T0."""
     values = (SeenValue(attribute="app_version", value=value, customers=customers),)
-    return ValuesSeen(line="shop", family="app", bin_ms=T0 + bin_ms, partition=0, values=values)
+    return ValuesSeen(line="shop", signal="app", bin_ms=T0 + bin_ms, partition=0, values=values)
 
 
 def test_a_value_is_familiar_once_twenty_customers_had_it_and_only_after() -> None:
@@ -72,7 +72,7 @@ def test_the_order_in_which_records_arrive_changes_nothing(
 def payments_seen(value: str, customers: int, at_ms: int) -> ValuesSeen:
     """So many customers paid by a provider."""
     values = (SeenValue(attribute="payment_provider", value=value, customers=tuple(range(customers))),)
-    return ValuesSeen(line="shop", family="payment", bin_ms=at_ms, partition=0, values=values)
+    return ValuesSeen(line="shop", signal="payment", bin_ms=at_ms, partition=0, values=values)
 
 
 def known_of(line: Line) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.findings import Issue
+from schemas.issues import Issue
 from tests.core.detect.flights import Flight, april, local
 from tests.core.detect.line import HOUR, Line, records
 

@@ -9,7 +9,7 @@ from functools import cache
 import msgspec
 
 from schemas.events import Change, Command
-from schemas.findings import Issue
+from schemas.issues import Issue
 from streams.core.detect.live import candidates, title
 from streams.core.detect.rules import DetectRules
 from streams.core.stage import Batch
@@ -186,9 +186,9 @@ def test_contacts_about_an_open_issue_open_no_issue_of_their_own() -> None:
             )
         )
     with_issue = Line(QUICK).feed(records(sorted([*payments(5, (2.0, 2.8)), *talk])), batch=50)
-    assert {i.family for i in shown(with_issue)} == {"payment"}
+    assert {i.signal for i in shown(with_issue)} == {"payment"}
     alone = Line(QUICK).feed(records(sorted([*payments(5), *talk])), batch=50)
-    assert {i.family for i in shown(alone)} == {"contact"}
+    assert {i.signal for i in shown(alone)} == {"contact"}
 
 
 def test_one_looping_device_raises_nothing() -> None:

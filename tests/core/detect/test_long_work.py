@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from schemas.findings import BinClosed, Issue
+from schemas.findings import BinClosed
+from schemas.issues import Issue
 from streams.core.detect.rules import DetectRules
 from streams.core.stage import Batch, LongStage
 from tests.core.detect.line import DAY, HOUR, T0, Line, Outcome, records

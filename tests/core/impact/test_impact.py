@@ -94,7 +94,7 @@ def test_every_figure_can_be_recomputed_from_the_record_alone() -> None:
 
 def count(partition: int, issue: str = "i-1", **other: object) -> AffectedCount:
     """One partition's count."""
-    fields = {"issue_id": issue, "partition": partition, "line": "shop", "family": "app", "open": True, "affected": 0,
+    fields = {"issue_id": issue, "partition": partition, "line": "shop", "signal": "app", "open": True, "affected": 0,
               "contacted": 0, "silent": 0, "recent": 0, "value_cents": 0, "valued": 0, "amount_cents": 0,
               "as_of_ms": T0}  # fmt: skip
     return AffectedCount.model_validate(fields | other)

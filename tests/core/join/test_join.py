@@ -20,13 +20,13 @@ from tests.core.join.world import DAY, HOUR, MINUTE, SECOND, T0, Player, contact
 pytestmark = pytest.mark.usefixtures("stage")
 
 
-def counts(player: Player, family: str = "app", closed: bool = True) -> list[CohortCount]:
-    return [c for c in player.emitted("cohort_count") if c.family == family and c.closed == closed]
+def counts(player: Player, signal: str = "app", closed: bool = True) -> list[CohortCount]:
+    return [c for c in player.emitted("cohort_count") if c.signal == signal and c.closed == closed]
 
 
 def episodes(player: Player) -> dict[tuple[str, int], Episode]:
-    """The latest version of every episode, by family and window (ms after T0)."""
-    return {(e.family, e.window_ms - T0): e for e in player.emitted("episode")}
+    """The latest version of every episode, by signal and window (ms after T0)."""
+    return {(e.signal, e.window_ms - T0): e for e in player.emitted("episode")}
 
 
 def test_the_room_reads_the_three_event_topics_once_per_customer_partition() -> None:
@@ -65,7 +65,7 @@ def test_one_bin_in_five_minutes_tells_who_was_seen_with_which_values() -> None:
                   telemetry(152_000, "c3", app_version="2", region="DE"))  # fmt: skip
     player.reach(200 * SECOND)
     (shown,) = player.emitted("values_seen")
-    assert (shown.line, shown.family, shown.bin_ms, shown.partition) == ("shop", "app", T0 + 150_000, 0)
+    assert (shown.line, shown.signal, shown.bin_ms, shown.partition) == ("shop", "app", T0 + 150_000, 0)
     assert [(seen.attribute, seen.value, seen.customers) for seen in shown.values] == [
         ("app_version", "1", tuple(sorted(map(customer_hash, ("c1", "c2"))))),
         ("app_version", "2", (customer_hash("c3"),)),
@@ -119,12 +119,12 @@ def test_an_abandoned_tap_is_no_exposure() -> None:
     assert player.emitted("source_count")[0].events == 1
 
 
-def test_lines_families_and_leaves_come_sorted() -> None:
+def test_lines_signals_and_leaves_come_sorted() -> None:
     player = Player()
     player.events(telemetry(1, product="tv"), telemetry(2, app_version="2"), telemetry(3, app_version="1"),
                   order(4, "paid"), contact(5))
     player.reach(MINUTE)
-    assert [(c.line, c.family) for c in player.emitted("cohort_count") if c.closed] == [
+    assert [(c.line, c.signal) for c in player.emitted("cohort_count") if c.closed] == [
         ("shop", "app"), ("shop", "contact"), ("shop", "payment"), ("tv", "app")
     ]
     assert [leaf.values[0] for leaf in counts(player)[0].leaves] == ["1", "2"]
@@ -287,17 +287,17 @@ def test_a_late_failure_moves_the_first_one_and_takes_the_contact_out_of_reach()
     assert episodes(player)["app", 0].contacts == 0
 
 
-@pytest.mark.parametrize(("reason", "families"), [
+@pytest.mark.parametrize(("reason", "signals"), [
     ("app", {"app", "contact"}), ("technical", {"app", "contact"}), ("payment", {"payment", "contact"}),
     ("complaint", {"app", "payment", "contact"}), ("", {"app", "payment", "contact"}), ("question", set()),
     ("campaign", set()), ("info", set()),
 ])
-def test_the_reason_decides_which_families_a_contact_is_about(reason: str, families: set[str]) -> None:
+def test_the_reason_decides_which_signals_a_contact_is_about(reason: str, signals: set[str]) -> None:
     player = Player()
     player.events(telemetry(1, outcome="failed"), order(2, "payment_failed"), contact(3, reason="technical"))
     player.events(contact(4, reason=reason, contact_id="k"))
-    counted = {family: e.contacts - (family in ("app", "contact")) for (family, _), e in episodes(player).items()}
-    assert {family for family, contacts in counted.items() if contacts} == families
+    counted = {signal: e.contacts - (signal in ("app", "contact")) for (signal, _), e in episodes(player).items()}
+    assert {signal for signal, contacts in counted.items() if contacts} == signals
 
 
 def test_a_contact_of_another_line_or_customer_does_not_attach_one_without_line_does() -> None:

@@ -134,8 +134,8 @@ def test_progress_never_goes_back_and_a_closed_bin_stays_closed(
         elif isinstance(record, CohortCount):
             assert record.bin_ms >= closed_ms, "a count after its BinClosed"
             if record.closed:
-                assert (record.line, record.family, record.bin_ms) not in closed
-                closed.add((record.line, record.family, record.bin_ms))
+                assert (record.line, record.signal, record.bin_ms) not in closed
+                closed.add((record.line, record.signal, record.bin_ms))
     assert through_ms == T0 + 3 * DAY - 10 * SECOND
 
 
@@ -185,10 +185,10 @@ def test_every_order_has_at_most_one_outcome_even_with_late_events(
              if isinstance(e, Order)]
     log = arrive(alone, random.Random(seed), with_stragglers)
     player = Cadence(seed, restart_ratio=0.3).play(Player(rules=rules), log)
-    customers = [e.customer_id for e in player.emitted("episode") if e.family == "delivery"]
-    latest = {(e.customer_id, e.window_ms): e.failures for e in player.emitted("episode") if e.family == "delivery"}
+    customers = [e.customer_id for e in player.emitted("episode") if e.signal == "delivery"]
+    latest = {(e.customer_id, e.window_ms): e.failures for e in player.emitted("episode") if e.signal == "delivery"}
     assert len(latest) == len(set(customers))
     assert all(failures == 1 for failures in latest.values())
-    exposed = sum(leaf.exposed for c in player.emitted("cohort_count") if c.closed and c.family == "delivery"
+    exposed = sum(leaf.exposed for c in player.emitted("cohort_count") if c.closed and c.signal == "delivery"
                   for leaf in c.leaves)
     assert exposed <= len({e.customer_id for e in alone})

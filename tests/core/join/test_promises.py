@@ -18,14 +18,14 @@ DUE = HOUR
 
 
 def outcomes(player: Player) -> list[tuple[int, int, int]]:
-    """(bin, exposed, failed) of the delivery family in closed bins; bins in ms after T0."""
-    closed: list[CohortCount] = [c for c in player.emitted("cohort_count") if c.family == "delivery" and c.closed]
+    """(bin, exposed, failed) of the delivery signal in closed bins; bins in ms after T0."""
+    closed: list[CohortCount] = [c for c in player.emitted("cohort_count") if c.signal == "delivery" and c.closed]
     return [(c.bin_ms - T0, leaf.exposed, len(leaf.failed)) for c in closed for leaf in c.leaves]
 
 
 def failures(player: Player) -> list[int]:
     """First failure of every delivery episode, ms after T0."""
-    latest = {e.window_ms: e.first_failed_ms - T0 for e in player.emitted("episode") if e.family == "delivery"}
+    latest = {e.window_ms: e.first_failed_ms - T0 for e in player.emitted("episode") if e.signal == "delivery"}
     return sorted(latest.values())
 
 

@@ -23,12 +23,12 @@ pytestmark = pytest.mark.usefixtures("stage")
 RULES = replace(JoinRules(), clock_customers=1)
 
 
-def latest(player: Player, family: str) -> Any:
-    """The last episode of a family."""
-    return [episode for episode in player.emitted("episode") if episode.family == family][-1]
+def latest(player: Player, signal: str) -> Any:
+    """The last episode of a signal."""
+    return [episode for episode in player.emitted("episode") if episode.signal == signal][-1]
 
 
-def put_right(family: str, *events: Event) -> int | None:
+def put_right(signal: str, *events: Event) -> int | None:
     """When what went wrong in these events was put right, ms after T0: the same in any order, at once or one by one."""
     found = set()
     for turned in (events, events[::-1]):
@@ -39,7 +39,7 @@ def put_right(family: str, *events: Event) -> int | None:
         at_once.events(*turned)
         for player in (slowly, at_once):
             player.reach(9 * HOUR)
-            found.add(latest(player, family).put_right_ms)
+            found.add(latest(player, signal).put_right_ms)
     (at,) = found
     return None if at is None else at - T0
 

@@ -154,7 +154,7 @@ def test_a_contact_more_than_the_retention_behind_its_topic_is_counted_but_attac
     player.events(telemetry(0, outcome="failed"))
     player.reach(10 * DAY, ("contact",))
     player.events(contact(HOUR))
-    (episode,) = {e.window_ms: e for e in player.emitted("episode") if e.family == "app"}.values()
+    (episode,) = {e.window_ms: e for e in player.emitted("episode") if e.signal == "app"}.values()
     assert episode.contacts == 0
     assert sum(c.events for c in player.emitted("source_count") if c.topic == "contact") == 0, "its bin is open"
     player.reach(10 * DAY)
@@ -168,7 +168,7 @@ def test_a_failure_days_late_joins_the_episode_that_was_told_before() -> None:
     player.reach(6 * DAY)
     player.restart(random.Random(1))
     player.events(order(MINUTE, "payment_failed"))
-    reported = [e.failures for e in player.emitted("episode") if e.family == "payment"]
+    reported = [e.failures for e in player.emitted("episode") if e.signal == "payment"]
     assert reported == [1, 2]
 
 

@@ -298,7 +298,7 @@ class Hit:
     at: int
     customer: str
     line: str
-    family: str
+    signal: str
     values: tuple[str, ...]
     failed: bool
     in_bins: bool
@@ -428,16 +428,16 @@ def _cohort_rows(hits: list[Hit]) -> list[dict[str, Any]]:
     groups: dict[tuple[int, str, str], list[Hit]] = defaultdict(list)
     for hit in hits:
         if hit.in_bins:
-            groups[hit.at // (10 * SECOND) * 10 * SECOND, hit.line, hit.family].append(hit)
+            groups[hit.at // (10 * SECOND) * 10 * SECOND, hit.line, hit.signal].append(hit)
     rows = []
-    for (bin_ms, line, family), found in groups.items():
+    for (bin_ms, line, signal), found in groups.items():
         leaves = []
         for values in sorted({hit.values for hit in found}):
             inside = [hit for hit in found if hit.values == values]
             failed = sorted({customer_hash(hit.customer) for hit in inside if hit.failed})
             leaves.append({"values": list(values), "exposed": len({h.customer for h in inside}), "failed": failed})
-        rows.append({"kind": "cohort_count", "line": line, "family": family, "bin_ms": bin_ms, "width_ms": 10 * SECOND,
-                     "partition": 0, "attributes": ATTRIBUTES[family], "leaves": leaves, "closed": True})
+        rows.append({"kind": "cohort_count", "line": line, "signal": signal, "bin_ms": bin_ms, "width_ms": 10 * SECOND,
+                     "partition": 0, "attributes": ATTRIBUTES[signal], "leaves": leaves, "closed": True})
     return rows
 
 
@@ -504,7 +504,7 @@ def _episode_rows(hits: list[Hit], events: list[Event]) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str, str, int], list[Hit]] = defaultdict(list)
     for hit in hits:
         if hit.failed:
-            groups[hit.customer, hit.line, hit.family, hit.at // HOUR * HOUR].append(hit)
+            groups[hit.customer, hit.line, hit.signal, hit.at // HOUR * HOUR].append(hit)
     return [_episode_row(key, sorted(found, key=lambda hit: (hit.at, hit.event_id)), first_opened.values(), went)
             for key, found in groups.items()]
 
@@ -512,9 +512,9 @@ def _episode_rows(hits: list[Hit], events: list[Event]) -> list[dict[str, Any]]:
 def _episode_row(
     key: tuple[str, str, str, int], found: list[Hit], contacts: Iterable[Contact], went: Went
 ) -> dict[str, Any]:
-    customer, line, family, window = key
+    customer, line, signal, window = key
     about = [c.event_time_ms for c in contacts
-             if c.customer_id == customer and c.product in ("", line) and family in _ABOUT[c.reason]
+             if c.customer_id == customer and c.product in ("", line) and signal in _ABOUT[c.reason]
              and c.event_time_ms - DAY <= found[0].at <= c.event_time_ms + 15 * MINUTE]
     leaves = []
     for values in {hit.values for hit in found}:
@@ -524,8 +524,8 @@ def _episode_row(
                        "put_right_ms": _put_right(inside, went), "origin": _gravest(inside)})
     leaves.sort(key=lambda leaf: (leaf["first_ms"], leaf["values"]))
     return {
-        "kind": "episode", "customer_id": customer, "line": line, "family": family, "window_ms": window,
-        "attributes": ATTRIBUTES[family], "leaves": leaves[:8], "first_failed_ms": found[0].at,
+        "kind": "episode", "customer_id": customer, "line": line, "signal": signal, "window_ms": window,
+        "attributes": ATTRIBUTES[signal], "leaves": leaves[:8], "first_failed_ms": found[0].at,
         "last_failed_ms": found[-1].at, "failures": len(found), "evidence": [hit.event_id for hit in found[:5]],
         "amount_cents": max(hit.amount for hit in found), "contacted_at_ms": min(about, default=None),
         "contacts": len(about), "put_right_ms": _put_right(found, went), "origin": _gravest(found),

@@ -37,7 +37,7 @@ NOBODY = {"first": END, "last": 0, "at": None, "money": 0, "right": 0, "origin":
 
 def reference(world: World, rules: MatchRules) -> dict[tuple[str, str], dict[str, Any]]:
     """Brute force over the last revision of everything."""
-    episodes = {(e.customer_id, e.family, e.window_ms): e for e in world.episodes if e.kind == "episode"}
+    episodes = {(e.customer_id, e.signal, e.window_ms): e for e in world.episodes if e.kind == "episode"}
     issues = {i.issue_id: i for i in world.issues if i.kind == "issue" and i.state != "suspected"}
     worth: dict[str, Any] = {}
     for profile in world.customers:
@@ -48,7 +48,7 @@ def reference(world: World, rules: MatchRules) -> dict[tuple[str, str], dict[str
     for one in issues.values():
         for part in episodes.values():
             leaves = [leaf for leaf in part.leaves if _in(leaf, part, one, rules)]
-            if not leaves or part.family != one.family:
+            if not leaves or part.signal != one.signal:
                 continue
             row = found.setdefault((one.issue_id, part.customer_id), dict(NOBODY))
             row["first"] = min(row["first"], *(leaf.first_ms for leaf in leaves))

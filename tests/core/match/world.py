@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from schemas.events import Address, Consent, Customer
-from schemas.findings import Affected, Cause, Episode, Issue, LeafEvidence, Watermark
+from schemas.findings import Affected, Episode, LeafEvidence, Watermark
+from schemas.issues import Cause, Issue
 from schemas.partition import partition_of
 from streams.core.stage import Batch, Drained, Stage
 
@@ -24,9 +25,9 @@ NOON = T0 + 11 * HOUR
 
 
 def issue(name: str = "i-1", at: int = T0 + HOUR, **other: Any) -> Issue:
-    """An open issue of family app, cause app_version 5.2.0, onset ten minutes before its detection at ``at``."""
+    """An open issue of signal app, cause app_version 5.2.0, onset ten minutes before its detection at ``at``."""
     fields = {
-        "issue_id": name, "root_id": name, "line": "shop", "family": "app", "state": "open", "title": "t",
+        "issue_id": name, "root_id": name, "line": "shop", "signal": "app", "state": "open", "title": "t",
         "opened_at_ms": at - 10 * MINUTE, "detected_at_ms": at, "updated_at_ms": at, "scale_ms": 10_000,
         "expected": 1.0, "observed": 9.0, "ratio_low": 3.0, "provisional": True, "cause": cause(app_version="5.2.0"),
     }  # fmt: skip
@@ -50,7 +51,7 @@ def episode(customer: str = "c-1", first: int = T0 + HOUR, **other: Any) -> Epis
     version, last = other.pop("version", "5.2.0"), other.pop("last", first)
     more = {"put_right_ms": other.pop("right", None), "origin": other.pop("origin", "live")}
     fields = {
-        "customer_id": customer, "line": "shop", "family": "app", "window_ms": first // HOUR * HOUR,
+        "customer_id": customer, "line": "shop", "signal": "app", "window_ms": first // HOUR * HOUR,
         "attributes": ("app_version", "region"), "first_failed_ms": first, "last_failed_ms": last, "failures": 1,
         "leaves": (LeafEvidence(values=(version, "DE"), first_ms=first, last_ms=last, failures=1, **more),),
         "evidence": ("e-1",),
@@ -61,7 +62,7 @@ def episode(customer: str = "c-1", first: int = T0 + HOUR, **other: Any) -> Epis
 def affected(name: str = "c-1", known: int = NOON, **other: Any) -> Affected:
     """A customer hit by i-1."""
     fields = {"issue_id": "i-1", "root_id": other.get("issue_id", "i-1"), "customer_id": name, "line": "shop",
-              "family": "app", "known_at_ms": known, "first_failed_ms": known, "last_failed_ms": known}  # fmt: skip
+              "signal": "app", "known_at_ms": known, "first_failed_ms": known, "last_failed_ms": known}  # fmt: skip
     return Affected.model_validate(fields | other)
 
 
@@ -165,10 +166,10 @@ def _episodes(draw: st.DrawFn, names: Sequence[str], minutes: st.SearchStrategy[
     arrivals = []
     for _ in range(draw(st.integers(0, 30))):
         at = T0 + draw(minutes) * MINUTE
-        name, family = draw(st.sampled_from(names)), draw(st.sampled_from(["app", "payment"]))
+        name, signal = draw(st.sampled_from(names)), draw(st.sampled_from(["app", "payment"]))
         version, length = draw(st.sampled_from(["5.1.0", "5.2.0"])), draw(st.integers(0, 20)) * MINUTE
         one = episode(
-            name, at, version=version, last=min(at + length, (at // HOUR + 1) * HOUR - 1), family=family,
+            name, at, version=version, last=min(at + length, (at // HOUR + 1) * HOUR - 1), signal=signal,
             contacted_at_ms=draw(st.sampled_from([None, at + 5 * MINUTE])), amount_cents=draw(st.integers(0, 9_000)),
             origin=draw(st.sampled_from(["live", "replay", "drill"])),
         )  # fmt: skip
@@ -178,7 +179,7 @@ def _episodes(draw: st.DrawFn, names: Sequence[str], minutes: st.SearchStrategy[
     arrivals.sort(key=lambda arrival: arrival[0])
     stream: list[Any] = []
     for arrived, one, right in arrivals:
-        key = (one.customer_id, one.family, one.window_ms)
+        key = (one.customer_id, one.signal, one.window_ms)
         if right and key not in known:
             continue
         known[key] = _mended(known[key], arrived) if right else _grown(known.get(key), one)
@@ -212,7 +213,7 @@ def _issues(draw: st.DrawFn, minutes: st.SearchStrategy[int]) -> list[Any]:
     for number in range(draw(st.integers(1, 4))):
         at = T0 + draw(minutes) * MINUTE
         one = issue(
-            f"i-{number}", at, family=draw(st.sampled_from(["app", "payment"])),
+            f"i-{number}", at, signal=draw(st.sampled_from(["app", "payment"])),
             cause=cause(**draw(st.sampled_from([{}, {"app_version": "5.2.0"}, {"region": "FR"}]))),
         )  # fmt: skip
         if draw(st.booleans()):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from schemas.codec import canonical
 from schemas.events import Command, Consent, Customer
-from schemas.findings import Affected, Issue
+from schemas.findings import Affected
+from schemas.issues import Issue
 from streams.core.outreach.cases import REASONS, held_out
 from streams.core.outreach.policy import QuietHours
 from streams.core.outreach.stage import OutreachRules, OutreachStage

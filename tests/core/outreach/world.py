@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.events import Command, Customer
-from schemas.findings import Affected, Issue
+from schemas.findings import Affected
+from schemas.issues import Issue
 from streams.core.outreach.stage import OutreachRules, OutreachStage
 from tests.core.match.world import (
     DAY,
