@@ -84,6 +84,10 @@ def test_whoever_has_contacted_us_is_not_told_what_they_know() -> None:
     assert decision(play(later)) == ("send", "eligible")
 
 
+def test_nobody_is_told_of_a_signal_that_has_no_words_yet() -> None:
+    assert decision(play(affected(signal="returns"))) == ("refuse", "no_words")
+
+
 def test_a_contact_during_the_night_takes_back_the_notice_for_the_morning() -> None:
     night = NOON + 11 * HOUR
     rows = play(affected(known=night), affected(known=night, contacted_at_ms=night + HOUR), until=night + DAY)
