@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.sinks.clickhouse import DDL, ClickHouse, login, migrate
+from streams.sinks.clickhouse import ClickHouse, login
+from streams.sinks.migrations import DDL, migrate
 from streams.stack import Endpoints
 from tests.sinks.conftest import migrated
 
@@ -57,7 +58,7 @@ def test_every_row_is_kept_and_can_be_found_by_its_signal(
     for file in DDL.glob("*.sql"):
         if file.name < "014":
             shutil.copy(file, tmp_path)
-    monkeypatch.setattr("streams.sinks.clickhouse.DDL", tmp_path)
+    monkeypatch.setattr("streams.sinks.migrations.DDL", tmp_path)
     with migrated(clickhouse) as database:
         old = ClickHouse(login(clickhouse, "migrator", database))
         fill(old)
