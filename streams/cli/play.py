@@ -41,7 +41,7 @@ class PlayOptions:
     """The command line of ``play``."""
 
     mapping: Annotated[str, typer.Argument(help="Mapping file, or a name that `cxwatch mappings list` prints.")]
-    file: Annotated[Path, typer.Argument(help="CSV or NDJSON, plain or packed (gz, bz2, xz, one file in a zip).")]
+    file: Annotated[Path, typer.Argument(help="CSV or JSON, plain or packed (gz, bz2, xz, zst, zip).")]
     speed: Speed = "flat"
     start: Annotated[str | None, typer.Option("--from", help="Only rows from this time on (ISO 8601, UTC).")] = None
     end: Annotated[str | None, typer.Option("--to", help="Only rows before this time.")] = None
@@ -73,6 +73,8 @@ def play_file(asked: PlayOptions) -> None:
         events = reading.arrivals() if asked.live else with_origin(reading.arrivals(), "replay")
         show_played(run(with_heartbeats(events, settings.partitions, beats), settings, pace))
     show_tally(reading.tally)
+    for broken in reading.broken:
+        raise broken
 
 
 def with_options(options: type[T], command: Callable[[T], None]) -> Callable[..., None]:

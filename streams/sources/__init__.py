@@ -14,10 +14,11 @@ from pathlib import Path
 
 from streams.sources.apply import Mapped, Rejected, RowCounts, Span, apply, apply_each, dead_letter_headers
 from streams.sources.arrivals import Arrival
+from streams.sources.files import BrokenInput, InputRow, parse_json, read_rows
 from streams.sources.mapping import Mapping, load_mapping, parse_mapping
-from streams.sources.named import compare_header
+from streams.sources.named import compare_header, refuse_repeated
+from streams.sources.nested import refuse_list_of_rows
 from streams.sources.ordering import Sorter
-from streams.sources.rows import parse_json_row, read_rows
 
 __all__ = ["MappedFile", "Mapping", "RowCounts", "Span", "load_mapping", "map_each", "parse_mapping", "read"]
 
@@ -32,33 +33,44 @@ class MappedFile:
     tally: RowCounts = field(default_factory=RowCounts)
     warnings: list[str] = field(default_factory=list)
     """Sentences for people about the file as a whole; complete when ``tally`` is."""
+    broken: list[BrokenInput] = field(default_factory=list)
+    """Where the file breaks off, if it does; rows before that place are among the arrivals."""
 
     def arrivals(self) -> Iterator[Arrival]:
         """Dead letters, then every event in arrival order (of the same instant: in file order)."""
         events: Sorter[Mapped] = Sorter(Mapped, key=lambda event: event.at_ms)
-        rejected: list[Rejected] = []
+        dead_letters: Sorter[Arrival] = Sorter(Arrival, key=lambda _: 0, size=lambda one: len(one.value or b""))
+        build = _build()
         try:
-            rows = read_rows(self.file, self.mapping.shape, self._compare)
-            for outcome in apply(self.mapping, rows, self.span, self.tally):
+            for outcome in apply(self.mapping, self._rows(), self.span, self.tally):
                 if isinstance(outcome, Mapped):
                     events.add(outcome)
                 else:
-                    rejected.append(outcome)
-            yield from self._in_order(events, rejected)
+                    dead_letters.add(_arrival(outcome, self.mapping, self.file.name, build))
+            yield from self._in_order(events, dead_letters)
         finally:
             events.close()
+            dead_letters.close()
+
+    def _rows(self) -> Iterator[InputRow]:
+        try:
+            for index, row in enumerate(read_rows(self.file, self.mapping.shape, self._compare)):
+                if not index and row.fields is not None and row.member is None and self.mapping.shape.format != "csv":
+                    refuse_list_of_rows(row.fields, self.mapping.named, self.file.name)
+                yield row
+        except BrokenInput as error:
+            self.broken.append(error)
 
     def _compare(self, header: Sequence[str]) -> None:
+        refuse_repeated(header, self.mapping.named)
         self.warnings.extend(compare_header(header, self.mapping.named, self.mapping.optional))
 
-    def _in_order(self, events: Sorter[Mapped], rejected: list[Rejected]) -> Iterator[Arrival]:
+    def _in_order(self, events: Sorter[Mapped], dead_letters: Sorter[Arrival]) -> Iterator[Arrival]:
         ordered = events.sorted()
         first = next(ordered, None)
         start_ms = first.at_ms if first is not None else 0
-        build = _build()
-        for one in rejected:
-            headers = dead_letter_headers(one, self.mapping, self.file.name, build)
-            yield Arrival(start_ms, one.noun, None, None, one.row.raw, headers)
+        for one in dead_letters.sorted():
+            yield one._replace(at_ms=start_ms)
         if first is not None:
             yield Arrival(first.at_ms, first.noun, first.key, None, first.value)
         for event in ordered:
@@ -73,14 +85,17 @@ def read(mapping: Mapping, file: Path, span: Span | None = None) -> MappedFile:
 def map_each(
     mapping: Mapping, messages: Iterable[tuple[int, bytes]], origin: str, tally: RowCounts, span: Span
 ) -> Iterator[tuple[int, list[Arrival]]]:
-    """Map messages of a topic, (offset, value) each one JSON object, in the order given; broken ones: dead letters.
+    """Map messages of a topic, (offset, value) each JSON, in the order given; broken ones: dead letters.
 
     Every message comes back with its offset, also one that makes no event.
     """
-    rows = (parse_json_row(offset, value, mapping.shape) for offset, value in messages)
+    given = list(messages)
+    found: dict[int, list[Arrival]] = {offset: [] for offset, _ in given}
+    rows = (row for offset, value in given for row in parse_json(offset, value, mapping.shape))
     build = _build()
     for row, outcomes in apply_each(mapping, rows, span, tally):
-        yield row.line, [_arrival(outcome, mapping, origin, build) for outcome in outcomes]
+        found[row.line] += [_arrival(outcome, mapping, origin, build) for outcome in outcomes]
+    yield from found.items()
 
 
 def _arrival(outcome: Mapped | Rejected, mapping: Mapping, origin: str, build: str) -> Arrival:

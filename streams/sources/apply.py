@@ -18,8 +18,8 @@ from schemas import codec
 from schemas.codec import HOT
 from schemas.errors import MalformedEvent
 from schemas.topics import BY_NOUN
+from streams.sources.files import InputRow
 from streams.sources.mapping import EventRule, Mapping
-from streams.sources.rows import InputRow
 from streams.sources.values import broken
 
 _CHUNK = 256
@@ -177,7 +177,7 @@ def dead_letter_headers(rejected: Rejected, mapping: Mapping, file: str, build: 
         "field": error.field,
         "rule": error.rule,
         "value_class": error.value_class,
-        "origin": f"{file}:{rejected.row.line}",
+        "origin": f"{file}:{rejected.row.location}",
         "mapping": mapping.name,
         "version": build,
     }

@@ -1,9 +1,10 @@
 """A company's own topic -> our topics, through a mapping, for ever: ``cxwatch follow MAPPING TOPIC``.
 
-Each message holds one JSON object (the mapping's format is ndjson). Offsets of the source are committed after the
-mapped events are acknowledged, so a crash repeats events and loses none; event ids are stable, so the join counts each
-once. Partitions of the source are merged by event time (``streams.sources.merge``), and the heartbeat vouches only for
-what was read and written; how far each partition came is kept beside its offset, for the next owner.
+Each message holds one JSON object or a list of them (the mapping's format is ndjson or json). Offsets of the source are
+committed after the mapped events are acknowledged, so a crash repeats events and loses none; event ids are stable, so
+the join counts each once. Partitions of the source are merged by event time (``streams.sources.merge``), and the
+heartbeat vouches only for what was read and written; how far each partition came is kept beside its offset, for the
+next owner.
 
 One follower of a mapping reads, others of the same group stand by: two that read half of a backlog each could neither
 merge it nor vouch for it.
@@ -71,8 +72,8 @@ class Followed:
 
 async def follow(what: Followed, target: Destination, tally: RowCounts, stopping: asyncio.Event) -> None:
     """Map until ``stopping`` is set. Raises ConfigError for an absent topic, SinkUnavailable if Kafka is away."""
-    if what.mapping.shape.format != "ndjson":
-        raise ConfigError(f"mapping {what.mapping.name}: input.format must be ndjson to follow a topic")
+    if what.mapping.shape.format == "csv":
+        raise ConfigError(f"mapping {what.mapping.name}: input.format must be ndjson or json to follow a topic")
     group = f"{target.prefix}cx.source.{what.mapping.name}"
     consumer = AIOKafkaConsumer(
         **connection(target.bootstrap), group_id=group, client_id=client_name(),

@@ -21,9 +21,9 @@ from schemas.errors import ConfigError
 from schemas.events import Record
 from schemas.topics import BY_NOUN, FROM_COMPANIES
 from streams.sources.conditions import Condition, compile_condition
+from streams.sources.files.shape import Shape, read_shape
 from streams.sources.named import NamedField
 from streams.sources.node import Node
-from streams.sources.rows import Shape
 from streams.sources.shipped import SHIPPED, shipped_names
 from streams.sources.time_specs import compile_time
 from streams.sources.times import ZoneRules
@@ -35,7 +35,6 @@ TIME_FIELD = {"customer": "updated_at_ms", "change": "changed_at_ms"}
 ID_FIELD = {"customer": "", "change": "change_id"}
 _EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version", "origin")
 _TOP = ("name", "input", "zone", "dst", "source", "customer", "tables", "times", "events")
-_INPUT = ("format", "delimiter", "encoding", "absent", "optional")
 _EVENT_KEYS = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")
 
 
@@ -118,7 +117,7 @@ def parse_mapping(body: Any, file: str = "mapping", pseudonym_key: bytes | None 
     if not events:
         top["events"].refuse("at least one event is needed.")
     named = tuple(dict.fromkeys(root.named))
-    return Mapping(top["name"].text(), _shape(top.get("input")), events, named, _optional(top.get("input"), named))
+    return Mapping(top["name"].text(), read_shape(top.get("input")), events, named, _optional(top.get("input"), named))
 
 
 def _optional(node: Node | None, named: tuple[NamedField, ...]) -> frozenset[str]:
@@ -133,27 +132,6 @@ def _clock(top: dict[str, Node]) -> ZoneRules:
     gap: Any = dst["gap"].text(("forward", "reject")) if "gap" in dst else "forward"
     overlap: Any = dst["overlap"].text(("first", "second", "reject")) if "overlap" in dst else "first"
     return ZoneRules(zone, gap, overlap)
-
-
-def _shape(node: Node | None) -> Shape:
-    if node is None:
-        return Shape()
-    entries = node.fields(_INPUT)
-    form: Any = entries["format"].text(("csv", "ndjson")) if "format" in entries else "csv"
-    delimiter = entries["delimiter"].text() if "delimiter" in entries else ","
-    if len(delimiter) != 1:
-        entries["delimiter"].refuse("must be one character.")
-    encoding = entries.get("encoding", node.child("encoding", "utf-8")).parsed(_encoding, "an encoding, as cp1252 is")
-    nulls = frozenset(item.text() for item in entries.get("absent", node.child("absent", [""])).items())
-    return Shape(form, delimiter, encoding, nulls)
-
-
-def _encoding(name: str) -> str:
-    try:
-        "".encode(name)
-    except LookupError:
-        raise ValueError(name) from None
-    return name
 
 
 def _event(node: Node, top: dict[str, Node], scope: Scope) -> EventRule:

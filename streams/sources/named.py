@@ -6,6 +6,7 @@ field that none of the first rows has may still come, so it is a warning. Names 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -65,6 +66,15 @@ def compare_header(header: Sequence[str], named: Collection[NamedField], optiona
         refused = [sentence for name, sentence in sentences.items() if name not in excused]
         raise ConfigError("\n".join([*refused, *([_strange(header)] if strange else [])]))
     return [sentences[name] for name in excused]
+
+
+def refuse_repeated(header: Sequence[str], named: Collection[NamedField]) -> None:
+    """Refuse a header in which a column that the mapping names stands more than once; others may."""
+    counts = Counter(header)
+    for name, uses in used_columns(named).items():
+        if counts[name] > 1:
+            text = f"column {name}, named by {uses[0].file} {uses[0].location}, is in the header {counts[name]} times"
+            raise ConfigError(f"{text}: rename all but one of them.{_others(uses)}")
 
 
 def _strange(header: Sequence[str]) -> str:

@@ -13,15 +13,22 @@ import msgspec
 T = TypeVar("T")
 RUN_LENGTH = 200_000
 """Events kept in memory before a run is written: about 150 MB."""
+RUN_BYTES = 64 * 1024 * 1024
+"""The same for things of any size."""
 
 
 class Sorter(Generic[T]):
     """Sorts what is added by ``key``; equal keys stay in the order of adding."""
 
-    def __init__(self, kind: type[T], key: Callable[[T], int], run_length: int = RUN_LENGTH) -> None:
-        """``kind`` is a type that msgspec can write and read."""
+    def __init__(
+        self, kind: type[T], key: Callable[[T], int], run_length: int = RUN_LENGTH,
+        size: Callable[[T], int] = lambda _: 0,
+    ) -> None:
+        """``kind`` is a type that msgspec can write and read; ``size`` gives the bytes of what may be large."""
         self._key = key
         self._length = run_length
+        self._size = size
+        self._bytes = 0
         self._decoder = msgspec.msgpack.Decoder(kind)
         self._memory: list[T] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -30,8 +37,10 @@ class Sorter(Generic[T]):
     def add(self, item: T) -> None:
         """Take one item."""
         self._memory.append(item)
-        if len(self._memory) >= self._length:
+        self._bytes += self._size(item)
+        if len(self._memory) >= self._length or self._bytes >= RUN_BYTES:
             self._spill()
+            self._bytes = 0
 
     def _spill(self) -> None:
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="cx-sort-")

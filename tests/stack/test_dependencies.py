@@ -32,6 +32,8 @@ NOT_IMPORTED = {
     "check-jsonschema": "a command",
     "types-pyyaml": "types for mypy",
 }
+NEWER = {"compression"}
+"""Part of newer Pythons: of older ones a package stands in for it."""
 SHIPPED_WITH_ANOTHER = {"pydantic-core": "pydantic"}
 
 
@@ -42,7 +44,7 @@ def _imported(folders: Iterable[str]) -> set[str]:
         for path in (ROOT / folder).rglob("*.py"):
             if "peers" not in path.parts:  # they have environments of their own
                 found |= _names(path)
-    own = set(sys.stdlib_module_names) | set(OURS) | {path.stem for path in (ROOT / "deploy").glob("*.py")}
+    own = NEWER | set(sys.stdlib_module_names) | set(OURS) | {path.stem for path in (ROOT / "deploy").glob("*.py")}
     return {_spelled(owner) for name in found - own for owner in owners[name]}
 
 

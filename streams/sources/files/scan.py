@@ -1,0 +1,166 @@
+"""A JSON text cut into the bytes of its values, without holding it.
+
+Brackets are counted outside of strings and nothing else is looked at: whether a value is JSON is known when it is read.
+So a broken value costs itself only, and keeps its exact bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from schemas.topics import MAX_EVENT_BYTES
+from streams.sources.files.lines import MOST_SHOWN, Read
+
+_SPACE = re.compile(rb"[ \t\r\n\x1e]*+")
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_BRACKET = re.compile(rb'[^\[\]{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^\[\]{}"]*+)*+(?:([\[{])|([\]}])|")', re.DOTALL)
+_BARE = re.compile(rb'[^\s,:\[\]{}"]++')
+_OUTSIDE = re.compile(rb'["\[\]{}]')
+_INSIDE = re.compile(rb'\\.|"', re.DOTALL)
+
+
+class NotJson(Exception):
+    """The text stops being JSON; nothing behind that place can be told apart."""
+
+
+class JsonText:
+    """A place in a JSON text, which only moves on. Texts behind each other may stand in it, with or without spaces."""
+
+    def __init__(self, read: Read, line: int = 1) -> None:
+        """``line`` is the number of the line in which the text begins."""
+        self._read = read
+        self._buffer = b""
+        self._at = 0
+        self._line = line
+        self._counted = 0
+
+    @property
+    def line(self) -> int:
+        """Number of the line of this place."""
+        self._line += self._buffer.count(b"\n", self._counted, self._at)
+        self._counted = self._at
+        return self._line
+
+    def peek(self) -> bytes:
+        """The next character that is no space; empty at the end."""
+        while True:
+            self._at = _SPACE.match(self._buffer, self._at).end()  # type: ignore[union-attr]  # matches always
+            if self._at < len(self._buffer):
+                return self._buffer[self._at : self._at + 1]
+            if not self._more():
+                return b""
+
+    def take(self, allowed: bytes) -> bytes:
+        """The next character that is no space, which must be one of ``allowed``."""
+        found = self.peek()
+        if not found or found not in allowed:
+            raise NotJson
+        self._at += 1
+        return found
+
+    def members(self) -> Iterator[int]:
+        """At a list: come to each of its members, which must be taken before the next is asked for. Gives the index."""
+        self.take(b"[")
+        if self.peek() == b"]":
+            self.take(b"]")
+            return
+        index = 0
+        while True:
+            self.peek()
+            yield index
+            index += 1
+            if self.take(b",]") == b"]":
+                return
+
+    def entries(self) -> Iterator[str]:
+        """At an object: come to each of its values, which must be taken before the next is asked for. Gives the key."""
+        self.take(b"{")
+        if self.peek() == b"}":
+            self.take(b"}")
+            return
+        while True:
+            if self.peek() != b'"':
+                raise NotJson
+            raw, _ = self.value()
+            self.take(b":")
+            self.peek()
+            yield _text(raw)
+            if self.take(b",}") == b"}":
+                return
+
+    def value(self) -> tuple[bytes, bool]:
+        """The bytes of the value here. Of one that is too long only the beginning, and False."""
+        first = self.peek()
+        if first and first in b"{[":
+            return self._nested()
+        pattern = _STRING if first == b'"' else _BARE
+        while True:
+            found = pattern.match(self._buffer, self._at)
+            if found and (first == b'"' or found.end() < len(self._buffer)):
+                break
+            if len(self._buffer) - self._at > MAX_EVENT_BYTES and first == b'"':
+                return self._dropped(0, self._at)
+            if len(self._buffer) - self._at > MAX_EVENT_BYTES or (not self._more() and not found):
+                raise NotJson
+            if found and len(found[0]) == len(self._buffer):
+                break
+        self._at += len(found[0])
+        return found[0], True
+
+    def _nested(self) -> tuple[bytes, bool]:
+        start, at, depth = self._at, self._at, 0
+        while True:
+            for found in _BRACKET.finditer(self._buffer, at):
+                if found.lastindex == 1:
+                    depth += 1
+                elif found.lastindex == 2:
+                    depth -= 1
+                    if not depth:
+                        self._at = found.end()
+                        return self._buffer[start : self._at], self._at - start <= MAX_EVENT_BYTES
+                else:
+                    break  # a string that goes on in the next block
+                at = found.end()
+            if len(self._buffer) - start > MAX_EVENT_BYTES:
+                return self._dropped(depth, at)
+            if not self._more():
+                raise NotJson
+            start, at = 0, at - start
+
+    def _dropped(self, depth: int, at: int) -> tuple[bytes, bool]:
+        """Pass over a value that is too long, read as far as ``at``, ``depth`` brackets deep; gives its beginning."""
+        kept, inside = self._buffer[self._at : self._at + MOST_SHOWN], False
+        self._at = at
+        while True:
+            found = (_INSIDE if inside else _OUTSIDE).search(self._buffer, self._at)
+            if found is None:
+                half_an_escape = inside and self._at < len(self._buffer) and self._buffer.endswith(b"\\")
+                self._at = len(self._buffer) - half_an_escape
+                if not self._more():
+                    raise NotJson
+                continue
+            self._at = found.end()
+            if found[0] == b'"':
+                inside = not inside
+            elif not inside:
+                depth += 1 if found[0] in b"[{" else -1
+            if not depth and not inside:
+                return kept, False
+
+    def _more(self) -> bool:
+        """Another block behind what is not taken yet."""
+        block = self._read()
+        _ = self.line
+        self._buffer = self._buffer[self._at :] + block
+        self._at = self._counted = 0
+        return bool(block)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise NotJson from None
