@@ -18,9 +18,9 @@ from schemas import codec
 from schemas.codec import HOT
 from schemas.errors import MalformedEvent
 from schemas.topics import BY_NOUN
+from streams.sources.fields import broken
 from streams.sources.files import InputRow
 from streams.sources.mapping import EventRule, Mapping
-from streams.sources.values import broken
 
 _CHUNK = 256
 _ENCODE = msgspec.json.Encoder().encode

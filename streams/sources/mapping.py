@@ -1,40 +1,41 @@
 """A mapping file: from the rows of a company's own file to our events. Checked as a whole when it is loaded.
 
 Top level: ``name`` (in event ids), ``input`` (format csv | ndjson, delimiter, encoding, absent, optional: columns and
-fields that a file may lack), ``zone``, ``dst`` (gap, overlap), ``source``, ``customer`` (the key), ``tables``,
-``times`` and ``events``; each event has ``to``, ``when``, ``id``, ``time``, ``arrival``, ``fields``; it may override
-``customer`` and ``source``. See the guide.
+fields that a file may lack), ``zone``, ``dst`` (gap, overlap), ``numbers`` (how the file writes them), ``source``,
+``customer`` (the key), ``tables``, ``times`` and ``events``; each event has ``to``, ``when``, ``id``, ``time``,
+``arrival``, ``fields``; it may override ``customer`` and ``source``. See the guide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic.fields import FieldInfo
 
 from schemas.errors import ConfigError
 from schemas.events import Record
 from schemas.topics import BY_NOUN, FROM_COMPANIES
 from streams.sources.conditions import Condition, compile_condition
+from streams.sources.fields import Scope, Value
 from streams.sources.files.shape import Shape, read_shape
 from streams.sources.named import NamedField
 from streams.sources.node import Node
+from streams.sources.number_formats import NUMBER_KEYS, NumberFormat, number_format
 from streams.sources.shipped import SHIPPED, shipped_names
-from streams.sources.time_specs import compile_time
+from streams.sources.targets import compile_field
+from streams.sources.time_specs import compile_time, name_time
 from streams.sources.times import ZoneRules
-from streams.sources.values import Kind, Scope, Value, compile_value, once_per_row, read_table, text_of
+from streams.sources.values import compile_number, compile_value, read_table
 from streams.sources.zones import zone_of
 
 TARGETS: dict[str, type[Record]] = {noun: BY_NOUN[noun].records[0] for noun in FROM_COMPANIES}
 TIME_FIELD = {"customer": "updated_at_ms", "change": "changed_at_ms"}
 ID_FIELD = {"customer": "", "change": "change_id"}
 _EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version", "origin")
-_TOP = ("name", "input", "zone", "dst", "source", "customer", "tables", "times", "events")
+_TOP = ("name", "input", "zone", "dst", "numbers", "source", "customer", "tables", "times", "events")
 _EVENT_KEYS = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")
 
 
@@ -108,16 +109,18 @@ def parse_mapping(body: Any, file: str = "mapping", pseudonym_key: bytes | None 
     """Check a mapping that is already parsed from YAML."""
     root = Node(body, file)
     top = root.fields(_TOP, required=("name", "events"))
-    scope = Scope(_clock(top), pseudonym_key=pseudonym_key)
+    shape = read_shape(top.get("input"))
+    numbers = number_format(top["numbers"].fields(NUMBER_KEYS), NumberFormat()) if "numbers" in top else NumberFormat()
+    scope = Scope(_clock(top), compile_number, pseudonym_key=pseudonym_key, absent=shape.nulls, numbers=numbers)
     for name, node in top["tables"].entries().items() if "tables" in top else ():
         scope.tables[name] = read_table(node)
     for name, node in top["times"].entries().items() if "times" in top else ():
-        scope.times[name] = once_per_row(compile_time(node, scope))
+        name_time(name, node, scope)
     events = tuple(_event(node, top, scope) for node in top["events"].items())
     if not events:
         top["events"].refuse("at least one event is needed.")
     named = tuple(dict.fromkeys(root.named))
-    return Mapping(top["name"].text(), read_shape(top.get("input")), events, named, _optional(top.get("input"), named))
+    return Mapping(top["name"].text(), shape, events, named, _optional(top.get("input"), named))
 
 
 def _optional(node: Node | None, named: tuple[NamedField, ...]) -> frozenset[str]:
@@ -146,11 +149,11 @@ def _event(node: Node, top: dict[str, Node], scope: Scope) -> EventRule:
     return EventRule(
         noun=noun,
         path=node.path,
-        when=compile_condition(entries["when"]) if "when" in entries else None,
+        when=compile_condition(entries["when"], scope) if "when" in entries else None,
         time=compile_time(entries["time"], scope),
         arrival=compile_time(entries["arrival"], scope) if "arrival" in entries else None,
         customer=compile_value(customer, scope, "text") if customer is not None else None,
-        event_id=text_of(event_id, scope) if event_id is not None else None,
+        event_id=compile_value(event_id, scope, "text") if event_id is not None else None,
         fields=_fields(entries, node, noun, entries.get("source", top.get("source")), scope),
     )
 
@@ -169,77 +172,3 @@ def _fields(
     if "source" in model.model_fields and source is not None:
         found.append(("source", compile_value(source, scope, "text")))
     return tuple(found)
-
-
-def compile_field(node: Node, info: FieldInfo, name: str, scope: Scope) -> Value:
-    """Compile one field by its type in the contract."""
-    if isinstance(node.value, list):
-        return _list(node, scope)
-    if _is_object(node):
-        return _object(node, scope)
-    if name.endswith("_at_ms"):
-        return compile_time(node, scope)
-    choices, kind = _type(info.annotation)
-    if choices:
-        _check_choices(node, choices, scope)
-    return compile_value(node, scope, kind)
-
-
-def _type(annotation: Any) -> tuple[tuple[str, ...], Kind]:
-    """Closed vocabulary (if any) and kind of a pydantic annotation."""
-    if get_origin(annotation) is Literal:
-        return tuple(str(choice) for choice in get_args(annotation)), "text"
-    kinds: dict[Any, Kind] = {str: "text", int: "int", float: "float", bool: "bool"}
-    if annotation in kinds:
-        return (), kinds[annotation]
-    for part in get_args(annotation):
-        choices, kind = _type(part)
-        if choices or kind != "any":
-            return choices, kind
-    return (), "any"
-
-
-def _check_choices(node: Node, choices: Collection[str], scope: Scope) -> None:
-    """Check constants, table entries and defaults against their closed vocabulary when the mapping is loaded."""
-    if isinstance(node.value, str) and "{" not in node.value:
-        node.text(choices)
-    if not isinstance(node.value, dict):
-        return
-    entries = node.entries()
-    if "default" in entries:
-        entries["default"].text(choices)
-    table = entries.get("table")
-    if table is not None:
-        known = scope.tables.get(table.value) if isinstance(table.value, str) else None
-        for name, value in (known or (table.value if isinstance(table.value, dict) else {})).items():
-            table.child(str(name), value).text(choices)
-
-
-def _is_object(node: Node) -> bool:
-    """A YAML mapping that uses none of our keywords is an object of the record (such as a change's attributes)."""
-    words = ("field", "text", "pseudonym", "time")
-    return isinstance(node.value, dict) and not any(word in node.value for word in words)
-
-
-def _object(node: Node, scope: Scope) -> Value:
-    parts = [(name, _nested(value, scope)) for name, value in node.entries().items()]
-
-    def build(fields: Any) -> dict[str, Any]:
-        return {name: found for name, value in parts if (found := value(fields)) is not None}
-
-    return build
-
-
-def _list(node: Node, scope: Scope) -> Value:
-    parts = [_nested(item, scope) for item in node.items()]
-    return lambda fields: [found for value in parts if (found := value(fields)) is not None]
-
-
-def _nested(node: Node, scope: Scope) -> Value:
-    """A value inside an object or list: booleans stay booleans, everything else becomes text."""
-    if isinstance(node.value, list):
-        return _list(node, scope)
-    if _is_object(node):
-        return _object(node, scope)
-    truth = node.path.endswith(".granted")
-    return compile_value(node, scope, "bool" if truth else "text")

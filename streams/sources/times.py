@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -13,10 +12,12 @@ from schemas.errors import MalformedEvent
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 UNIT_NAMES = {"milliseconds": 1, "seconds": 1_000, "minutes": 60_000, "hours": 3_600_000, "days": 86_400_000}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = _EPOCH.toordinal()
 _MILLISECOND = timedelta(milliseconds=1)
-NAMED_FORMATS = ("iso", "epoch_s", "epoch_ms", "hhmm")
+_HOUR = timedelta(hours=1, microseconds=-1)
+_MOST_HOURS = 50_000
 
 
 def duration_ms(text: str) -> int:
@@ -34,58 +35,55 @@ class ZoneRules:
     zone: ZoneInfo
     gap: Literal["forward", "reject"] = "forward"
     overlap: Literal["first", "second", "reject"] = "first"
+    _offsets: dict[int, int | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Hour of the local calendar -> offset from UTC in ms, None around a change of the clocks."""
 
     def to_ms(self, local: datetime) -> int:
         """A naive local time (or an aware one, whose own zone counts). Raises MalformedEvent on a refused one."""
         if local.tzinfo is not None:
             return (local - _EPOCH) // _MILLISECOND
-        first, second = local.replace(tzinfo=self.zone, fold=0), local.replace(tzinfo=self.zone, fold=1)
-        moment = first
-        if first.utcoffset() != second.utcoffset():
-            moment = self._transition(local, first, second)
-        return (moment.astimezone(UTC) - _EPOCH) // _MILLISECOND
+        hour = local.toordinal() * 24 + local.hour
+        try:
+            offset = self._offsets[hour]
+        except KeyError:
+            offset = self._offset(local, hour)
+        if offset is None:
+            return (self._transition(local).astimezone(UTC) - _EPOCH) // _MILLISECOND
+        into_hour = local.minute * 60_000 + local.second * 1_000 + local.microsecond // 1_000
+        return (hour - _EPOCH_DAY * 24) * 3_600_000 + into_hour - offset
 
-    def _transition(self, local: datetime, first: datetime, second: datetime) -> datetime:
+    def start_ms(self, day: date) -> int:
+        """The first instant of a local day, whatever the clocks do at midnight."""
+        midnight = datetime.combine(day, time(), self.zone)
+        return (midnight.astimezone(UTC) - _EPOCH) // _MILLISECOND
+
+    def end_ms(self, day: date) -> int:
+        """The last millisecond of a local day, which may have 23 or 25 hours."""
+        return self.start_ms(day + timedelta(days=1)) - 1
+
+    def local_day(self, at_ms: int) -> date:
+        """The local day on which an instant lies."""
+        return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(self.zone).date()
+
+    def _offset(self, local: datetime, hour: int) -> int | None:
+        """The offset of a whole local hour, kept for its next time; None if the clocks change in it."""
+        start = local.replace(minute=0, second=0, microsecond=0, tzinfo=self.zone)
+        moments = (start, start.replace(fold=1), start + _HOUR, (start + _HOUR).replace(fold=1))
+        offsets = {moment.utcoffset() for moment in moments}
+        offset = (offsets.pop() or timedelta()) // _MILLISECOND if len(offsets) == 1 else None
+        if len(self._offsets) >= _MOST_HOURS:
+            self._offsets.clear()
+        self._offsets[hour] = offset
+        return offset
+
+    def _transition(self, local: datetime) -> datetime:
         """Around a change of the clocks: a time in a gap does not survive the way to UTC and back."""
+        first, second = local.replace(tzinfo=self.zone, fold=0), local.replace(tzinfo=self.zone, fold=1)
+        if first.utcoffset() == second.utcoffset():
+            return first
         exists = first.astimezone(UTC).astimezone(self.zone).replace(tzinfo=None) == local
         if not exists and self.gap == "reject":
             raise MalformedEvent("", "local time exists (it lies in the hour that is skipped)", "", "mapping")
         if exists and self.overlap == "reject":
             raise MalformedEvent("", "local time is unambiguous (it lies in the hour that comes twice)", "", "mapping")
         return second if exists and self.overlap == "second" else first
-
-
-def parser(form: str, zone_rules: ZoneRules) -> Callable[[object], int]:
-    """A function from a file's value to ms UTC. ``form``: iso, epoch_s, epoch_ms or a strptime pattern.
-
-    The function raises ValueError, TypeError or OverflowError on values that do not fit, MalformedEvent on times
-    that the clock refuses.
-    """
-    if form == "epoch_ms":
-        return lambda value: round(float(str(value)))
-    if form == "epoch_s":
-        return lambda value: round(float(str(value)) * 1_000)
-    if form == "iso":
-        return lambda value: zone_rules.to_ms(datetime.fromisoformat(_text(value)))
-    if "%z" in form:
-        return lambda value: zone_rules.to_ms(datetime.strptime(_text(value), form).astimezone(UTC))
-    return lambda value: zone_rules.to_ms(
-        datetime.strptime(_text(value), form).replace(tzinfo=UTC).replace(tzinfo=None)
-    )
-
-
-def hhmm_on(value: object, day: date, zone_rules: ZoneRules) -> int:
-    """``5``, ``"517"``, ``"05:17"`` or ``2400`` (the end of the day) on a local day -> ms UTC."""
-    digits = _text(value).strip().replace(":", "")
-    if not digits.isascii() or not digits.isdigit() or len(digits) > 4:
-        raise ValueError("hhmm")
-    hour, minute = divmod(int(digits), 100)
-    if minute > 59 or hour > 24 or (hour == 24 and minute):
-        raise ValueError("hhmm")
-    return zone_rules.to_ms(datetime.combine(day, time()) + timedelta(hours=hour, minutes=minute))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise TypeError("time")
-    return str(value)

@@ -1,0 +1,256 @@
+"""Formats in which files write times, each a function from a value to ms UTC.
+
+| format | example |
+|---|---|
+| `iso` | `2026-03-05T14:20:00+01:00`, `2026-03-05 14:20 +0100`, `20260305`, `2026-03-05 14:20:00,5 UTC` |
+| `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns` | a number (also as text) of units since 1970 UTC |
+| `excel`, `excel_1904` | a serial day of a spreadsheet, local time; 46086.5 is noon of 5 March 2026 |
+| `rfc2822` | `Thu, 05 Mar 2026 14:20:00 +0100` |
+| a pattern | `%d.%m.%Y %H:%M`, the directives of Python's strptime |
+
+What is finer than a millisecond is cut off. Values that name only a day (an ISO date, a pattern without a time of day,
+a serial day without a fraction) mean its start, or its end where a deadline is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from schemas.events import MAX_TIME_MS, MIN_TIME_MS
+from schemas.topics import DAY_MS
+from streams.sources.times import ZoneRules
+
+Parser = Callable[[object], int]
+"""From a file's value to ms UTC. Raises ValueError (WrongTime with the rule), TypeError or OverflowError on values that
+do not fit, MalformedEvent on times that the clock refuses."""
+
+_PER_MS: Mapping[str, Decimal] = {
+    "epoch_s": Decimal("0.001"), "epoch_ms": Decimal(1), "epoch_us": Decimal(1_000), "epoch_ns": Decimal(1_000_000),
+}  # fmt: skip
+_FIRST_DAY = {"excel": date(1899, 12, 30), "excel_1904": date(1904, 1, 1)}
+NAMED_FORMATS = ("iso", *_PER_MS, *_FIRST_DAY, "rfc2822", "hhmm")
+MOMENTS = (*_PER_MS, "rfc2822", "hhmm")
+"""Formats whose values always have a time of day."""
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?")
+_ZONE_AFTER = re.compile(r"(.*[0-9]) ?(?:[zZ]|UTC|GMT|([+-][0-9]{2}:?[0-9]{2}))(?:\[[A-Za-z0-9_/+-]+\])?")
+_MIDNIGHT_AFTER = re.compile(r"(.{8,10}[T ])24((?::?00)*(?:[.,]0+)?(?:[zZ]|[+-][0-9:]+)?)")
+_DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}|[0-9]{4}-?W[0-9]{2}(?:-?[1-7])?")
+_TIME_OF_DAY = re.compile(r"%[-:]?[HIMSfpcXTRs]")
+
+
+_UTC_RULES = ZoneRules(ZoneInfo("UTC"))
+_MOST_DAYS = 10_000
+_BETWEEN = frozenset("Tt ")
+
+
+class WrongTime(ValueError):
+    """A value is no time of its format. Its text is the rule that was broken, never the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayRule:
+    """What a value means that names only a day. ``midnight``: 00:00 names only a day, too."""
+
+    zone_rules: ZoneRules
+    means: Literal["start", "end"] = "start"
+    midnight: bool = False
+
+    def of_day(self, day: date) -> int:
+        """A local day -> ms UTC."""
+        return self.zone_rules.end_ms(day) if self.means == "end" else self.zone_rules.start_ms(day)
+
+    def of_moment(self, moment: datetime) -> int:
+        """A time with its time of day -> ms UTC."""
+        at_ms = self.zone_rules.to_ms(moment)
+        if self.midnight and self.means == "end" and moment.time() == time():
+            return at_ms + DAY_MS - 1 if moment.tzinfo is not None else self.of_day(moment.date())
+        return at_ms
+
+
+def has_time_of_day(form: str) -> bool:
+    """Whether a pattern names at least an hour."""
+    return _TIME_OF_DAY.search(form.replace("%%", "")) is not None
+
+
+def parser(form: str, rule: DayRule) -> Parser:
+    """The function of a format (not hhmm, see :func:`hhmm_on`)."""
+    if form in _PER_MS:
+        return _epoch(form)
+    if form in _FIRST_DAY:
+        return _serial_day(form, rule)
+    if form == "rfc2822":
+        return lambda value: _rfc2822(value, rule)
+    return _explained(form, _iso(rule) if form == "iso" else _pattern(form, rule))
+
+
+def _epoch(form: str) -> Parser:
+    per_ms, whole_per_ms = _PER_MS[form], int(_PER_MS[form])
+
+    def parse(value: object) -> int:
+        if whole_per_ms and type(value) is int:
+            at_ms = value // whole_per_ms
+        else:
+            at_ms = int((_exact(value) / per_ms).to_integral_value("ROUND_FLOOR"))
+        if not MIN_TIME_MS <= at_ms <= MAX_TIME_MS:
+            raise WrongTime(_out_of_range(form, value))
+        return at_ms
+
+    return parse
+
+
+def _exact(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError("time")
+    if isinstance(value, str):
+        if _NUMBER.fullmatch(value.strip()) is None:
+            raise ValueError("number")
+        return Decimal(value.strip())
+    return Decimal(repr(value))
+
+
+def _out_of_range(form: str, value: object) -> str:
+    fits = _fitting(value)
+    hint = f" (format {fits} fits this value)" if fits else " between 2000 and 2100"
+    return f"is a time of format {form}{hint}"
+
+
+def _fitting(value: object) -> str:
+    """The format of epochs, or ISO, that makes a time between 2000 and 2100 of a value; empty if none does."""
+    try:
+        number = _exact(value)
+    except (TypeError, ValueError, InvalidOperation):
+        number = Decimal(0)
+    for form, per_ms in _PER_MS.items():
+        if MIN_TIME_MS <= number / per_ms <= MAX_TIME_MS:
+            return form
+    if isinstance(value, str):
+        try:
+            return "iso" if MIN_TIME_MS <= _iso(DayRule(_UTC_RULES))(value) <= MAX_TIME_MS else ""
+        except (ValueError, OverflowError):
+            return ""
+    return ""
+
+
+def _explained(form: str, parse: Parser) -> Parser:
+    def explained(value: object) -> int:
+        try:
+            return parse(value)
+        except (ValueError, OverflowError):
+            fits = _fitting(value)
+            hint = f" (format {fits} fits this value)" if fits and fits != form else ""
+            raise WrongTime(f"is a time of format {form}{hint}") from None
+
+    return explained
+
+
+def _serial_day(form: str, rule: DayRule) -> Parser:
+    first = datetime.combine(_FIRST_DAY[form], time())
+
+    def parse(value: object) -> int:
+        serial = _exact(value)
+        if not 0 < serial < 100_000:
+            raise WrongTime(_out_of_range(form, value))
+        day = (first + timedelta(days=int(serial))).date()
+        if serial == int(serial):
+            at_ms = rule.of_day(day)
+        else:
+            into_day = round((serial - int(serial)) * DAY_MS)
+            at_ms = rule.zone_rules.to_ms(datetime.combine(day, time()) + timedelta(milliseconds=into_day))
+        if not MIN_TIME_MS <= at_ms <= MAX_TIME_MS:
+            raise WrongTime(_out_of_range(form, value))
+        return at_ms
+
+    return parse
+
+
+def _rfc2822(value: object, rule: DayRule) -> int:
+    text = _text(value)
+    moment = parsedate_to_datetime(text)
+    if moment.tzinfo is None:
+        if not text.rstrip().endswith("-0000"):
+            raise WrongTime("is a time of format rfc2822 with an offset, as in +0100")
+        moment = moment.replace(tzinfo=UTC)
+    return rule.of_moment(moment)
+
+
+def _iso(rule: DayRule) -> Parser:
+    def parse(value: object) -> int:
+        text = value if isinstance(value, str) else _text(value)
+        if len(text) <= 10 and _DAY.fullmatch(text) is not None:
+            return rule.of_day(date.fromisoformat(text))
+        try:
+            moment = _strict_iso(text)
+        except ValueError:
+            return _loose_iso(text.strip(), rule)
+        return rule.of_moment(moment)
+
+    return parse
+
+
+def _strict_iso(text: str) -> datetime:
+    """ISO 8601 with a T or a space: Python takes any character there, also the sign of an offset."""
+    if text[10:11] not in _BETWEEN and text[8:9] not in _BETWEEN:
+        raise ValueError("separator")
+    return datetime.fromisoformat(text)
+
+
+def _loose_iso(text: str, rule: DayRule) -> int:
+    """What exports write beside the standard: a space before the offset, UTC as a word, 24:00, a day and an offset."""
+    if _DAY.fullmatch(text) is not None:
+        return rule.of_day(date.fromisoformat(text))
+    if (parts := _ZONE_AFTER.fullmatch(text)) is not None:
+        offset = parts[2] or "+00:00"
+        if _DAY.fullmatch(parts[1]) is not None:
+            return _zoned_day(datetime.fromisoformat(f"{parts[1]}T00:00{offset}"), rule)
+        text = parts[1] + offset
+    days = timedelta()
+    if (parts := _MIDNIGHT_AFTER.fullmatch(text)) is not None:
+        text, days = f"{parts[1]}00{parts[2]}", timedelta(days=1)
+    return rule.of_moment(_strict_iso(text) + days)
+
+
+def _zoned_day(start: datetime, rule: DayRule) -> int:
+    return rule.zone_rules.to_ms(start) + (DAY_MS - 1 if rule.means == "end" else 0)
+
+
+def _pattern(form: str, rule: DayRule) -> Parser:
+    read = datetime.strptime
+    if has_time_of_day(form):
+        return lambda value: rule.of_moment(read(_text(value), form))
+    if "%z" in form:
+        return lambda value: _zoned_day(read(_text(value), form), rule)
+    known: dict[str, int] = {}
+
+    def of_day(value: object) -> int:
+        text = _text(value)
+        if text not in known:
+            if len(known) > _MOST_DAYS:
+                known.clear()
+            known[text] = rule.of_day(read(text, form).date())
+        return known[text]
+
+    return of_day
+
+
+def hhmm_on(value: object, day: date, zone_rules: ZoneRules) -> int:
+    """``5``, ``"517"``, ``"05:17"`` or ``2400`` (the end of the day) on a local day -> ms UTC."""
+    digits = _text(value).strip().replace(":", "")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 4:
+        raise ValueError("hhmm")
+    hour, minute = divmod(int(digits), 100)
+    if minute > 59 or hour > 24 or (hour == 24 and minute):
+        raise ValueError("hhmm")
+    return zone_rules.to_ms(datetime.combine(day, time()) + timedelta(hours=hour, minutes=minute))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError("time")
+    return str(value)
