@@ -5,6 +5,7 @@
 | 0 | done |
 | 1 | refused, with a sentence |
 | 2 | wrong usage |
+| 65 | a file of which no row, or too few, could be mapped (``cxwatch play``) |
 | 70 | an error nobody expected: its place is kept in ``logs/errors.log`` of the state folder |
 | 78 | a setting is wrong |
 | 130 | Ctrl-C |

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import update_wrapper
 from inspect import getdoc
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -17,11 +18,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from schemas.errors import ConfigError
+from streams.cli.output import print_json
+from streams.cli.play_report import parse_share, refuse_unusable, show_report
 from streams.demo.progress import clock
+from streams.lateness import planned_lateness
 from streams.settings import Settings, load_settings
-from streams.sources import RowCounts, Span, load_mapping, read
+from streams.sources import MappedFile, RowCounts, Span, load_mapping, read
 from streams.sources.arrivals import AUTO, Arrival, Beats, automatic, with_heartbeats, with_origin
 from streams.sources.producer import Destination, Played, PlaySpeed, play
+from streams.sources.report import report_of
 from streams.sources.times import duration_ms
 from streams.stack import endpoints
 from streams.topics import ensure_topics
@@ -48,7 +53,11 @@ class PlayOptions:
     heartbeat: Annotated[
         str, typer.Option(help="Event time between heartbeats, e.g. 60s or 5m; auto: as the events need them.")
     ] = AUTO
-    check: Annotated[bool, typer.Option("--check", help="Map and check only; write nothing.")] = False
+    check: Annotated[bool, typer.Option("--check", help="Map and report only; write nothing.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False
+    max_rejects: Annotated[str, typer.Option(help="Largest share of rejected rows; with more nothing is written.")] = (
+        "10%"
+    )
     live: Annotated[
         bool, typer.Option("--live", help="The file is your live path: customers may be told of what is in it.")
     ] = False
@@ -66,15 +75,34 @@ def play_file(asked: PlayOptions) -> None:
     reading = read(rules, asked.file, Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms)))
     pace = PlaySpeed(parse_speed(asked.speed))
     beats = automatic(pace.speed) if asked.heartbeat == AUTO else Beats(parse_duration(asked.heartbeat))
+    limit = parse_share(asked.max_rejects)
     if asked.check:
-        for _ in reading.arrivals():
-            pass
+        reading.check()
     else:
-        events = reading.arrivals() if asked.live else with_origin(reading.arrivals(), "replay")
-        show_played(run(with_heartbeats(events, settings.partitions, beats), settings, pace))
-    show_tally(reading.tally)
+        arrivals = _all_mapped(reading)
+        if limit.refusal(reading.tally) is None:
+            events = arrivals if asked.live else with_origin(arrivals, "replay")
+            played = run(with_heartbeats(events, settings.partitions, beats), settings, pace)
+            if not asked.as_json:
+                show_played(played)
+    report = report_of(reading, planned_lateness(settings), settings.detect_customers)
+    if asked.as_json:
+        print_json([report.as_dict()])
+    else:
+        show_tally(reading.tally)
+        show_report(report, Console(), short=not asked.check)
+    refuse_unusable(reading.tally, limit)
     for broken in reading.broken:
         raise broken
+
+
+def _all_mapped(reading: MappedFile) -> Iterator[Arrival]:
+    """The messages of a file, once all of its rows are mapped and counted."""
+    arrivals = reading.arrivals()
+    with progress() as bar:
+        bar.add_task(f"reading {reading.file.name}", total=None)
+        first = list(islice(arrivals, 1))
+    return chain(first, arrivals)
 
 
 def with_options(options: type[T], command: Callable[[T], None]) -> Callable[..., None]:

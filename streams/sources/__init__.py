@@ -7,20 +7,26 @@ rows that break a rule come first, as dead letters. Event times are kept as they
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from streams.sources.apply import Mapped, Rejected, RowCounts, Span, apply, apply_each, dead_letter_headers
+from streams.sources.apply import Mapped, Rejected, Span, apply_each, dead_letter_headers
 from streams.sources.arrivals import Arrival
+from streams.sources.counts import RowCounts
 from streams.sources.files import BrokenInput, InputRow, parse_json, read_rows
+from streams.sources.first_rows import FirstRows
 from streams.sources.mapping import Mapping, load_mapping, parse_mapping
 from streams.sources.named import compare_header, refuse_repeated
 from streams.sources.nested import refuse_list_of_rows
 from streams.sources.ordering import Sorter
 
 __all__ = ["MappedFile", "Mapping", "RowCounts", "Span", "load_mapping", "map_each", "parse_mapping", "read"]
+
+_EVENT_BYTES, _LETTER_BYTES = 300, 1_500
+"""Memory that an event and a dead letter take beside their bytes: objects, headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +44,29 @@ class MappedFile:
 
     def arrivals(self) -> Iterator[Arrival]:
         """Dead letters, then every event in arrival order (of the same instant: in file order)."""
-        events: Sorter[Mapped] = Sorter(Mapped, key=lambda event: event.at_ms)
-        dead_letters: Sorter[Arrival] = Sorter(Arrival, key=lambda _: 0, size=lambda one: len(one.value or b""))
+        events: Sorter[Mapped] = Sorter(Mapped, key=lambda event: event.at_ms, size=_bytes_of)
+        dead_letters: Sorter[Arrival] = Sorter(Arrival, key=lambda _: 0, size=_bytes_of)
         build = _build()
-        try:
-            for outcome in apply(self.mapping, self._rows(), self.span, self.tally):
-                if isinstance(outcome, Mapped):
-                    events.add(outcome)
-                else:
-                    dead_letters.add(_arrival(outcome, self.mapping, self.file.name, build))
+        with closing(events), closing(dead_letters):
+            for _, outcomes in self._mapped():
+                for outcome in outcomes:
+                    if isinstance(outcome, Mapped):
+                        events.add(outcome)
+                    else:
+                        dead_letters.add(_arrival(outcome, self.mapping, self.file.name, build))
             yield from self._in_order(events, dead_letters)
-        finally:
-            events.close()
-            dead_letters.close()
+
+    def check(self) -> None:
+        """Map everything and keep nothing: ``tally`` and ``warnings`` say what became of it."""
+        for _ in self._mapped():
+            pass
+
+    def _mapped(self) -> Iterator[tuple[InputRow, Sequence[Mapped | Rejected]]]:
+        first = None if self.mapping.shape.format == "csv" else FirstRows(self.mapping.named, self.mapping.optional)
+        rows = self._rows() if first is None else first.look(self._rows())
+        yield from apply_each(self.mapping, rows, self.span, self.tally)
+        if first is not None:
+            self.warnings.extend(first.warnings())
 
     def _rows(self) -> Iterator[InputRow]:
         try:
@@ -103,6 +119,11 @@ def _arrival(outcome: Mapped | Rejected, mapping: Mapping, origin: str, build: s
         return Arrival(outcome.at_ms, outcome.noun, outcome.key, None, outcome.value)
     headers = dead_letter_headers(outcome, mapping, origin, build)
     return Arrival(0, outcome.noun, None, None, outcome.row.raw, headers)
+
+
+def _bytes_of(one: Mapped | Arrival) -> int:
+    """Memory that an event or a dead letter takes, roughly."""
+    return (_LETTER_BYTES if isinstance(one, Arrival) else _EVENT_BYTES) + len(one.value)
 
 
 @cache

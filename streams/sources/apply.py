@@ -6,21 +6,21 @@ bytes, so that it can be put right and played again; ids are stable, so nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
-import xxhash
 
 from schemas import codec
 from schemas.codec import HOT
 from schemas.errors import MalformedEvent
 from schemas.topics import BY_NOUN
+from streams.sources.counts import NounCounts, RowCounts, RuleCounts
 from streams.sources.fields import broken
 from streams.sources.files import InputRow
-from streams.sources.mapping import EventRule, Mapping
+from streams.sources.mapping import Mapping
+from streams.sources.plan import Body, EventPlan, needed, plan_of
 
 _CHUNK = 256
 _ENCODE = msgspec.json.Encoder().encode
@@ -37,24 +37,16 @@ class Mapped(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """One row that broke a rule."""
+    """One row that broke a rule. ``rule``: index of the event in the mapping, -1 for a row that cannot be read.
+
+    ``matched`` lists the events whose ``when`` holds, as far as they were looked at.
+    """
 
     noun: str
     row: InputRow
     error: MalformedEvent
-
-
-@dataclass(slots=True)
-class RowCounts:
-    """What became of the rows of a file."""
-
-    rows: int = 0
-    events: dict[str, int] = field(default_factory=dict)
-    rejected: int = 0
-    unmatched: int = 0
-    """Rows for which no event's ``when`` holds: left out on purpose."""
-    outside: int = 0
-    """Rows outside the asked span."""
+    rule: int = -1
+    matched: tuple[int, ...] = ()
 
 
 class Span(NamedTuple):
@@ -64,108 +56,128 @@ class Span(NamedTuple):
     end_ms: int = MAX_TIME_MS
 
 
-def apply(mapping: Mapping, rows: Iterable[InputRow], span: Span, tally: RowCounts) -> Iterator[Mapped | Rejected]:
-    """Map rows in file order."""
-    for _, outcomes in apply_each(mapping, rows, span, tally):
-        yield from outcomes
-
-
 def apply_each(
     mapping: Mapping, rows: Iterable[InputRow], span: Span, tally: RowCounts
-) -> Iterator[tuple[InputRow, list[Mapped | Rejected]]]:
+) -> Iterator[tuple[InputRow, Sequence[Mapped | Rejected]]]:
     """Map rows in file order; every row with what became of it."""
-    source = iter(rows)
+    source, mapper = iter(rows), _Mapper(mapping, span, tally)
     while chunk := list(islice(source, _CHUNK)):
-        tally.rows += len(chunk)
-        mapped = [_row(mapping, row, span) for row in chunk]
-        _check(chunk, mapped)
-        for row, outcome in zip(chunk, mapped, strict=True):
-            yield row, list(_settle(outcome, tally))
+        yield from zip(chunk, mapper.outcomes(chunk), strict=True)
 
 
-Outcome = list[Mapped] | Rejected | None
+class _Made(NamedTuple):
+    """An event on its way: not yet checked against its contract."""
+
+    plan: EventPlan
+    body: Body
+    mapped: Mapped
+
+
+Outcome = list[_Made] | Rejected | None
 """Events of a row (none: no rule applies), its rejection, or None if the row lies outside the span."""
 
 
-def _row(mapping: Mapping, row: InputRow, span: Span) -> Outcome:
-    if row.fields is None:
-        return Rejected(mapping.events[0].noun, row, row.error or broken("", "row can be read"))
-    rule = mapping.events[0]
-    due: list[tuple[int, int]] = []
-    try:
-        for index, rule in enumerate(mapping.events):
-            if rule.when is None or rule.when(row.fields):
-                due.append((index, _needed(rule.time(row.fields), f"{rule.path}.time")))
-        if due and not span.start_ms <= min(at_ms for _, at_ms in due) < span.end_ms:
-            return None
-        made: list[Mapped] = []
-        for index, at_ms in due:
-            rule = mapping.events[index]
-            made.append(_event(mapping, index, at_ms, row))
-    except MalformedEvent as error:
-        return Rejected(rule.noun, row, error)
-    return made
+class _Mapper:
+    """Maps chunks of rows and counts what became of them."""
+
+    def __init__(self, mapping: Mapping, span: Span, tally: RowCounts) -> None:
+        """Make the plan, and room for the counts."""
+        self._mapping, self._span, self._tally = mapping, span, tally
+        self._plans, self._groups = plan_of(mapping)
+        tally.rules = tally.rules or [RuleCounts() for _ in self._plans]
+
+    def outcomes(self, rows: list[InputRow]) -> list[Sequence[Mapped | Rejected]]:
+        """Per row the events it makes, or its rejection; nothing if no event applies or it lies outside the span."""
+        outcomes = [self._row(row) for row in rows]
+        records = _check(rows, outcomes)
+        self._count(outcomes)
+        for noun, found in records.items():
+            if noun in HOT:
+                self._tally.nouns.setdefault(noun, NounCounts()).add(noun, found, _lags(noun, outcomes))
+        return [
+            () if one is None else (one,) if isinstance(one, Rejected) else [made.mapped for made in one]
+            for one in outcomes
+        ]
+
+    def _row(self, row: InputRow) -> Outcome:
+        fields = row.fields
+        if fields is None:
+            return Rejected(self._mapping.events[0].noun, row, row.error or broken("", "row can be read"))
+        index, matched, times, made = 0, [], [], []
+        try:
+            for index, plan in enumerate(self._plans):
+                rule = plan.rule
+                if rule.when is None or rule.when(fields):
+                    matched.append(index)
+                    times.append(needed(rule.time(fields), rule, "time"))
+            if times and not self._span.start_ms <= min(times) < self._span.end_ms:
+                return None
+            parts: list[Body | None] = [None] * self._groups
+            for index, at_ms in zip(matched, times, strict=True):
+                plan = self._plans[index]
+                body, arrives_ms, key = plan.body(self._mapping, at_ms, row, parts)
+                mapped = Mapped(arrives_ms, plan.rule.noun, key.encode(), _ENCODE(body))
+                made.append(_Made(plan, body, mapped))
+        except MalformedEvent as error:
+            return Rejected(self._plans[index].rule.noun, row, error, index, tuple(matched))
+        return made
+
+    def _count(self, outcomes: Iterable[Outcome]) -> None:
+        tally, rules = self._tally, self._tally.rules
+        for outcome in outcomes:
+            tally.rows += 1
+            if outcome is None:
+                tally.outside += 1
+            elif isinstance(outcome, Rejected):
+                tally.rejected += 1
+                rejects = rules[outcome.rule].rejects if outcome.rule >= 0 else tally.unreadable
+                rejects.add(outcome.row.location, outcome.error)
+                for index in outcome.matched:
+                    rules[index].matched += 1
+            elif not outcome:
+                tally.unmatched += 1
+            else:
+                for plan, body, mapped in outcome:
+                    tally.events[mapped.noun] = tally.events.get(mapped.noun, 0) + 1
+                    rules[plan.index].add(body, plan.names, plan.complete)
 
 
-def _event(mapping: Mapping, index: int, at_ms: int, row: InputRow) -> Mapped:
-    rule, fields = mapping.events[index], row.fields or {}
-    arrival = rule.arrival(fields) if rule.arrival is not None else None
-    body: dict[str, Any] = {}
-    if rule.id_field:
-        body[rule.id_field] = _event_id(mapping, rule, index, row)
-    body[rule.time_field] = at_ms
-    if arrival is not None and rule.noun in HOT:
-        body["arrived_at_ms"] = arrival
-    key = body.get("change_id", "")
-    if rule.customer is not None and rule.noun != "change":
-        key = body["customer_id"] = _needed(rule.customer(fields), f"{rule.path}.customer")
-    for name, value in rule.fields:
-        if (found := value(fields)) is not None:
-            body[name] = found
-    return Mapped(at_ms if arrival is None else arrival, rule.noun, str(key).encode(), _ENCODE(body))
+def _check(rows: list[InputRow], outcomes: list[Outcome]) -> dict[str, list[Any]]:
+    """Check every event against its contract, a whole chunk at once; replace the outcome of rows that break it.
 
-
-def _event_id(mapping: Mapping, rule: EventRule, index: int, row: InputRow) -> str:
-    """The mapping's own id, or a hash of the row's bytes: the same row played twice is the same event."""
-    if rule.event_id is not None:
-        return str(_needed(rule.event_id(row.fields or {}), f"{rule.path}.id"))
-    return f"{mapping.name}-{index}-{xxhash.xxh3_128_hexdigest(row.raw)}"
-
-
-def _needed(value: Any, path: str) -> Any:
-    if value is None:
-        raise broken(path, "value is there")
-    return value
-
-
-def _check(rows: list[InputRow], outcomes: list[Outcome]) -> None:
-    """Check every event against its contract, a whole chunk at once; replace the outcome of rows that break it."""
-    row_indexes: dict[str, list[int]] = {}
+    Returns the events of the rows that are left, per topic.
+    """
+    owners: dict[str, list[tuple[int, int]]] = {}
     values: dict[str, list[bytes]] = {}
-    for index, outcome in enumerate(outcomes):
-        for event in outcome if isinstance(outcome, list) else ():
-            row_indexes.setdefault(event.noun, []).append(index)
-            values.setdefault(event.noun, []).append(event.value)
-    for noun, found in values.items():
-        for reject in codec.decode(noun, found).rejects:
-            index = row_indexes[noun][reject.index]
-            outcomes[index] = Rejected(noun, rows[index], reject.error)
+    for number, outcome in enumerate(outcomes):
+        for plan, _, mapped in outcome if isinstance(outcome, list) else ():
+            owners.setdefault(mapped.noun, []).append((number, plan.index))
+            values.setdefault(mapped.noun, []).append(mapped.value)
+    decoded = {noun: codec.decode(noun, found) for noun, found in values.items()}
+    wrong = [(noun, *owners[noun][reject.index], reject.error) for noun in decoded for reject in decoded[noun].rejects]
+    if not wrong:
+        return {noun: found.records for noun, found in decoded.items()}
+    for noun, number, index, error in wrong:
+        outcome = outcomes[number]
+        if isinstance(outcome, list):
+            matched = tuple(made.plan.index for made in outcome)
+            outcomes[number] = Rejected(noun, rows[number], error, index, matched)
+    return {
+        noun: [record for record, index in zip(found.records, found.index, strict=True)
+               if isinstance(outcomes[owners[noun][index][0]], list)]
+        for noun, found in decoded.items()
+    }  # fmt: skip
 
 
-def _settle(outcome: Outcome, tally: RowCounts) -> Iterator[Mapped | Rejected]:
-    if outcome is None:
-        tally.outside += 1
-        return
-    if isinstance(outcome, Rejected):
-        tally.rejected += 1
-        yield outcome
-        return
-    if not outcome:
-        tally.unmatched += 1
-        return
-    for event in outcome:
-        tally.events[event.noun] = tally.events.get(event.noun, 0) + 1
-        yield event
+def _lags(noun: str, outcomes: Iterable[Outcome]) -> list[int]:
+    """How much later than they happened events arrive, ms, where the mapping says when they arrive."""
+    return [
+        made.mapped.at_ms - made.body[made.plan.rule.time_field]
+        for outcome in outcomes
+        if isinstance(outcome, list)
+        for made in outcome
+        if made.mapped.noun == noun and made.plan.rule.arrival is not None
+    ]
 
 
 def dead_letter_headers(rejected: Rejected, mapping: Mapping, file: str, build: str) -> tuple[tuple[str, bytes], ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -39,6 +39,14 @@ _TOP = ("name", "input", "zone", "dst", "numbers", "source", "customer", "tables
 _EVENT_KEYS = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")
 
 
+class FieldRule(NamedTuple):
+    """One field of an event. Equal ``spec`` of equal names give equal values for a row."""
+
+    name: str
+    value: Value
+    spec: str
+
+
 @dataclass(frozen=True, slots=True)
 class EventRule:
     """One kind of event that a row can make. ``path`` names it in errors."""
@@ -50,7 +58,7 @@ class EventRule:
     arrival: Value | None
     customer: Value | None
     event_id: Value | None
-    fields: tuple[tuple[str, Value], ...]
+    fields: tuple[FieldRule, ...]
 
     @property
     def time_field(self) -> str:
@@ -160,7 +168,7 @@ def _event(node: Node, top: dict[str, Node], scope: Scope) -> EventRule:
 
 def _fields(
     entries: dict[str, Node], node: Node, noun: str, source: Node | None, scope: Scope
-) -> tuple[tuple[str, Value], ...]:
+) -> tuple[FieldRule, ...]:
     """The record's own fields; what the contract requires must be there, what it closes must be allowed."""
     model = TARGETS[noun]
     own = [name for name in model.model_fields if name not in (*_EVENT, TIME_FIELD.get(noun), ID_FIELD.get(noun))]
@@ -168,7 +176,10 @@ def _fields(
     for name in own:
         if model.model_fields[name].is_required() and name not in given:
             node.child("fields", None).refuse(f"{name} is missing: the contract of {noun} requires it.")
-    found = [(name, compile_field(value, model.model_fields[name], name, scope)) for name, value in given.items()]
-    if "source" in model.model_fields and source is not None:
-        found.append(("source", compile_value(source, scope, "text")))
+    infos = model.model_fields
+    found = [
+        FieldRule(name, compile_field(one, infos[name], name, scope), repr(one.value)) for name, one in given.items()
+    ]
+    if "source" in infos and source is not None:
+        found.append(FieldRule("source", compile_value(source, scope, "text"), repr(source.value)))
     return tuple(found)

@@ -94,9 +94,12 @@ def used_columns(named: Iterable[NamedField]) -> dict[str, list[NamedField]]:
 
 def _sentence(name: str, uses: Sequence[NamedField], header: Sequence[str], strange: bool) -> str:
     """``strange``: the first line may be no header but a row, so nothing of it is shown that is not the name itself."""
-    text = f"column {name}, named by {uses[0].file} {uses[0].location}, is not in the header"
-    near = nearest(name, header, 1.0 if strange else 0.6)
-    return f"{text}{_meant(near)}{_others(uses)}"
+    return sentence(f"column {name}", uses, "is not in the header", nearest(name, header, 1.0 if strange else 0.6))
+
+
+def sentence(what: str, uses: Sequence[NamedField], problem: str, near: str | None) -> str:
+    """What is absent, where it is named, what was meant most likely, and where else it is named."""
+    return f"{what}, named by {uses[0].file} {uses[0].location}, {problem}{_meant(near)}{_others(uses)}"
 
 
 def _meant(near: str | None) -> str:

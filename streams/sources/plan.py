@@ -1,0 +1,102 @@
+"""A mapping made ready for many rows: what several of its events have in common is worked out once per row.
+
+Events of one row mostly repeat each other (the same order, placed and delivered), so equal fields are grouped by the
+events that have them. The first event of a row that needs a group fills it, with its own functions: an error always
+names the event in which it happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import xxhash
+
+from schemas.topics import EVENT_NOUNS
+from streams.sources.fields import Value, broken
+from streams.sources.files import InputRow
+from streams.sources.mapping import EventRule, Mapping
+
+Body = dict[str, Any]
+Named = tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventPlan:
+    """One event of a mapping, ready to be made. ``groups``: number of a group that it shares, and its own functions."""
+
+    rule: EventRule
+    index: int
+    groups: tuple[tuple[int, Named], ...]
+    own: Named
+    hot: bool
+    """True for a topic of events, which say when they arrived."""
+    names: tuple[str, ...]
+    """Fields that it may fill, in the order of the mapping."""
+    complete: int
+    """Number of fields of an event that lacks none."""
+
+    def body(self, mapping: Mapping, at_ms: int, row: InputRow, parts: list[Body | None]) -> tuple[Body, int, str]:
+        """The event's fields, when it arrives, and its key. ``parts`` are the groups filled so far for this row.
+
+        Raises MalformedEvent.
+        """
+        rule, fields = self.rule, row.fields or {}
+        arrival = rule.arrival(fields) if rule.arrival is not None else None
+        body: Body = {}
+        if rule.id_field:
+            body[rule.id_field] = self._event_id(mapping, row)
+        body[rule.time_field] = at_ms
+        if arrival is not None and self.hot:
+            body["arrived_at_ms"] = arrival
+        key = body.get("change_id", "")
+        if rule.customer is not None and rule.noun != "change":
+            key = body["customer_id"] = needed(rule.customer(fields), rule, "customer")
+        for number, named in self.groups:
+            part = parts[number]
+            if part is None:
+                part = parts[number] = {name: found for name, value in named if (found := value(fields)) is not None}
+            body.update(part)
+        for name, value in self.own:
+            if (found := value(fields)) is not None:
+                body[name] = found
+        return body, at_ms if arrival is None else arrival, str(key)
+
+    def _event_id(self, mapping: Mapping, row: InputRow) -> str:
+        """The mapping's own id, or a hash of the row's bytes: the same row played twice is the same event."""
+        if self.rule.event_id is not None:
+            return str(needed(self.rule.event_id(row.fields or {}), self.rule, "id"))
+        return f"{mapping.name}-{self.index}-{xxhash.xxh3_128_hexdigest(row.raw)}"
+
+
+def needed(value: Any, rule: EventRule, part: str) -> Any:
+    """The value. Raises MalformedEvent if it is absent."""
+    if value is None:
+        raise broken(f"{rule.path}.{part}", "value is there")
+    return value
+
+
+def plan_of(mapping: Mapping) -> tuple[tuple[EventPlan, ...], int]:
+    """The events of a mapping, and how many groups they share."""
+    users: dict[tuple[str, str], list[int]] = {}
+    for index, rule in enumerate(mapping.events):
+        for name, _, spec in rule.fields:
+            users.setdefault((name, f"{rule.noun} {spec}"), []).append(index)
+    shared = sorted({tuple(found) for found in users.values() if len(found) > 1})
+    plans = []
+    for index, rule in enumerate(mapping.events):
+        parts: dict[int, list[tuple[str, Value]]] = {}
+        for name, value, spec in rule.fields:
+            together = tuple(users[name, f"{rule.noun} {spec}"])
+            parts.setdefault(shared.index(together) if len(together) > 1 else -1, []).append((name, value))
+        own = tuple(parts.pop(-1, ()))
+        groups = tuple((number, tuple(named)) for number, named in parts.items())
+        plans.append(_plan(rule, index, groups, own))
+    return tuple(plans), len(shared)
+
+
+def _plan(rule: EventRule, index: int, groups: tuple[tuple[int, Named], ...], own: Named) -> EventPlan:
+    names = tuple(field.name for field in rule.fields)
+    hot = rule.noun in EVENT_NOUNS
+    others = [rule.id_field, rule.time_field, rule.customer is not None and rule.noun != "change", hot and rule.arrival]
+    return EventPlan(rule, index, groups, own, hot, names, len(names) + sum(map(bool, others)))
