@@ -39,7 +39,8 @@ async def _serve(settings: Settings, client: ClickHouse, port: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, done.set)
     try:
         simulated = settings.sender_clock == "event"
-        server = await start(client, port, settings.web_host, settings.board_refresh_ms / 1000, simulated)
+        refresh_s = settings.board_refresh_ms / 1000
+        server = await start(client, port, settings.web_host, refresh_s, simulated, settings.web_hosts)
     except OSError as error:
         raise ConfigError(f"the board cannot listen on port {port} ({error.strerror}); choose another, or 0") from None
     typer.echo(f"board {server.address}")
