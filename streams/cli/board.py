@@ -10,7 +10,8 @@ import typer
 
 from schemas.errors import ConfigError
 from streams.board.server import start
-from streams.settings import Settings, load_settings
+from streams.cli.chosen import settings_here
+from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import endpoints
 
@@ -24,7 +25,7 @@ def board_command(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; default: CX_BOARD_PORT.")] = None,
 ) -> None:
     """Serve the live board on loopback and print its address; Ctrl-C ends it."""
-    serve(load_settings(), port)
+    serve(settings_here(), port)
 
 
 def serve(settings: Settings, port: int | None = None) -> None:
