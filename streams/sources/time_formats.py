@@ -28,8 +28,8 @@ from schemas.topics import DAY_MS
 from streams.sources.times import ZoneRules
 
 Parser = Callable[[object], int]
-"""From a file's value to ms UTC. Raises ValueError (WrongTime with the rule), TypeError or OverflowError on values that
-do not fit, MalformedEvent on times that the clock refuses."""
+"""From a file's value to ms UTC. Raises WrongTime or TypeError on values that do not fit, MalformedEvent on times that
+the clock refuses."""
 
 _PER_MS: Mapping[str, Decimal] = {
     "epoch_s": Decimal("0.001"), "epoch_ms": Decimal(1), "epoch_us": Decimal(1_000), "epoch_ns": Decimal(1_000_000),
@@ -81,13 +81,17 @@ def has_time_of_day(form: str) -> bool:
 
 def parser(form: str, rule: DayRule) -> Parser:
     """The function of a format (not hhmm, see :func:`hhmm_on`)."""
+    return _explained(form, _reading(form, rule))
+
+
+def _reading(form: str, rule: DayRule) -> Parser:
     if form in _PER_MS:
         return _epoch(form)
     if form in _FIRST_DAY:
         return _serial_day(form, rule)
     if form == "rfc2822":
         return lambda value: _rfc2822(value, rule)
-    return _explained(form, _iso(rule) if form == "iso" else _pattern(form, rule))
+    return _iso(rule) if form == "iso" else _pattern(form, rule)
 
 
 def _epoch(form: str) -> Parser:
@@ -142,6 +146,8 @@ def _explained(form: str, parse: Parser) -> Parser:
     def explained(value: object) -> int:
         try:
             return parse(value)
+        except WrongTime:
+            raise
         except (ValueError, OverflowError):
             fits = _fitting(value)
             hint = f" (format {fits} fits this value)" if fits and fits != form else ""
