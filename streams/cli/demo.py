@@ -11,7 +11,6 @@ import typer
 
 from streams.demo.demo import SPEED, Options, run_demo
 from streams.demo.progress import Teller
-from streams.demo.session import claimed
 from streams.settings import load_settings
 from streams.simulate import SimulateRules
 
@@ -38,7 +37,7 @@ def demo(
     options, settings = Options(speed, keep, time.monotonic(), again), load_settings()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        with Teller() as teller, claimed(settings, "demo", teller):
+        with Teller() as teller:
             passed = asyncio.run(run_demo(settings, SimulateRules(seed=seed), options, teller))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Abort from None

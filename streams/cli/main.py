@@ -89,6 +89,11 @@ COMMANDS: dict[str, KnownCommand] = {
         "List every producer: rate, last event, silence, stretches without data, and how long its events are "
         "on their way.",
     ),
+    "guess": KnownCommand(
+        "streams.cli.project",
+        "Propose a mapping for a file, to be read before it is used: it does not load before you decided what says "
+        "TODO.",
+    ),
     "init": KnownCommand(
         "streams.cli.project",
         "Write a project to edit: a mapping, settings, words, the texts of messages, and a README that says how to go "

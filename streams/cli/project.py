@@ -1,4 +1,4 @@
-"""``cxwatch init``: a folder to edit, with everything a company makes its own."""
+"""``cxwatch init`` and ``cxwatch guess``: a folder to edit, and a mapping proposed from a file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from streams.sources.project import write_project
+from streams.sources.guess import propose
+from streams.sources.project import write_new, write_project
 from streams.sources.shipped import shipped
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``cxwatch init``."""
+    """Add the commands."""
     app.command("init")(init_command)
+    app.command("guess")(guess_command)
 
 
 def init_command(
@@ -28,3 +30,22 @@ def init_command(
     """
     files = write_project(folder, shipped(mapping))
     typer.echo(f"{len(files)} files written to {folder}. Read {folder / 'README.md'} next.")
+
+
+def guess_command(
+    file: Annotated[Path, typer.Argument(help="CSV or JSON, plain or packed; its first 1,000 rows are looked at.")],
+    target: Annotated[Path | None, typer.Argument(help="File to write; unset: print it.", show_default=False)] = None,
+    to: Annotated[
+        str, typer.Option(help="What the rows are: telemetry, order or contact; unset: guessed by names of columns.")
+    ] = "",
+) -> None:
+    """Propose a mapping for a file, to be read before it is used: it does not load before you decided what says TODO.
+
+    It says why each column is taken for what it is, and what is unsure. No value of a row is printed.
+    """
+    text = propose(file, to)
+    if target is None:
+        typer.echo(text, nl=False)
+        return
+    write_new({target: text})
+    typer.echo(f"{target} written, with {text.count('TODO:')} things for you to decide. Read it line by line.")

@@ -111,9 +111,7 @@ async def _line(run: Run, webhook: str, options: Options) -> bool:
     run.session.launch_workers()
     run.session.launch("sender", ["sender"], {"CX_WEBHOOK_URL": webhook})
     settings = run.session.settings
-    page = await board.start(
-        run.session.reader(), settings.board_port, settings.web_host, simulated=True, hosts=settings.web_hosts
-    )
+    page = await board.start(run.session.reader(), settings.board_port, settings.web_host, simulated=True)
     try:
         run.teller.say(f"workers and sender are starting; live board: {page.address}")
         if options.again:

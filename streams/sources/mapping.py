@@ -28,6 +28,7 @@ from streams.sources.shipped import SHIPPED, shipped_names
 from streams.sources.targets import compile_field
 from streams.sources.time_specs import compile_time, name_time
 from streams.sources.times import ZoneRules
+from streams.sources.unread import refuse_undecided
 from streams.sources.values import compile_number, compile_value, read_table
 from streams.sources.zones import zone_of
 
@@ -116,6 +117,7 @@ def _find(path: str | Path) -> Path:
 def parse_mapping(body: Any, file: str = "mapping", pseudonym_key: bytes | None = None) -> Mapping:
     """Check a mapping that is already parsed from YAML."""
     root = Node(body, file)
+    refuse_undecided(root)
     top = root.fields(_TOP, required=("name", "events"))
     shape = read_shape(top.get("input"))
     numbers = number_format(top["numbers"].fields(NUMBER_KEYS), NumberFormat()) if "numbers" in top else NumberFormat()

@@ -24,8 +24,7 @@ def compile_field(node: Node, info: FieldInfo, name: str, scope: Scope) -> Value
     if isinstance(node.value, list):
         return _list(node, scope)
     if shape is tuple:
-        whole = compile_value(node, scope, "any")
-        return whole if _type(info.annotation)[1] == "any" else _members(whole, node)
+        return _members(compile_value(node, scope, "any"), node)
     if name.endswith("_at_ms"):
         return compile_time(node, scope, deadline=name in DEADLINES)
     choices, kind = _type(info.annotation)

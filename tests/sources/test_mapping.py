@@ -404,9 +404,3 @@ events:
     assert codec.decode("customer", [json.dumps(customer).encode()]).records[0].consents[0].granted is True
     assert customer["opted_out"] is False
     assert change["attributes"] == {"app_version": "5"}
-
-
-def test_the_example_in_the_guide_is_a_valid_mapping() -> None:
-    guide = (SHOP.parents[1] / "guide-sources.md").read_text()
-    block = guide.split("```yaml\n")[1].split("```")[0]
-    assert parse_mapping(yaml.safe_load(block), pseudonym_key=b"k").nouns == ("order",)

@@ -1,0 +1,55 @@
+"""The blocks of docs/guide-sources.md: commands, mappings and parts of mappings, and what a command shows."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from tests.docs.words import ROOT
+
+GUIDE = ROOT / "docs" / "guide-sources.md"
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
+FIRST = "From two commands to own data"
+OF_AN_EVENT = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")
+
+
+class Block(NamedTuple):
+    """One block with its language, and the section (##) in which it stands."""
+
+    section: str
+    language: str
+    text: str
+
+    @property
+    def commands(self) -> list[str]:
+        """Lines of a shell, without comments."""
+        return [line.partition(" #")[0].strip() for line in self.text.splitlines() if line.strip()]
+
+
+def blocks() -> list[Block]:
+    """Every block of the guide, in order."""
+    text = GUIDE.read_text(encoding="utf-8")
+    found = []
+    for match in _BLOCK.finditer(text):
+        before = _HEADING.findall(text[: match.start()])
+        found.append(Block(before[-1] if before else "", match[1], match[2]))
+    return found
+
+
+def first_commands() -> list[str]:
+    """The commands that lead from nothing to an issue, in order; one that ends with ``&`` is left running."""
+    return [line for block in blocks() if (block.section, block.language) == (FIRST, "sh") for line in block.commands]
+
+
+def whole(part: dict[str, Any]) -> dict[str, Any]:
+    """A mapping in which a part of one stands as the guide shows it."""
+    if "events" in part:
+        return part
+    event: dict[str, Any] = {
+        "to": "order", "time": {"field": "at"}, "fields": {"order_id": "{id}", "product": "shop", "status": "placed"}
+    }  # fmt: skip
+    top: dict[str, Any] = {"name": "part", "customer": "{who}"}
+    for key, value in part.items():
+        (event if key in OF_AN_EVENT else top)[key] = value
+    return {**top, "events": [event]}

@@ -1,0 +1,184 @@
+"""The mappings that come along read the exports that they name, and account for every row, whatever it holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.sources import Mapping, RowCounts, Span, load_mapping, parse_mapping, read
+from streams.sources.apply import Mapped, Rejected, apply_each
+from streams.sources.files import read_rows
+from streams.sources.shipped import shipped, shipped_names
+from tests.sources.samples import SAMPLES, SampleFile
+
+KEY = b"a key for tests only"
+DIRECT = ("anna", "ben@", "+49000000001")
+
+
+def mapping_of(sample: SampleFile) -> Mapping:
+    """The mapping, edited as its head tells for this variant."""
+    text = shipped(sample.mapping).text
+    if sample.edit is not None:
+        assert text.count(sample.edit[0]) >= 1, sample
+        text = text.replace(*sample.edit)
+    return parse_mapping(yaml.safe_load(text), f"{sample.mapping}.yaml", KEY)
+
+
+def summary(noun: str, event: dict[str, Any]) -> str:
+    """Topic, status, time, and what tells events of one status apart."""
+    at = datetime.fromtimestamp(event[next(name for name in event if name.endswith("_time_ms"))] / 1000, UTC)
+    words = [noun, str(event.get("status") or event.get("outcome")), f"{at:%m-%d %H:%M}"]
+    if noun == "telemetry":
+        words.append(event["event_name"])
+    elif noun == "contact":
+        words += [event["reason"], event["channel"]]
+    return " ".join(words)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=[f"{at}-{one.mapping}" for at, one in enumerate(SAMPLES)])
+def test_a_sample_of_each_variant_makes_the_events_that_it_tells_of(sample: SampleFile, tmp_path: Path) -> None:
+    file = tmp_path / "export"
+    file.write_text(sample.text, encoding="utf-8")
+    reading = read(mapping_of(sample), file)
+    arrivals = list(reading.arrivals())
+    assert [dict(one.headers) for one in arrivals if one.headers] == []
+    events = [(one.noun, json.loads(one.value)) for one in arrivals]
+    short = [summary(*one) for one in events]
+    assert [line[: len(have)] for line, have in zip(sample.events, short, strict=True)] == short
+    for (_, event), line in zip(events, sample.events, strict=True):
+        for word in line.split()[4:]:
+            assert word in " ".join(map(str, event.values())), (line, event)
+    assert (reading.tally.unmatched, reading.tally.rejected) == (sample.unmatched, sample.rejected)
+    assert not any(name in str(events).lower() for name in DIRECT)
+
+
+def test_every_mapping_has_a_sample() -> None:
+    assert {one.mapping for one in SAMPLES} == set(shipped_names()) - {"flights", "shop"}
+
+
+def test_money_and_promises_of_the_samples() -> None:
+    def events(name: str, rows: list[Any]) -> list[dict[str, Any]]:
+        mapping = load_mapping(name, KEY)
+        mapped = apply_each(mapping, parsed(mapping, rows), Span(), RowCounts())
+        return [json.loads(one.value) for _, outcomes in mapped for one in outcomes if isinstance(one, Mapped)]
+
+    from tests.sources.samples import AFTERSHIP, TRACKS
+
+    promises = {one["promised_at_ms"] for one in events("aftership", AFTERSHIP)}
+    assert promises == {round(datetime(2026, 3, 6, tzinfo=UTC).timestamp() * 1000) - 1}
+    assert [one["customer_id"] for one in events("segment-track", TRACKS)] == ["u-1", "u-1", "u-1", "a-1"]
+
+
+def parsed(mapping: Mapping, rows: list[Any]) -> Iterator[Any]:
+    from streams.sources.files import parse_json
+
+    for number, row in enumerate(rows, 1):
+        yield from parse_json(number, json.dumps(row).encode(), mapping.shape)
+
+
+# ---- every row is accounted for ----------------------------------------------------------------------------------
+
+ODD: tuple[Any, ...] = (
+    None, "", " ", "-", "x", "0", "-1", "1.234", "1,5", "1e400", "12345678901234567890", "not a time", "2026-02-30",
+    "2026-03-02T10:00:00Z", "2026-03-29 02:30", "1772445600", 0, -1, 1.5, 1772445600, 10**15, 2**64, 1e308, True, False,
+    [], {}, [None], [[]], [{}], {"a": 1}, "\x00", "\u202e", "é" * 3_000, "true", "EUR", "XTS", "a@example.invalid",
+)  # fmt: skip
+"""Values that a field of an export should never have, and some that it may."""
+SIMPLE = [one for one in ODD if not isinstance(one, list | dict)]
+
+
+def typical(name: str) -> list[Any]:
+    """Rows of the samples of a mapping, as objects or as cells."""
+    found: list[Any] = []
+    for sample in SAMPLES:
+        if sample.mapping == name and sample.edit is None:
+            found += rows_of(sample)
+    return found
+
+
+def rows_of(sample: SampleFile) -> list[Any]:
+    if load_mapping(sample.mapping, KEY).shape.format == "csv":
+        return list(csv.DictReader(io.StringIO(sample.text)))
+    whole = [json.loads(sample.text)] if sample.text[:3] in ("[\n ", "{\n ") else None
+    documents = whole or [json.loads(line) for line in sample.text.splitlines()]
+    items = load_mapping(sample.mapping, KEY).shape.items
+    found: list[Any] = []
+    for document in documents:
+        inner = document
+        for step in items:
+            inner = inner[step]
+        found += inner if isinstance(inner, list) else [inner]
+    return found
+
+
+def spoiled(row: Any, dice: random.Random, share: float) -> Any:
+    """The row with some of its values, at any depth, odd or gone."""
+    if dice.random() < share:
+        return dice.choice(ODD)
+    if isinstance(row, dict):
+        return {key: spoiled(value, dice, share) for key, value in row.items() if dice.random() >= share / 2}
+    if isinstance(row, list):
+        return [spoiled(value, dice, share) for value in row]
+    return row
+
+
+def written(mapping: Mapping, rows: list[Any], folder: Path) -> Path:
+    file = folder / "rows"
+    if mapping.shape.format == "csv":
+        header = list(dict.fromkeys(key for row in rows for key in row))
+        with file.open("w", newline="", encoding="utf-8", errors="replace") as target:
+            table = csv.writer(target)
+            table.writerow(header)
+            for row in rows:
+                table.writerow(["" if row.get(key) is None else row.get(key) for key in header])
+        return file
+    body: Any = rows
+    for step in reversed(mapping.shape.items):
+        body = {step: body}
+    file.write_text(json.dumps(body), encoding="utf-8")
+    return file
+
+
+def spoiled_cells(row: dict[str, str], dice: random.Random, share: float) -> dict[str, Any]:
+    return {key: dice.choice(SIMPLE) if dice.random() < share else value for key, value in row.items()}
+
+
+@pytest.mark.parametrize("name", sorted(set(shipped_names()) - {"flights", "shop"}))
+@settings(max_examples=12)
+@given(seed=st.integers(0, 2**32), share=st.sampled_from((0.02, 0.1, 0.5)))
+def test_every_row_becomes_events_a_dead_letter_or_a_skip_that_the_mapping_declares(
+    name: str, seed: int, share: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    dice, mapping = random.Random(seed), load_mapping(name, KEY)
+    pool = typical(name)
+    spoil = spoiled_cells if mapping.shape.format == "csv" else spoiled
+    rows = [spoil(dice.choice(pool), dice, share) for _ in range(dice.randrange(1, 40))]
+    if mapping.shape.format == "csv":
+        rows = [{key: str(value) if value is not None else "" for key, value in row.items()} for row in rows]
+    file = written(mapping, rows, tmp_path_factory.mktemp("rows"))
+    tally, seen = RowCounts(), {"mapped": 0, "rejected": 0, "nothing": 0}
+    for row, outcomes in apply_each(mapping, read_rows(file, mapping.shape), Span(), tally):
+        if not outcomes:
+            seen["nothing"] += 1
+        elif isinstance(outcomes[0], Rejected):
+            seen["rejected"] += 1
+            assert len(outcomes) == 1
+            assert outcomes[0].row.raw == row.raw
+            assert outcomes[0].error.rule
+        else:
+            seen["mapped"] += 1
+            assert all(isinstance(one, Mapped) for one in outcomes)
+    assert sum(seen.values()) == tally.rows
+    assert (tally.rejected, tally.unmatched + tally.outside) == (seen["rejected"], seen["nothing"])
+    assert tally.rows >= sum(isinstance(row, dict) for row in rows)
