@@ -39,6 +39,7 @@ LEAST_KEY_CHARACTERS = 16
 
 RoomName = Annotated[str, OneOf(WORKER_ROOMS)]
 Noun = Annotated[str, OneOf(tuple(topic.noun for topic in TOPICS))]
+HostName = Annotated[str, Allowed("names or addresses without a port"), Field(pattern=r"^[A-Za-z0-9._:\[\]-]{1,255}$")]
 WebhookSecret = Annotated[
     SecretStr, Allowed(f"base64 of at least {LEAST_SECRET_BYTES} random bytes, with or without the prefix whsec_")
 ]
@@ -195,6 +196,9 @@ class Settings(BaseSettings):
     web_host: Literal["127.0.0.1", "::1", "localhost"] = Field(
         "127.0.0.1", description="Loopback address that health, metrics and the board listen on"
     )
+    web_hosts: Annotated[tuple[HostName, ...], NoDecode] = Field(
+        (), description="Further names by which those may be asked, a proxy's, separated by commas; others are refused"
+    )
     web_port: int = Field(
         0, ge=0, le=65535, description="Port of a worker's /livez, /readyz, /metrics; 0: any free one"
     )
@@ -280,7 +284,7 @@ class Settings(BaseSettings):
         """Accept ``join,match`` as well as a tuple."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("outreach_zones", "sender_partitions", "store_topics", mode="before")
+    @field_validator("outreach_zones", "sender_partitions", "store_topics", "web_hosts", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         """Accept a list separated by commas."""

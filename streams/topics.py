@@ -19,7 +19,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.rooms import ROOMS
-from schemas.topics import DAY_MS, DLQ_HEADROOM_BYTES, HOUR_MS, TOPICS, Topic, state_topic
+from schemas.topics import BY_NOUN, DAY_MS, DLQ_HEADROOM_BYTES, HOUR_MS, TOPICS, Topic, state_topic
 from streams.security.brokers import connection
 from streams.settings import Settings
 
@@ -32,6 +32,8 @@ HEARD_WITHIN_MS = 7 * DAY_MS
 before a stale grant."""
 _STATE_SEGMENT_BYTES = 32 * 1024 * 1024
 _TIMEOUT_S = 10.0
+_NAMED = 10
+"""Prefixes that a refusal names."""
 _ONE_AT_A_TIME = threading.Lock()
 """kafka-python writes the code that reads an answer when the first one comes, and shares it between threads."""
 
@@ -151,6 +153,27 @@ def partition_counts(bootstrap: str, names: Iterable[str]) -> dict[str, int]:
     with _ONE_AT_A_TIME, admin_of(bootstrap) as admin:
         there = sorted(set(admin.list_topics()) & set(names))
         return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(there)} if there else {}
+
+
+def need_topics(bootstrap: str, settings: Settings, nouns: Iterable[str]) -> None:
+    """Refuse at once if the topics of ``nouns`` are not there, before a client waits for what nobody will make.
+
+    Raises ConfigError naming the prefixes that there are, SinkUnavailable. Safe to call from several threads.
+    """
+    with _ONE_AT_A_TIME, admin_of(bootstrap) as admin:
+        there = set(admin.list_topics())
+    missing = [name for noun in nouns if (name := settings.named(BY_NOUN[noun].name)) not in there]
+    if missing:
+        known = _prefixes(there)
+        more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+        hint = f"CX_TOPIC_PREFIX chooses one of {', '.join(known[:_NAMED])}{more}; " if known else ""
+        raise ConfigError(f"there is no topic {missing[0]} on Kafka: {hint}`cxwatch topics create` makes it")
+
+
+def _prefixes(there: Iterable[str]) -> list[str]:
+    """Prefixes under which there are topics of ours."""
+    end = BY_NOUN["command"].name
+    return sorted(name.removesuffix(end) or "the empty one" for name in there if name.endswith(end))
 
 
 def _configs(topic: Topic) -> dict[str, str]:

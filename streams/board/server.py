@@ -2,7 +2,7 @@
 
 ``GET /`` the page, ``GET /static/...`` its files, ``GET /api/board?hours=6`` the content. One snapshot is shared by all
 viewers. The page may load nothing from elsewhere (content security policy), and only requests that name a loopback host
-are answered, so that no web site can read the board through the visitor's browser.
+(or one of ``CX_WEB_HOSTS``) are answered, so that no web site can read the board through the visitor's browser.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ from aiohttp import web
 
 import dashboards
 from streams.board.feed import HOURS, Feed
+from streams.security.hosts import only_for
 from streams.sinks.clickhouse import ClickHouse
 
 PAGE = Path(dashboards.__file__).parent / "page"
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -83,11 +83,9 @@ class _Snapshots:
 
 
 @web.middleware
-async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Loopback names only; the same headers on every answer, errors included."""
+async def _closed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The same headers on every answer, errors included."""
     try:
-        if request.headers.get("Host", "").rpartition(":")[0] not in LOOPBACK:
-            raise web.HTTPForbidden(text="this board answers to loopback addresses only\n")
         answer = await handler(request)
     except web.HTTPException as refused:
         refused.headers.update(HEADERS)
@@ -105,7 +103,9 @@ def _file(name: str) -> Handler:
     return answer
 
 
-def build_app(client: ClickHouse, refresh_s: float, simulated: bool = False) -> web.Application:
+def build_app(
+    client: ClickHouse, refresh_s: float, simulated: bool = False, hosts: Collection[str] = ()
+) -> web.Application:
     """The web application; needs a running event loop. ``simulated``: see :class:`streams.board.feed.Feed`."""
     snapshots = _Snapshots(client, refresh_s, simulated)
 
@@ -115,7 +115,7 @@ def build_app(client: ClickHouse, refresh_s: float, simulated: bool = False) -> 
             raise web.HTTPBadRequest(text=f"hours is one of {', '.join(map(str, HOURS))}\n")
         return web.Response(body=await snapshots.get(int(wanted)), content_type="application/json")
 
-    app = web.Application(middlewares=[_guard])
+    app = web.Application(middlewares=[_closed, only_for(hosts)])
     app.router.add_get("/", _file("index.html"))
     app.router.add_get("/api/board", board)
     for name in FILES:
@@ -125,10 +125,14 @@ def build_app(client: ClickHouse, refresh_s: float, simulated: bool = False) -> 
 
 
 async def start(
-    client: ClickHouse, port: int = 0, host: str = "127.0.0.1", refresh_s: float = 2.0, simulated: bool = False
-) -> BoardServer:
-    """Serve the board in this event loop; port 0 takes a free one. Raises OSError if the port is taken."""
-    runner = web.AppRunner(build_app(client, refresh_s, simulated), access_log=None)
+    client: ClickHouse, port: int = 0, host: str = "127.0.0.1", refresh_s: float = 2.0, simulated: bool = False,
+    hosts: Collection[str] = (),
+) -> BoardServer:  # fmt: skip
+    """Serve the board in this event loop; port 0 takes a free one. Raises OSError if the port is taken.
+
+    ``hosts``: names besides loopback's by which it may be asked.
+    """
+    runner = web.AppRunner(build_app(client, refresh_s, simulated, hosts), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

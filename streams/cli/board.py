@@ -10,7 +10,8 @@ import typer
 
 from schemas.errors import ConfigError
 from streams.board.server import start
-from streams.settings import Settings, load_settings
+from streams.cli.chosen import settings_here
+from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import endpoints
 
@@ -24,7 +25,7 @@ def board_command(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; default: CX_BOARD_PORT.")] = None,
 ) -> None:
     """Serve the live board on loopback and print its address; Ctrl-C ends it."""
-    serve(load_settings(), port)
+    serve(settings_here(), port)
 
 
 def serve(settings: Settings, port: int | None = None) -> None:
@@ -39,7 +40,8 @@ async def _serve(settings: Settings, client: ClickHouse, port: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, done.set)
     try:
         simulated = settings.sender_clock == "event"
-        server = await start(client, port, settings.web_host, settings.board_refresh_ms / 1000, simulated)
+        refresh_s = settings.board_refresh_ms / 1000
+        server = await start(client, port, settings.web_host, refresh_s, simulated, settings.web_hosts)
     except OSError as error:
         raise ConfigError(f"the board cannot listen on port {port} ({error.strerror}); choose another, or 0") from None
     typer.echo(f"board {server.address}")

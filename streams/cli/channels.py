@@ -10,12 +10,13 @@ import typer
 
 from schemas.errors import CxError
 from schemas.events import Channel
+from streams.cli.chosen import settings_here
 from streams.cli.orders import Reason, Wait, give_order
 from streams.orders.acknowledgement import HEARD_WITHIN_S
 from streams.orders.channel_status import read_channel_statuses
 from streams.security.sanitized import sanitized
-from streams.settings import load_settings
 from streams.stack import endpoints
+from streams.topics import need_topics
 
 
 class UnknownChannel(CxError):
@@ -36,8 +37,10 @@ def channels_command(
     """Show how every channel stands; exit code 1 if one is gone."""
     if context.invoked_subcommand:
         return
-    settings = load_settings()
-    found = read_channel_statuses(settings, endpoints(settings, ("kafka",)).kafka_bootstrap)
+    settings = settings_here()
+    bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
+    need_topics(bootstrap, settings, ("channel",))
+    found = read_channel_statuses(settings, bootstrap)
     for one in found:
         typer.echo(json.dumps(asdict(one)) if as_json else one.words())
     if not found and not as_json:

@@ -11,6 +11,7 @@ import typer
 
 from streams.demo.demo import SPEED, Options, run_demo
 from streams.demo.progress import Teller
+from streams.demo.session import claimed
 from streams.settings import load_settings
 from streams.simulate import SimulateRules
 
@@ -37,7 +38,7 @@ def demo(
     options, settings = Options(speed, keep, time.monotonic(), again), load_settings()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        with Teller() as teller:
+        with Teller() as teller, claimed(settings, "demo", teller):
             passed = asyncio.run(run_demo(settings, SimulateRules(seed=seed), options, teller))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Abort from None

@@ -15,10 +15,11 @@ from aiokafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthor
 
 from schemas.errors import SinkUnavailable
 from schemas.events import Channel
+from streams.cli.chosen import settings_here
 from streams.orders.acknowledgement import HEARD_WITHIN_S, await_heard
 from streams.orders.writing import Action, WrittenOrder, known_issue, write_order
 from streams.runtime.exits import ExitCode, KafkaFailed
-from streams.settings import Settings, load_settings
+from streams.settings import Settings
 from streams.stack import endpoints
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order.")]
@@ -73,7 +74,7 @@ def give_order(
     action: Action, issue: str | None, reason: str, wait_s: float, channel: Channel | None = None
 ) -> None:
     """Write an order, wait until every sender has heard it, and say so; ends the command with its exit code."""
-    settings = load_settings()
+    settings = settings_here()
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     try:
         given = asyncio.run(_give(settings, bootstrap, action, issue, reason, channel))

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from streams.settings import load_settings
-from streams.sinks.clickhouse import ClickHouse, login
+from schemas.errors import ConfigError
+from streams.cli.chosen import settings_here
+from streams.settings import Settings
+from streams.sinks.clickhouse import ClickHouse, databases, login
 from streams.stack import endpoints
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
@@ -29,10 +31,20 @@ _COLOURS = {
 }
 
 
-def reader() -> ClickHouse:
-    """User reader on the tables of the running ClickHouse. Raises StackError if it is not up."""
-    settings = load_settings()
-    return ClickHouse(login(endpoints(settings, ("clickhouse",)), "reader", settings.clickhouse_database))
+def reader(settings: Settings | None = None) -> ClickHouse:
+    """User reader on the tables of the running ClickHouse.
+
+    Raises StackError if it is not up, ConfigError naming the databases that there are if it has none of this name.
+    """
+    chosen = settings or settings_here()
+    account = login(endpoints(chosen, ("clickhouse",)), "reader", chosen.clickhouse_database)
+    there = databases(account)
+    if there and account.database not in there:
+        raise ConfigError(
+            f"there are no tables in database {account.database}; CX_CLICKHOUSE_DATABASE chooses one of "
+            f"{', '.join(there)}, or `cxwatch tables migrate` makes them"
+        )
+    return ClickHouse(account)
 
 
 def print_json(rows: Iterable[dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from streams.runtime.exits import ExitCode
 from streams.settings import Settings, load_settings
 from streams.stack import endpoints
 from streams.stack.guard import locked
+from streams.stack.last_run import remember
 from streams.stack.process import stop
 from streams.stack.supervised import left_behind
 from streams.stack.supervisor import Program, Supervisor, environment_of
@@ -56,6 +57,7 @@ def run_command(
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, lambda *_: stopping.set())
     with alone(settings):
+        remember(settings, "run")
         raise typer.Exit(keep(settings, programs_of(settings, workers, board), stopping, log.info))
 
 

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from schemas.errors import SinkUnavailable
+from streams.cli.chosen import settings_here
 from streams.cli.listing import print_listing
 from streams.core.join.native import unused
 from streams.orders.channel_status import ChannelStatus, read_channel_statuses
-from streams.settings import Settings, load_settings
+from streams.settings import Settings
 from streams.stack import supervised
 from streams.stack.manage import ServerStatus, status
 
@@ -34,7 +35,7 @@ def status_command(as_json: AsJson = False) -> None:
 
     Exit code 1 unless all servers are healthy and all processes run.
     """
-    settings = load_settings()
+    settings = settings_here()
     servers, processes = status(settings), list(supervised.shown(settings.state_dir))
     channels, reason = _channels(settings, servers), unused(settings.native)
     if as_json:

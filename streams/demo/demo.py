@@ -111,7 +111,9 @@ async def _line(run: Run, webhook: str, options: Options) -> bool:
     run.session.launch_workers()
     run.session.launch("sender", ["sender"], {"CX_WEBHOOK_URL": webhook})
     settings = run.session.settings
-    page = await board.start(run.session.reader(), settings.board_port, settings.web_host, simulated=True)
+    page = await board.start(
+        run.session.reader(), settings.board_port, settings.web_host, simulated=True, hosts=settings.web_hosts
+    )
     try:
         run.teller.say(f"workers and sender are starting; live board: {page.address}")
         if options.again:

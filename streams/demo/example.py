@@ -18,7 +18,7 @@ from schemas.topics import MINUTE_MS
 from streams.board.queries import IssueRow, list_affected, list_issues
 from streams.demo.example_check import ZONE, CheckResult, Claim, check, read_flights
 from streams.demo.progress import Teller, clock
-from streams.demo.session import Session, await_true, decided_through, session
+from streams.demo.session import Session, await_true, claimed, decided_through, session
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse
 from streams.sources import MappedFile, Span, load_mapping, read
@@ -34,7 +34,7 @@ DONE_S = 900.0
 def run_flights(settings: Settings) -> bool:
     """Play, print the issues, check them against the file; True if every check passed. Raises StackError."""
     begun = time.monotonic()
-    with Teller() as teller, session(settings, "example", teller) as run:
+    with Teller() as teller, claimed(settings, "example", teller), session(settings, "example", teller) as run:
         run.launch_workers()
         reading = flights_reading()
         last_ms = asyncio.run(_play(run, reading, teller))
@@ -57,7 +57,7 @@ def run_flights(settings: Settings) -> bool:
             "seconds": seconds,
         }
         file.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-        teller.say(f"{seconds:.0f} s; {file}; CX_CLICKHOUSE_DATABASE={run.settings.clickhouse_database} cxwatch issues")
+        teller.say(f"{seconds:.0f} s; {file}; `cxwatch issues` lists them")
     return bool(body["passed"])
 
 

@@ -8,7 +8,6 @@ because the cluster may be a company's own. Whatever happens, the processes end 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,8 +25,9 @@ from streams.sinks.migrations import migrate
 from streams.stack import Endpoints, status
 from streams.stack.created import Created, drop_database, drop_topics, make_database
 from streams.stack.folders import write_private
-from streams.stack.manage import Reporter, up
-from streams.stack.process import PidFile
+from streams.stack.guard import locked
+from streams.stack.last_run import remember
+from streams.stack.manage import Reporter, made_state_folder, up
 from streams.stack.supervisor import Program, SupervisedProcess, Supervisor, environment_of
 from streams.topics import ensure_topics, topic_ids
 
@@ -90,23 +90,36 @@ class Session:
 def session(settings: Settings, kind: str, reporter: Reporter, again: bool = False) -> Iterator[Session]:
     """Start the stack, drop the run before, make topics and tables; on leaving, end every process of the run.
 
-    ``again``: drop nothing and make nothing, but go on with the run before. Raises StackError if a run of this kind is
-    still going on, or there is none to go on with.
+    ``again``: drop nothing and make nothing, but go on with the run before. Raises StackError if there is none to go on
+    with.
     """
-    mark = PidFile(settings.state_dir / f"{kind}.pid")
-    other = mark.alive()
-    if other is not None and other != os.getpid():
-        raise StackError(f"a {kind} is still running (pid {other}): end it first (Ctrl-C in its terminal)")
     servers = up(settings, reporter)
-    mark.write(os.getpid())
     run: Session | None = None
     try:
         run = Session(_last_run(settings, kind) if again else _made(settings, servers, kind, reporter), servers)
+        remember(run.settings, kind)
         yield run
     finally:
         if run is not None:
             run.stop()
-        mark.remove()
+
+
+@contextmanager
+def claimed(settings: Settings, kind: str, reporter: Reporter) -> Iterator[None]:
+    """Refuse a second run of a kind in the same state folder at once; the kernel lets go when this one is killed.
+
+    Raises StackError naming the process that runs it.
+    """
+
+    def busy(holder: str) -> None:
+        raise StackError(
+            f"a {kind} is running already in {settings.state_dir} (pid {holder}): end it first (Ctrl-C in its terminal "
+            f"or `kill {holder}`), or give this one a state folder of its own in CX_STATE_DIR"
+        )
+
+    made_state_folder(settings, reporter)
+    with locked(settings.state_dir / f"{kind}.lock", busy):
+        yield
 
 
 def _made(settings: Settings, servers: Endpoints, kind: str, reporter: Reporter) -> Settings:

@@ -27,7 +27,7 @@ from streams.security.keyfile import order_rules
 from streams.security.sanitized import LABEL_CHARACTERS, sanitized
 from streams.security.signing import Keyring
 from streams.settings import Settings
-from streams.topics import partition_counts
+from streams.topics import need_topics, partition_counts
 
 Action = Literal["approve", "mute", "unmute", "resolve", "stop", "resume", "resume_channel"]
 _TAIL = 500
@@ -70,7 +70,8 @@ async def write_order(
 
 
 async def known_issue(settings: Settings, bootstrap: str, wanted: str) -> str:
-    """The full id of an issue. Raises UnknownIssue, or IssuesUnread if the issue topic cannot be read."""
+    """The full id of an issue. Raises UnknownIssue, ConfigError if there are no topics, IssuesUnread."""
+    await asyncio.to_thread(need_topics, bootstrap, settings, ("command", "issue"))
     return find_id(sanitized(wanted), await issue_ids(settings, bootstrap))
 
 
@@ -99,10 +100,9 @@ def actor_here() -> str:
 
 def _partitions(settings: Settings, bootstrap: str) -> tuple[int, list[str]]:
     """Partitions of the command topic as the cluster has them, and a note if the settings say otherwise."""
+    need_topics(bootstrap, settings, ("command", "control", "outreach"))
     topic = settings.named(BY_NOUN["command"].name)
-    count = partition_counts(bootstrap, [topic]).get(topic)
-    if not count:
-        raise ConfigError(f"there is no topic {topic}: nobody would hear the order; is CX_TOPIC_PREFIX right?")
+    count = partition_counts(bootstrap, [topic])[topic]
     if count == settings.partitions:
         return count, []
     return count, [f"CX_PARTITIONS is {settings.partitions}, the cluster has {count}: it goes to all {count}"]

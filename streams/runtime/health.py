@@ -1,13 +1,14 @@
 """``/livez``, ``/readyz`` and ``/metrics`` of a worker or sender, on loopback. Nothing else is served.
 
 livez: the event loop and its watchdog are alive (503 is a reason to restart). readyz: every room is assigned, recovered
-and commits (503 is a reason to wait). Bodies name rooms and phases, never data.
+and commits (503 is a reason to wait). Bodies name rooms and phases, never data. Requests that name another host than a
+loopback one are refused (403), so that no web site reads them through a browser of this machine.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from prometheus_client import Gauge
 from streams.metrics import CONTENT_TYPE
 from streams.runtime.status import Status
 from streams.runtime.watchdog import Watchdog
+from streams.security.hosts import only_for
 
 
 class Exported(Protocol):
@@ -38,11 +40,13 @@ class Health:
     metrics: Exported
     host: str
     port: int
+    hosts: Collection[str] = ()
+    """Names besides loopback's by which it may be asked."""
     _runner: web.AppRunner | None = None
 
     async def start(self) -> str:
         """Listen; returns the base URL (port 0: any free one)."""
-        app = web.Application()
+        app = web.Application(middlewares=[only_for(self.hosts)])
         app.add_routes([web.get("/livez", self.live), web.get("/readyz", self.ready), web.get("/metrics", self.scrape)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()

@@ -105,7 +105,7 @@ async def serve(settings: Settings, rooms: Sequence[Room[Any] | SinkRoom], conte
     statuses = [shell.status for shell in shells]
     lived = context.lived
     watchdog = Watchdog(statuses, context.stall_s, context.end, clock=lived, measure=lived.look)
-    health = Health(statuses, watchdog, context.metrics, settings.web_host, settings.web_port)
+    health = Health(statuses, watchdog, context.metrics, settings.web_host, settings.web_port, settings.web_hosts)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

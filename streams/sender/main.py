@@ -111,7 +111,7 @@ async def seen(settings: Settings, statuses: Statuses, metrics: SenderMetrics) -
     """
     lived = Lived()
     watchdog = Watchdog((), settings.stall_s, die, clock=lived, measure=lived.look)
-    health = Health(statuses, watchdog, metrics, settings.web_host, settings.sender_web_port)
+    health = Health(statuses, watchdog, metrics, settings.web_host, settings.sender_web_port, settings.web_hosts)
     url, file = await health.start(), sender_file(settings)
     log.info("sender: health on %s", url)
     _say_where(file, url)

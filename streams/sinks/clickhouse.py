@@ -14,7 +14,7 @@ import struct
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -51,6 +51,7 @@ _WORDS = {
     516: "wrong user or password",
 }
 _COLUMNS = "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()"
+_DATABASES = "SELECT database FROM system.tables WHERE name = %(table)s AND database LIKE 'cx%%' ORDER BY database"
 _MIGRATE = "; run `cxwatch tables migrate`"
 
 
@@ -202,6 +203,15 @@ def _unavailable(error: Exception) -> SinkUnavailable:
         return SinkUnavailable("ClickHouse", 1.0)
     words = _WORDS.get(code, "refused")
     return SinkUnavailable(f"ClickHouse ({words}, code {code}{_MIGRATE if code in _NOT_MIGRATED else ''})", 2.0)
+
+
+def databases(account: Login) -> list[str]:
+    """Databases with our tables that this user may read. Raises SinkUnavailable."""
+    client = ClickHouse(replace(account, database="system"))
+    try:
+        return [str(name) for (name,) in client.query(_DATABASES, {"table": "issue"}).rows]
+    finally:
+        client.close()
 
 
 def check_columns(client: ClickHouse) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 from schemas.errors import MalformedEvent
@@ -36,7 +37,9 @@ class Scope:
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     times: dict[str, Value] = field(default_factory=dict)
     deadlines: dict[str, Value] = field(default_factory=dict)
-    """The same times read as deadlines: a day means its end."""
+    """The same times read as deadlines: a day means its end. Those that never name only a day are the same function."""
+    days: list[str] = field(default_factory=list)
+    """Places where a deadline may be read that names only a day."""
     templates: dict[str, Value] = field(default_factory=dict)
     """Texts with several ``{field}`` in them, each filled once per row however often the mapping uses it."""
     pseudonym_key: bytes | None = None
@@ -91,10 +94,12 @@ def _lookup(path: str | list[str], node: Node, scope: Scope) -> Value:
         if found is None:
             found = fields
             for step, index in steps:
-                if isinstance(found, Mapping):
-                    found = found.get(step)
-                elif isinstance(found, list) and index is not None and -len(found) <= index < len(found):
+                if isinstance(found, list):
+                    if index is None or not -len(found) <= index < len(found):
+                        return None
                     found = found[index]
+                elif found is fields or isinstance(found, dict):
+                    found = found.get(step)
                 else:
                     return None
         return None if isinstance(found, str) and found in absent else found
@@ -117,6 +122,11 @@ def template(node: Node, scope: Scope) -> Value:
         return _first_named(parts[1], node, scope)
     fill = _fill(parts, node, scope)
     return scope.templates.setdefault(text, once_per_row(fill))
+
+
+def is_mixed(text: str) -> bool:
+    """Whether a template has more in it than one field, so that what it gives is text, whatever the row holds."""
+    return len(parts := _BRACED.split(text)) != 3 or bool(parts[0] or parts[2])
 
 
 def _first_named(names: str, node: Node, scope: Scope) -> Value:
@@ -142,19 +152,36 @@ def first_present(values: list[Value]) -> Value:
 
 
 def _fill(parts: list[str], node: Node, scope: Scope) -> Value:
-    named = [_first_named(names, node, scope) for names in parts[1::2]]
-    lookups = list(zip(named, parts[2::2], strict=True))
+    names, lookups = parts[1::2], [_first_named(names, node, scope) for names in parts[1::2]]
+    afters = parts[2::2]
 
     def fill(fields: Fields) -> str | None:
         text = parts[0]
-        for get, after in lookups:
+        for get, after in zip(lookups, afters, strict=True):
             found = get(fields)
             if found is None or isinstance(found, list | dict):
                 return None
             text += (found if isinstance(found, str) else plain(found)) + after
         return text
 
-    return fill
+    if len(names) < 2 or any("." in name or "|" in name for name in names):
+        return fill
+    return _fill_columns(names, "%s".join(part.replace("%", "%%") for part in parts[::2]), fill, scope.absent)
+
+
+def _fill_columns(names: list[str], form: str, fill: Value, absent: frozenset[str]) -> Value:
+    """The same where all fields are texts of the row's own, as in a table; ``fill`` does all other rows."""
+    take, is_present = itemgetter(*names), absent.isdisjoint
+
+    def fill_columns(fields: Fields) -> Any:
+        try:
+            found = take(fields)
+            "".join(found)  # refuses what is no text
+        except (KeyError, TypeError):
+            return fill(fields)
+        return form % found if is_present(found) else None
+
+    return fill_columns
 
 
 def plain(value: Any) -> str:

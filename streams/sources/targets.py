@@ -24,7 +24,8 @@ def compile_field(node: Node, info: FieldInfo, name: str, scope: Scope) -> Value
     if isinstance(node.value, list):
         return _list(node, scope)
     if shape is tuple:
-        return _members(compile_value(node, scope, "any"), node)
+        whole = compile_value(node, scope, "any")
+        return whole if _type(info.annotation)[1] == "any" else _members(whole, node)
     if name.endswith("_at_ms"):
         return compile_time(node, scope, deadline=name in DEADLINES)
     choices, kind = _type(info.annotation)

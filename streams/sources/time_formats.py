@@ -20,16 +20,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from typing import Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from schemas.events import MAX_TIME_MS, MIN_TIME_MS
 from schemas.topics import DAY_MS
 from streams.sources.times import ZoneRules
 
+T = TypeVar("T")
 Parser = Callable[[object], int]
-"""From a file's value to ms UTC. Raises ValueError (WrongTime with the rule), TypeError or OverflowError on values that
-do not fit, MalformedEvent on times that the clock refuses."""
+"""From a file's value to ms UTC. Raises WrongTime or TypeError on values that do not fit, MalformedEvent on times that
+the clock refuses."""
 
 _PER_MS: Mapping[str, Decimal] = {
     "epoch_s": Decimal("0.001"), "epoch_ms": Decimal(1), "epoch_us": Decimal(1_000), "epoch_ns": Decimal(1_000_000),
@@ -46,7 +47,7 @@ _TIME_OF_DAY = re.compile(r"%[-:]?[HIMSfpcXTRs]")
 
 
 _UTC_RULES = ZoneRules(ZoneInfo("UTC"))
-_MOST_DAYS = 10_000
+_MOST_KNOWN = 10_000
 _BETWEEN = frozenset("Tt ")
 
 
@@ -79,15 +80,24 @@ def has_time_of_day(form: str) -> bool:
     return _TIME_OF_DAY.search(form.replace("%%", "")) is not None
 
 
+def may_name_a_day(form: str) -> bool:
+    """Whether a value of this format can name a day without a time of day."""
+    return form not in MOMENTS and not ("%" in form and has_time_of_day(form))
+
+
 def parser(form: str, rule: DayRule) -> Parser:
-    """The function of a format (not hhmm, see :func:`hhmm_on`)."""
+    """The function of a format (not hhmm, see :func:`clock_minute`)."""
+    return _explained(form, _reading(form, rule))
+
+
+def _reading(form: str, rule: DayRule) -> Parser:
     if form in _PER_MS:
         return _epoch(form)
     if form in _FIRST_DAY:
         return _serial_day(form, rule)
     if form == "rfc2822":
         return lambda value: _rfc2822(value, rule)
-    return _explained(form, _iso(rule) if form == "iso" else _pattern(form, rule))
+    return _iso(rule) if form == "iso" else _pattern(form, rule)
 
 
 def _epoch(form: str) -> Parser:
@@ -142,6 +152,8 @@ def _explained(form: str, parse: Parser) -> Parser:
     def explained(value: object) -> int:
         try:
             return parse(value)
+        except WrongTime:
+            raise
         except (ValueError, OverflowError):
             fits = _fitting(value)
             hint = f" (format {fits} fits this value)" if fits and fits != form else ""
@@ -226,28 +238,35 @@ def _pattern(form: str, rule: DayRule) -> Parser:
         return lambda value: rule.of_moment(read(_text(value), form))
     if "%z" in form:
         return lambda value: _zoned_day(read(_text(value), form), rule)
-    known: dict[str, int] = {}
+    return remembering(lambda value: rule.of_day(read(_text(value), form).date()))
 
-    def of_day(value: object) -> int:
-        text = _text(value)
-        if text not in known:
-            if len(known) > _MOST_DAYS:
+
+def remembering(parse: Callable[[object], T]) -> Callable[[object], T]:
+    """The same function, which remembers what it made of texts: days and minutes come again and again."""
+    known: dict[str, T] = {}
+
+    def parsed(value: object) -> T:
+        if type(value) is not str:
+            return parse(value)
+        found = known.get(value)
+        if found is None:
+            if len(known) >= _MOST_KNOWN:
                 known.clear()
-            known[text] = rule.of_day(read(text, form).date())
-        return known[text]
+            found = known[value] = parse(value)
+        return found
 
-    return of_day
+    return parsed
 
 
-def hhmm_on(value: object, day: date, zone_rules: ZoneRules) -> int:
-    """``5``, ``"517"``, ``"05:17"`` or ``2400`` (the end of the day) on a local day -> ms UTC."""
+def clock_minute(value: object) -> int:
+    """``5``, ``"517"``, ``"05:17"`` or ``2400`` (the end of the day) -> minute of the day, 0 to 1440."""
     digits = _text(value).strip().replace(":", "")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 4:
         raise ValueError("hhmm")
     hour, minute = divmod(int(digits), 100)
     if minute > 59 or hour > 24 or (hour == 24 and minute):
         raise ValueError("hhmm")
-    return zone_rules.to_ms(datetime.combine(day, time()) + timedelta(hours=hour, minutes=minute))
+    return hour * 60 + minute
 
 
 def _text(value: object) -> str:

@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
@@ -34,7 +35,16 @@ from schemas.topics import DAY_MS
 from streams.sources.arithmetic import compile_arithmetic, operator_of
 from streams.sources.fields import Fields, Scope, Value, broken, field_at, first_present, once_per_row, template
 from streams.sources.node import Node
-from streams.sources.time_formats import MOMENTS, NAMED_FORMATS, DayRule, WrongTime, hhmm_on, parser
+from streams.sources.time_formats import (
+    MOMENTS,
+    NAMED_FORMATS,
+    DayRule,
+    WrongTime,
+    clock_minute,
+    may_name_a_day,
+    parser,
+    remembering,
+)
 from streams.sources.times import UNIT_NAMES, ZoneRules, duration_ms
 from streams.sources.zones import zone_of
 
@@ -45,9 +55,10 @@ _KEYS = (*_SOURCES, *_READING, "plus", "minus", "near")
 
 def name_time(name: str, node: Node, scope: Scope) -> None:
     """Compile a time that others may refer to by its name, as a time and as a deadline."""
-    time, deadline = compile_time(node, scope), compile_time(node, scope, deadline=True)
-    scope.times[name] = once_per_row(time)
-    scope.deadlines[name] = once_per_row(deadline)
+    known = len(scope.days)
+    time, deadline = once_per_row(compile_time(node, scope)), once_per_row(compile_time(node, scope, deadline=True))
+    scope.times[name] = time
+    scope.deadlines[name] = deadline if len(scope.days) > known else time
 
 
 def compile_time(node: Node, scope: Scope, *, deadline: bool = False) -> Value:
@@ -64,6 +75,7 @@ def compile_time(node: Node, scope: Scope, *, deadline: bool = False) -> Value:
     given = [name for name in _SOURCES if name in entries]
     if len(given) != 1:
         node.refuse("exactly one of field, text, time or first_of is needed.")
+    known = len(scope.days)
     if given[0] == "first_of":
         base = _first_of(entries, scope, deadline)
     elif given[0] == "time":
@@ -73,7 +85,7 @@ def compile_time(node: Node, scope: Scope, *, deadline: bool = False) -> Value:
         base = _parsed(node, entries, given[0], scope, deadline)
     if "near" in entries:
         base = _nearest(base, _named(entries["near"], scope, False))
-    rules = scope.zone_rules if deadline else None
+    rules = scope.zone_rules if len(scope.days) > known else None
     for name, sign in (("plus", 1), ("minus", -1)):
         if name in entries:
             base = _moved(base, _shift(entries[name], scope), sign, rules)
@@ -93,7 +105,10 @@ def _named(node: Node, scope: Scope, deadline: bool) -> Value:
     name = node.text()
     if name not in scope.times:
         node.refuse(f"there is no time {name!r} above this line.", scope.times)
-    return (scope.deadlines if deadline else scope.times)[name]
+    if deadline and scope.deadlines[name] is not scope.times[name]:
+        scope.days.append(node.path)
+        return scope.deadlines[name]
+    return scope.times[name]
 
 
 def _refuse_reading(entries: dict[str, Node]) -> None:
@@ -131,6 +146,8 @@ def _parsed(node: Node, entries: dict[str, Node], source: str, scope: Scope, dea
     for name in ("date", "date_format"):
         if name in entries:
             entries[name].refuse("is only for format hhmm.")
+    if deadline and (day == "end" or may_name_a_day(form)):
+        scope.days.append(node.path)
     rule = DayRule(rules, day or ("end" if deadline else "start"), midnight=day == "end")
     return _guarded(node, value, parser(form, rule), form)
 
@@ -155,31 +172,27 @@ def _format(entries: dict[str, Node]) -> str:
 def _clock_time(node: Node, value: Value, entries: dict[str, Node], scope: Scope, rules: ZoneRules) -> Value:
     pattern = entries["date_format"].text() if "date_format" in entries else "%Y-%m-%d"
     day_of = _guarded(entries["date"], template(entries["date"], scope), _day_parser(pattern), pattern)
+    minute_of = _guarded(node, value, remembering(clock_minute), "hhmm")
 
-    def both(fields: Fields) -> tuple[Any, date] | None:
-        found = value(fields)
-        if found is None:
+    def clock_time(fields: Fields) -> int | None:
+        minute = minute_of(fields)
+        if minute is None:
             return None
         day = day_of(fields)
         if day is None:
             raise broken(entries["date"].path, "date is there")
-        return found, day
+        try:
+            return rules.clock_ms(day, minute)
+        except MalformedEvent as error:
+            raise broken(node.path, error.rule) from None
+        except OverflowError:
+            raise broken(entries["date"].path, f"is a time of format {pattern}") from None
 
-    return _guarded(node, both, lambda pair: hhmm_on(pair[0], pair[1], rules), "hhmm")
+    return clock_time
 
 
 def _day_parser(pattern: str) -> Callable[[object], date]:
-    days: dict[str, date] = {}
-
-    def day(value: object) -> date:
-        text = str(value)
-        if text not in days:
-            if len(days) > 1_000:
-                days.clear()
-            days[text] = datetime.strptime(text, pattern).replace(tzinfo=UTC).date()
-        return days[text]
-
-    return day
+    return remembering(lambda value: datetime.strptime(str(value), pattern).replace(tzinfo=UTC).date())
 
 
 def _guarded(node: Node, value: Value, parse: Callable[[Any], Any], form: str) -> Value:
@@ -194,8 +207,7 @@ def _guarded(node: Node, value: Value, parse: Callable[[Any], Any], form: str) -
         except WrongTime as error:
             raise broken(node.path, str(error), found) from None
         except (ValueError, TypeError, OverflowError):
-            shown = found[0] if isinstance(found, tuple) else found
-            raise broken(node.path, f"is a time of format {form}", shown) from None
+            raise broken(node.path, f"is a time of format {form}", found) from None
 
     return get
 
@@ -212,16 +224,13 @@ def _shift(node: Node, scope: Scope) -> Value:
     rest = {name: value for name, value in node.value.items() if name != "unit"}
     number = scope.number(replace(node, value=rest), scope)
 
-    def shift(fields: Fields) -> int | None:
-        found = number(fields)
-        if found is None:
-            return None
+    def ms_of(found: Decimal) -> int:
         ms = int((found * factor).to_integral_value())
         if abs(ms) > MAX_TIME_MS:
             raise broken(node.path, "is a duration of less than a hundred years", found)
         return ms
 
-    return shift
+    return lambda fields: None if (found := number(fields)) is None else ms_of(found)
 
 
 def _moved(base: Value, shift: Value, sign: int, rules: ZoneRules | None) -> Value:

@@ -52,6 +52,14 @@ class ZoneRules:
         into_hour = local.minute * 60_000 + local.second * 1_000 + local.microsecond // 1_000
         return (hour - _EPOCH_DAY * 24) * 3_600_000 + into_hour - offset
 
+    def clock_ms(self, day: date, minute: int) -> int:
+        """A minute of a local day, 0 to 1440 (the end of the day). Raises MalformedEvent as :meth:`to_ms` does."""
+        hour = day.toordinal() * 24 + minute // 60
+        offset = self._offsets.get(hour)
+        if offset is None:
+            return self.to_ms(datetime.combine(day, time()) + timedelta(minutes=minute))
+        return (hour - _EPOCH_DAY * 24) * 3_600_000 + minute % 60 * 60_000 - offset
+
     def start_ms(self, day: date) -> int:
         """The first instant of a local day, whatever the clocks do at midnight."""
         midnight = datetime.combine(day, time(), self.zone)

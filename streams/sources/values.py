@@ -24,7 +24,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from streams.sources.arithmetic import OPERATORS, compile_arithmetic
-from streams.sources.fields import Fields, Scope, Value, broken, field_at, first_present, plain, template
+from streams.sources.fields import Fields, Scope, Value, broken, field_at, first_present, is_mixed, plain, template
 from streams.sources.node import Node
 from streams.sources.number_formats import MAX_WHOLE, NUMBER_KEYS, NoNumber, NumberFormat, number_format, reader
 from streams.sources.time_specs import compile_time
@@ -48,9 +48,10 @@ def compile_value(node: Node, scope: Scope, kind: Kind) -> Value:
     if isinstance(node.value, dict):
         return _with_modifiers(node, scope, kind)
     if isinstance(node.value, str) and "{" in node.value:
-        return _converted(template(node, scope), kind, node, scope.numbers)
-    value = _constant(node, kind)
-    return lambda _: value
+        value = template(node, scope)
+        return value if kind == "text" and is_mixed(node.value) else _converted(value, kind, node, scope.numbers)
+    constant = _constant(node, kind)
+    return lambda _: constant
 
 
 def compile_number(node: Node, scope: Scope) -> Value:

@@ -158,8 +158,7 @@ def up(settings: Settings, reporter: Reporter | None = None, options: UpOptions 
     teller, how = reporter or Reporter(), options or UpOptions()
     state_folder = StateFolder(settings.state_dir)
     with full_disk_in_words(settings.state_dir):
-        if state_folder.prepare(*how.only):
-            teller.say(f"state folder {state_folder.root} made; commands find it from every folder below it too")
+        made_state_folder(settings, teller, how.only)
         with only_one(state_folder.lock, teller.say, how.lock_patience_s):
             stack = Stack(settings)
             mine = stack.local(how.only)
@@ -175,6 +174,12 @@ def up(settings: Settings, reporter: Reporter | None = None, options: UpOptions 
             for server in mine:
                 server.after_start()
     return endpoints(settings, how.only)
+
+
+def made_state_folder(settings: Settings, teller: Reporter, servers: Sequence[str] = ()) -> None:
+    """Make what is missing of the state folder, and say so if there was none. Raises StackError."""
+    if StateFolder(settings.state_dir).prepare(*servers):
+        teller.say(f"state folder {settings.state_dir} made; commands find it from every folder below it too")
 
 
 def _already_serves(stack: Stack, server: LocalServer, teller: Reporter, patience_s: float) -> bool:

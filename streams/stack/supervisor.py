@@ -21,6 +21,7 @@ from schemas.errors import ConfigError, StackError
 from streams.runtime.exits import ExitCode, in_words
 from streams.settings import PREFIX, Settings
 from streams.stack.folders import write_private
+from streams.stack.last_run import NAMES
 from streams.stack.process import Launch, exit_code, log_tail, rotate, start, started_at, stop
 
 COMMAND = "import sys; from streams.cli.main import main; sys.exit(main())"
@@ -177,7 +178,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if value is None or value == type(settings).model_fields[name].default:
+        named = name in NAMES  # always: a child that is told of none takes those of what ran last
+        if value is None or (value == type(settings).model_fields[name].default and not named):
             continue
         plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
         environment[PREFIX + name.upper()] = ",".join(map(str, plain)) if isinstance(plain, tuple) else str(plain)

@@ -73,12 +73,31 @@ async def test_a_board_without_database_says_so_and_since_when(dark: BoardServer
 
 
 @pytest.mark.loopback
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example:{port}", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example:{port}", "", "[::1", "localhost@evil", ":80"],
+)
 async def test_a_request_that_names_another_host_is_refused(dark: BoardServer, host: str) -> None:
     port = dark.address.rsplit(":", 1)[1].strip("/")
     status, headers, _ = await get(dark.address + "api/board", Host=host.format(port=port))
     assert status == 403
     assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST", "localhost.", "localhost:80", "[::1]:443"]
+)
+async def test_a_request_to_loopback_is_answered_whatever_port_it_names(dark: BoardServer, host: str) -> None:
+    assert (await get(dark.address + "api/board", Host=host))[0] == 200
+
+
+@pytest.mark.loopback
+async def test_a_name_in_the_settings_is_answered_too() -> None:
+    server = await start(Silent(), refresh_s=0.2, hosts=("board.example",))
+    assert (await get(server.address, Host="Board.example"))[0] == 200
+    assert (await get(server.address, Host="board.example.evil.example"))[0] == 403
+    await server.close()
 
 
 @pytest.mark.loopback

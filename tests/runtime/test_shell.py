@@ -360,11 +360,13 @@ async def test_the_endpoints_tell_live_from_ready() -> None:
     url = await health.start()
     async with aiohttp.ClientSession() as session:
 
-        async def code(path: str) -> int:
-            async with session.get(url + path) as answer:
+        async def code(path: str, host: str = "127.0.0.1") -> int:
+            async with session.get(url + path, headers={"Host": host}) as answer:
                 return answer.status
 
         assert (await code("/livez"), await code("/readyz"), await code("/metrics")) == (200, 503, 200)
+        assert [await code(path, "evil.example") for path in ("/livez", "/readyz", "/metrics")] == [403, 403, 403]
+        assert await code("/metrics", "localhost") == 200
         status.enter("running")
         assert await code("/readyz") == 200
         assert await code("/") == 404

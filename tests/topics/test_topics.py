@@ -14,7 +14,7 @@ from schemas.rooms import ROOMS, WORKER_ROOMS
 from schemas.topics import BY_NOUN, DLQ_HEADROOM_BYTES, TOPICS
 from streams.cli.main import build_app
 from streams.settings import Settings
-from streams.topics import Wanted, catalogue, compare, ensure_topics, plan
+from streams.topics import Wanted, catalogue, compare, ensure_topics, need_topics, plan
 
 
 def _settings(**changes: object) -> Settings:
@@ -112,6 +112,17 @@ def test_topics_are_created_once_and_differ_from_nothing(kafka: str, topic_prefi
     assert ensure_topics(kafka, settings) == []
     found = plan(kafka, settings)
     assert (found.missing, found.differences) == ((), ())
+
+
+@pytest.mark.kafka
+def test_topics_under_another_prefix_are_refused_at_once_with_those_there_are(kafka: str, topic_prefix: str) -> None:
+    settings, admin = _settings(topic_prefix=topic_prefix, partitions=1), KafkaAdminClient(bootstrap_servers=kafka)
+    ensure_topics(kafka, settings)
+    need_topics(kafka, settings, ("command", "issue", "channel"))
+    with pytest.raises(ConfigError, match=r"no topic 0nowhere\.cx\.command\.v1 .*CX_TOPIC_PREFIX chooses one of \w"):
+        need_topics(kafka, _settings(topic_prefix="0nowhere."), ("command",))
+    assert not [name for name in admin.list_topics() if name.startswith("0nowhere.")]
+    admin.close()
 
 
 @pytest.mark.kafka
