@@ -12,6 +12,7 @@ from streams.cli.play import parse_duration, show_tally
 from streams.settings import load_settings
 from streams.sources import RowCounts, load_mapping
 from streams.sources.follow import Followed, until_signal
+from streams.sources.links import links_file
 from streams.sources.producer import Destination
 from streams.stack import endpoints
 from streams.topics import ensure_topics
@@ -35,5 +36,6 @@ def follow_topic(
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     ensure_topics(bootstrap, settings)
     target, tally = Destination(bootstrap, settings.topic_prefix, settings.partitions), RowCounts()
-    asyncio.run(until_signal(Followed(rules, topic, parse_duration(delay)), target, tally))
+    links = links_file(settings.state_dir, target.prefix, rules.name)
+    asyncio.run(until_signal(Followed(rules, topic, parse_duration(delay), links), target, tally))
     show_tally(tally)

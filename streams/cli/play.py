@@ -25,6 +25,8 @@ from streams.lateness import planned_lateness
 from streams.settings import Settings, load_settings
 from streams.sources import MappedFile, RowCounts, Span, load_mapping, read
 from streams.sources.arrivals import AUTO, Arrival, Beats, automatic, with_heartbeats, with_origin
+from streams.sources.beside import AskedBeside
+from streams.sources.joins import asked_join
 from streams.sources.producer import Destination, Played, PlaySpeed, play
 from streams.sources.report import report_of
 from streams.sources.times import duration_ms
@@ -50,6 +52,13 @@ class PlayOptions:
     speed: Speed = "flat"
     start: Annotated[str | None, typer.Option("--from", help="Only rows from this time on (ISO 8601, UTC).")] = None
     end: Annotated[str | None, typer.Option("--to", help="Only rows before this time.")] = None
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="Join a file, repeatable: NAME=FILE on KEY (LEFT=RIGHT if it has two names)."),
+    ] = None
+    links: Annotated[
+        Path | None, typer.Option("--links", help="Rows that name two identifiers of one customer; see identity.")
+    ] = None
     heartbeat: Annotated[
         str, typer.Option(help="Event time between heartbeats, e.g. 60s or 5m; auto: as the events need them.")
     ] = AUTO
@@ -72,7 +81,8 @@ def play_file(asked: PlayOptions) -> None:
     """
     settings = load_settings()
     rules = load_mapping(asked.mapping, settings.pseudonym_bytes())
-    reading = read(rules, asked.file, Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms)))
+    span = Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms))
+    reading = read(rules, asked.file, span, AskedBeside(tuple(map(asked_join, asked.beside or ())), asked.links))
     pace = PlaySpeed(parse_speed(asked.speed))
     beats = automatic(pace.speed) if asked.heartbeat == AUTO else Beats(parse_duration(asked.heartbeat))
     limit = parse_share(asked.max_rejects)

@@ -12,16 +12,20 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
-from streams.sources.apply import Mapped, Rejected, Span, apply_each, dead_letter_headers
+from streams.sources.apply import Mapped, Rejected, apply_each, dead_letter_headers
 from streams.sources.arrivals import Arrival
+from streams.sources.beside import AskedBeside, Beside
 from streams.sources.counts import RowCounts
 from streams.sources.files import BrokenInput, InputRow, parse_json, read_rows
 from streams.sources.first_rows import FirstRows
 from streams.sources.mapping import Mapping, load_mapping, parse_mapping
+from streams.sources.merge import Named
 from streams.sources.named import compare_header, refuse_repeated
 from streams.sources.nested import refuse_list_of_rows
 from streams.sources.ordering import Sorter
+from streams.sources.spans import Span, SpanReading
 
 __all__ = ["MappedFile", "Mapping", "RowCounts", "Span", "load_mapping", "map_each", "parse_mapping", "read"]
 
@@ -38,7 +42,11 @@ class MappedFile:
     span: Span = field(default_factory=Span)
     tally: RowCounts = field(default_factory=RowCounts)
     warnings: list[str] = field(default_factory=list)
-    """Sentences for people about the file as a whole; complete when ``tally`` is."""
+    """Sentences for people about what may be wrong with the file as a whole; complete when ``tally`` is."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences about how it was read, and what beside it; complete when ``tally`` is."""
+    asked: AskedBeside = field(default_factory=AskedBeside)
+    """Files that are read beside it."""
     broken: list[BrokenInput] = field(default_factory=list)
     """Where the file breaks off, if it does; rows before that place are among the arrivals."""
 
@@ -62,24 +70,39 @@ class MappedFile:
             pass
 
     def _mapped(self) -> Iterator[tuple[InputRow, Sequence[Mapped | Rejected]]]:
-        first = None if self.mapping.shape.format == "csv" else FirstRows(self.mapping.named, self.mapping.optional)
-        rows = self._rows() if first is None else first.look(self._rows())
-        yield from apply_each(self.mapping, rows, self.span, self.tally)
+        reading = SpanReading(self.span)
+        with Beside(self.mapping, self.file, self.asked) as beside:
+            beside.load()
+            yield from apply_each(self.mapping, self._until_the_end(reading, beside), reading, self.tally)
+            self.warnings.extend(beside.warnings())
+            self.notes.extend((*beside.notes(), *reading.notes()))
+
+    def _until_the_end(self, reading: SpanReading, beside: Beside) -> Iterator[InputRow]:
+        """Rows up to where reading may end, completed from what is beside the file."""
+        first, rows = None, self._rows(beside)
+        if self.mapping.shape.format != "csv":
+            first = FirstRows(beside.own(self.mapping.named), self.mapping.optional)
+            rows = first.look(rows)
+        for row in beside.complete(rows):
+            yield row
+            if reading.stopped_at:
+                break
         if first is not None:
             self.warnings.extend(first.warnings())
 
-    def _rows(self) -> Iterator[InputRow]:
+    def _rows(self, beside: Beside) -> Iterator[InputRow]:
+        def compare(header: Sequence[str]) -> None:
+            refuse_repeated(header, self.mapping.named)
+            columns = beside.header(header)
+            self.warnings.extend(compare_header(columns, self.mapping.named, self.mapping.optional))
+
         try:
-            for index, row in enumerate(read_rows(self.file, self.mapping.shape, self._compare)):
+            for index, row in enumerate(read_rows(self.file, self.mapping.shape, compare)):
                 if not index and row.fields is not None and row.member is None and self.mapping.shape.format != "csv":
                     refuse_list_of_rows(row.fields, self.mapping.named, self.file.name)
                 yield row
         except BrokenInput as error:
             self.broken.append(error)
-
-    def _compare(self, header: Sequence[str]) -> None:
-        refuse_repeated(header, self.mapping.named)
-        self.warnings.extend(compare_header(header, self.mapping.named, self.mapping.optional))
 
     def _in_order(self, events: Sorter[Mapped], dead_letters: Sorter[Arrival]) -> Iterator[Arrival]:
         ordered = events.sorted()
@@ -93,25 +116,38 @@ class MappedFile:
             yield Arrival(event.at_ms, event.noun, event.key, None, event.value)
 
 
-def read(mapping: Mapping, file: Path, span: Span | None = None) -> MappedFile:
+def read(mapping: Mapping, file: Path, span: Span | None = None, beside: AskedBeside | None = None) -> MappedFile:
     """Prepare the reading of a file; nothing is opened yet."""
-    return MappedFile(mapping, file, span or Span())
+    return MappedFile(mapping, file, span or Span(), asked=beside or AskedBeside())
+
+
+class MappedMessage(NamedTuple):
+    """What one message of a topic was mapped to, and which of its rows have a customer that is looked up later."""
+
+    offset: int
+    arrivals: list[Arrival]
+    named: tuple[Named, ...]
 
 
 def map_each(
-    mapping: Mapping, messages: Iterable[tuple[int, bytes]], origin: str, tally: RowCounts, span: Span
-) -> Iterator[tuple[int, list[Arrival]]]:
+    mapping: Mapping, messages: Iterable[tuple[int, bytes]], origin: str, tally: RowCounts
+) -> Iterator[MappedMessage]:
     """Map messages of a topic, (offset, value) each JSON, in the order given; broken ones: dead letters.
 
     Every message comes back with its offset, also one that makes no event.
     """
-    given = list(messages)
-    found: dict[int, list[Arrival]] = {offset: [] for offset, _ in given}
+    given, identity, build = list(messages), mapping.identity, _build()
+    made: dict[int, list[Arrival]] = {offset: [] for offset, _ in given}
+    named: dict[int, list[Named]] = {offset: [] for offset, _ in given}
     rows = (row for offset, value in given for row in parse_json(offset, value, mapping.shape))
-    build = _build()
-    for row, outcomes in apply_each(mapping, rows, span, tally):
-        found[row.line] += [_arrival(outcome, mapping, origin, build) for outcome in outcomes]
-    yield from found.items()
+    for row, outcomes in apply_each(mapping, rows, SpanReading(Span()), tally):
+        arrivals = made[row.line]
+        first = len(arrivals)
+        arrivals += [_arrival(outcome, mapping, origin, build) for outcome in outcomes]
+        if identity is not None and (found := identity.named(row.fields)):
+            named[row.line].append(Named(first, len(arrivals), found, identity.links(row.fields)))
+    for offset, arrivals in made.items():
+        yield MappedMessage(offset, arrivals, tuple(named[offset]))
 
 
 def _arrival(outcome: Mapped | Rejected, mapping: Mapping, origin: str, build: str) -> Arrival:

@@ -21,10 +21,10 @@ from streams.sources.fields import broken
 from streams.sources.files import InputRow
 from streams.sources.mapping import Mapping
 from streams.sources.plan import Body, EventPlan, needed, plan_of
+from streams.sources.spans import SpanReading
 
 _CHUNK = 256
 _ENCODE = msgspec.json.Encoder().encode
-MAX_TIME_MS = 1 << 62
 
 
 class Mapped(NamedTuple):
@@ -49,15 +49,8 @@ class Rejected(NamedTuple):
     matched: tuple[int, ...] = ()
 
 
-class Span(NamedTuple):
-    """Rows whose earliest event lies in [start, end), ms UTC."""
-
-    start_ms: int = 0
-    end_ms: int = MAX_TIME_MS
-
-
 def apply_each(
-    mapping: Mapping, rows: Iterable[InputRow], span: Span, tally: RowCounts
+    mapping: Mapping, rows: Iterable[InputRow], span: SpanReading, tally: RowCounts
 ) -> Iterator[tuple[InputRow, Sequence[Mapped | Rejected]]]:
     """Map rows in file order; every row with what became of it."""
     source, mapper = iter(rows), _Mapper(mapping, span, tally)
@@ -80,7 +73,7 @@ Outcome = list[_Made] | Rejected | None
 class _Mapper:
     """Maps chunks of rows and counts what became of them."""
 
-    def __init__(self, mapping: Mapping, span: Span, tally: RowCounts) -> None:
+    def __init__(self, mapping: Mapping, span: SpanReading, tally: RowCounts) -> None:
         """Make the plan, and room for the counts."""
         self._mapping, self._span, self._tally = mapping, span, tally
         self._plans, self._groups = plan_of(mapping)
@@ -110,7 +103,7 @@ class _Mapper:
                 if rule.when is None or rule.when(fields):
                     matched.append(index)
                     times.append(needed(rule.time(fields), rule, "time"))
-            if times and not self._span.start_ms <= min(times) < self._span.end_ms:
+            if times and not self._span.takes(row.line, min(times)):
                 return None
             parts: list[Body | None] = [None] * self._groups
             for index, at_ms in zip(matched, times, strict=True):

@@ -18,6 +18,7 @@ import signal
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -27,9 +28,10 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, InconsistentGr
 from schemas.errors import ConfigError, SinkUnavailable
 from schemas.topics import BY_NOUN, EVENT_NOUNS, MINUTE_MS
 from streams.security.brokers import connection
-from streams.sources import Mapping, RowCounts, Span, map_each
-from streams.sources.arrivals import heartbeats
+from streams.sources import Mapping, RowCounts, map_each
+from streams.sources.arrivals import Arrival, heartbeats
 from streams.sources.assignor import OneReads, client_name
+from streams.sources.keying import FollowedCustomers, followed_customers
 from streams.sources.merge import Merge, Read, read_of
 from streams.sources.presence import ended, started
 from streams.sources.producer import Destination, Write, writer
@@ -57,6 +59,8 @@ class Followed:
     mapping: Mapping
     topic: str
     delay_ms: int = MINUTE_MS
+    links: Path | None = None
+    """Where links between identifiers are kept; needed if the mapping lists several for one customer."""
 
     @property
     def source(self) -> str:
@@ -74,6 +78,8 @@ async def follow(what: Followed, target: Destination, tally: RowCounts, stopping
     """Map until ``stopping`` is set. Raises ConfigError for an absent topic, SinkUnavailable if Kafka is away."""
     if what.mapping.shape.format == "csv":
         raise ConfigError(f"mapping {what.mapping.name}: input.format must be ndjson or json to follow a topic")
+    if what.mapping.joins:
+        raise ConfigError(f"mapping {what.mapping.name}: joins are for files (cxwatch play), not for a topic")
     group = f"{target.prefix}cx.source.{what.mapping.name}"
     consumer = AIOKafkaConsumer(
         **connection(target.bootstrap), group_id=group, client_id=client_name(),
@@ -84,8 +90,8 @@ async def follow(what: Followed, target: Destination, tally: RowCounts, stopping
         await started(consumer.start(), target.bootstrap)
         if what.topic not in await consumer.topics():
             raise ConfigError(f"there is no topic {what.topic} on {target.bootstrap}")
-        async with writer(target) as write:
-            follower = Follower(consumer, group, what, target)
+        async with followed_customers(what.mapping.identity, what.links, target) as customers, writer(target) as write:
+            follower = Follower(consumer, group, what, target, customers)
             consumer.subscribe([what.topic], listener=follower)
             await follower.run(write, tally, stopping)
     except InconsistentGroupProtocolError as error:
@@ -99,12 +105,16 @@ async def follow(what: Followed, target: Destination, tally: RowCounts, stopping
 class Follower:
     """Reads what it is given, merges, writes, commits, vouches."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, group: str, what: Followed, target: Destination) -> None:
-        """``consumer`` is started and not yet subscribed."""
+    def __init__(
+        self, consumer: AIOKafkaConsumer, group: str, what: Followed, target: Destination,
+        customers: FollowedCustomers | None = None,
+    ) -> None:
+        """``consumer`` is started and not yet subscribed; ``customers`` of a mapping that looks them up."""
         self._consumer = consumer
         self._group = group
         self._what = what
         self._target = target
+        self._customers = customers
         self._merge: Merge | None = None
         self._next: dict[int, int] = {}
         """Offset behind what was written, per partition."""
@@ -151,6 +161,8 @@ class Follower:
             return None
         if epoch != self._epoch:
             return None
+        if self._customers is not None:
+            self._customers.compare(self._next)
         self._proved_s = 0.0
         self._merge = Merge({tp.partition: before[tp][1] for tp in tps}, self._what.delay_ms)
         return self._merge
@@ -187,10 +199,10 @@ class Follower:
         for tp, records in fetched.items():
             rows = [(record.offset, record.value or b"") for record in records]
             latest = [record.timestamp if record.timestamp_type == _APPEND_TIME else now_ms for record in records]
-            mapped = map_each(self._what.mapping, rows, f"{tp.topic}-{tp.partition}", RowCounts(), Span())
+            mapped = map_each(self._what.mapping, rows, f"{tp.topic}-{tp.partition}", RowCounts())
             read = (
-                read_of(offset, arrivals, latest_ms)
-                for (offset, arrivals), latest_ms in zip(mapped, latest, strict=True)
+                read_of(one.offset, one.arrivals, latest_ms, one.named)
+                for one, latest_ms in zip(mapped, latest, strict=True)
             )
             merge.add(tp.partition, read, now_ms)
 
@@ -210,12 +222,17 @@ class Follower:
         if rows:
             if time.monotonic() - self._proved_s > PROVEN_S:
                 await self._commit(merge)
-            await write([arrival for _, row in rows for arrival in row.arrivals])
+            await write(self._arrivals(rows))
             await write.drain()
             self._next.update({number: row.offset + 1 for number, row in rows})
             await self._commit(merge)
         await self._vouch(merge, write)
         return [row for _, row in rows]
+
+    def _arrivals(self, rows: list[tuple[int, Read]]) -> list[Arrival]:
+        if self._customers is None:
+            return [arrival for _, row in rows for arrival in row.arrivals]
+        return self._customers.keyed(rows, self._next)
 
     async def _ask(self, merge: Merge, numbers: Iterable[int]) -> None:
         """Find those of the partitions that are read to their end; asked only now, so that the answer cannot be old."""
@@ -241,6 +258,8 @@ class Follower:
         if due:
             self._beat_s = time.monotonic()
             await self._ask(merge, merge.partitions)
+            if self._customers is not None:
+                await self._customers.carry_out_erasures(self._next)
         vouched_ms = merge.vouched_ms()
         if vouched_ms <= self._vouched_ms or not (due or vouched_ms - self._vouched_ms >= HEARTBEAT_MS):
             return

@@ -2,13 +2,14 @@
 
 Top level: ``name`` (in event ids), ``input`` (format csv | ndjson, delimiter, encoding, absent, optional: columns and
 fields that a file may lack), ``zone``, ``dst`` (gap, overlap), ``numbers`` (how the file writes them), ``source``,
-``customer`` (the key), ``tables``, ``times`` and ``events``; each event has ``to``, ``when``, ``id``, ``time``,
+``customer`` (the key, or ``identity``: several identifiers that lead to it), ``links`` (rows that link identifiers),
+``joins`` (further files), ``tables``, ``times`` and ``events``; each event has ``to``, ``when``, ``id``, ``time``,
 ``arrival``, ``fields``; it may override ``customer`` and ``source``. See the guide.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -21,6 +22,8 @@ from schemas.topics import BY_NOUN, FROM_COMPANIES
 from streams.sources.conditions import Condition, compile_condition
 from streams.sources.fields import Scope, Value
 from streams.sources.files.shape import Shape, read_shape
+from streams.sources.identity import Identity, read_identity
+from streams.sources.joins import JoinRule, read_joins
 from streams.sources.named import NamedField
 from streams.sources.node import Node
 from streams.sources.number_formats import NUMBER_KEYS, NumberFormat, number_format
@@ -36,7 +39,7 @@ TARGETS: dict[str, type[Record]] = {noun: BY_NOUN[noun].records[0] for noun in F
 TIME_FIELD = {"customer": "updated_at_ms", "change": "changed_at_ms"}
 ID_FIELD = {"customer": "", "change": "change_id"}
 _EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version", "origin")
-_TOP = ("name", "input", "zone", "dst", "numbers", "source", "customer", "tables", "times", "events")
+_TOP = ("name", "input", "zone", "dst", "numbers", "source", "customer", "links", "joins", "tables", "times", "events")
 _EVENT_KEYS = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")
 
 
@@ -83,6 +86,10 @@ class Mapping:
     """Every field of a row that it reads, once for each place that names it."""
     optional: frozenset[str] = frozenset()
     """Those of them that a file may lack."""
+    identity: Identity | None = None
+    """How several identifiers lead to one customer, if it says so."""
+    joins: dict[str, JoinRule] = field(default_factory=dict)
+    """Files that are joined to the rows, by name."""
 
     @property
     def nouns(self) -> tuple[str, ...]:
@@ -126,11 +133,13 @@ def parse_mapping(body: Any, file: str = "mapping", pseudonym_key: bytes | None 
         scope.tables[name] = read_table(node)
     for name, node in top["times"].entries().items() if "times" in top else ():
         name_time(name, node, scope)
-    events = tuple(_event(node, top, scope) for node in top["events"].items())
+    identity = read_identity(top.get("customer"), top.get("links"), scope)
+    events = tuple(_event(node, top, scope, identity) for node in top["events"].items())
     if not events:
         top["events"].refuse("at least one event is needed.")
     named = tuple(dict.fromkeys(root.named))
-    return Mapping(top["name"].text(), shape, events, named, _optional(top.get("input"), named))
+    optional, joins = _optional(top.get("input"), named), read_joins(top.get("joins"), read_shape)
+    return Mapping(top["name"].text(), shape, events, named, optional, identity, joins)
 
 
 def _optional(node: Node | None, named: tuple[NamedField, ...]) -> frozenset[str]:
@@ -147,12 +156,16 @@ def _clock(top: dict[str, Node]) -> ZoneRules:
     return ZoneRules(zone, gap, overlap)
 
 
-def _event(node: Node, top: dict[str, Node], scope: Scope) -> EventRule:
+def _event(node: Node, top: dict[str, Node], scope: Scope, identity: Identity | None) -> EventRule:
     entries = node.fields(_EVENT_KEYS, required=("to", "time"))
     noun = entries["to"].text(tuple(TARGETS))
     customer = entries.get("customer", top.get("customer"))
     if customer is None and noun != "change":
         node.refuse("customer is missing, here or at the top: it is the key.")
+    if identity is not None and "customer" not in entries:
+        key: Value | None = identity.key
+    else:
+        key = compile_value(customer, scope, "text") if customer is not None else None
     event_id = entries.get("id")
     if event_id is None and noun == "change":
         node.refuse("a change needs an id.")
@@ -162,7 +175,7 @@ def _event(node: Node, top: dict[str, Node], scope: Scope) -> EventRule:
         when=compile_condition(entries["when"], scope) if "when" in entries else None,
         time=compile_time(entries["time"], scope),
         arrival=compile_time(entries["arrival"], scope) if "arrival" in entries else None,
-        customer=compile_value(customer, scope, "text") if customer is not None else None,
+        customer=key,
         event_id=compile_value(event_id, scope, "text") if event_id is not None else None,
         fields=_fields(entries, node, noun, entries.get("source", top.get("source")), scope),
     )

@@ -24,6 +24,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from streams.sources.arrivals import Arrival, is_event
+from streams.sources.identity import Identifier
 
 LOOK_AHEAD = 16
 """Rows of other customers by which a row's clock is judged."""
@@ -38,6 +39,17 @@ CALM_MS = 5_000
 _OBJECTS_BYTES = 1_000
 
 
+class Named(NamedTuple):
+    """A row of a message that names a customer; ``first`` and ``end`` bound its arrivals among the message's."""
+
+    first: int
+    end: int
+    identifiers: tuple[Identifier, ...]
+    """Strongest first; its arrivals are keyed by the first of them so far."""
+    links: bool
+    """True if it links what it names."""
+
+
 class Read(NamedTuple):
     """One message of the source, mapped."""
 
@@ -50,16 +62,18 @@ class Read(NamedTuple):
     latest_ms: int
     """No event in it can be newer than this: when it was appended, else when it was fetched."""
     customer: bytes
+    named: tuple[Named, ...] = ()
+    """Its rows whose customer is looked up when they are handed out."""
 
 
-def read_of(offset: int, arrivals: Iterable[Arrival], latest_ms: int) -> Read:
+def read_of(offset: int, arrivals: Iterable[Arrival], latest_ms: int, named: tuple[Named, ...] = ()) -> Read:
     """Make a :class:`Read` of what a message was mapped to."""
     mapped = tuple(arrivals)
     events = [arrival for arrival in mapped if is_event(arrival)]
     customer = events[0].key if events else None
     newest_ms = max((arrival.at_ms for arrival in events), default=0)
     size = _OBJECTS_BYTES + sum(len(arrival.value) for arrival in mapped)
-    return Read(offset, mapped, size, newest_ms, latest_ms, customer or b"")
+    return Read(offset, mapped, size, newest_ms, latest_ms, customer or b"", named)
 
 
 class _Partition:

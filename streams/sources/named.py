@@ -6,6 +6,7 @@ field that none of the first rows has may still come, so it is a warning. Names 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from difflib import get_close_matches
 from schemas.errors import ConfigError
 
 _WORDS = (".field", ".text", ".pseudonym")
-_ALTERNATIVES = ".first_of["
+_ALTERNATIVES = re.compile(r"\.(?:first_of|identity)\[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ class NamedField:
 
     @property
     def alternatives(self) -> str | None:
-        """The ``first_of`` that it stands in: another member may be there instead."""
-        head, found, _ = self.path.partition(_ALTERNATIVES)
-        return head if found else None
+        """The ``first_of`` or ``identity`` that it stands in: another member may be there instead."""
+        found = _ALTERNATIVES.search(self.path)
+        return self.path[: found.start()] if found is not None else None
 
 
 def compare_header(header: Sequence[str], named: Collection[NamedField], optional: Collection[str]) -> list[str]:

@@ -99,7 +99,7 @@ def report_of(reading: MappedFile, planned: Sequence[LatenessPlan], customers: i
         statuses={noun: _statuses(counts) for noun, counts in tally.nouns.items()},
         late=tuple(late for plan in planned for late in _late(plan, tally.nouns.get(plan.noun, NounCounts()).lags)),
         warnings=(*reading.warnings, *map(str, reading.broken)),
-        remarks=tuple(remarks(tally, customers)),
+        remarks=(*reading.notes, *remarks(tally, customers)),
     )
 
 

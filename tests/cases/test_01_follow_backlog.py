@@ -19,7 +19,7 @@ from schemas.topics import EVENT_NOUNS
 from streams.agents import join
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.settings import Settings
-from streams.sources import RowCounts, Span, map_each, parse_mapping
+from streams.sources import RowCounts, map_each, parse_mapping
 from streams.sources.arrivals import heartbeats
 from streams.sources.merge import Merge, read_of
 from streams.stack import Endpoints
@@ -49,8 +49,8 @@ class InMemory:
 
     def fetch(self, partition: int) -> None:
         chunk = self.parts[partition][self.read[partition] : self.read[partition] + FETCH]
-        mapped = map_each(MAPPING, enumerate(chunk, self.read[partition]), "t-0", RowCounts(), Span())
-        self.merge.add(partition, [read_of(offset, made, self.now_ms) for offset, made in mapped], self.now_ms)
+        mapped = map_each(MAPPING, enumerate(chunk, self.read[partition]), "t-0", RowCounts())
+        self.merge.add(partition, [read_of(one.offset, one.arrivals, self.now_ms) for one in mapped], self.now_ms)
         self.read[partition] += len(chunk)
 
     def beat(self) -> None:

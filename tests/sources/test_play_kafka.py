@@ -19,8 +19,10 @@ from schemas.events import HEARTBEAT_KEY
 from schemas.topics import BY_NOUN
 from streams.settings import Settings
 from streams.sources import RowCounts, parse_mapping, read
+from streams.sources import follow as follow_module
 from streams.sources.arrivals import Arrival, Beats, with_heartbeats
-from streams.sources.follow import Followed, follow
+from streams.sources.follow import Followed, Follower, follow
+from streams.sources.merge import Merge
 from streams.sources.producer import Destination, PlaySpeed, play
 from streams.topics import ensure_topics
 from tests.patience import patience
@@ -177,3 +179,74 @@ async def test_following_an_absent_topic_or_a_csv_mapping_is_refused(target: Des
     csv = parse_mapping(yaml.safe_load(MAPPING.replace("FORMAT", "csv")))
     with pytest.raises(ConfigError, match=r"input\.format must be ndjson"):
         await follow(Followed(csv, "nowhere"), target, RowCounts(), asyncio.Event())
+
+
+TRACK = """
+name: track
+input: {format: ndjson}
+customer: {identity: [{kind: account, value: "{user}"}, {kind: device, value: "{device}"}]}
+links: {when: {field: event, equals: login}}
+events:
+  - to: telemetry
+    time: {field: at}
+    id: "{no}"
+    fields: {product: app, event_name: "{event}", outcome: ok}
+"""
+
+
+def tracked(number: int, event: str, user: str | None = None) -> bytes:
+    """The device d-1 does something, a second after it did the last."""
+    row = {"no": number, "at": f"2026-03-10T12:00:{number:02}Z", "event": event, "device": "d-1", "user": user}
+    return json.dumps(row).encode()
+
+
+async def erase(target: Destination, customer: bytes) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=target.bootstrap)
+    await producer.start()
+    await producer.send_and_wait(target.prefix + BY_NOUN["customer"].name, None, key=customer)
+    await producer.stop()
+
+
+async def customers(target: Destination) -> list[tuple[int, str]]:
+    """Number and key of every event on the topic, each as often as it was written."""
+    found = [one for one in await records(target, BY_NOUN["telemetry"].name) if one.key != HEARTBEAT_KEY]
+    events = [json.loads(one.value) for one in found]
+    assert all(event["customer_id"].encode() == one.key for event, one in zip(events, found, strict=True))
+    return sorted((int(event["event_id"]), event["customer_id"]) for event in events)
+
+
+@pytest.mark.kafka
+async def test_events_that_are_written_twice_have_one_customer_and_erasure_unlinks(
+    target: Destination, own_topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = Followed(parse_mapping(yaml.safe_load(TRACK)), own_topic, links=tmp_path / "links.sqlite")
+    rows_ = [tracked(0, "tap"), tracked(1, "tap"), tracked(2, "login", "u-1"), tracked(3, "tap")]
+    await publish(target.bootstrap, own_topic, rows_)
+    with monkeypatch.context() as dying:
+
+        commit = Follower._commit
+
+        async def die(self: Follower, merge: Merge) -> None:
+            if sum(self._next.values()) == len(rows_):
+                raise RuntimeError("dies between writing and committing")
+            await commit(self, merge)
+
+        dying.setattr(Follower, "_commit", die)
+        with pytest.raises(RuntimeError):
+            await follow(what, target, RowCounts(), asyncio.Event())
+    monkeypatch.setattr(follow_module, "HEARTBEAT_S", 0.2)
+    again = RowCounts()
+    async with following(what, target, again):
+        await seen(again, 1)
+        found = await customers(target)
+        assert sorted(set(found)) == [(0, "d-1"), (1, "d-1"), (2, "u-1"), (3, "u-1")]
+        assert len(found) > len(rows_), "what was written and not committed was written again"
+        await erase(target, b"u-1")
+        before = again.rows - 3
+        for number in range(4, 60):
+            await publish(target.bootstrap, own_topic, [tracked(number, "tap")])
+            await seen(again, before + number)
+            if (await customers(target))[-1][1] == "d-1":
+                break
+        else:
+            raise AssertionError("the link of an erased customer is still there")

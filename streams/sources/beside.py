@@ -1,0 +1,123 @@
+"""What is read beside the file that is played: files joined to its rows, and links between identifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from schemas.errors import ConfigError
+from streams.sources.files import BrokenInput, InputRow, read_rows
+from streams.sources.identity import CUSTOMER, Identity, IdentityCounts, link_together, resolve
+from streams.sources.joins import AskedJoin, JoinedFile, join_files, shape_by_name
+from streams.sources.links import FileLinks
+from streams.sources.mapping import Mapping
+from streams.sources.named import NamedField
+
+
+@dataclass(frozen=True, slots=True)
+class AskedBeside:
+    """Files that the command line names beside the one that is played."""
+
+    joins: tuple[AskedJoin, ...] = ()
+    links: Path | None = None
+
+
+class Beside:
+    """Completes the rows of a file from what is beside it. Leaving it removes the tables that it keeps on disk."""
+
+    def __init__(self, mapping: Mapping, file: Path, asked: AskedBeside) -> None:
+        """Nothing is read yet. Raises ConfigError if a file is named that the mapping has no use for, or lacks one."""
+        self._mapping, self._file, self._asked = mapping, file, asked
+        self._stack = ExitStack()
+        self._joined: list[JoinedFile] = []
+        self._links: FileLinks | None = None
+        self._paired = 0
+        self.counts = IdentityCounts()
+        self._files = join_files(mapping.joins, asked.joins, mapping.shape, mapping.name)
+        if asked.links is not None and mapping.identity is None:
+            raise ConfigError(f"--links: mapping {mapping.name} has no customer.identity, whose identifiers are linked")
+
+    def load(self) -> None:
+        """Read the joined files, then all links: those of a file of their own, then those of the file's own rows.
+
+        Raises ConfigError if a file cannot be read, lacks its key or a used column, or links nothing.
+        """
+        for rule, path in self._files:
+            joined = self._stack.enter_context(JoinedFile(rule, path, self._mapping.named))
+            joined.load()
+            self._joined.append(joined)
+        identity = self._mapping.identity
+        if identity is None:
+            return
+        self._links = FileLinks()
+        self._stack.callback(self._links.close)
+        if self._asked.links is not None:
+            self._read_links(identity, self._asked.links)
+        if identity.link_rule is not None:
+            with suppress(BrokenInput):  # is told when the rows themselves are read
+                for row in self._with_partners(read_rows(self._file, self._mapping.shape)):
+                    if identity.links(row.fields):
+                        self._link(identity, row)
+            for joined in self._joined:
+                joined.forget_counts()
+
+    def _read_links(self, identity: Identity, file: Path) -> None:
+        """A file of links has columns of the same names as the identifiers; every row links those that it has."""
+        for row in read_rows(file, shape_by_name(file, self._mapping.shape)):
+            self._link(identity, row)
+        if not self._paired:
+            names = sorted({one.name for one in self._mapping.named if one.path.startswith("customer.identity")})
+            raise ConfigError(f"{file}: no row names two identifiers: two of the columns {', '.join(names)} are needed")
+
+    def _link(self, identity: Identity, row: InputRow) -> None:
+        found = identity.named(row.fields)
+        if self._links is not None:
+            self._paired += len(found) > 1
+            link_together(found, self._links, self.counts)
+
+    def complete(self, rows: Iterable[InputRow]) -> Iterator[InputRow]:
+        """Rows with what was joined to them, and with their customer."""
+        for row in self._with_partners(rows):
+            if self._links is not None:
+                self._name_customer(row, self._links)
+            yield row
+
+    def _with_partners(self, rows: Iterable[InputRow]) -> Iterator[InputRow]:
+        for row in rows:
+            for joined in self._joined if row.fields is not None else ():
+                joined.join(row.fields or {})
+            yield row
+
+    def _name_customer(self, row: InputRow, links: FileLinks) -> None:
+        """Put the key into the row. One that breaks a rule has none: that is raised again when it is mapped."""
+        identity, fields = self._mapping.identity, row.fields
+        if identity is not None and fields is not None and (found := identity.named(fields)):
+            fields[CUSTOMER] = resolve(found, links, self.counts)
+
+    def header(self, columns: Sequence[str]) -> list[str]:
+        """Columns of the file and of those joined to it, as the mapping names them."""
+        return [*columns, *(name for joined in self._joined for name in joined.header(columns))]
+
+    def own(self, named: Iterable[NamedField]) -> list[NamedField]:
+        """The fields that the file itself has to have, of all that the mapping names."""
+        return [one for one in named if not any(joined.has(one) for joined in self._joined)]
+
+    def warnings(self) -> list[str]:
+        """What may be wrong with the joined files."""
+        return [warning for joined in self._joined for warning in joined.warnings]
+
+    def notes(self) -> list[str]:
+        """What was joined, and how customers were told apart."""
+        return [*(joined.note() for joined in self._joined), *self.counts.notes()]
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Remove what was kept on disk."""
+        self._stack.close()
