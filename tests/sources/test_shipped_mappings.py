@@ -20,6 +20,7 @@ from streams.sources import Mapping, RowCounts, Span, load_mapping, parse_mappin
 from streams.sources.apply import Mapped, Rejected, apply_each
 from streams.sources.files import read_rows
 from streams.sources.shipped import shipped, shipped_names
+from streams.sources.spans import SpanReading
 from tests.sources.samples import SAMPLES, SampleFile
 
 KEY = b"a key for tests only"
@@ -70,7 +71,7 @@ def test_every_mapping_has_a_sample() -> None:
 def test_money_and_promises_of_the_samples() -> None:
     def events(name: str, rows: list[Any]) -> list[dict[str, Any]]:
         mapping = load_mapping(name, KEY)
-        mapped = apply_each(mapping, parsed(mapping, rows), Span(), RowCounts())
+        mapped = apply_each(mapping, parsed(mapping, rows), SpanReading(Span()), RowCounts())
         return [json.loads(one.value) for _, outcomes in mapped for one in outcomes if isinstance(one, Mapped)]
 
     from tests.sources.samples import AFTERSHIP, TRACKS
@@ -168,7 +169,7 @@ def test_every_row_becomes_events_a_dead_letter_or_a_skip_that_the_mapping_decla
         rows = [{key: str(value) if value is not None else "" for key, value in row.items()} for row in rows]
     file = written(mapping, rows, tmp_path_factory.mktemp("rows"))
     tally, seen = RowCounts(), {"mapped": 0, "rejected": 0, "nothing": 0}
-    for row, outcomes in apply_each(mapping, read_rows(file, mapping.shape), Span(), tally):
+    for row, outcomes in apply_each(mapping, read_rows(file, mapping.shape), SpanReading(Span()), tally):
         if not outcomes:
             seen["nothing"] += 1
         elif isinstance(outcomes[0], Rejected):
