@@ -16,8 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
-"""The newest version of the input contract that this build understands."""
+SCHEMA_VERSION = 2
+"""The newest version of the input contract that this build understands; older ones are read for ever."""
 
 MIN_TIME_MS = 946_684_800_000
 """2000-01-01T00:00:00Z: earlier times are units mixed up (seconds) or defaults."""
@@ -31,6 +31,10 @@ FREE_TEXT = r"^[^\x00]*$"
 """Pattern of free text."""
 Token = Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN_TEXT)]
 Label = Annotated[str, Field(max_length=128, pattern=PLAIN_TEXT)]
+AttributeName = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_TEXT)]
+Attributes = Annotated[dict[AttributeName, Label], Field(max_length=30)]
+"""The company's own dimensions of an event: name -> value."""
+Subjects = Annotated[tuple[Token, ...], Field(max_length=16, strict=False)]
 DurationMs = Annotated[float, Field(ge=0, le=1e9)]
 Cents = Annotated[int, Field(ge=-1_000_000_000_000, le=1_000_000_000_000)]
 Origin = Literal["live", "replay", "drill"]
@@ -61,6 +65,11 @@ class Event(Record):
         default=None,
         description="When the company received it, ms since 1970 UTC, if that was before it reached this topic",
         examples=[1_767_225_602_000],
+    )
+    attributes: Attributes = Field(
+        default_factory=dict,
+        description="The company's own dimensions, up to 30: name (at most 64 characters) to value",
+        examples=[{"plan": "family", "lot": "24-118"}],
     )
 
 
@@ -134,6 +143,11 @@ class Contact(Event):
     product: Label = Field(default="", description="Service line", examples=["shop"])
     region: Label = Field(default="", description="Country or sales region", examples=["DE"])
     order_id: Label | None = Field(default=None, description="Order it is about", examples=["o-77812"])
+    subject_ids: Subjects = Field(
+        default=(),
+        description="Orders, tickets or conversations it is about, up to 16; looked at besides order_id",
+        examples=[["o-77812", "t-9001"]],
+    )
     wait_ms: DurationMs | None = Field(default=None, description="Wait before an answer, ms", examples=[42_000.0])
     handle_ms: DurationMs | None = Field(default=None, description="Handling time, ms", examples=[180_000.0])
     csat: Annotated[int, Field(ge=1, le=5)] | None = Field(default=None, description="Satisfaction 1-5", examples=[4])

@@ -14,9 +14,12 @@ from pydantic.fields import FieldInfo
 
 from schemas.events import FREE_TEXT, PLAIN_TEXT, SCHEMA_VERSION, Record
 
-FieldRow = tuple[str, str, int | float, int | float, bool, list[str], bool, str, str | int | None]
-"""Name; kind (text, choice, int, float, bool); lowest and highest value or length in code points, both inclusive; is it
-plain text; the choices; may it be null; kind of the default (required, none, text, int); the default."""
+PartRow = tuple[int, int, bool]
+"""Lowest and highest length in code points, both inclusive; is it plain text."""
+FieldRow = tuple[str, str, int | float, int | float, bool, list[str], bool, str, str | int | None, list[PartRow]]
+"""Name; kind (text, choice, int, float, bool, map, texts); lowest and highest value, length in code points or number of
+entries, both inclusive; is it plain text; the choices; may it be null; kind of the default (required, none, text, int,
+empty); the default; the texts of a map (names, values) or of a list (its elements)."""
 
 NestedRow = tuple[str, str, FieldRow | None, list[tuple[str, str, FieldRow | None]]]
 """Name; form (one, list, records); the value or an element of the list; for records their fields in the same way."""
@@ -24,6 +27,7 @@ NestedRow = tuple[str, str, FieldRow | None, list[tuple[str, str, FieldRow | Non
 _LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern")
 _INT64 = 2**63
 _LENGTH = 2**31 - 1
+_OF_TEXTS = {dict: "map", tuple: "texts"}
 _KINDS = {str: "text", int: "int", float: "float", bool: "bool"}
 
 
@@ -92,13 +96,18 @@ def _element(name: str, info: FieldInfo) -> Any:
 
 def _row(name: str, info: FieldInfo) -> FieldRow:
     annotation, optional, rules = _unfold(info.annotation, list(info.metadata))
+    if get_origin(annotation) is tuple:
+        rules = _without_lists_are_tuples(name, rules)
     limits = _limits(name, rules)
     default_kind, default = _default(name, info)
     choices: list[str] = []
+    parts: list[PartRow] = []
     if get_origin(annotation) is Literal:
         kind, choices = "choice", list(get_args(annotation))
         if limits or not all(isinstance(choice, str) for choice in choices):
             raise TypeError(f"{name}: choices are texts without further limits")
+    elif get_origin(annotation) in _OF_TEXTS:
+        kind, parts = _OF_TEXTS[get_origin(annotation)], _parts(name, annotation)
     elif annotation in _KINDS:
         kind = _KINDS[annotation]
     else:
@@ -106,7 +115,26 @@ def _row(name: str, info: FieldInfo) -> FieldRow:
     if name == "schema_version":
         limits["le"] = min(limits.get("le", SCHEMA_VERSION), SCHEMA_VERSION)
     low, high = _range(name, kind, limits)
-    return name, kind, low, high, limits.get("pattern") == PLAIN_TEXT, choices, optional, default_kind, default
+    return name, kind, low, high, limits.get("pattern") == PLAIN_TEXT, choices, optional, default_kind, default, parts
+
+
+def _without_lists_are_tuples(name: str, rules: list[Any]) -> list[Any]:
+    """The rules without the one by which a strict model takes a list for a tuple. TypeError if it is missing."""
+    rest = [rule for rule in rules if getattr(rule, "strict", None) is not False]
+    if len(rest) == len(rules):
+        raise TypeError(f"{name}: a list is no tuple unless strict=False says so")
+    return rest
+
+
+def _parts(name: str, annotation: Any) -> list[PartRow]:
+    """The texts that a map or a list holds."""
+    texts = get_args(annotation)
+    if get_origin(annotation) is tuple:
+        texts = texts[:1] if texts[1:] == (...,) else ()
+    rows = [_row(name, FieldInfo.from_annotation(part)) for part in texts]
+    if not rows or any(row[1] != "text" or row[6] for row in rows):
+        raise TypeError(f"{name}: only maps of texts, and lists of texts of any length, are known")
+    return [(int(low), int(high), plain) for _, _, low, high, plain, *_ in rows]
 
 
 def _unfold(annotation: Any, rules: list[Any]) -> tuple[Any, bool, list[Any]]:
@@ -139,9 +167,10 @@ def _limits(name: str, rules: list[Any]) -> dict[str, Any]:
 def _range(name: str, kind: str, limits: dict[str, Any]) -> tuple[int | float, int | float]:
     """Lowest and highest allowed value of a number, or length of a text."""
     numbers, texts = limits.keys() & {"ge", "gt", "le", "lt"}, limits.keys() & {"min_length", "max_length", "pattern"}
-    if (numbers and kind not in ("int", "float")) or (texts and kind != "text"):
+    is_counted = kind in _OF_TEXTS.values() and "pattern" not in limits
+    if (numbers and kind not in ("int", "float")) or (texts and kind != "text" and not is_counted):
         raise TypeError(f"{name}: a {kind} cannot have these limits")
-    if kind == "text":
+    if kind == "text" or is_counted:
         return limits.get("min_length", 0), limits.get("max_length", _LENGTH)
     if kind == "int":
         return (max(limits.get("ge", -_INT64), limits.get("gt", -_INT64 - 1) + 1),
@@ -159,6 +188,8 @@ def _default(name: str, info: FieldInfo) -> tuple[str, str | int | None]:
         return "none", None
     if isinstance(default, str):
         return "text", default
+    if default in ({}, ()):
+        return "empty", None
     if isinstance(default, int) and not isinstance(default, bool):
         return "int", default
     raise TypeError(f"{name}: the default {default!r} is neither text nor integer nor null")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import methodcaller, or_
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -51,8 +51,8 @@ _nested = methodcaller("rfind", b"{")
 def struct_of(model: type[Record]) -> type[msgspec.Struct]:
     """Return the frozen, keyword-only struct with the fields, defaults and limits of ``model``.
 
-    ``schema_version`` is limited to what this build understands. Nested models and boolean literals are not supported
-    (TypeError): hot records are flat.
+    ``schema_version`` is limited to what this build understands. A field may be a map or a list of texts; nested models
+    and boolean literals are not supported (TypeError).
     """
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, info in model.model_fields.items():
@@ -80,6 +80,13 @@ def _plain(annotation: Any) -> Any:
         return _with_limits(get_args(annotation)[0], FieldInfo.from_annotation(annotation))
     if origin in (Union, types.UnionType):
         return reduce(or_, [_plain(part) for part in get_args(annotation)])
+    if origin is dict:
+        key: Any = _plain(get_args(annotation)[0])
+        value: Any = _plain(get_args(annotation)[1])
+        return dict[key, value]
+    if origin is tuple and get_args(annotation)[1:] == (...,):
+        element: Any = _plain(get_args(annotation)[0])
+        return tuple[element, ...]
     if annotation in (str, int, float, bool, type(None)) or origin is Literal:
         return annotation
     raise TypeError(f"a hot record cannot hold {annotation!r}")
@@ -95,7 +102,7 @@ class HotDecoder:
         self.fields = frozenset(model.model_fields)
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(self.struct).decode
         self._patterns = {name: re.compile(pattern) for name, info in model.model_fields.items()
-                          if (pattern := _pattern(info)) is not None}
+                          if (pattern := _pattern(info.annotation, info.metadata)) is not None}
 
     def decode_all(self, values: Sequence[bytes]) -> list[Any] | None:
         """Return all records, or None if a message is wrong or for the reference to decide (see :meth:`decode_one`)."""
@@ -147,15 +154,33 @@ class HotDecoder:
             return 0  # a number in an unknown field that no float can hold
 
     def _matches_patterns(self, record: Any) -> bool:
-        texts = ((pattern, getattr(record, name)) for name, pattern in self._patterns.items())
-        return all(text is None or pattern.fullmatch(text) for pattern, text in texts)
+        texts = ((pattern, _texts(getattr(record, name))) for name, pattern in self._patterns.items())
+        return all(pattern.fullmatch(text) for pattern, found in texts for text in found)
 
 
-def _pattern(info: FieldInfo) -> str | None:
-    """The text pattern of a field, also of an optional one."""
-    inner = [FieldInfo.from_annotation(part) for part in get_args(info.annotation) if get_origin(part) is Annotated]
-    rules = [rule for field in (info, *inner) for rule in field.metadata]
-    return next((rule.pattern for rule in rules if getattr(rule, "pattern", None)), None)
+def _pattern(annotation: Any, rules: Iterable[Any] = ()) -> str | None:
+    """The text pattern of a field, also of an optional one, and of a map or a list, whose texts have one in common.
+
+    Raises TypeError for a map or a list whose texts differ in it.
+    """
+    if get_origin(annotation) is Annotated:
+        annotation, *inner = get_args(annotation)
+        rules = [*rules, *FieldInfo.from_annotation(Annotated[annotation, *inner]).metadata]
+    found = {pattern for rule in rules if (pattern := getattr(rule, "pattern", None))}
+    found |= {pattern for part in get_args(annotation) if (pattern := _pattern(part)) is not None}
+    if len(found) > 1:
+        raise TypeError(f"the texts of {annotation!r} have different patterns")
+    return next(iter(found), None)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts of a value: itself, the names and values of a map, the elements of a list; null has none."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (*value, *value.values())
+    elif value is not None:
+        yield from value
 
 
 def _brackets(value: bytes) -> int:

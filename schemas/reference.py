@@ -25,6 +25,8 @@ from schemas.topics import BY_NOUN
 SAMPLE = 64
 """Unknown fields are counted in every 64th message that took the short cut and multiplied."""
 _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+_KEY = "[key]"
+"""How pydantic ends the path to a name of an object, behind the name itself."""
 _RULES = {
     "missing": "is required",
     "string_type": "should be a string",
@@ -128,7 +130,10 @@ def explain(error: ErrorDetails, model: type[Record]) -> MalformedEvent:
     value_class = "missing" if kind == "missing" else json_type(error["input"])
     limit = error.get("ctx", {}).get("ge", error.get("ctx", {}).get("le"))
     reason = "time" if limit in (MIN_TIME_MS, MAX_TIME_MS) else "schema"
-    return MalformedEvent(_path(error["loc"], model), _rule(error), value_class, reason)
+    path, rule = error["loc"], _rule(error)
+    if path[-1:] == (_KEY,):
+        path, rule = path[:-2], f"names {rule}"
+    return MalformedEvent(_path(path, model), rule, value_class, reason)
 
 
 def json_type(value: object) -> str:

@@ -90,6 +90,7 @@ _RAW_HEAD = (
     SOURCE,
     Column("origin", WORD, "live, replay or drill"),
     Column("arrived_at", TIME_OR_NULL, "When the company received it, if it says so", "ms UTC"),
+    Column("attributes", PAIRS, "The company's own dimensions"),
 )
 
 
@@ -365,6 +366,7 @@ TABLES: tuple[Table, ...] = (
             Column("language", WORD, "BCP 47 language"),
             Column("region", WORD, "Country or sales region"),
             Column("order_id", TEXT, "Order it is about, empty if none"),
+            Column("subject_ids", VALUES, "Orders, tickets or conversations it is about"),
             Column("wait_ms", "Nullable(Float64)", "Wait before an answer", "ms"),
             Column("handle_ms", "Nullable(Float64)", "Handling time", "ms"),
             Column("csat", "Nullable(UInt8)", "Satisfaction", "1-5"),

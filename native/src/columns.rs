@@ -38,6 +38,8 @@ pub enum Layout {
     Texts { word: bool },
     /// Lists of lists of texts.
     Lists,
+    /// Maps of names, of a dictionary, to texts.
+    Pairs,
 }
 
 impl Layout {
@@ -51,6 +53,7 @@ impl Layout {
             "Array(String)" => Ok(Layout::Texts { word: false }),
             "Array(LowCardinality(String))" => Ok(Layout::Texts { word: true }),
             "Array(Array(String))" => Ok(Layout::Lists),
+            "Map(LowCardinality(String), String)" => Ok(Layout::Pairs),
             "Bool" if !nullable => Ok(Layout::Whole { width: 1, nullable }),
             "UInt8" => Ok(Layout::Whole { width: 1, nullable }),
             "UInt32" => Ok(Layout::Whole { width: 4, nullable }),
@@ -157,6 +160,16 @@ impl Column {
         self.inner_ends.extend(self.texts.to_le_bytes());
     }
 
+    /// A map: names and values in turn.
+    pub fn pairs<'a>(&mut self, mut texts: impl ExactSizeIterator<Item = &'a [u8]>) {
+        self.texts += texts.len() as u64 / 2;
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            self.words.push(name);
+            put_text(&mut self.values, value);
+        }
+        self.ends.extend(self.texts.to_le_bytes());
+    }
+
     /// The end of a list of lists.
     pub fn outer(&mut self) {
         self.ends.extend(self.lists.to_le_bytes());
@@ -183,10 +196,11 @@ impl Column {
 
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        if matches!(self.layout, Layout::Word | Layout::Texts { word: true }) {
+        if matches!(self.layout, Layout::Word | Layout::Texts { word: true } | Layout::Pairs) {
             out.extend(KEYS_VERSION.to_le_bytes());
             out.extend(&self.ends);
             self.words.write(&mut out);
+            out.extend(&self.values);
             return out;
         }
         let parts = [&self.nulls, &self.ends, &self.inner_ends, &self.values];
@@ -222,9 +236,7 @@ impl CopyPlan {
                 ),
             };
             match Layout::of(&kind)? {
-                Layout::Texts { .. } | Layout::Lists => {
-                    Err(PyValueError::new_err(format!("raw copies have no columns of type {kind}")))
-                }
+                Layout::Lists => Err(PyValueError::new_err(format!("raw copies have no columns of type {kind}"))),
                 layout => Ok((source, layout)),
             }
         };
@@ -311,6 +323,8 @@ impl Copies {
                         column.text(spec.bytes(field, value, message, scratch).unwrap_or_default());
                     }
                     (Layout::Whole { .. }, value) => column.whole(spec.int(field, value)),
+                    (Layout::Texts { .. }, value) => column.texts(spec.parts(value, message, scratch)),
+                    (Layout::Pairs, value) => column.pairs(spec.parts(value, message, scratch)),
                     (Layout::Real { .. }, Value::Float(number)) => column.real(Some(number)),
                     (_, _) => column.real(None),
                 },

@@ -34,6 +34,18 @@ pub enum FieldKind {
     Int { min: i64, max: i64 },
     Float { min: f64, max: f64 },
     Bool,
+    /// An object of so many texts by name.
+    Map { min: u32, max: u32, name: TextLimits, value: TextLimits },
+    /// A list of so many texts.
+    Texts { min: u32, max: u32, element: TextLimits },
+}
+
+/// Limits of a text in a map or a list, as those of [`FieldKind::Text`].
+#[derive(Clone, Copy, Debug)]
+pub struct TextLimits {
+    pub min: u32,
+    pub max: u32,
+    pub plain: bool,
 }
 
 /// What an absent field means.
@@ -43,6 +55,8 @@ pub enum Default {
     None,
     Text(String),
     Int(i64),
+    /// A map or a list without entries.
+    Empty,
 }
 
 /// One field of a record. `optional` allows null.
@@ -81,6 +95,8 @@ pub enum Value {
     Int(i64),
     Float(f64),
     Bool(bool),
+    /// The texts of a list, or of a map, name and value in turn: so many from a place on among [`Spec::parts`].
+    Parts { first: u32, count: u32 },
 }
 
 /// Names that the reference looks at before the model does; a record type that lists one as a field owns it.
@@ -104,6 +120,8 @@ enum Kind {
     Int { min: i64, max: i64 },
     Float { min: f64, max: f64 },
     Bool,
+    Map { min: u32, max: u32, name: TextLimits, value: TextLimits },
+    Texts { min: u32, max: u32, element: TextLimits },
 }
 
 #[derive(Clone)]
@@ -128,12 +146,21 @@ pub struct Spec {
     next: Vec<u8>,
     /// Names of unknown fields of the present message: start, length.
     unknown: Vec<(usize, usize)>,
+    /// Texts of the maps and lists of the present message.
+    parts: Vec<Span>,
 }
 
 impl Spec {
     /// Prepare a record type. One with more than 64 fields, or equal names, refuses every message.
     pub fn new(fields: Vec<FieldSpec>) -> Spec {
-        let mut spec = Spec { fields: Vec::new(), required: 0, table: vec![0; 256], next: Vec::new(), unknown: Vec::new() };
+        let mut spec = Spec {
+            fields: Vec::new(),
+            required: 0,
+            table: vec![0; 256],
+            next: Vec::new(),
+            unknown: Vec::new(),
+            parts: Vec::new(),
+        };
         let names: std::collections::HashSet<_> = fields.iter().map(|field| field.name.clone()).collect();
         if fields.len() > MAX_FIELDS || names.len() < fields.len() {
             return spec;
@@ -163,6 +190,11 @@ impl Spec {
         self.fields.iter().position(|field| field.name == name)
     }
 
+    /// True for a field that is a map or a list of texts.
+    pub fn holds_texts(&self, field: usize) -> bool {
+        matches!(self.fields[field].kind, Kind::Map { .. } | Kind::Texts { .. })
+    }
+
     /// Fill `row` with one value per field (absent ones are `Missing`, required ones never) and return the number of
     /// unknown fields. `row` and `scratch` are emptied first; after `Undecided` their content means nothing.
     pub fn decode(&mut self, message: &[u8], row: &mut Vec<Value>, scratch: &mut Vec<u8>) -> Result<u32, Undecided> {
@@ -170,6 +202,7 @@ impl Spec {
         row.resize(self.fields.len(), Value::Missing);
         scratch.clear();
         self.unknown.clear();
+        self.parts.clear();
         if self.fields.is_empty() || message.len() > u32::MAX as usize / 2 {
             return Err(Undecided);
         }
@@ -188,7 +221,7 @@ impl Spec {
                         }
                         seen |= 1 << field;
                         before = field;
-                        row[field] = self.fields[field].value(&mut cursor, scratch)?;
+                        row[field] = self.fields[field].value(&mut cursor, scratch, &mut self.parts)?;
                     }
                     None => cursor.skip_value()?,
                 }
@@ -274,6 +307,22 @@ impl Spec {
         }
     }
 
+    /// The texts of a list, or of a map, name and value in turn; none for an absent one. `message` and `scratch` as for
+    /// [`Spec::bytes`]; only the message that was decoded last has any.
+    #[inline]
+    pub fn parts<'a>(
+        &'a self,
+        value: Value,
+        message: &'a [u8],
+        scratch: &'a [u8],
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
+        let found = match value {
+            Value::Parts { first, count } => &self.parts[first as usize..(first + count) as usize],
+            _ => &[],
+        };
+        found.iter().map(move |span| span.of(message, scratch))
+    }
+
     /// [`Spec::bytes`] as text. Panics if the buffers are not those that the value came from.
     #[inline]
     pub fn text<'a>(&'a self, field: usize, value: Value, message: &'a [u8], scratch: &'a [u8]) -> Option<&'a str> {
@@ -326,6 +375,8 @@ impl Field {
             FieldKind::Int { min, max } => Kind::Int { min, max },
             FieldKind::Float { min, max } => Kind::Float { min, max },
             FieldKind::Bool => Kind::Bool,
+            FieldKind::Map { min, max, name, value } => Kind::Map { min, max, name, value },
+            FieldKind::Texts { min, max, element } => Kind::Texts { min, max, element },
         };
         Field { quoted, length, kind, optional: spec.optional, name: spec.name, default: spec.default }
     }
@@ -344,7 +395,7 @@ impl Field {
     }
 
     #[inline(always)]
-    fn value(&self, cursor: &mut Cursor, scratch: &mut Vec<u8>) -> Result<Value, Undecided> {
+    fn value(&self, cursor: &mut Cursor, scratch: &mut Vec<u8>, parts: &mut Vec<Span>) -> Result<Value, Undecided> {
         let first = cursor.peek();
         if first == b'n' {
             cursor.literal(b"null")?;
@@ -363,8 +414,84 @@ impl Field {
             },
             Kind::Bool if first == b't' => cursor.literal(b"true").map(|()| Value::Bool(true)),
             Kind::Bool => cursor.literal(b"false").map(|()| Value::Bool(false)),
+            Kind::Map { min, max, name, value } => map(cursor, (*min, *max), *name, *value, scratch, parts),
+            Kind::Texts { min, max, element } => texts(cursor, (*min, *max), *element, scratch, parts),
         }
     }
+}
+
+/// An object of texts. One that names something twice is for the reference implementation.
+#[inline(never)]
+fn map(
+    cursor: &mut Cursor,
+    sizes: (u32, u32),
+    name: TextLimits,
+    value: TextLimits,
+    scratch: &mut Vec<u8>,
+    parts: &mut Vec<Span>,
+) -> Result<Value, Undecided> {
+    let first = parts.len();
+    cursor.take(b'{')?;
+    if cursor.solid() != b'}' {
+        loop {
+            if parts.len() - first == 2 * sizes.1 as usize {
+                return Err(Undecided);
+            }
+            let span = cursor.text(name.min, name.max, name.plain, scratch)?;
+            let text = span.of(cursor.message, scratch);
+            if parts[first..].iter().step_by(2).any(|known| known.of(cursor.message, scratch) == text) {
+                return Err(Undecided);
+            }
+            parts.push(span);
+            cursor.skip_space();
+            cursor.take(b':')?;
+            cursor.skip_space();
+            parts.push(cursor.text(value.min, value.max, value.plain, scratch)?);
+            match cursor.solid() {
+                b',' => cursor.at += 1,
+                b'}' => break,
+                _ => return Err(Undecided),
+            }
+            cursor.skip_space();
+        }
+    }
+    cursor.at += 1;
+    counted(first, parts.len(), 2, sizes.0)
+}
+
+/// A list of texts.
+#[inline(never)]
+fn texts(
+    cursor: &mut Cursor,
+    sizes: (u32, u32),
+    element: TextLimits,
+    scratch: &mut Vec<u8>,
+    parts: &mut Vec<Span>,
+) -> Result<Value, Undecided> {
+    let first = parts.len();
+    cursor.take(b'[')?;
+    if cursor.solid() != b']' {
+        loop {
+            if parts.len() - first == sizes.1 as usize {
+                return Err(Undecided);
+            }
+            parts.push(cursor.text(element.min, element.max, element.plain, scratch)?);
+            match cursor.solid() {
+                b',' => cursor.at += 1,
+                b']' => break,
+                _ => return Err(Undecided),
+            }
+            cursor.skip_space();
+        }
+    }
+    cursor.at += 1;
+    counted(first, parts.len(), 1, sizes.0)
+}
+
+/// The texts from `first` to `end`, so many of them an entry, if there are entries enough.
+fn counted(first: usize, end: usize, each: u32, min: u32) -> Result<Value, Undecided> {
+    let count = (end - first) as u32;
+    if count < min * each { Err(Undecided) } else { Ok(Value::Parts { first: first as u32, count }) }
 }
 
 /// A string that has to be one of the values.

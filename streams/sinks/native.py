@@ -18,7 +18,7 @@ from schemas.columns import field_name
 from schemas.events import HEARTBEAT_KEY, Record
 from schemas.fieldspec import FieldRow, NestedRow, field_specs, nested_specs
 from schemas.findings import CohortCount, Episode
-from schemas.tables import BY_NAME, Table
+from schemas.tables import BY_NAME, NAMES, PAIRS, VALUES, Table
 from schemas.topics import BY_NOUN, VERSION_HEADER
 from streams.core.join.native import require
 from streams.core.stage import RawPart
@@ -27,6 +27,8 @@ from streams.sinks.ready import Ready
 ORIGIN = {"topic": "@topic", "partition": "@partition", "offset": "@offset"}
 """Columns that say where a message was read."""
 _TEXTS = ("String", "LowCardinality(String)")
+_OF_TEXTS = {"map": (PAIRS,), "texts": (NAMES, VALUES)}
+"""Kind of field that holds several texts -> the types of column that take them."""
 _RANGES: Mapping[str, tuple[str, float, float]] = {
     "UInt8": ("int", 0, 2**8 - 1),
     "UInt32": ("int", 0, 2**32 - 1),
@@ -158,9 +160,11 @@ def columns_of(table: Table, fields: Sequence[FieldRow]) -> list[tuple[str, str]
 
 
 def _fits(field: FieldRow, column_type: str) -> bool:
-    _, kind, low, high, _, _, optional, default_kind, _ = field
+    _, kind, low, high, _, _, optional, default_kind, _, _ = field
     if column_type in _TEXTS:
         return kind in ("text", "choice")
+    if kind in _OF_TEXTS:
+        return column_type in _OF_TEXTS[kind] and not optional
     inner = _inner(column_type)
     may_be_null = optional or default_kind == "none"
     if inner not in _RANGES or (may_be_null and inner == column_type):

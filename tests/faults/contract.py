@@ -58,11 +58,21 @@ def _text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= 20_000 and "\x00" not in value
 
 
+def _attributes(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) <= 30 and all(
+        _token(name) and len(name) <= 64 and _label(one) for name, one in value.items()
+    )
+
+
+def _subjects(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= 16 and all(map(_token, value))
+
+
 _TIME = _whole(OLDEST_MS, NEWEST_MS)
 _COMMON = {"event_id": _token, "event_time_ms": _TIME, "customer_id": _token}
 _COMMON_OPTIONAL = {
-    "source": _label, "schema_version": _whole(1, 1), "origin": _among("live", "replay", "drill"),
-    "arrived_at_ms": _maybe(_TIME),
+    "source": _label, "schema_version": _whole(1, 2), "origin": _among("live", "replay", "drill"),
+    "arrived_at_ms": _maybe(_TIME), "attributes": _attributes,
 }  # fmt: skip
 
 
@@ -89,8 +99,8 @@ _OPTIONAL: Mapping[str, Mapping[str, Check]] = {
     "contact": {
         **_COMMON_OPTIONAL, **_labels("reason language product region"), "status": _among(*_STATUSES["contact"]),
         "mode": _among("human", "automatic"), "text": _text, "order_id": _maybe(_label),
-        "wait_ms": _maybe(_duration), "handle_ms": _maybe(_duration), "csat": _maybe(_whole(1, 5)),
-        "effort": _maybe(_whole(1, 7)),
+        "subject_ids": _subjects, "wait_ms": _maybe(_duration), "handle_ms": _maybe(_duration),
+        "csat": _maybe(_whole(1, 5)), "effort": _maybe(_whole(1, 7)),
     },
 }  # fmt: skip
 _CHECKS = {noun: {**_OPTIONAL[noun], **_REQUIRED[noun]} for noun in _REQUIRED}

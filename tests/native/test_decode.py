@@ -14,8 +14,8 @@ from schemas.codec import HOT, encode, reference_decode
 from schemas.errors import MalformedEvent
 from schemas.events import Record
 from schemas.fieldspec import field_specs
-from tests.schemas.bad import ACCEPTED, BAD_VALUES, REFUSED, VALID, with_field
-from tests.schemas.strategies import FRAGMENTS, damaged, junk, records
+from tests.schemas.bad import ACCEPTED, BAD_VALUES, REFUSED, SUBJECTS, VALID, with_field
+from tests.schemas.strategies import FRAGMENTS, damaged, junk, lists_as_text, maps_as_text, records
 
 native: Any = pytest.importorskip("cxwatch_native", reason="the native accelerator is not installed (`make native`)")
 
@@ -43,7 +43,12 @@ def by_reference(noun: str, value: bytes) -> tuple[Any, ...] | None:
 
 def row_of(record: Record, unknown: int = 0) -> tuple[Any, ...]:
     """The row of a record."""
-    return (*(getattr(record, name) for name in type(record).model_fields), unknown)
+    return (*(_flat(getattr(record, name)) for name in type(record).model_fields), unknown)
+
+
+def _flat(value: Any) -> Any:
+    """A map as its names and values in turn."""
+    return tuple(text for pair in value.items() for text in pair) if isinstance(value, dict) else value
 
 
 def check(noun: str, *values: bytes) -> list[bool]:
@@ -78,6 +83,30 @@ def test_the_corpus_of_bad_input_is_judged_like_the_reference_or_stricter(noun: 
         assert not accepted
     elif name not in STRICTER:
         assert accepted
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+@given(value=maps_as_text())
+@settings(max_examples=150, deadline=None)
+def test_attributes_of_every_sort_are_judged_like_the_reference_or_stricter(noun: str, value: bytes) -> None:
+    check(noun, VALID[noun], with_field(noun, "attributes", value), VALID[noun])
+
+
+@given(value=lists_as_text)
+@settings(max_examples=150, deadline=None)
+def test_subjects_of_every_sort_are_judged_like_the_reference_or_stricter(value: bytes) -> None:
+    check("contact", with_field("contact", "subject_ids", value))
+
+
+@pytest.mark.parametrize("name", sorted(SUBJECTS))
+def test_the_corpus_of_subjects_is_judged_as_it_says(name: str) -> None:
+    value, is_accepted = SUBJECTS[name]
+    assert check("contact", with_field("contact", "subject_ids", value)) == [is_accepted]
+
+
+def test_an_attribute_named_twice_is_left_to_the_reference() -> None:
+    for value in (b'{"plan": "a", "plan": "b"}', b'{"plan": "a", "pl\\u0061n": "a"}'):
+        assert check("order", with_field("order", "attributes", value)) == [False]
 
 
 def test_every_exception_is_still_in_the_corpus() -> None:
@@ -250,14 +279,16 @@ def test_what_the_reference_looks_at_first_is_left_to_it() -> None:
         assert by_native("order", with_field("order", name.decode(), b'"1.0"')) == [None]
 
 
-@pytest.mark.parametrize("wrong", [[("a",)], [("a", "list", 0, 0, False, [], False, "none", None)],
-                                   [("a", "int", 0, 1, False, [], False, "float", 1.5)], 7])
+@pytest.mark.parametrize("wrong", [[("a",)], [("a", "list", 0, 0, False, [], False, "none", None, [])],
+                                   [("a", "int", 0, 1, False, [], False, "float", 1.5, [])],
+                                   [("a", "map", 0, 1, False, [], False, "empty", None, [(0, 1, True)])],
+                                   [("a", "texts", 0, 1, False, [], False, "empty", None, [])], 7])
 def test_a_table_that_makes_no_sense_is_an_error(wrong: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         native.decode_rows(wrong, [])
 
 
 def test_more_fields_than_there_is_room_for_refuse_everything() -> None:
-    table: list[Any] = [(f"f{number}", "text", 0, 9, True, [], False, "text", "") for number in range(65)]
+    table: list[Any] = [(f"f{number}", "text", 0, 9, True, [], False, "text", "", []) for number in range(65)]
     assert native.decode_rows(table, [b"{}"]) == [None]
     assert native.decode_rows(table[:64], [b"{}"]) == [("",) * 64 + (0,)]

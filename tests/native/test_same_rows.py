@@ -133,6 +133,21 @@ def test_the_rows_read_back_are_the_same(
 
 
 @needs_native
+@settings(max_examples=50, deadline=None)
+@given(data=st.data(), noun=st.sampled_from(NOUNS))
+def test_raw_copies_are_the_bytes_that_the_driver_writes(data: st.DataObject, noun: str) -> None:
+    bodies = data.draw(st.lists(records(HOT[noun]), min_size=1, max_size=4))
+    names = data.draw(st.lists(st.integers(0, 300), max_size=30, unique=True))
+    bodies += [bodies[0] | {"attributes": {f"ä{name}": f"{name}" for name in some}} for some in (names, names[::-1])]
+    made = batch(noun, [encode(HOT[noun].model_validate(body)) for body in bodies])
+    python, native = RowBuffer(), RowBuffer(NativeRows(NativePlans()))
+    for buffer in (python, native):
+        buffer.add(made)
+    [(table, ready)] = native.columns()
+    assert [one.data for one in ready if isinstance(one, Ready)] == by_driver(table, dict(python.columns())[table])
+
+
+@needs_native
 @pytest.mark.clickhouse
 def test_whatever_is_wrong_with_a_message_the_rows_are_the_same(
     stores: tuple[Store, Store], readers: tuple[ClickHouse, ClickHouse]

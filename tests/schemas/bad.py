@@ -37,6 +37,10 @@ def _number(raw: bytes) -> Callable[[str], bytes | None]:
     return lambda noun: with_field(noun, _NUMBER[noun], raw)
 
 
+def _attributes(count: int) -> Callable[[str], bytes | None]:
+    return _field("attributes", json.dumps({f"a{number}": f"{number}" for number in range(count)}).encode())
+
+
 def _raw(value: bytes | None) -> Callable[[str], bytes | None]:
     return lambda _noun: value
 
@@ -125,13 +129,38 @@ REFUSED: dict[str, tuple[Callable[[str], bytes | None], str]] = {
     "version zero": (_field("schema_version", b"0"), "schema"),
     "version text": (_field("schema_version", b'"2"'), "schema"),
     "version true": (_field("schema_version", b"true"), "schema"),
-    "version 2": (_field("schema_version", b"2"), "future_schema"),
-    "version 2 of something else": (_raw(b'{"schema_version": 2, "anything": [1]}'), "future_schema"),
+    "version 3": (_field("schema_version", b"3"), "future_schema"),
+    "version 3 of something else": (_raw(b'{"schema_version": 3, "anything": [1]}'), "future_schema"),
+    "attributes null": (_field("attributes", b"null"), "schema"),
+    "attributes array": (_field("attributes", b'["plan", "family"]'), "schema"),
+    "attributes text": (_field("attributes", b'"plan"'), "schema"),
+    "attribute without a name": (_field("attributes", b'{"": "family"}'), "schema"),
+    "attribute's name too long": (_field("attributes", b'{"' + b"x" * 65 + b'": "y"}'), "schema"),
+    "attribute's name with a line feed": (_field("attributes", b'{"a\\nb": "y"}'), "schema"),
+    "attribute's name reversed": (_field("attributes", '{"\u202eED": "y"}'.encode()), "schema"),
+    "attribute null": (_field("attributes", b'{"plan": null}'), "schema"),
+    "attribute number": (_field("attributes", b'{"plan": 7}'), "schema"),
+    "attribute object": (_field("attributes", b'{"plan": {"name": "family"}}'), "schema"),
+    "attribute too long": (_field("attributes", b'{"plan": "' + b"x" * 129 + b'"}'), "schema"),
+    "attribute with a NUL": (_field("attributes", b'{"plan": "a\\u0000"}'), "schema"),
+    "attribute with a lone surrogate": (_field("attributes", b'{"plan": "\\ud800"}'), "json"),
+    "attribute in latin-1": (_field("attributes", '{"stadt": "Köln"}'.encode("latin-1")), "utf8"),
+    "attributes cut off": (_field("attributes", b'{"plan": "family"'), "json"),
+    "attributes with a comma at the end": (_field("attributes", b'{"plan": "family",}'), "json"),
+    "31 attributes": (_attributes(31), "schema"),
     "version beyond 64 bits": (_field("schema_version", b"9" * 40), "future_schema"),
 }
 """Name -> (message, reason with which it is refused)."""
 
 ACCEPTED: dict[str, Callable[[str], bytes | None]] = {
+    "version 2": _field("schema_version", b"2"),
+    "no attributes": _field("attributes", b"{ }"),
+    "30 attributes": _attributes(30),
+    "attribute without a value": _field("attributes", b'{"plan": ""}'),
+    "attribute spelled with escapes": _field("attributes", b'{"pl\\u0061n": "f\\u00e4mily \\ud83d\\ude00"}'),
+    "attribute with blanks": _field("attributes", b' {\n"plan"\t: "family" , "lot":"24-118"\r} '),
+    "attribute's name of 64 characters": _field("attributes", ('{"' + "\U0001f600" * 64 + '":""}').encode()),
+    "attributes named like fields": _field("attributes", b'{"event_id": "x", "attributes": "y", "data": "z"}'),
     "white space around": lambda noun: b" \r\n\t" + VALID[noun] + b"\n",
     "escaped names": lambda noun: VALID[noun].replace(b"event_id", b"\\u0065vent_id"),
     "duplicate name, last one right": lambda noun: VALID[noun].replace(b"{", b'{"event_id": 7, ', 1),
@@ -158,3 +187,27 @@ ACCEPTED: dict[str, Callable[[str], bytes | None]] = {
 
 BAD_VALUES: dict[str, Callable[[str], bytes | None]] = {**{name: pair[0] for name, pair in REFUSED.items()}, **ACCEPTED}
 """Everything, by name."""
+
+SUBJECTS: dict[str, tuple[bytes, bool]] = {
+    "none": (b"[ ]", True),
+    "one": (b'["o-1"]', True),
+    "one of all": (b' [ "o-1" ,\n"t-1"\t, "\\u0061" ] ', True),
+    "twice the same": (b'["o-1", "o-1"]', True),
+    "16": (json.dumps([f"t-{number}" for number in range(16)]).encode(), True),
+    "17": (json.dumps([f"t-{number}" for number in range(17)]).encode(), False),
+    "one of 128 characters": (b'["' + b"x" * 128 + b'"]', True),
+    "one of 129 characters": (b'["' + b"x" * 129 + b'"]', False),
+    "an empty one": (b'["o-1", ""]', False),
+    "a number": (b"[7]", False),
+    "null inside": (b"[null]", False),
+    "null": (b"null", False),
+    "a text": (b'"o-1"', False),
+    "an object": (b'{"o-1": 1}', False),
+    "a list inside": (b'[["o-1"]]', False),
+    "a line feed": (b'["o\\n1"]', False),
+    "reversed": ('["\u202eo"]'.encode(), False),
+    "cut off": (b'["o-1"', False),
+    "a comma at the end": (b'["o-1",]', False),
+    "no comma": (b'["o-1" "o-2"]', False),
+}
+"""Name -> (``subject_ids`` of a contact as JSON text, is it accepted)."""

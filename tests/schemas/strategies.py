@@ -70,6 +70,28 @@ junk = st.recursive(
     max_leaves=4,
 )
 
+_label_like = st.text(max_size=3) | st.sampled_from(
+    ["plan", "\x1f", "\u202e", "x" * 64, "x" * 65, "x" * 128, "x" * 129]
+)
+
+
+@st.composite
+def maps_as_text(draw: st.DrawFn) -> bytes:
+    """JSON of an object of texts: names may come twice, be too long or too many, values may be anything."""
+    count = draw(st.sampled_from([0, 1, 2, 3, 29, 30, 31]))
+    names = draw(st.lists(_label_like, min_size=min(count, 4), max_size=4))
+    names = [*names, *(f"a{number}" for number in range(count - len(names)))]
+    values = draw(st.lists(_label_like if draw(st.booleans()) else junk, min_size=1, max_size=3))
+    entries = [(name, values[index % len(values)]) for index, name in enumerate(names)]
+    entries += draw(st.lists(st.sampled_from(entries), max_size=2)) if entries else []
+    ascii_only = draw(st.booleans())
+    texts = [f"{json.dumps(name, ensure_ascii=ascii_only)}:{json.dumps(value)}" for name, value in entries]
+    return ("{" + draw(st.sampled_from([",", " , "])).join(texts) + "}").encode("utf-8", "surrogatepass")
+
+
+lists_as_text = st.lists(_label_like | junk, max_size=18).map(lambda texts: json.dumps(texts).encode())
+"""JSON of a list: elements may be too long, too many, or anything."""
+
 
 @st.composite
 def damaged(draw: st.DrawFn, model: type[Record]) -> bytes:

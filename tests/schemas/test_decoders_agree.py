@@ -13,8 +13,8 @@ from schemas.codec import HOT, canonical, decode, encode, reference_decode
 from schemas.errors import MalformedEvent
 from schemas.events import Record
 from schemas.topics import TOPICS
-from tests.schemas.bad import BAD_VALUES, VALID, with_field
-from tests.schemas.strategies import damaged, junk, records
+from tests.schemas.bad import BAD_VALUES, SUBJECTS, VALID, with_field
+from tests.schemas.strategies import damaged, junk, lists_as_text, maps_as_text, records
 
 NOUNS = sorted(HOT)
 
@@ -68,6 +68,30 @@ def test_the_corpus_of_bad_input_is_judged_alike(noun: str, name: str) -> None:
     expected = by_reference(noun, value)
     assert by_codec(noun, [value]) == [expected]
     assert by_codec(noun, [good, value, good]) == [by_reference(noun, good), expected, by_reference(noun, good)]
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+@given(value=maps_as_text())
+@settings(max_examples=150, deadline=None)
+def test_attributes_of_every_sort_are_judged_alike(noun: str, value: bytes) -> None:
+    message = with_field(noun, "attributes", value)
+    assert by_codec(noun, [message, VALID[noun]]) == [by_reference(noun, message), by_reference(noun, VALID[noun])]
+
+
+@given(value=lists_as_text)
+@settings(max_examples=150, deadline=None)
+def test_subjects_of_every_sort_are_judged_alike(value: bytes) -> None:
+    message = with_field("contact", "subject_ids", value)
+    assert by_codec("contact", [message]) == [by_reference("contact", message)]
+
+
+@pytest.mark.parametrize("name", sorted(SUBJECTS))
+def test_the_corpus_of_subjects_is_judged_as_it_says(name: str) -> None:
+    value, is_accepted = SUBJECTS[name]
+    message = with_field("contact", "subject_ids", value)
+    expected = by_reference("contact", message)
+    assert by_codec("contact", [message]) == [expected]
+    assert (expected[1] is None) == is_accepted
 
 
 @pytest.mark.parametrize("noun", NOUNS)

@@ -71,11 +71,13 @@ EXAMPLES: dict[str, tuple[Record, ...]] = {
     ),
     "order": (
         events.Order(event_id="o-1", event_time_ms=DAY, customer_id="c-1", source="shop", order_id="o-1",
-                     status="placed", product="shop", amount_cents=4_990, currency="EUR", promised_at_ms=DAY + 9),
+                     status="placed", product="shop", amount_cents=4_990, currency="EUR", promised_at_ms=DAY + 9,
+                     attributes={"shop": "web", "lot": "24-118"}),
     ),
     "contact": (
         events.Contact(event_id="k-1", event_time_ms=DAY, customer_id="c-1", source="crm", contact_id="k-1",
-                       channel="phone", text="Where is it?", csat=4),
+                       channel="phone", text="Where is it?", csat=4, attributes={"plan": "family"},
+                       subject_ids=("o-1", "t-9")),
     ),
     "customer": (profile(DAY),),
     "change": (

@@ -199,6 +199,31 @@ def test_profiles_from_the_future_are_left_behind_when_the_table_is_made_anew(
         assert old.query(rows).rows == [("c-1", 2026, "gold", 0), ("c-2", 2026, "gold", 0)]
 
 
+def test_raw_copies_of_the_schema_before_attributes_are_kept(
+    clickhouse: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in DDL.glob("*.sql"):
+        if file.name != "014_event_labels.sql":
+            shutil.copy(file, tmp_path)
+    monkeypatch.setattr("streams.sinks.clickhouse.DDL", tmp_path)
+    nouns = ("telemetry", "order", "contact")
+    with migrated(clickhouse) as database:
+        old = ClickHouse(login(clickhouse, "migrator", database))
+        for noun in nouns:
+            old.query(f"INSERT INTO {noun}_raw (product, event_time, event_id, customer_id, topic, offset) "
+                      f"SELECT 'shop', '2026-01-01', 'e-1', 'c-1', '{noun}', 1000")
+        kept = [old.query(f"SELECT * FROM {noun}_raw").rows for noun in nouns]
+        monkeypatch.undo()
+        assert migrate(clickhouse, database) == ["014_event_labels.sql"]
+        for noun, rows in zip(nouns, kept, strict=True):
+            new = "attributes, subject_ids" if noun == "contact" else "attributes"
+            assert old.query(f"SELECT * EXCEPT ({new}) FROM {noun}_raw").rows == rows
+        assert old.query("SELECT attributes, subject_ids FROM contact_raw").rows == [({}, [])]
+        Store(ClickHouse(login(clickhouse, "writer", database))).write(everything())
+        stored = "SELECT attributes['plan'], subject_ids FROM contact_raw WHERE event_id = 'k-1'"
+        assert old.query(stored).rows == [("family", ["o-1", "t-9"])]
+
+
 def test_a_lower_version_loses_even_when_it_arrives_later(writer: ClickHouse, reader: ClickHouse) -> None:
     store = Store(writer)
     store.write([batch("issue", [issue(state="resolved")], ver=9)])

@@ -4,12 +4,22 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use super::{Default, FieldKind, FieldSpec, Spec, Value};
+use super::{Default, FieldKind, FieldSpec, Spec, TextLimits, Value};
 
 /// One row of `schemas.fieldspec.field_specs`: name, kind, minimum, maximum, plain, choices, optional, kind of default,
-/// default.
-pub(crate) type Row<'py> =
-    (String, String, Bound<'py, PyAny>, Bound<'py, PyAny>, bool, Vec<String>, bool, String, Bound<'py, PyAny>);
+/// default, limits of the texts inside.
+pub(crate) type Row<'py> = (
+    String,
+    String,
+    Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+    bool,
+    Vec<String>,
+    bool,
+    String,
+    Bound<'py, PyAny>,
+    Vec<(u32, u32, bool)>,
+);
 
 /// Build a record type from the table that `schemas.fieldspec.field_specs` gives. Raises ValueError for an unknown kind.
 pub fn spec_from_python(table: &Bound<'_, PyAny>) -> PyResult<Spec> {
@@ -18,8 +28,15 @@ pub fn spec_from_python(table: &Bound<'_, PyAny>) -> PyResult<Spec> {
 }
 
 pub(crate) fn field_from_python(row: Row) -> PyResult<FieldSpec> {
-    let (name, kind, min, max, plain, values, optional, default_kind, default) = row;
+    let (name, kind, min, max, plain, values, optional, default_kind, default, parts) = row;
+    let parts: Vec<TextLimits> = parts.into_iter().map(|(min, max, plain)| TextLimits { min, max, plain }).collect();
     let kind = match kind.as_str() {
+        "map" if parts.len() == 2 => {
+            FieldKind::Map { min: min.extract()?, max: max.extract()?, name: parts[0], value: parts[1] }
+        }
+        "texts" if parts.len() == 1 => {
+            FieldKind::Texts { min: min.extract()?, max: max.extract()?, element: parts[0] }
+        }
         "text" => FieldKind::Text { min: min.extract()?, max: max.extract()?, plain },
         "choice" => FieldKind::Choice { values },
         "int" => FieldKind::Int { min: min.extract()?, max: max.extract()? },
@@ -32,13 +49,22 @@ pub(crate) fn field_from_python(row: Row) -> PyResult<FieldSpec> {
         "none" => Default::None,
         "text" => Default::Text(default.extract()?),
         "int" => Default::Int(default.extract()?),
+        "empty" => Default::Empty,
         other => return Err(PyValueError::new_err(format!("no such kind of default: {other}"))),
     };
     Ok(FieldSpec { name, kind, optional, default })
 }
 
+/// A tuple of the texts of a map or a list.
+fn texts_of<'py, 'a>(
+    python: Python<'py>,
+    texts: impl ExactSizeIterator<Item = &'a [u8]>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    PyTuple::new(python, texts.map(|text| String::from_utf8_lossy(text).into_owned()))
+}
+
 /// Decode messages one after the other, for tests: per message the values in the order of the table, defaults filled in,
-/// then the number of unknown fields; None for a message that is refused.
+/// then the number of unknown fields; None for a message that is refused. A map is a tuple of names and values in turn.
 #[pyfunction]
 pub fn decode_rows<'py>(table: &Bound<'py, PyAny>, messages: Vec<Vec<u8>>) -> PyResult<Bound<'py, PyList>> {
     let python = table.py();
@@ -55,6 +81,7 @@ pub fn decode_rows<'py>(table: &Bound<'py, PyAny>, messages: Vec<Vec<u8>>) -> Py
             values.push(match value {
                 Value::Float(number) => number.into_pyobject(python)?.into_any(),
                 Value::Bool(truth) => truth.into_pyobject(python)?.to_owned().into_any(),
+                _ if spec.holds_texts(field) => texts_of(python, spec.parts(value, message, &scratch))?.into_any(),
                 _ => match (spec.text(field, value, message, &scratch), spec.int(field, value)) {
                     (Some(text), _) => text.into_pyobject(python)?.into_any(),
                     (None, Some(number)) => number.into_pyobject(python)?.into_any(),

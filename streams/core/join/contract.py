@@ -54,7 +54,7 @@ RESULTS: Mapping[str, str] = {
     "ready_batches": "[batch]",
 }
 """What the calls return, where it is more than one value."""
-FIELDS = "name, kind, low, high, plain, choices, optional, kind of default, default"
+FIELDS = "name, kind, low, high, plain, choices, optional, kind of default, default, parts"
 """A row of ``schemas.fieldspec.field_specs``."""
 
 
