@@ -205,7 +205,7 @@ def test_raw_copies_of_the_schema_before_attributes_are_kept(
     for file in DDL.glob("*.sql"):
         if file.name != "014_event_labels.sql":
             shutil.copy(file, tmp_path)
-    monkeypatch.setattr("streams.sinks.clickhouse.DDL", tmp_path)
+    monkeypatch.setattr("streams.sinks.migrations.DDL", tmp_path)
     nouns = ("telemetry", "order", "contact")
     with migrated(clickhouse) as database:
         old = ClickHouse(login(clickhouse, "migrator", database))
