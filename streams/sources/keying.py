@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN
@@ -29,6 +30,8 @@ from streams.sources.producer import Destination
 log = logging.getLogger("cx.source")
 ERASURES_S = 1.0
 """Longest time for which erasures are read at a stretch."""
+REPORT_S = 600.0
+"""How often it is logged what became of the rows."""
 _MOST_PROFILES = 5_000
 
 
@@ -41,6 +44,7 @@ class FollowedCustomers:
         self._erasures = erasures
         self.links = KeptLinks(file)
         self.counts = IdentityCounts()
+        self._reported_s = time.monotonic()
 
     def compare(self, committed: Mapping[int, int]) -> None:
         """Say it if rows were read by a follower whose links are not in this file. ``committed``: next offsets."""
@@ -68,6 +72,7 @@ class FollowedCustomers:
     async def carry_out_erasures(self, committed: Mapping[int, int]) -> None:
         """Forget the links of customers who were erased since; of a long topic only so much as a second allows."""
         self.links.forget_keys(committed)
+        self.report(REPORT_S)
         until_s = time.monotonic() + ERASURES_S
         while self._erasures is not None and time.monotonic() < until_s:
             read = await self._erasures.read()
@@ -77,6 +82,13 @@ class FollowedCustomers:
                 self.links.note_erasures(part, offset)
             if not read:
                 break
+
+    def report(self, every_s: float = 0.0) -> None:
+        """Log how many links there are, and which share of the rows has none; at most once in so many seconds."""
+        if time.monotonic() - self._reported_s >= every_s:
+            self._reported_s = time.monotonic()
+            for note in self.counts.notes():
+                log.info("%s; %s links are kept", note, self.links.count)
 
     def erase(self, customer: str) -> None:
         """Forget every link that leads to a customer."""
@@ -132,7 +144,11 @@ class Erasures:
 
     async def read(self) -> dict[int, tuple[list[str], int]]:
         """What is at hand: per partition the customers who were erased, and the offset behind what was read."""
-        fetched = await self._consumer.getmany(timeout_ms=0, max_records=_MOST_PROFILES)
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=0, max_records=_MOST_PROFILES)
+        except TopicAuthorizationFailedError as error:
+            topic = self._tps[0].topic
+            raise ConfigError(f"identifiers are linked, so this needs Read on {topic}: erased customers") from error
         return {
             tp.partition: (
                 [record.key.decode(errors="replace") for record in records if record.value is None and record.key],
@@ -162,7 +178,6 @@ async def followed_customers(
         await erasures.start(customers.links.erasures_read())
         yield customers
     finally:
-        for note in customers.counts.notes():
-            log.info(note)
+        customers.report()
         await erasures.stop()
         customers.close()

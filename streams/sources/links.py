@@ -91,7 +91,7 @@ class KeptLinks:
         self._hour = 0
         self.dropped = 0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._table = sqlite3.connect(path, isolation_level=None, timeout=10)
             for setting in (*_SAFE, f"cache_size = -{_CACHE_KIB}"):
                 self._table.execute(f"PRAGMA {setting}")
