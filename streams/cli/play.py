@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import update_wrapper
+from heapq import merge
 from inspect import getdoc
 from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -25,7 +27,7 @@ from streams.lateness import planned_lateness
 from streams.settings import Settings, load_settings
 from streams.sources import MappedFile, RowCounts, Span, load_mapping, read
 from streams.sources.arrivals import AUTO, Arrival, Beats, automatic, with_heartbeats, with_origin
-from streams.sources.beside import AskedBeside
+from streams.sources.beside import AskedBeside, shared_out
 from streams.sources.joins import asked_join
 from streams.sources.producer import Destination, Played, PlaySpeed, play
 from streams.sources.report import report_of
@@ -49,6 +51,11 @@ class PlayOptions:
 
     mapping: Annotated[str, typer.Argument(help="Mapping file, or a name that `cxwatch mappings list` prints.")]
     file: Annotated[Path, typer.Argument(help="CSV or JSON, plain or packed (gz, bz2, xz, zst, zip).")]
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--and", metavar="MAPPING=FILE", show_default=False,
+                     help="A further file, played in between by time; give it once for each."),
+    ] = None
     speed: Speed = "flat"
     start: Annotated[str | None, typer.Option("--from", help="Only rows from this time on (ISO 8601, UTC).")] = None
     end: Annotated[str | None, typer.Option("--to", help="Only rows before this time.")] = None
@@ -75,35 +82,60 @@ class PlayOptions:
 def play_file(asked: PlayOptions) -> None:
     """Play a company's own file into Kafka in arrival order, through a declarative mapping.
 
+    Files that belong together are played together (--and): a later play would find the clocks at the end of this one,
+    and its events late.
+
     Events out of a file are marked as a replay: issues are found in them, but nobody is told of them, unless
     CX_OUTREACH_REPLAYED is set, which needs a receiver on this machine. With --live they count as if they came through
     a topic that is followed.
     """
     settings = load_settings()
-    rules = load_mapping(asked.mapping, settings.pseudonym_bytes())
-    span = Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms))
-    reading = read(rules, asked.file, span, AskedBeside(tuple(map(asked_join, asked.beside or ())), asked.links))
+    readings = _readings(asked, settings)
     pace = PlaySpeed(parse_speed(asked.speed))
     beats = automatic(pace.speed) if asked.heartbeat == AUTO else Beats(parse_duration(asked.heartbeat))
     limit = parse_share(asked.max_rejects)
     if asked.check:
-        reading.check()
+        for reading in readings:
+            reading.check()
     else:
-        arrivals = _all_mapped(reading)
-        if limit.refusal(reading.tally) is None:
+        arrivals = merge(*map(_all_mapped, readings), key=attrgetter("at_ms"))
+        if all(limit.refusal(reading.tally) is None for reading in readings):
             events = arrivals if asked.live else with_origin(arrivals, "replay")
             played = run(with_heartbeats(events, settings.partitions, beats), settings, pace)
             if not asked.as_json:
                 show_played(played)
+    for reading in readings:
+        _show(reading, asked, settings)
+    for reading in readings:
+        refuse_unusable(reading.tally, limit)
+        for broken in reading.broken:
+            raise broken
+
+
+def _readings(asked: PlayOptions, settings: Settings) -> list[MappedFile]:
+    """Every file that is played, the first one first. Raises ConfigError for a wrong mapping or --and."""
+    span, key = Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms)), settings.pseudonym_bytes()
+    named = [(asked.mapping, asked.file)]
+    for text in asked.also or ():
+        mapping, found, file = text.partition("=")
+        if not found or not mapping or not file:
+            raise ConfigError(f"--and {text}: allowed is MAPPING=FILE, as in tickets.yaml=tickets.ndjson")
+        named.append((mapping, Path(file)))
+    rules = [load_mapping(mapping, key) for mapping, _ in named]
+    beside = shared_out(AskedBeside(tuple(map(asked_join, asked.beside or ())), asked.links), rules)
+    files = (file for _, file in named)
+    return [read(*one[:2], span, one[2]) for one in zip(rules, files, beside, strict=True)]
+
+
+def _show(reading: MappedFile, asked: PlayOptions, settings: Settings) -> None:
     report = report_of(reading, planned_lateness(settings), settings.detect_customers)
     if asked.as_json:
         print_json([report.as_dict()])
-    else:
-        show_tally(reading.tally)
-        show_report(report, Console(), short=not asked.check)
-    refuse_unusable(reading.tally, limit)
-    for broken in reading.broken:
-        raise broken
+        return
+    if asked.also:
+        typer.echo(f"{reading.file.name}:")
+    show_tally(reading.tally)
+    show_report(report, Console(), short=not asked.check)
 
 
 def _all_mapped(reading: MappedFile) -> Iterator[Arrival]:

@@ -26,6 +26,18 @@ class AskedBeside:
     links: Path | None = None
 
 
+def shared_out(asked: AskedBeside, mappings: Sequence[Mapping]) -> list[AskedBeside]:
+    """What each of several mappings has a use for; what none has a use for goes to the first, which refuses it."""
+    wanted = [{one.name for one in asked.joins if one.name in mapping.joins} for mapping in mappings]
+    wanted[0] |= {one.name for one in asked.joins} - set().union(*wanted)
+    linked = [mapping.identity is not None for mapping in mappings]
+    linked[0] |= not any(linked)
+    return [
+        AskedBeside(tuple(one for one in asked.joins if one.name in names), asked.links if links else None)
+        for names, links in zip(wanted, linked, strict=True)
+    ]
+
+
 class Beside:
     """Completes the rows of a file from what is beside it. Leaving it removes the tables that it keeps on disk."""
 

@@ -27,6 +27,7 @@ from streams.sources.joins import JoinRule, read_joins
 from streams.sources.named import NamedField
 from streams.sources.node import Node
 from streams.sources.number_formats import NUMBER_KEYS, NumberFormat, number_format
+from streams.sources.plain_yaml import parse_yaml
 from streams.sources.shipped import SHIPPED, shipped_names
 from streams.sources.targets import compile_field
 from streams.sources.time_specs import compile_time, name_time
@@ -104,7 +105,7 @@ def load_mapping(path: str | Path, pseudonym_key: bytes | None = None) -> Mappin
     """
     file = _find(path)
     try:
-        body = yaml.safe_load(file.read_text(encoding="utf-8"))
+        body = parse_yaml(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: is not YAML: {error}") from None
     return parse_mapping(body, file.name, pseudonym_key)

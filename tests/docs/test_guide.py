@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 
 from streams.sources import parse_mapping
+from streams.sources.plain_yaml import parse_yaml
 from tests.docs.guide import FIRST, Block, blocks, first_commands, whole
 from tests.docs.words import ROOT
 
@@ -20,7 +20,7 @@ MAPPINGS = [block for block in blocks() if block.language == "yaml"]
 
 @pytest.mark.parametrize("block", MAPPINGS, ids=[f"{at}-{one.section}" for at, one in enumerate(MAPPINGS)])
 def test_each_mapping_and_part_of_one_loads(block: Block) -> None:
-    assert parse_mapping(whole(yaml.safe_load(block.text)), "guide.yaml", KEY).events
+    assert parse_mapping(whole(parse_yaml(block.text)), "guide.yaml", KEY).events
 
 
 def test_every_block_is_executed_by_some_test() -> None:

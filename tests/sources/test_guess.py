@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -21,6 +20,7 @@ from streams.sources.guess import propose
 from streams.sources.guess.kinds import Contents, look_at
 from streams.sources.guess.names import words_of
 from streams.sources.guess.sample import SampledColumn
+from streams.sources.plain_yaml import parse_yaml
 from tests.sources.samples import SAMPLES
 
 KEY = b"a key for tests only"
@@ -58,7 +58,7 @@ def decided(text: str, **answers: str) -> str:
 
 
 def mapped(folder: Path, text: str) -> tuple[list[dict[str, Any]], Any]:
-    reading = read(parse_mapping(yaml.safe_load(text), "mine.yaml", KEY), folder / "export")
+    reading = read(parse_mapping(parse_yaml(text), "mine.yaml", KEY), folder / "export")
     arrivals = list(reading.arrivals())
     assert [dict(one.headers) for one in arrivals if one.headers] == []
     return [json.loads(one.value) for one in arrivals], reading.tally
@@ -113,7 +113,7 @@ def test_a_proposal_does_not_load_and_says_what_is_to_be_decided(tmp_path: Path)
 
 
 def test_a_table_may_hold_the_words_to_do() -> None:
-    body = yaml.safe_load("""
+    body = parse_yaml("""
 name: m
 customer: "{who}"
 events:
@@ -136,7 +136,7 @@ def test_a_sample_of_every_shipped_mapping_gets_a_proposal_that_is_yaml(tmp_path
     nouns = {}
     for number, sample in enumerate(SAMPLES):
         text = proposal(tmp_path, sample.text)
-        body = yaml.safe_load(text)
+        body = parse_yaml(text)
         nouns[number, sample.mapping] = body["events"][0]["to"]
         for word in ("anna@", "+4900", "u-1", "Anna", "cus_", "#100", "1Z1", "RR123"):
             assert word not in text, (sample.mapping, word)
@@ -204,7 +204,7 @@ def test_whatever_a_file_holds_there_is_a_proposal_or_a_sentence(body: str | byt
             text = proposal(Path(folder), body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"))
         except ConfigError:
             return
-    assert "events" in yaml.safe_load(text)
+    assert "events" in parse_yaml(text)
 
 
 def test_packed_and_otherwise_encoded_files_are_looked_at_alike(tmp_path: Path) -> None:

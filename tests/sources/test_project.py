@@ -117,3 +117,17 @@ def test_a_folder_of_texts_that_is_not_there_or_replaces_nothing_stops_the_start
     (tmp_path / "delivry.notice@1.en.txt").write_text("x")
     with pytest.raises(ConfigError, match="replaces no text"):
         read_sources(tmp_path)
+
+
+def test_only_true_and_false_are_truth_values_in_a_mapping_file(tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(
+        "name: m\ncustomer: '{who}'\njoins: {items: {on: no}}\nevents:\n  - to: order\n    time: {field: at}\n"
+        "    when: {field: items.sku, present: true}\n"
+        "    fields: {order_id: '{no}', product: y, status: placed, region: {field: c, table: {NO: Norway}}}\n"
+    )
+    mapping = load_mapping(file)
+    assert set(mapping.joins) == {"items"}
+    values = {one.name: one.value for one in mapping.events[0].fields}
+    assert values["region"]({"c": "NO"}) == "Norway"
+    assert values["product"]({}) == "y"

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.sources import Mapping, RowCounts, Span, load_mapping, parse_mapping, read
 from streams.sources.apply import Mapped, Rejected, apply_each
 from streams.sources.files import read_rows
+from streams.sources.plain_yaml import parse_yaml
 from streams.sources.shipped import shipped, shipped_names
 from streams.sources.spans import SpanReading
 from tests.sources.samples import SAMPLES, SampleFile
@@ -33,7 +33,7 @@ def mapping_of(sample: SampleFile) -> Mapping:
     if sample.edit is not None:
         assert text.count(sample.edit[0]) >= 1, sample
         text = text.replace(*sample.edit)
-    return parse_mapping(yaml.safe_load(text), f"{sample.mapping}.yaml", KEY)
+    return parse_mapping(parse_yaml(text), f"{sample.mapping}.yaml", KEY)
 
 
 def summary(noun: str, event: dict[str, Any]) -> str:
