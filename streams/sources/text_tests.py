@@ -103,4 +103,5 @@ def _expression(node: Node, *, ignore_case: bool) -> Callable[[str], bool]:
     except re2.error as error:
         text = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         node.refuse(f"is no regular expression of RE2: {text}.")
-    return lambda text: expression.search(text) is not None
+    # Of a str the wrapper would count the places of the match anew in characters, which nobody asks for.
+    return lambda text: expression.search(text.encode()) is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -161,3 +163,28 @@ def test_a_clock_that_refuses_a_time_does_not_refuse_a_day() -> None:
     assert parser("iso", strict)("2026-03-08") == 1_772_946_000_000
     with pytest.raises(MalformedEvent, match="local time exists"):
         parser("iso", strict)("2026-03-08T00:30")
+
+
+PATTERNS = st.sampled_from([
+    "%Y%m%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%SZ", "%H h, %d.%m.%Y",
+    "%d%m%Y%H%M", "%Y-%d-%m %H", "%d.%m.%y", "%Y-%m-%d %M", "%Y %% %m %d",
+])  # fmt: skip
+
+
+@given(PATTERNS, st.data())
+def test_plain_patterns_are_read_as_strptime_reads_them(form: str, data: st.DataObject) -> None:
+    number = st.integers(0, 62)
+    part = st.one_of(number.map(str), number.map("{:02}".format), st.sampled_from(["", " 5", "x"]))
+    year = st.sampled_from(["2026", "26", "1999", "٢٠٢٦", "20260"])
+    parts = {letter: data.draw(part) for letter in "mdHMS"} | {"Y": data.draw(year), "y": "26", "%": "%"}
+    text = "".join(parts.get(piece[1:], piece) if piece[0] == "%" else piece for piece in re.findall("%.|[^%]+", form))
+
+    def read(parse: Callable[[], int]) -> int | None:
+        try:
+            return parse()
+        except ValueError:
+            return None
+
+    rule = DayRule(ZoneRules(ZoneInfo("UTC")))
+    expected = read(lambda: rule.of_moment(datetime.strptime(text, form).replace(tzinfo=UTC)))
+    assert read(lambda: parser(form, rule)(text)) == expected
