@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from schemas.currencies import DECIMALS
 from streams.sources.node import Node
 
 NUMBER_KEYS = ("decimal", "thousands", "grouping", "currency", "negative")
@@ -34,6 +35,7 @@ _SIGNS = "$£€¥¢¤֏؋৲৳૱௹฿៛﷼₠-₿"
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)").fullmatch
 _EITHER = re.compile(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}").fullmatch
 """1.234: a fraction for some, one thousand and more for others."""
+_UNCLEAR = 'says what its point means (declare decimal: "." or thousands: ".")'
 
 
 class NoNumber(ValueError):
@@ -102,7 +104,8 @@ def reader(form: NumberFormat, *, money: bool = False) -> Callable[[Any], Decima
 
     ``money``: a text such as 1.234 is refused unless the mapping says what a point means.
     """
-    parse = _plain_reader(form, money) if form == NumberFormat() else _declared_reader(form)
+    money = money and not form.declared
+    parse = _plain_reader(form, money) if form == NumberFormat() else _declared_reader(form, money)
 
     def read(found: Any) -> Decimal:
         if isinstance(found, str):
@@ -124,13 +127,13 @@ def _plain_reader(form: NumberFormat, money: bool) -> Callable[[str], Decimal]:
         if _PLAIN(text) is None or len(text) > _MOST_CHARACTERS:
             raise NoNumber(_why_not(text, form))
         if money and _EITHER(text) is not None:
-            raise NoNumber('says what its point means (declare decimal: "." or thousands: ".")')
+            raise NoNumber(_UNCLEAR)
         return Decimal(text)
 
     return parse
 
 
-def _declared_reader(form: NumberFormat) -> Callable[[str], Decimal]:
+def _declared_reader(form: NumberFormat, money: bool) -> Callable[[str], Decimal]:
     match = re.compile(_pattern(form)).fullmatch
     separators = str.maketrans(form.decimal, ".", "".join(form.thousands) + "".join(_SAME))
 
@@ -143,6 +146,8 @@ def _declared_reader(form: NumberFormat) -> Callable[[str], Decimal]:
         code = parts["before"] or parts["after"] or ""
         if len(signs) > 1 or (parts["before"] and parts["after"]) or not _known(code, form):
             raise NoNumber(_why_not(text, form))
+        if money and _EITHER(parts["number"]) is not None:
+            raise NoNumber(_UNCLEAR)
         digits = Decimal(parts["number"].translate(separators))
         return -digits if signs and signs[0] != "+" else digits
 
@@ -180,8 +185,8 @@ def _beside(form: NumberFormat) -> str:
 
 
 def _known(code: str, form: NumberFormat) -> bool:
-    """With ``strip``, what has no sign must be a code in capitals: "12 pcs" is no amount."""
-    return form.currency != () or not code.isalpha() or code.isupper()
+    """With ``strip``, what has no sign must be a code of ISO 4217: "12 pcs" is no amount."""
+    return form.currency != () or not code.isalpha() or code.upper() in DECIMALS
 
 
 def _why_not(text: str, form: NumberFormat) -> str:

@@ -11,8 +11,9 @@
 | `{minus: [a, b]}` | arithmetic on numbers and times, see streams.sources.arithmetic |
 
 Modifiers of all of them: `case: lower | upper`, `table: name or {from: to}`, `default: constant`. Of numbers:
-`scale: number` (multiplies and rounds for whole numbers: `scale: 100` turns 12.34 into 1234 cents), and how the file
-writes them (`decimal`, `thousands` and more: streams.sources.number_formats).
+`scale: number` (multiplies and rounds for whole numbers: `scale: 100` turns 12.34 into 1234 cents), `minor: currency`
+(the value is in minor units of that currency by ISO 4217, a code or any form of these: 5550 yen become 555000 cents),
+and how the file writes them (`decimal`, `thousands` and more: streams.sources.number_formats).
 """
 
 from __future__ import annotations
@@ -20,22 +21,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
+from schemas.currencies import DECIMALS
 from streams.sources.arithmetic import OPERATORS, compile_arithmetic
 from streams.sources.fields import Fields, Scope, Value, broken, field_at, first_present, is_mixed, plain, template
 from streams.sources.node import Node
 from streams.sources.number_formats import MAX_WHOLE, NUMBER_KEYS, NoNumber, NumberFormat, number_format, reader
 from streams.sources.time_specs import compile_time
 
-Kind = Literal["text", "int", "float", "exact", "bool", "any"]
+Kind = Literal["text", "int", "float", "exact", "amount", "bool", "any"]
+"""What a value becomes. ``exact`` and ``amount`` are Decimal; whole numbers and amounts refuse an unclear 1.234."""
 
 SOURCES = ("field", "text", "first_of", "pseudonym", *OPERATORS)
-MODIFIERS = ("case", "table", "default", "scale", *NUMBER_KEYS)
+MODIFIERS = ("case", "table", "default", "scale", "minor", *NUMBER_KEYS)
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "off"})
-_NUMBERS = ("int", "float", "exact")
+_NUMBERS = ("int", "float", "exact", "amount")
+_EXACT = ("exact", "amount")
+_CLEAR = ("int", "amount")
 _WANTED = {"text": "a single value", "bool": "true or false", "int": "a whole number"}
 
 
@@ -59,14 +65,18 @@ def compile_number(node: Node, scope: Scope) -> Value:
     return compile_value(node, scope, "exact")
 
 
+def _compile_amount(node: Node, scope: Scope) -> Value:
+    return compile_value(node, scope, "amount")
+
+
 def _constant(node: Node, kind: Kind) -> Any:
     value = node.scalar()
     if kind == "text" and value is not None and not isinstance(value, str):
         node.refuse("must be text here (put it in quotes).")
-    wanted = {"int": (int,), "float": (int, float), "exact": (int, float), "bool": (bool,)}.get(kind)
+    wanted = {"int": (int,), "float": (int, float), "bool": (bool,)}.get(kind, (int, float) if kind in _EXACT else ())
     if wanted and value is not None and (not isinstance(value, wanted) or (kind != "bool" and isinstance(value, bool))):
         node.refuse(f"must be {'true or false' if kind == 'bool' else 'a number'} here, not {node.kind()}.")
-    return Decimal(str(value)) if kind == "exact" and value is not None else value
+    return Decimal(str(value)) if kind in _EXACT and value is not None else value
 
 
 def _with_modifiers(node: Node, scope: Scope, kind: Kind) -> Value:
@@ -75,17 +85,18 @@ def _with_modifiers(node: Node, scope: Scope, kind: Kind) -> Value:
     if len(given) != 1:
         node.refuse("exactly one source of the value is needed.", SOURCES)
     if given[0] in OPERATORS:
-        value = _arithmetic(given[0], entries[given[0]], scope)
+        parts = replace(scope, number=_compile_amount) if kind in _CLEAR else scope
+        value = _arithmetic(given[0], entries[given[0]], parts)
     else:
         value = _source(given[0], entries[given[0]], scope, entries.get("case"))
     if "table" in entries:
         value = _through_table(value, entries["table"], scope, has_default="default" in entries)
     if "default" in entries:
         value = _or_default(value, entries["default"].scalar())
-    for name in ("scale", *NUMBER_KEYS):
+    for name in ("scale", "minor", *NUMBER_KEYS):
         if name in entries and kind not in _NUMBERS:
             entries[name].refuse(f"{name} is for numbers, and this is none.")
-    factor = _scale(entries["scale"]) if "scale" in entries else None
+    factor = _factor(entries, scope)
     if factor is None and given[0] in OPERATORS:
         factor = _unscaled
     return _converted(value, kind, node, number_format(entries, scope.numbers), factor)
@@ -98,6 +109,15 @@ def _arithmetic(operator: str, node: Node, scope: Scope) -> Value:
     return result.value
 
 
+def _factor(entries: dict[str, Node], scope: Scope) -> Value | None:
+    """What a number is multiplied with."""
+    if "minor" not in entries:
+        return _scale(entries["scale"]) if "scale" in entries else None
+    if "scale" in entries:
+        entries["scale"].refuse("stands beside minor, which multiplies already.")
+    return _minor(entries["minor"], scope)
+
+
 def _scale(node: Node) -> Value:
     scale = node.scalar()
     if isinstance(scale, bool | str) or scale is None:
@@ -106,6 +126,23 @@ def _scale(node: Node) -> Value:
     if not exact.is_finite():
         node.refuse("must be a finite number.")
     return lambda _: exact
+
+
+def _minor(node: Node, scope: Scope) -> Value:
+    """What turns minor units of a currency into hundredths of one unit."""
+    factors = {code: Decimal(100).scaleb(-decimals) for code, decimals in DECIMALS.items()}
+    if isinstance(node.value, str) and "{" not in node.value and node.value.upper() not in factors:
+        node.refuse(f"{node.value!r} is no currency of ISO 4217; a field is written {{{node.value}}} in quotes.")
+    currency = compile_value(node, scope, "text")
+
+    def factor(fields: Fields) -> Decimal:
+        code = currency(fields)
+        found = factors.get(code.strip().upper()) if code is not None else None
+        if found is None:
+            raise broken(node.path, "is a currency of ISO 4217", code)
+        return found
+
+    return factor
 
 
 def _source(name: str, node: Node, scope: Scope, case: Node | None) -> Value:
@@ -214,7 +251,7 @@ def _converted(value: Value, kind: Kind, node: Node, form: NumberFormat, factor:
 def _number(value: Value, kind: Kind, node: Node, form: NumberFormat, factor: Value | None) -> Value:
     """``factor`` multiplies, and rounds what must be whole; without it a fraction is refused there."""
     where, rule, whole = node.path, f"is {_WANTED.get(kind, 'a number')}", kind == "int"
-    read = reader(form, money=whole)
+    read = reader(form, money=kind in _CLEAR)
 
     def number(fields: Fields) -> int | float | Decimal | None:
         found = value(fields)
@@ -225,7 +262,7 @@ def _number(value: Value, kind: Kind, node: Node, form: NumberFormat, factor: Va
             if factor is not None:
                 exact *= factor(fields)
             if not whole:
-                return exact if kind == "exact" else float(exact)
+                return exact if kind in _EXACT else float(exact)
             if factor is None and exact != exact.to_integral_value():
                 raise NoNumber(rule)
             rounded = int(exact.to_integral_value("ROUND_HALF_UP"))

@@ -73,6 +73,12 @@ def test_without_a_declaration_a_comma_or_an_unclear_point_is_refused_and_the_ru
     assert all('declare decimal: "." or thousands: "."' in str(rule) for rule in found[5:7])
 
 
+def test_an_unclear_point_stays_unclear_whatever_else_is_declared(tmp_path: Path) -> None:
+    assert "says what its point means" in str(cents("currency: strip", ["€ 1.234"], tmp_path))
+    assert "says what its point means" in str(cents("negative: trailing", ["1.234-"], tmp_path))
+    assert cents('decimal: ".", currency: strip', ["€ 1.234"], tmp_path) == [123]
+
+
 def test_a_file_declares_its_numbers_once_and_a_field_may_differ(tmp_path: Path) -> None:
     top = 'numbers: {decimal: ",", thousands: ["."], currency: strip}\n'
     assert cents("", ["1.234,56 €", "EUR 1.234"], tmp_path, top) == [123456, 123400]
@@ -97,7 +103,7 @@ READ = [
     ("currency: strip", "€12.50", "12.5"),
     ("currency: strip", "12.50 €", "12.5"),
     ("currency: strip", "EUR 12.50", "12.5"),
-    ("currency: strip", "12.50USD", "12.5"),
+    ("currency: strip", "12.50usd", "12.5"),
     ("currency: strip", "US$ 12.50", "12.5"),
     ("currency: strip", "₹ 12.50", "12.5"),
     ("currency: strip", "-€12.50", "-12.5"),
@@ -134,6 +140,7 @@ REFUSED = [
     ("decimal: '.'", "12.50 €", "currency: strip"),
     ("decimal: '.'", "EUR 12.50", "currency: strip"),
     ("currency: strip", "12 pcs", "is a number"),
+    ("currency: strip", "12 ABC", "is a number"),
     ("currency: strip", "€12 EUR", "is a number"),
     ("currency: strip", "€", "is a number"),
     ("currency: [kr]", "12 €", "is a number"),

@@ -33,9 +33,9 @@ zone: Europe/Berlin
 customer: c
 times: {{opened: {{field: opened_at}}, answered: {{field: answered_at}}}}
 events:
-  - to: {"contact" if field in ("wait_ms", "csat", "text") else "order"}
+  - to: {"contact" if field in CONTACT else "order"}
     time: {{field: at}}
-    fields: {{{"contact_id: k, channel: web" if field in ("wait_ms", "csat", "text") else ORDER}, {field}: {spec}}}
+    fields: {{{"contact_id: k, channel: web" if field in CONTACT else ORDER}, {field}: {spec}}}
 """
     file = folder / "rows.ndjson"
     file.write_text(json.dumps({"at": "2026-03-02T10:00Z", **row}) + "\n")
@@ -44,7 +44,10 @@ events:
     return headers["dlq.rule"].decode() if headers else json.loads(arrival.value).get(field)
 
 
+CONTACT = ("wait_ms", "csat", "subject_ids")
 ORDER = "order_id: o, product: shop, status: placed"
+TWO_DIGITS = "{first_of: [{field: c, case: upper, table: {ISK: EUR, UGX: EUR}, default: null}, c]}"
+"""Of a provider that writes two currencies otherwise than ISO 4217."""
 BOTH = {"opened_at": "2026-03-02T10:00Z", "answered_at": "2026-03-02T10:05:00.5Z"}
 
 
@@ -63,6 +66,18 @@ BOTH = {"opened_at": "2026-03-02T10:00Z", "answered_at": "2026-03-02T10:05:00.5Z
         ("amount_cents", "{times: ['{qty}', '{price}'], scale: 100}", {"qty": "3", "price": 0.1}, 30),
         ("amount_cents", "{minus: ['{a}', '{b}']}", {"a": "0.3", "b": 0.1}, 0),
         ("amount_cents", "{minus: [{field: a, decimal: ','}, '{b}'], scale: 100}", {"a": "0,3", "b": 0.1}, 20),
+        ("amount_cents", "{field: a, minor: '{c}'}", {"a": 5550, "c": "jpy"}, 555_000),
+        ("amount_cents", "{field: a, minor: '{c}'}", {"a": 6470, "c": "EUR"}, 6470),
+        ("amount_cents", "{field: a, minor: '{c}'}", {"a": "5555", "c": "KWD"}, 556),
+        ("amount_cents", "{field: a, minor: '{c}'}", {"a": -5, "c": "KRW"}, -500),
+        ("amount_cents", "{field: a, minor: JPY}", {"a": 5550}, 555_000),
+        ("amount_cents", "{field: a, minor: {first_of: [d, c]}}", {"a": 5550, "c": "usd"}, 5550),
+        ("amount_cents", f"{{field: a, minor: {TWO_DIGITS}}}", {"a": 5500, "c": "isk"}, 5500),
+        ("amount_cents", f"{{field: a, minor: {TWO_DIGITS}}}", {"a": 5500, "c": "jpy"}, 550_000),
+        ("amount_cents", "{minus: ['{a}', '{b}'], minor: '{c}'}", {"a": 5, "b": 2, "c": "JPY"}, 300),
+        ("amount_cents", "{field: a, minor: '{c}'}", {"c": "EUR"}, None),
+        ("amount_cents", "{field: a, minor: '{c}'}", {"a": 5550}, "is a currency of ISO 4217"),
+        ("amount_cents", "{field: a, minor: '{c}'}", {"a": 5550, "c": "points"}, "is a currency of ISO 4217"),
         ("promised_at_ms", "{plus: [{time: opened}, 2h]}", BOTH, SENT_MS + 7_200_000),
         ("promised_at_ms", "{plus: [{time: opened}, {times: ['{d}', 86400000]}]}", {**BOTH, "d": 2},
          SENT_MS + 172_800_000),
@@ -81,6 +96,10 @@ BOTH = {"opened_at": "2026-03-02T10:00Z", "answered_at": "2026-03-02T10:05:00.5Z
         ("wait_ms", "{times: ['{a}', '{a}', '{a}', '{a}']}", {"a": "9" * 64}, "is a number of at most 18 digits"),
         ("amount_cents", "'{a}'", {"a": 10**30}, "is a whole number of at most 18 digits"),
         ("amount_cents", "{field: a, scale: 100}", {"a": 1e300}, "is a whole number of at most 18 digits"),
+        ("amount_cents", "{times: ['{a}', 100]}", {"a": "1.234"},
+         'says what its point means (declare decimal: "." or thousands: ".")'),
+        ("amount_cents", "{times: [{field: a, decimal: '.'}, 100]}", {"a": "1.234"}, 123),
+        ("wait_ms", "{times: ['{a}', 1000]}", {"a": "1.234"}, 1234.0),
         ("amount_cents", "{plus: ['{a}', 1]}", {"a": "one"}, "is a number"),
         ("amount_cents", "{plus: ['{a}', 1]}", {"a": [1]}, "is a number"),
         ("amount_cents", "{plus: ['{a}', 1]}", {"a": True}, "is a number"),
@@ -118,6 +137,9 @@ def test_arithmetic(field: str, spec: str, row: dict[str, Any], expected: object
         ("promised_at_ms", "{field: d, format: epoch}", r"'epoch' is no time format\. Allowed: .*epoch_us.*excel_1904"),
         ("region", "{field: a, thousands: '.'}", r"region\.thousands: thousands is for numbers, and this is none"),
         ("amount_cents", "{field: a, scale: .inf}", r"amount_cents\.scale: must be a finite number"),
+        ("amount_cents", "{field: a, minor: c}", r"amount_cents\.minor: 'c' is no currency.*a field is written \{c\}"),
+        ("amount_cents", "{field: a, minor: EUR, scale: 100}", r"amount_cents\.scale: stands beside minor"),
+        ("region", "{field: a, minor: EUR}", r"region\.minor: minor is for numbers"),
         ("amount_cents", "{field: ''}", r"amount_cents\.field: must name a field"),
     ],
 )
@@ -159,3 +181,26 @@ def test_a_pseudonym_takes_every_form_and_its_case_before_it_is_made() -> None:
     assert made("{pseudonym: {field: a, table: {x: ann}}}", {"a": "x"}) == expected
     assert made("{first_of: [b, {pseudonym: '{a}'}]}", {"a": "ann"}) == expected
     assert made("{pseudonym: '{a}'}", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("{field: ids}", ["o-1", "7"]),
+        ("'{order}'", ["o-9"]),
+        ("['{order}', '{none}', {first_of: [none, ticket]}]", ["o-9", "5"]),
+        ("{field: none}", None),
+        ("{field: deep}", "is a list of single values"),
+    ],
+)
+def test_a_list_of_the_contract_is_a_list_of_values_the_rows_own_or_its_one(
+    spec: str, expected: object, tmp_path: Path
+) -> None:
+    row = {"ids": ["o-1", 7, "", None], "order": "o-9", "none": "", "ticket": 5, "deep": [["o-1"]]}
+    assert outcome("subject_ids", spec, row, tmp_path) == expected
+
+
+def test_a_map_of_the_contract_may_have_any_names(tmp_path: Path) -> None:
+    spec = "{field: '{a}', text: x, time: {first_of: [b, a]}, plus: {field: a, case: upper}, none: '{c}', truth: '{t}'}"
+    found = outcome("attributes", spec, {"a": "v", "t": True}, tmp_path)
+    assert found == {"field": "v", "text": "x", "time": "v", "plus": "V", "truth": "true"}
