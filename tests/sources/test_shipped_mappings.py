@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.sources import Mapping, RowCounts, Span, load_mapping, parse_mapping, read
-from streams.sources.apply import Mapped, Rejected, apply_each
-from streams.sources.files import read_rows
+from schemas import codec
+from streams.sources import Mapping, load_mapping, parse_mapping, read
 from streams.sources.plain_yaml import parse_yaml
 from streams.sources.shipped import shipped, shipped_names
-from streams.sources.spans import SpanReading
 from tests.sources.samples import SAMPLES, SampleFile
 
 KEY = b"a key for tests only"
@@ -68,24 +65,23 @@ def test_every_mapping_has_a_sample() -> None:
     assert {one.mapping for one in SAMPLES} == set(shipped_names()) - {"flights", "shop"}
 
 
-def test_money_and_promises_of_the_samples() -> None:
-    def events(name: str, rows: list[Any]) -> list[dict[str, Any]]:
-        mapping = load_mapping(name, KEY)
-        mapped = apply_each(mapping, parsed(mapping, rows), SpanReading(Span()), RowCounts())
-        return [json.loads(one.value) for _, outcomes in mapped for one in outcomes if isinstance(one, Mapped)]
+def events_of(number: int, folder: Path) -> list[dict[str, Any]]:
+    (folder / "export").write_text(SAMPLES[number].text, encoding="utf-8")
+    return [json.loads(one.value) for one in read(mapping_of(SAMPLES[number]), folder / "export").arrivals()]
 
-    from tests.sources.samples import AFTERSHIP, TRACKS
 
-    promises = {one["promised_at_ms"] for one in events("aftership", AFTERSHIP)}
+def first(name: str) -> int:
+    return next(at for at, one in enumerate(SAMPLES) if one.mapping == name)
+
+
+def test_a_day_of_delivery_lasts_to_its_end(tmp_path: Path) -> None:
+    promises = {one["promised_at_ms"] for one in events_of(first("aftership"), tmp_path)}
     assert promises == {round(datetime(2026, 3, 6, tzinfo=UTC).timestamp() * 1000) - 1}
-    assert [one["customer_id"] for one in events("segment-track", TRACKS)] == ["u-1", "u-1", "u-1", "a-1"]
 
 
-def parsed(mapping: Mapping, rows: list[Any]) -> Iterator[Any]:
-    from streams.sources.files import parse_json
-
-    for number, row in enumerate(rows, 1):
-        yield from parse_json(number, json.dumps(row).encode(), mapping.shape)
+def test_what_a_device_did_before_the_login_belongs_to_its_user(tmp_path: Path) -> None:
+    assert [one["customer_id"] for one in events_of(first("segment-track"), tmp_path)] == ["u-1"] * 4
+    assert [one["customer_id"] for one in events_of(first("ga4-export"), tmp_path)] == ["u-1"] * 2
 
 
 # ---- every row is accounted for ----------------------------------------------------------------------------------
@@ -168,18 +164,19 @@ def test_every_row_becomes_events_a_dead_letter_or_a_skip_that_the_mapping_decla
     if mapping.shape.format == "csv":
         rows = [{key: str(value) if value is not None else "" for key, value in row.items()} for row in rows]
     file = written(mapping, rows, tmp_path_factory.mktemp("rows"))
-    tally, seen = RowCounts(), {"mapped": 0, "rejected": 0, "nothing": 0}
-    for row, outcomes in apply_each(mapping, read_rows(file, mapping.shape), SpanReading(Span()), tally):
-        if not outcomes:
-            seen["nothing"] += 1
-        elif isinstance(outcomes[0], Rejected):
-            seen["rejected"] += 1
-            assert len(outcomes) == 1
-            assert outcomes[0].row.raw == row.raw
-            assert outcomes[0].error.rule
-        else:
-            seen["mapped"] += 1
-            assert all(isinstance(one, Mapped) for one in outcomes)
-    assert sum(seen.values()) == tally.rows
-    assert (tally.rejected, tally.unmatched + tally.outside) == (seen["rejected"], seen["nothing"])
+    reading = read(mapping, file)
+    arrivals, tally = list(reading.arrivals()), reading.tally
+    dead_letters = [one for one in arrivals if one.headers]
+    events = [one for one in arrivals if not one.headers]
+    mapped = tally.rows - tally.rejected - tally.unmatched
     assert tally.rows >= sum(isinstance(row, dict) for row in rows)
+    assert (tally.outside, len(dead_letters), len(events)) == (0, tally.rejected, sum(tally.events.values()))
+    assert 0 <= mapped <= len(events) <= mapped * len(mapping.events)
+    body = file.read_bytes()
+    for rejected in dead_letters:
+        assert rejected.value is not None
+        assert rejected.value in body
+        assert dict(rejected.headers)["dlq.rule"]
+    for noun in tally.events:
+        values = [one.value for one in events if one.noun == noun]
+        assert codec.decode(noun, values).rejects == []
