@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,9 @@ def follow_topic(
     mapping: Annotated[str, typer.Argument(help="Mapping file with input.format ndjson.")],
     topic: Annotated[str, typer.Argument(help="A topic of yours on the same Kafka, one JSON object per message.")],
     delay: Annotated[str, typer.Option(help="How late an event may reach your topic, e.g. 60s.")] = "60s",
+    links: Annotated[
+        Path | None, typer.Option("--links", help="Rows that name two identifiers of one customer; see identity.")
+    ] = None,
 ) -> None:
     """Map a topic of your own into ours, from its beginning and for ever, until Ctrl-C or SIGTERM."""
     settings = load_settings()
@@ -36,6 +40,6 @@ def follow_topic(
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     ensure_topics(bootstrap, settings)
     target, tally = Destination(bootstrap, settings.topic_prefix, settings.partitions), RowCounts()
-    links = links_file(settings.state_dir, target.prefix, rules.name)
-    asyncio.run(until_signal(Followed(rules, topic, parse_duration(delay), links), target, tally))
+    kept = links_file(settings.state_dir, target.prefix, rules.name)
+    asyncio.run(until_signal(Followed(rules, topic, parse_duration(delay), kept, links), target, tally))
     show_tally(tally)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +13,7 @@ from typing import Self
 
 from schemas.errors import ConfigError
 from streams.sources.files import BrokenInput, InputRow, read_rows
-from streams.sources.identity import CUSTOMER, Identity, IdentityCounts, link_together, resolve
+from streams.sources.identity import CUSTOMER, Identifier, IdentityCounts, link_together, resolve
 from streams.sources.joins import AskedJoin, JoinedFile, join_files, shape_by_name
 from streams.sources.links import FileLinks
 from streams.sources.mapping import Mapping
@@ -47,7 +49,6 @@ class Beside:
         self._stack = ExitStack()
         self._joined: list[JoinedFile] = []
         self._links: FileLinks | None = None
-        self._paired = 0
         self.counts = IdentityCounts()
         self._files = join_files(mapping.joins, asked.joins, mapping.shape, mapping.name)
         if asked.links is not None and mapping.identity is None:
@@ -58,6 +59,10 @@ class Beside:
 
         Raises ConfigError if a file cannot be read, lacks its key or a used column, or links nothing.
         """
+        with _temporary_space():
+            self._load()
+
+    def _load(self) -> None:
         for rule, path in self._files:
             joined = self._stack.enter_context(JoinedFile(rule, path, self._mapping.named))
             joined.load()
@@ -68,35 +73,27 @@ class Beside:
         self._links = FileLinks()
         self._stack.callback(self._links.close)
         if self._asked.links is not None:
-            self._read_links(identity, self._asked.links)
+            for found in linked_in(self._asked.links, self._mapping):
+                self._link(found)
         if identity.link_rule is not None:
             with suppress(BrokenInput):  # is told when the rows themselves are read
                 for row in self._with_partners(read_rows(self._file, self._mapping.shape)):
                     if identity.links(row.fields):
-                        self._link(identity, row)
+                        self._link(identity.named(row.fields))
             for joined in self._joined:
                 joined.forget_counts()
 
-    def _read_links(self, identity: Identity, file: Path) -> None:
-        """A file of links has columns of the same names as the identifiers; every row links those that it has."""
-        for row in read_rows(file, shape_by_name(file, self._mapping.shape)):
-            self._link(identity, row)
-        if not self._paired:
-            names = sorted({one.name for one in self._mapping.named if one.path.startswith("customer.identity")})
-            raise ConfigError(f"{file}: no row names two identifiers: two of the columns {', '.join(names)} are needed")
-
-    def _link(self, identity: Identity, row: InputRow) -> None:
-        found = identity.named(row.fields)
+    def _link(self, found: tuple[Identifier, ...]) -> None:
         if self._links is not None:
-            self._paired += len(found) > 1
             link_together(found, self._links, self.counts)
 
     def complete(self, rows: Iterable[InputRow]) -> Iterator[InputRow]:
         """Rows with what was joined to them, and with their customer."""
-        for row in self._with_partners(rows):
-            if self._links is not None:
-                self._name_customer(row, self._links)
-            yield row
+        with _temporary_space():
+            for row in self._with_partners(rows):
+                if self._links is not None:
+                    self._name_customer(row, self._links)
+                yield row
 
     def _with_partners(self, rows: Iterable[InputRow]) -> Iterator[InputRow]:
         for row in rows:
@@ -133,3 +130,26 @@ class Beside:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Remove what was kept on disk."""
         self._stack.close()
+
+
+def linked_in(file: Path, mapping: Mapping) -> Iterator[tuple[Identifier, ...]]:
+    """What each row of a file of links names together; its columns are called as those of the identifiers.
+
+    Raises ConfigError if no row names two identifiers of the mapping.
+    """
+    paired = False
+    for row in read_rows(file, shape_by_name(file, mapping.shape)):
+        found = mapping.identity.named(row.fields) if mapping.identity is not None else ()
+        paired = paired or len(found) > 1
+        yield found
+    if not paired:
+        names = sorted({one.name for one in mapping.named if one.path.startswith("customer.identity")})
+        raise ConfigError(f"{file}: no row names two identifiers: two of the columns {', '.join(names)} are needed")
+
+
+@contextmanager
+def _temporary_space() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise ConfigError(f"{tempfile.gettempdir()}: what is joined and linked cannot be kept there: {error}") from None

@@ -61,6 +61,8 @@ class Followed:
     delay_ms: int = MINUTE_MS
     links: Path | None = None
     """Where links between identifiers are kept; needed if the mapping lists several for one customer."""
+    links_from: Path | None = None
+    """A file of links that are known before anything is read."""
 
     @property
     def source(self) -> str:
@@ -90,7 +92,8 @@ async def follow(what: Followed, target: Destination, tally: RowCounts, stopping
         await started(consumer.start(), target.bootstrap)
         if what.topic not in await consumer.topics():
             raise ConfigError(f"there is no topic {what.topic} on {target.bootstrap}")
-        async with followed_customers(what.mapping.identity, what.links, target) as customers, writer(target) as write:
+        known = followed_customers(what.mapping, what.links, target, what.links_from)
+        async with known as customers, writer(target) as write:
             follower = Follower(consumer, group, what, target, customers)
             consumer.subscribe([what.topic], listener=follower)
             await follower.run(write, tally, stopping)

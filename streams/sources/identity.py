@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from schemas.errors import MalformedEvent
@@ -151,14 +151,10 @@ def _value_of(node: Node) -> Node:
     """The value of an identifier: under ``value``, or the form of a value that stands beside ``kind``."""
     rest = {name: value for name, value in node.value.items() if name != "kind"}
     if "value" not in rest:
-        return _with(node, rest)
+        return replace(node, value=rest)
     if len(rest) > 1:
         node.refuse("value stands alone beside kind.")
     return node.child("value", rest["value"])
-
-
-def _with(node: Node, value: Any) -> Node:
-    return Node(value, node.file, node.path, node.named)
 
 
 def _link_rule(node: Node | None, scope: Scope) -> Condition | None:

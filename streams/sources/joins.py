@@ -21,7 +21,7 @@ import msgspec
 from schemas.errors import ConfigError
 from streams.sources.files import Shape, read_rows
 from streams.sources.first_rows import FirstRows
-from streams.sources.named import NamedField, compare_header, nearest
+from streams.sources.named import NamedField, compare_header, nearest, refuse_repeated
 from streams.sources.node import Node
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -124,7 +124,7 @@ class JoinedFile:
         self._folder = tempfile.TemporaryDirectory(prefix="cx-join-")
         self._table = _table(Path(self._folder.name) / "rows.sqlite")
         self.warnings: list[str] = []
-        self.rows = self.repeated = self.keyless = self.asked = self.keyless_asked = self.absent = 0
+        self.rows = self.unreadable = self.repeated = self.keyless = self.asked = self.keyless_asked = self.absent = 0
 
     def load(self) -> None:
         """Read the file. Raises ConfigError if it cannot be read or lacks the key, or a column that is used."""
@@ -134,9 +134,10 @@ class JoinedFile:
         chunk: list[tuple[str, bytes]] = []
         for row in first.look(rows):
             self.rows += 1
+            self.unreadable += row.fields is None
             key = key_of(row.fields, self._rule.right)
             if key is None:
-                self.keyless += 1
+                self.keyless += row.fields is not None
                 continue
             kept = {name: value for name, value in (row.fields or {}).items() if name in self._columns}
             chunk.append((key, msgspec.json.encode(kept)))
@@ -146,11 +147,14 @@ class JoinedFile:
         self.warnings.extend(f"{self._file.name}: {one}" for one in first.warnings())
 
     def _compare(self, header: Sequence[str]) -> None:
+        refuse_repeated(header, self._named)
         right = self._rule.right
         if right not in header:
             near = nearest(right, header)
             meant = f" (did you mean {near}?)" if near else ""
             raise ConfigError(f"{self._file}: column {right}, the key of --with {self._rule.name}, is not there{meant}")
+        if header.count(right) > 1:
+            raise ConfigError(f"{self._file}: column {right}, the key of --with {self._rule.name}, is there twice")
         self.warnings.extend(f"{self._file.name}: {one}" for one in compare_header(header, self._named, ()))
 
     def _store(self, chunk: list[tuple[str, bytes]]) -> None:
@@ -192,9 +196,10 @@ class JoinedFile:
         """What to tell people: how many rows it has, and how many rows of the main file found none."""
         name = f"with {self._rule.name} ({self._file.name})"
         odd = f", {self.repeated:,} repeat a key (the first row counts), {self.keyless:,} have none"
+        bad = f", {self.unreadable:,} cannot be read" if self.unreadable else ""
         found = f"; {self.asked:,} rows asked, {self.absent:,} found no partner, {self.keyless_asked:,} had no key"
         question = f": is on {self._rule.left}={self._rule.right} right?" if 0 < self.asked == self.absent else ""
-        return f"{name}: {self.rows:,} rows{odd}{found}{question}"
+        return f"{name}: {self.rows:,} rows{odd}{bad}{found}{question}"
 
     def forget_counts(self) -> None:
         """Begin anew to count the rows that ask."""
@@ -231,6 +236,8 @@ def key_of(fields: dict[str, Any] | None, path: str) -> str | None:
     else:
         for step in path.split("."):
             found = found.get(step) if isinstance(found, dict) else None
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
     if isinstance(found, bool) or not isinstance(found, str | int):
         return None
     return str(found).strip() or None

@@ -21,8 +21,10 @@ from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN
 from streams.security.brokers import connection
 from streams.sources.arrivals import Arrival
+from streams.sources.beside import linked_in
 from streams.sources.identity import Identity, IdentityCounts
 from streams.sources.links import KeptLinks, NamedRow
+from streams.sources.mapping import Mapping as RowMapping
 from streams.sources.merge import Read
 from streams.sources.presence import ended, started
 from streams.sources.producer import Destination
@@ -164,17 +166,24 @@ class Erasures:
 
 @asynccontextmanager
 async def followed_customers(
-    identity: Identity | None, file: Path | None, target: Destination
+    mapping: RowMapping, file: Path | None, target: Destination, links_from: Path | None = None
 ) -> AsyncIterator[FollowedCustomers | None]:
-    """The customers of a follower; None if its mapping looks none up. Raises ConfigError, SinkUnavailable."""
-    if identity is None:
+    """The customers of a follower; None if its mapping looks none up. Raises ConfigError, SinkUnavailable.
+
+    ``file`` keeps the links; those of ``links_from`` are added to it first.
+    """
+    if mapping.identity is None:
+        if links_from is not None:
+            raise ConfigError(f"--links: mapping {mapping.name} has no customer.identity, whose identifiers are linked")
         yield None
         return
     if file is None:
         raise ConfigError("identifiers are linked, and there is no file in which links are kept")
     erasures = Erasures(target)
-    customers = FollowedCustomers(identity, file, erasures)
+    customers = FollowedCustomers(mapping.identity, file, erasures)
     try:
+        if links_from is not None:
+            customers.links.add(linked_in(links_from, mapping), customers.counts)
         await erasures.start(customers.links.erasures_read())
         yield customers
     finally:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -87,7 +87,7 @@ class KeptLinks:
 
     def __init__(self, path: Path, most: int = MOST_LINKS) -> None:
         """Open or make the file. Raises ConfigError if it cannot be used, or was written by a newer version."""
-        self._most = most
+        self._path, self._most = path, most
         self._hour = 0
         self.dropped = 0
         try:
@@ -120,6 +120,12 @@ class KeptLinks:
     def link(self, name: str, target: str) -> None:
         """Link an identifier that has no link yet."""
         self._table.execute("INSERT INTO links VALUES (?, ?, ?)", (name, target, self._hour))
+
+    def add(self, rows: Iterable[Sequence[Identifier]], counts: IdentityCounts) -> None:
+        """Link what each row names together, as if all of it had been read before anything else."""
+        with self._all_or_nothing():
+            for identifiers in rows:
+                link_together(identifiers, self, counts)
 
     def keys(self, rows: Iterable[NamedRow], committed: Mapping[int, int], counts: IdentityCounts) -> list[str]:
         """The key of each row, in their order; with their links it is on disk when this returns.
@@ -188,17 +194,20 @@ class KeptLinks:
 
     def note_erasures(self, part: int, offset: int) -> None:
         """Erasures of a partition were carried out up to an offset."""
-        self._table.execute("INSERT OR REPLACE INTO erasures VALUES (?, ?)", (part, offset))
+        with self._all_or_nothing():
+            self._table.execute("INSERT OR REPLACE INTO erasures VALUES (?, ?)", (part, offset))
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        self._table.execute("BEGIN IMMEDIATE")
         try:
+            self._table.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._table.execute("ROLLBACK")
-            raise
-        self._table.execute("COMMIT")
+            self._table.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise ConfigError(f"{self._path}: links of identifiers cannot be kept: {error}") from None
+        finally:
+            if self._table.in_transaction:
+                self._table.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the file; it stays."""

@@ -39,6 +39,15 @@ def test_links_outlive_the_follower(tmp_path: Path) -> None:
     assert file.parent == tmp_path / "links"
 
 
+def test_a_list_of_links_counts_as_read_first_and_changes_no_link_that_exists(tmp_path: Path) -> None:
+    table, counts = KeptLinks(tmp_path / "x.sqlite"), IdentityCounts()
+    keys(table, row(0, "d1", "a1"))
+    for _ in range(2):
+        table.add([row(0, "d1", "a2").identifiers, row(0, "d2", "a2").identifiers], counts)
+    assert keys(table, row(1, "d1"), row(2, "d2")) == ["a1", "a2"]
+    assert (counts.links, counts.conflicts) == (1, 2)
+
+
 @pytest.mark.parametrize("content", [b"no database at all, but long enough to be looked at" * 40, None])
 def test_a_file_that_cannot_be_used_is_named(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "x.sqlite"
