@@ -7,7 +7,6 @@ bytes, so that it can be put right and played again; ids are stable, so nothing 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +18,7 @@ from schemas.topics import BY_NOUN
 from streams.sources.counts import NounCounts, RowCounts, RuleCounts
 from streams.sources.fields import broken
 from streams.sources.files import InputRow
+from streams.sources.files.row import chunks
 from streams.sources.mapping import Mapping
 from streams.sources.plan import Body, EventPlan, needed, plan_of
 from streams.sources.spans import SpanReading
@@ -53,8 +53,8 @@ def apply_each(
     mapping: Mapping, rows: Iterable[InputRow], span: SpanReading, tally: RowCounts
 ) -> Iterator[tuple[InputRow, Sequence[Mapped | Rejected]]]:
     """Map rows in file order; every row with what became of it."""
-    source, mapper = iter(rows), _Mapper(mapping, span, tally)
-    while chunk := list(islice(source, _CHUNK)):
+    mapper = _Mapper(mapping, span, tally)
+    for chunk in chunks(rows, _CHUNK):
         yield from zip(chunk, mapper.outcomes(chunk), strict=True)
 
 
@@ -112,7 +112,7 @@ class _Mapper:
                 mapped = Mapped(arrives_ms, plan.rule.noun, key.encode(), _ENCODE(body))
                 made.append(_Made(plan, body, mapped))
         except MalformedEvent as error:
-            return Rejected(self._plans[index].rule.noun, row, error, index, tuple(matched))
+            return Rejected(self._plans[index].rule.noun, row, error.with_traceback(None), index, tuple(matched))
         return made
 
     def _count(self, outcomes: Iterable[Outcome]) -> None:

@@ -37,7 +37,7 @@ _SMALL = 16 * 1024
 _HEAD = 512
 _HIDDEN = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 _ENDED = "it ends in the middle: it was cut off while it was written or sent"
-_DAMAGED = "it is damaged: what it holds does not match its checksum"
+_DAMAGED = "it is damaged, or was changed after it was packed"
 _FAILURES = (
     OSError, EOFError, MemoryError, NotImplementedError, RuntimeError, ValueError,
     lzma.LZMAError, zipfile.BadZipFile, zlib.error, zstd.ZstdError,
@@ -205,6 +205,7 @@ def _reason(error: BaseException) -> str:
         return f"it wants more than {DICTIONARY // 1024**2} MiB of memory to unpack; pack it with a smaller window"
     if isinstance(error, NotImplementedError):
         return "it is packed by a method that is not read here; pack it anew as zip, gzip, bzip2, xz or zstd"
-    if "crc" in text.lower() or "check" in text or isinstance(error, zlib.error | lzma.LZMAError | zstd.ZstdError):
+    damaged = isinstance(error, zlib.error | lzma.LZMAError | zstd.ZstdError | zipfile.BadZipFile)
+    if damaged or (isinstance(error, OSError) and error.errno is None):
         return _DAMAGED
     return text.rstrip(".") or type(error).__name__

@@ -93,7 +93,8 @@ class _Cells:
                 cells = next(reader, None)
             except (csv.Error, UnicodeDecodeError, _UnreadableLine) as error:
                 first = used[0]
-                self._again.extendleft(reversed(used[1:]))
+                if self._bytes <= MAX_EVENT_BYTES:  # else all of it is one row
+                    self._again.extendleft(reversed(used[1:]))
                 reader = self._reader()
                 yield first.number, first.raw, None, self._rule(error)
                 continue

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from schemas.errors import ConfigError, MalformedEvent
+
+_CHUNK_BYTES = 1024 * 1024
 
 
 class InputRow(NamedTuple):
@@ -28,6 +31,20 @@ class InputRow(NamedTuple):
 
 class BrokenInput(ConfigError):
     """A file can be read no further than to some location; the rows before it were handed on."""
+
+
+def chunks(rows: Iterable[InputRow], most: int) -> Iterator[list[InputRow]]:
+    """Rows in lists of at most ``most``, fewer if they are long: a row of 1 MiB can take 30 MiB once it is read."""
+    chunk: list[InputRow] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += len(row.raw)
+        if len(chunk) >= most or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def bad_row(line: int, raw: bytes, rule: str, member: int | None = None) -> InputRow:

@@ -19,7 +19,7 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKET = re.compile(rb'[^\[\]{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^\[\]{}"]*+)*+(?:([\[{])|([\]}])|")', re.DOTALL)
 _BARE = re.compile(rb'[^\s,:\[\]{}"]++')
 _OUTSIDE = re.compile(rb'["\[\]{}]')
-_INSIDE = re.compile(rb'\\.|"', re.DOTALL)
+_INSIDE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 class NotJson(Exception):
@@ -111,9 +111,9 @@ class JsonText:
         return found[0], True
 
     def _nested(self) -> tuple[bytes, bool]:
-        start, at, depth = self._at, self._at, 0
+        start, at, depth, bracket = self._at, self._at, 0, _BRACKET.match  # a search would be slow
         while True:
-            for found in _BRACKET.finditer(self._buffer, at):
+            while found := bracket(self._buffer, at):
                 if found.lastindex == 1:
                     depth += 1
                 elif found.lastindex == 2:
@@ -135,17 +135,18 @@ class JsonText:
         kept, inside = self._buffer[self._at : self._at + MOST_SHOWN], False
         self._at = at
         while True:
-            found = (_INSIDE if inside else _OUTSIDE).search(self._buffer, self._at)
+            found = (_INSIDE.match if inside else _OUTSIDE.search)(self._buffer, self._at)
             if found is None:
-                half_an_escape = inside and self._at < len(self._buffer) and self._buffer.endswith(b"\\")
+                rest = self._buffer[self._at :]
+                half_an_escape = inside and (len(rest) - len(rest.rstrip(b"\\"))) % 2
                 self._at = len(self._buffer) - half_an_escape
                 if not self._more():
                     raise NotJson
                 continue
             self._at = found.end()
-            if found[0] == b'"':
+            if inside or found[0] == b'"':
                 inside = not inside
-            elif not inside:
+            else:
                 depth += 1 if found[0] in b"[{" else -1
             if not depth and not inside:
                 return kept, False
