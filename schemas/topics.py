@@ -17,6 +17,8 @@ DLQ_HEADROOM_BYTES = 64 * 1024
 MAX_EVENT_BYTES = 1024 * 1024
 DLQ_SUFFIX = ".dlq"
 """What a dead-letter topic's name adds to that of its topic, on the wire and as a noun."""
+REPLAYED_HEADER = "dlq.replayed"
+"""Header of a record on a dead-letter topic that is no letter: the letter that it names was fed back."""
 VERSION_HEADER = "cx.ver"
 """Header of every derived record: the version of the flush that wrote it, in decimal digits."""
 

@@ -30,7 +30,8 @@ def print_listing(
     aligned = ["right" if heading in right else "left" for heading in headings]
     taken = sum(widths) + GAP * beside
     indent = taken if console.width - taken >= LEAST_BESIDE else INDENT
-    _print(console, _line([Text(heading, style="bold") for heading in headings[:beside]], widths, aligned))
+    if any(headings):
+        _print(console, _line([Text(heading, style="bold") for heading in headings[:beside]], widths, aligned))
     for row in cells:
         line, rest = _line(row[:beside], widths, aligned), _together(headings[beside:], row[beside:])
         wrapped = list(rest.wrap(console, console.width - indent)) if rest else []

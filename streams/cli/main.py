@@ -84,6 +84,9 @@ COMMANDS: dict[str, KnownCommand] = {
     ),
     "issues": KnownCommand("streams.cli.issues", "What is wrong: every issue with cause, affected, silent and money."),
     "affected": KnownCommand("streams.cli.issues", "List the customers hit by an issue, and whether they were told."),
+    "letters": KnownCommand(
+        "streams.cli.dead_letters", "Dead letters: what was rejected and why; mended, they are fed back."
+    ),
     "sources": KnownCommand(
         "streams.cli.sources",
         "List every producer: rate, last event, silence, stretches without data, and how long its events are "

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import update_wrapper
 from heapq import merge
 from inspect import getdoc
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from schemas.errors import ConfigError
+from streams.cli.options import with_options
 from streams.cli.output import print_json
 from streams.cli.play_report import parse_share, refuse_unusable, show_report
 from streams.demo.progress import clock
@@ -145,17 +145,6 @@ def _all_mapped(reading: MappedFile) -> Iterator[Arrival]:
         bar.add_task(f"reading {reading.file.name}", total=None)
         first = list(islice(arrivals, 1))
     return chain(first, arrivals)
-
-
-def with_options(options: type[T], command: Callable[[T], None]) -> Callable[..., None]:
-    """A command whose options are the fields of a dataclass: more of them than a function should have parameters."""
-
-    def run_with(**given: Any) -> None:
-        command(options(**given))
-
-    update_wrapper(run_with, options, assigned=())  # whose signature is shown
-    run_with.__annotations__ = get_type_hints(options, include_extras=True)
-    return run_with
 
 
 def parse_speed(text: str) -> float | None:

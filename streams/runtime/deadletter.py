@@ -16,7 +16,7 @@ from streams.runtime.batch import Headers, RawBatch
 
 PREFIX = "dlq."
 FIRST_FAILED = "dlq.first_failed_at_ms"
-_SOURCE_HEADERS = ("ce_source", "source")
+SOURCE_HEADERS = ("ce_source", "source")
 _MAX_TEXT = 512
 
 
@@ -56,15 +56,15 @@ class DeadLetter:
         return original + [(PREFIX + name, text.encode()) for name, text in added.items()]
 
 
-_SOURCE = re.compile(rb'"source"\s*:\s*"([^"\\]{1,128})"')
+SOURCE_FIELD = re.compile(rb'"source"\s*:\s*"([^"\\]{1,128})"')
 
 
 def emitter(batch: RawBatch, index: int) -> bytes:
     """Who sent a message that may not decode: its source header, else its source field, else its key."""
     for name, value in batch.headers[index]:
-        if name in _SOURCE_HEADERS and value:
+        if name in SOURCE_HEADERS and value:
             return value
-    found = _SOURCE.search(batch.values[index] or b"")
+    found = SOURCE_FIELD.search(batch.values[index] or b"")
     return found.group(1) if found else batch.keys[index] or b""
 
 

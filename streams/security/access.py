@@ -27,7 +27,7 @@ from schemas.topics import (
 )
 from streams.settings import Settings
 
-Role = Literal["events", "worker", "sender", "operator", "reader"]
+Role = Literal["events", "worker", "sender", "operator", "replay", "reader"]
 Kind = Literal["topic", "group", "transactional-id"]
 
 ROLES: dict[Role, str] = {
@@ -35,6 +35,7 @@ ROLES: dict[Role, str] = {
     "worker": "`cxwatch worker`: every room and the store",
     "sender": "`cxwatch sender`: the only one that tells customers",
     "operator": "`cxwatch stop`, `resume`, `approve`, `mute`, `unmute`, `resolve`",
+    "replay": "`cxwatch letters`: reads what was rejected, and feeds it back once it is mended",
     "reader": "whoever looks on: reads findings and events, writes nothing",
 }
 """Role -> what runs under it."""
@@ -63,7 +64,7 @@ class Grant:
 def grants() -> list[Grant]:
     """Every right that every principal needs, and no other."""
     found = [Grant(role, "topic", "cx.", ("Describe", "DescribeConfigs"), True) for role in ROLES]
-    return [*found, *_events(), *_worker(), *_sender(), *_operator(), *_reader()]
+    return [*found, *_events(), *_worker(), *_sender(), *_operator(), *_replay(), *_reader()]
 
 
 def derived() -> list[Topic]:
@@ -114,6 +115,13 @@ def _operator() -> Iterator[Grant]:
     for group in (SENDERS, FIXED_SENDERS, HEARD):
         yield Grant("operator", "group", group, ("Describe",))
     yield Grant("operator", "transactional-id", "cx.order.", ("Describe", "Write"), True)
+
+
+def _replay() -> Iterator[Grant]:
+    for noun in FROM_COMPANIES:
+        yield Grant("replay", "topic", BY_NOUN[noun].name, ("Write",))
+        yield Grant("replay", "topic", BY_NOUN[noun].dlq, ("Read", "Write"))
+    yield Grant("replay", "transactional-id", "cx.replay.", ("Describe", "Write"), True)
 
 
 def _reader() -> Iterator[Grant]:

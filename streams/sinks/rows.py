@@ -16,7 +16,7 @@ from schemas.codec import HOT, Decoded, decode
 from schemas.columns import field_name
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.tables import BY_NAME
-from schemas.topics import DLQ_SUFFIX, VERSION_HEADER
+from schemas.topics import DLQ_SUFFIX, REPLAYED_HEADER, VERSION_HEADER
 from streams.core.context import Erasure, customer_updates, screen
 from streams.runtime.astray import came_from
 from streams.sinks.mappings import (
@@ -53,8 +53,9 @@ class RowBuffer:
     def add(self, batch: Messages) -> None:
         """Take the rows of a batch; some hundred messages at a time stay in the processor's cache."""
         if batch.topic.endswith(DLQ_SUFFIX):
-            rejected = [dead_letter_row(batch, index, headers) for index, headers in enumerate(batch.headers)]
-            self._take(DEAD_LETTERS, rejected, versions_of(batch.headers))
+            dead_letters = [index for index, headers in enumerate(batch.headers) if not _is_mark(headers)]
+            rejected = [dead_letter_row(batch, index, batch.headers[index]) for index in dead_letters]
+            self._take(DEAD_LETTERS, rejected, versions_of([batch.headers[index] for index in dead_letters]))
             return
         if self._native is not None:
             left = self._natively(self._native, batch)
@@ -207,3 +208,8 @@ def _raw_getter(noun: str) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[int,
 
 
 RAW: Mapping[str, tuple[Callable[[Any], tuple[Any, ...]], tuple[int, ...]]] = {noun: _raw_getter(noun) for noun in HOT}
+
+
+def _is_mark(headers: Headers) -> bool:
+    """True for a record that says of a dead letter that it was fed back (``streams.sources.dead_letters``)."""
+    return any(name == REPLAYED_HEADER for name, _ in headers)

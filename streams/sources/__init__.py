@@ -47,6 +47,8 @@ class MappedFile:
     """Sentences about how it was read, and what beside it; complete when ``tally`` is."""
     asked: AskedBeside = field(default_factory=AskedBeside)
     """Files that are read beside it."""
+    columns: list[str] = field(default_factory=list)
+    """Names of a CSV's columns, known from the first row on: a dead letter brings them along."""
     broken: list[BrokenInput] = field(default_factory=list)
     """Where the file breaks off, if it does; rows before that place are among the arrivals."""
 
@@ -61,7 +63,7 @@ class MappedFile:
                     if isinstance(outcome, Mapped):
                         events.add(outcome)
                     else:
-                        dead_letters.add(_arrival(outcome, self.mapping, self.file.name, build))
+                        dead_letters.add(_arrival(outcome, self.mapping, self.file.name, build, self.columns))
             yield from self._in_order(events, dead_letters)
 
     def check(self) -> None:
@@ -93,6 +95,7 @@ class MappedFile:
     def _rows(self, beside: Beside) -> Iterator[InputRow]:
         def compare(header: Sequence[str]) -> None:
             refuse_repeated(header, self.mapping.named)
+            self.columns.extend(header)
             columns = beside.header(header)
             self.warnings.extend(compare_header(columns, self.mapping.named, self.mapping.optional))
 
@@ -150,10 +153,12 @@ def map_each(
         yield MappedMessage(offset, arrivals, tuple(named[offset]))
 
 
-def _arrival(outcome: Mapped | Rejected, mapping: Mapping, origin: str, build: str) -> Arrival:
+def _arrival(
+    outcome: Mapped | Rejected, mapping: Mapping, origin: str, build: str, columns: Sequence[str] = ()
+) -> Arrival:
     if isinstance(outcome, Mapped):
         return Arrival(outcome.at_ms, outcome.noun, outcome.key, None, outcome.value)
-    headers = dead_letter_headers(outcome, mapping, origin, build)
+    headers = dead_letter_headers(outcome, mapping, origin, build, columns)
     return Arrival(0, outcome.noun, None, None, outcome.row.raw, headers)
 
 

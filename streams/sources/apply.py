@@ -25,6 +25,8 @@ from streams.sources.spans import SpanReading
 
 _CHUNK = 256
 _ENCODE = msgspec.json.Encoder().encode
+MOST_COLUMNS_BYTES = 16 * 1024
+"""A header of more than this is left out of dead letters: their topics take so much more than the row itself."""
 
 
 class Mapped(NamedTuple):
@@ -173,8 +175,10 @@ def _lags(noun: str, outcomes: Iterable[Outcome]) -> list[int]:
     ]
 
 
-def dead_letter_headers(rejected: Rejected, mapping: Mapping, file: str, build: str) -> tuple[tuple[str, bytes], ...]:
-    """``dlq.*`` headers: why, which rule, and where the row stood; never a value of the row."""
+def dead_letter_headers(
+    rejected: Rejected, mapping: Mapping, file: str, build: str, columns: Sequence[str] = ()
+) -> tuple[tuple[str, bytes], ...]:
+    """``dlq.*`` headers: why, which rule, where the row stood, and the names of its columns; never a value of it."""
     error = rejected.error
     texts = {
         "topic": BY_NOUN[rejected.noun].name,
@@ -186,4 +190,6 @@ def dead_letter_headers(rejected: Rejected, mapping: Mapping, file: str, build: 
         "mapping": mapping.name,
         "version": build,
     }
-    return tuple((f"dlq.{name}", text[:512].encode()) for name, text in texts.items())
+    headers = tuple((f"dlq.{name}", text[:512].encode()) for name, text in texts.items())
+    named = _ENCODE(list(columns)) if columns else b""
+    return (*headers, ("dlq.columns", named)) if 0 < len(named) <= MOST_COLUMNS_BYTES else headers
