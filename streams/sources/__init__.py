@@ -7,14 +7,14 @@ rows that break a rule come first, as dead letters. Event times are kept as they
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from streams.sources.apply import Mapped, Rejected, apply_each, dead_letter_headers
+from streams.sources.apply import Mapped, Rejected, apply_each, count_only, dead_letter_headers
 from streams.sources.arrivals import Arrival
 from streams.sources.beside import AskedBeside, Beside
 from streams.sources.counts import RowCounts
@@ -68,14 +68,20 @@ class MappedFile:
 
     def check(self) -> None:
         """Map everything and keep nothing: ``tally`` and ``warnings`` say what became of it."""
-        for _ in self._mapped():
-            pass
+        with self._read() as (rows, reading):
+            count_only(self.mapping, rows, reading, self.tally)
 
     def _mapped(self) -> Iterator[tuple[InputRow, Sequence[Mapped | Rejected]]]:
+        with self._read() as (rows, reading):
+            yield from apply_each(self.mapping, rows, reading, self.tally)
+
+    @contextmanager
+    def _read(self) -> Iterator[tuple[Iterator[InputRow], SpanReading]]:
+        """The rows, completed from what is beside the file, and how far they are to be read."""
         reading = SpanReading(self.span)
         with Beside(self.mapping, self.file, self.asked) as beside:
             beside.load()
-            yield from apply_each(self.mapping, self._until_the_end(reading, beside), reading, self.tally)
+            yield self._until_the_end(reading, beside), reading
             self.warnings.extend(beside.warnings())
             self.notes.extend((*beside.notes(), *reading.notes()))
 

@@ -23,7 +23,8 @@ from streams.sources.mapping import Mapping
 from streams.sources.plan import Body, EventPlan, needed, plan_of
 from streams.sources.spans import SpanReading
 
-_CHUNK = 256
+_CHUNK = 64
+"""Rows at a stretch: what is made of them fits the CPU cache."""
 _ENCODE = msgspec.json.Encoder().encode
 MOST_COLUMNS_BYTES = 16 * 1024
 """A header of more than this is left out of dead letters: their topics take so much more than the row itself."""
@@ -57,17 +58,18 @@ def apply_each(
     """Map rows in file order; every row with what became of it."""
     mapper = _Mapper(mapping, span, tally)
     for chunk in chunks(rows, _CHUNK):
-        yield from zip(chunk, mapper.outcomes(chunk), strict=True)
+        yield from zip(chunk, map(_settled, mapper.outcomes(chunk)), strict=True)
 
 
-class _Made(NamedTuple):
-    """An event on its way: not yet checked against its contract."""
+def count_only(mapping: Mapping, rows: Iterable[InputRow], span: SpanReading, tally: RowCounts) -> None:
+    """Map rows and keep nothing but the counts."""
+    mapper = _Mapper(mapping, span, tally)
+    for chunk in chunks(rows, _CHUNK):
+        mapper.outcomes(chunk)
 
-    plan: EventPlan
-    body: Body
-    mapped: Mapped
 
-
+_Made = tuple[EventPlan, Body, int, str, bytes]
+"""An event on its way: its plan, its fields, when it arrives, key, value."""
 Outcome = list[_Made] | Rejected | None
 """Events of a row (none: no rule applies), its rejection, or None if the row lies outside the span."""
 
@@ -81,18 +83,15 @@ class _Mapper:
         self._plans, self._groups = plan_of(mapping)
         tally.rules = tally.rules or [RuleCounts() for _ in self._plans]
 
-    def outcomes(self, rows: list[InputRow]) -> list[Sequence[Mapped | Rejected]]:
-        """Per row the events it makes, or its rejection; nothing if no event applies or it lies outside the span."""
+    def outcomes(self, rows: list[InputRow]) -> list[Outcome]:
+        """What becomes of each row, by the mapping and by the contract."""
         outcomes = [self._row(row) for row in rows]
         records = _check(rows, outcomes)
         self._count(outcomes)
         for noun, found in records.items():
             if noun in HOT:
                 self._tally.nouns.setdefault(noun, NounCounts()).add(noun, found, _lags(noun, outcomes))
-        return [
-            () if one is None else (one,) if isinstance(one, Rejected) else [made.mapped for made in one]
-            for one in outcomes
-        ]
+        return outcomes
 
     def _row(self, row: InputRow) -> Outcome:
         fields = row.fields
@@ -101,24 +100,23 @@ class _Mapper:
         index, matched, times, made = 0, [], [], []
         try:
             for index, plan in enumerate(self._plans):
-                rule = plan.rule
-                if rule.when is None or rule.when(fields):
+                if plan.when is None or plan.when(fields):
                     matched.append(index)
-                    times.append(needed(rule.time(fields), rule, "time"))
+                    at_ms = plan.time(fields)
+                    times.append(at_ms if at_ms is not None else needed(at_ms, plan.rule, "time"))
             if times and not self._span.takes(row.line, min(times)):
                 return None
             parts: list[Body | None] = [None] * self._groups
             for index, at_ms in zip(matched, times, strict=True):
                 plan = self._plans[index]
                 body, arrives_ms, key = plan.body(self._mapping, at_ms, row, parts)
-                mapped = Mapped(arrives_ms, plan.rule.noun, key.encode(), _ENCODE(body))
-                made.append(_Made(plan, body, mapped))
+                made.append((plan, body, arrives_ms, key, _ENCODE(body)))
         except MalformedEvent as error:
             return Rejected(self._plans[index].rule.noun, row, error.with_traceback(None), index, tuple(matched))
         return made
 
     def _count(self, outcomes: Iterable[Outcome]) -> None:
-        tally, rules = self._tally, self._tally.rules
+        tally, rules, events = self._tally, self._tally.rules, self._tally.events
         for outcome in outcomes:
             tally.rows += 1
             if outcome is None:
@@ -128,13 +126,22 @@ class _Mapper:
                 rejects = rules[outcome.rule].rejects if outcome.rule >= 0 else tally.unreadable
                 rejects.add(outcome.row.location, outcome.error)
                 for index in outcome.matched:
-                    rules[index].matched += 1
+                    rules[index].matched_rejected += 1
             elif not outcome:
                 tally.unmatched += 1
             else:
-                for plan, body, mapped in outcome:
-                    tally.events[mapped.noun] = tally.events.get(mapped.noun, 0) + 1
-                    rules[plan.index].add(body, plan.names, plan.complete)
+                for plan, body, _, _, _ in outcome:
+                    events[plan.noun] += 1
+                    counts = rules[plan.index]
+                    counts.events += 1
+                    if len(body) != plan.complete:
+                        counts.note_absent(body, plan.names)
+
+
+def _settled(outcome: Outcome) -> Sequence[Mapped | Rejected]:
+    if isinstance(outcome, Rejected):
+        return (outcome,)
+    return [Mapped(at_ms, plan.noun, key.encode(), value) for plan, _, at_ms, key, value in outcome or ()]
 
 
 def _check(rows: list[InputRow], outcomes: list[Outcome]) -> dict[str, list[Any]]:
@@ -145,9 +152,9 @@ def _check(rows: list[InputRow], outcomes: list[Outcome]) -> dict[str, list[Any]
     owners: dict[str, list[tuple[int, int]]] = {}
     values: dict[str, list[bytes]] = {}
     for number, outcome in enumerate(outcomes):
-        for plan, _, mapped in outcome if isinstance(outcome, list) else ():
-            owners.setdefault(mapped.noun, []).append((number, plan.index))
-            values.setdefault(mapped.noun, []).append(mapped.value)
+        for plan, _, _, _, value in outcome if isinstance(outcome, list) else ():
+            owners.setdefault(plan.noun, []).append((number, plan.index))
+            values.setdefault(plan.noun, []).append(value)
     decoded = {noun: codec.decode(noun, found) for noun, found in values.items()}
     wrong = [(noun, *owners[noun][reject.index], reject.error) for noun in decoded for reject in decoded[noun].rejects]
     if not wrong:
@@ -155,8 +162,7 @@ def _check(rows: list[InputRow], outcomes: list[Outcome]) -> dict[str, list[Any]
     for noun, number, index, error in wrong:
         outcome = outcomes[number]
         if isinstance(outcome, list):
-            matched = tuple(made.plan.index for made in outcome)
-            outcomes[number] = Rejected(noun, rows[number], error, index, matched)
+            outcomes[number] = Rejected(noun, rows[number], error, index, tuple(made[0].index for made in outcome))
     return {
         noun: [record for record, index in zip(found.records, found.index, strict=True)
                if isinstance(outcomes[owners[noun][index][0]], list)]
@@ -166,12 +172,11 @@ def _check(rows: list[InputRow], outcomes: list[Outcome]) -> dict[str, list[Any]
 
 def _lags(noun: str, outcomes: Iterable[Outcome]) -> list[int]:
     """How much later than they happened events arrive, ms, where the mapping says when they arrive."""
+    made = (one for outcome in outcomes if isinstance(outcome, list) for one in outcome)
     return [
-        made.mapped.at_ms - made.body[made.plan.rule.time_field]
-        for outcome in outcomes
-        if isinstance(outcome, list)
-        for made in outcome
-        if made.mapped.noun == noun and made.plan.rule.arrival is not None
+        at_ms - body[plan.time_field]
+        for plan, body, at_ms, _, _ in made
+        if plan.noun == noun and plan.rule.arrival is not None
     ]
 
 

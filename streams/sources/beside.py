@@ -89,6 +89,9 @@ class Beside:
 
     def complete(self, rows: Iterable[InputRow]) -> Iterator[InputRow]:
         """Rows with what was joined to them, and with their customer."""
+        return iter(rows) if self._links is None and not self._joined else self._completed(rows)
+
+    def _completed(self, rows: Iterable[InputRow]) -> Iterator[InputRow]:
         with _temporary_space():
             for row in self._with_partners(rows):
                 if self._links is not None:

@@ -60,22 +60,25 @@ class Rejects:
 class RuleCounts:
     """What one event of a mapping made of the rows."""
 
-    matched: int = 0
-    """Rows for which its ``when`` holds."""
     events: int = 0
-    """Of them, rows that were taken: each made one event."""
+    """Rows that were taken: each made one event."""
+    matched_rejected: int = 0
+    """Rows for which its ``when`` holds, and which were rejected for whatever reason."""
     absent: dict[str, int] = field(default_factory=dict)
     """Events that lack a field, by the name of the field."""
     rejects: Rejects = field(default_factory=Rejects)
+    """Rows that were rejected because of this event."""
 
-    def add(self, body: Mapping[str, Any], names: Collection[str], complete: int) -> None:
-        """Count an event; ``names`` are the fields that it may have beside others, ``complete`` how many all are."""
-        self.matched += 1
-        self.events += 1
-        if len(body) != complete:
-            for name in names:
-                if name not in body:
-                    self.absent[name] = self.absent.get(name, 0) + 1
+    @property
+    def matched(self) -> int:
+        """Rows for which its ``when`` holds."""
+        return self.events + self.matched_rejected
+
+    def note_absent(self, body: Mapping[str, Any], names: Collection[str]) -> None:
+        """Count what an event lacks of the fields that it may have."""
+        for name in names:
+            if name not in body:
+                self.absent[name] = self.absent.get(name, 0) + 1
 
 
 @dataclass(slots=True)
@@ -131,7 +134,7 @@ class RowCounts:
     """What became of the rows of a file."""
 
     rows: int = 0
-    events: dict[str, int] = field(default_factory=dict)
+    events: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
     unmatched: int = 0
     """Rows for which no event's ``when`` holds: left out on purpose."""

@@ -49,6 +49,20 @@ class Scope:
     """How the file writes numbers."""
 
 
+class Constant:
+    """A value that is the same for every row."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        """``value``: None means absent."""
+        self.value = value
+
+    def __call__(self, _: Fields) -> Any:
+        """The value."""
+        return self.value
+
+
 def broken(where: str, rule: str, value: object = None) -> MalformedEvent:
     """The error of a row: the mapping's path, the rule and the class of the value, never the value."""
     return MalformedEvent(where, rule, _CLASSES.get(type(value), "") if value is not None else "", "mapping")

@@ -13,7 +13,8 @@ from typing import Any
 import xxhash
 
 from schemas.topics import EVENT_NOUNS
-from streams.sources.fields import Value, broken
+from streams.sources.conditions import Condition
+from streams.sources.fields import Constant, Value, broken
 from streams.sources.files import InputRow
 from streams.sources.mapping import EventRule, Mapping
 
@@ -27,10 +28,18 @@ class EventPlan:
 
     rule: EventRule
     index: int
+    constants: Body
     groups: tuple[tuple[int, Named], ...]
     own: Named
     hot: bool
     """True for a topic of events, which say when they arrived."""
+    noun: str
+    when: Condition | None
+    time: Value
+    id_field: str
+    time_field: str
+    customer: Value | None
+    """The key; None: the id is."""
     names: tuple[str, ...]
     """Fields that it may fill, in the order of the mapping."""
     complete: int
@@ -42,16 +51,17 @@ class EventPlan:
         Raises MalformedEvent.
         """
         rule, fields = self.rule, row.fields or {}
-        arrival = rule.arrival(fields) if rule.arrival is not None else None
         body: Body = {}
-        if rule.id_field:
-            body[rule.id_field] = self._event_id(mapping, row)
-        body[rule.time_field] = at_ms
+        key = ""
+        if self.id_field:
+            key = body[self.id_field] = self._event_id(mapping, row)
+        body[self.time_field] = at_ms
+        arrival = rule.arrival(fields) if rule.arrival is not None else None
         if arrival is not None and self.hot:
             body["arrived_at_ms"] = arrival
-        key = body.get("change_id", "")
-        if rule.customer is not None and rule.noun != "change":
-            key = body["customer_id"] = needed(rule.customer(fields), rule, "customer")
+        if self.customer is not None:
+            key = body["customer_id"] = needed(self.customer(fields), rule, "customer")
+        body.update(self.constants)
         for number, named in self.groups:
             part = parts[number]
             if part is None:
@@ -60,7 +70,7 @@ class EventPlan:
         for name, value in self.own:
             if (found := value(fields)) is not None:
                 body[name] = found
-        return body, at_ms if arrival is None else arrival, str(key)
+        return body, at_ms if arrival is None else arrival, key
 
     def _event_id(self, mapping: Mapping, row: InputRow) -> str:
         """The mapping's own id, or a hash of the row's bytes: the same row played twice is the same event."""
@@ -87,16 +97,23 @@ def plan_of(mapping: Mapping) -> tuple[tuple[EventPlan, ...], int]:
     for index, rule in enumerate(mapping.events):
         parts: dict[int, list[tuple[str, Value]]] = {}
         for name, value, spec in rule.fields:
-            together = tuple(users[name, f"{rule.noun} {spec}"])
-            parts.setdefault(shared.index(together) if len(together) > 1 else -1, []).append((name, value))
+            if not isinstance(value, Constant):
+                together = tuple(users[name, f"{rule.noun} {spec}"])
+                parts.setdefault(shared.index(together) if len(together) > 1 else -1, []).append((name, value))
         own = tuple(parts.pop(-1, ()))
-        groups = tuple((number, tuple(named)) for number, named in parts.items())
-        plans.append(_plan(rule, index, groups, own))
+        plans.append(_plan(rule, index, tuple((number, tuple(named)) for number, named in parts.items()), own))
     return tuple(plans), len(shared)
 
 
 def _plan(rule: EventRule, index: int, groups: tuple[tuple[int, Named], ...], own: Named) -> EventPlan:
     names = tuple(field.name for field in rule.fields)
     hot = rule.noun in EVENT_NOUNS
-    others = [rule.id_field, rule.time_field, rule.customer is not None and rule.noun != "change", hot and rule.arrival]
-    return EventPlan(rule, index, groups, own, hot, names, len(names) + sum(map(bool, others)))
+    customer = rule.customer if rule.noun != "change" else None
+    others = [rule.id_field, rule.time_field, customer, hot and rule.arrival]
+    complete = len(names) + sum(map(bool, others))
+    given = ((name, value.value) for name, value, _ in rule.fields if isinstance(value, Constant))
+    constants = {name: value for name, value in given if value is not None}
+    return EventPlan(
+        rule, index, constants, groups, own, hot, rule.noun, rule.when, rule.time, rule.id_field, rule.time_field,
+        customer, names, complete,
+    )  # fmt: skip

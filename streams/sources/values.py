@@ -27,7 +27,18 @@ from typing import Any, Literal
 
 from schemas.currencies import DECIMALS
 from streams.sources.arithmetic import OPERATORS, compile_arithmetic
-from streams.sources.fields import Fields, Scope, Value, broken, field_at, first_present, is_mixed, plain, template
+from streams.sources.fields import (
+    Constant,
+    Fields,
+    Scope,
+    Value,
+    broken,
+    field_at,
+    first_present,
+    is_mixed,
+    plain,
+    template,
+)
 from streams.sources.node import Node
 from streams.sources.number_formats import MAX_WHOLE, NUMBER_KEYS, NoNumber, NumberFormat, number_format, reader
 from streams.sources.time_specs import compile_time
@@ -56,8 +67,7 @@ def compile_value(node: Node, scope: Scope, kind: Kind) -> Value:
     if isinstance(node.value, str) and "{" in node.value:
         value = template(node, scope)
         return value if kind == "text" and is_mixed(node.value) else _converted(value, kind, node, scope.numbers)
-    constant = _constant(node, kind)
-    return lambda _: constant
+    return Constant(_constant(node, kind))
 
 
 def compile_number(node: Node, scope: Scope) -> Value:

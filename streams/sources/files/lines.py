@@ -25,7 +25,10 @@ def line_pieces(read: Read) -> Iterator[tuple[bytes, bool]]:
         lines = (rest + block).splitlines(keepends=True)
         rest = lines.pop() if not lines[-1].endswith(b"\n") else b""  # a line feed may follow after a final \r
         for line in lines:
-            yield from _cut(line)
+            if len(line) <= MAX_EVENT_BYTES:
+                yield line, True
+            else:
+                yield from _cut(line)
         while len(rest) > MAX_EVENT_BYTES:
             yield rest[:MAX_EVENT_BYTES], False
             rest = rest[MAX_EVENT_BYTES:]
