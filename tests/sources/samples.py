@@ -94,6 +94,31 @@ CONVERSATION_EVENTS = (
 )  # fmt: skip
 
 
+def stripe(kind: str, number: int, amount: int, currency: str, **more: Any) -> dict[str, Any]:
+    """An event of a payment."""
+    payment = {"id": f"pi_{number}", "amount": amount, "currency": currency, "customer": f"cus_{number}",
+               "metadata": {"order_id": f"#{number}"}, "payment_method_types": ["card"], **more}  # fmt: skip
+    return {"id": f"evt_{number}_{kind}", "object": "event", "created": 1772445600 + number, "livemode": True,
+            "type": kind, "data": {"object": payment}}  # fmt: skip
+
+
+DECLINED = {"code": "card_declined", "decline_code": "insufficient_funds", "payment_method": {"type": "card"}}
+STRIPE = [
+    stripe("payment_intent.created", 1, 6470, "eur"),
+    stripe("payment_intent.payment_failed", 2, 5550, "jpy", last_payment_error=DECLINED),
+    stripe("payment_intent.succeeded", 3, 12345, "kwd", customer=None, receipt_email="Ben@example.invalid"),
+    stripe("payment_intent.canceled", 4, 100, "usd", metadata={}),
+    stripe("charge.refunded", 5, 100, "usd", metadata={}, payment_intent="pi_4", amount_refunded=50),
+    stripe("charge.failed", 6, 100, "usd"),
+    {**stripe("payment_intent.succeeded", 7, 100, "usd"), "livemode": False},
+]
+STRIPE_EVENTS = (
+    "order placed 03-02 10:00 #1 6470 EUR", "order payment_failed 03-02 10:00 #2 555000 JPY",
+    "order paid 03-02 10:00 #3 1235 KWD", "order cancelled 03-02 10:00 pi_4 100 USD",
+    "order refunded 03-02 10:00 pi_4 50 USD",
+)  # fmt: skip
+
+
 def track(event: str, number: int, **more: Any) -> dict[str, Any]:
     """A track call as Segment and RudderStack store it."""
     return {
@@ -179,6 +204,9 @@ SAMPLES: tuple[SampleFile, ...] = (
                CONVERSATION_EVENTS, unmatched=1),
     SampleFile("intercom-conversations", lines(*CONVERSATIONS), CONVERSATION_EVENTS, unmatched=1,
                edit=(", items: conversations", "")),
+    SampleFile("stripe-events", lines(*STRIPE), STRIPE_EVENTS, unmatched=2),
+    SampleFile("stripe-events", json.dumps({"object": "list", "data": STRIPE}), STRIPE_EVENTS, unmatched=2,
+               edit=("format: json", "format: json, items: data")),
     SampleFile("segment-track", lines(*TRACKS), TRACK_EVENTS, unmatched=1),
     SampleFile("segment-track", lines({"batch": TRACKS, "sentAt": "2026-03-02T10:09:00Z"}), TRACK_EVENTS, unmatched=1,
                edit=("format: ndjson", "format: ndjson, items: batch")),

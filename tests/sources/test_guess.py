@@ -144,6 +144,14 @@ def test_a_sample_of_every_shipped_mapping_gets_a_proposal_that_is_yaml(tmp_path
     assert not wrong
 
 
+def test_a_known_export_is_recognised_by_its_columns(tmp_path: Path) -> None:
+    for sample in SAMPLES:
+        text = proposal(tmp_path, sample.text)
+        assert f"`cxwatch mappings show {sample.mapping}`" in text, sample.mapping
+    assert "mappings show" not in proposal(tmp_path, ORDERS)
+    assert "mappings show" not in proposal(tmp_path, TICKETS)
+
+
 def sample_noun(mapping: str) -> str:
     return load_mapping(mapping, KEY).events[0].noun
 

@@ -79,6 +79,14 @@ def test_a_day_of_delivery_lasts_to_its_end(tmp_path: Path) -> None:
     assert promises == {round(datetime(2026, 3, 6, tzinfo=UTC).timestamp() * 1000) - 1}
 
 
+def test_a_payment_that_fails_says_why_and_money_is_in_hundredths_of_a_unit(tmp_path: Path) -> None:
+    events = events_of(first("stripe-events"), tmp_path)
+    assert [one["error_code"] for one in events if "error_code" in one] == ["insufficient_funds"]
+    assert [(one["amount_cents"], one["currency"]) for one in events[:3]] == [
+        (6470, "EUR"), (555000, "JPY"), (1235, "KWD")
+    ]  # fmt: skip
+
+
 def test_what_a_device_did_before_the_login_belongs_to_its_user(tmp_path: Path) -> None:
     assert [one["customer_id"] for one in events_of(first("segment-track"), tmp_path)] == ["u-1"] * 4
     assert [one["customer_id"] for one in events_of(first("ga4-export"), tmp_path)] == ["u-1"] * 2

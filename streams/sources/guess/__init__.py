@@ -7,14 +7,21 @@ a person must decide says ``TODO: ...``, and a mapping that says so does not loa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from schemas.errors import ConfigError
 from schemas.topics import EVENT_NOUNS
 from streams.sources.guess.proposal import write_proposal
 from streams.sources.guess.sample import take_sample
+from streams.sources.mapping import load_mapping
+from streams.sources.shipped import shipped_names
 
-__all__ = ["propose"]
+__all__ = ["finished_for", "propose"]
+
+_ALIKE = 0.45
+"""Share of a mapping's fields that a file must have to be taken for its export; few exports have all of them."""
+_NO_KEY = b"no pseudonym is made with this"
 
 
 def propose(path: Path, noun: str = "") -> str:
@@ -25,4 +32,16 @@ def propose(path: Path, noun: str = "") -> str:
     """
     if noun and noun not in EVENT_NOUNS:
         raise ConfigError(f"--to {noun}: allowed are {', '.join(EVENT_NOUNS)}.")
-    return write_proposal(take_sample(path), path.name, noun)
+    sample = take_sample(path)
+    return write_proposal(sample, path.name, noun, finished_for(sample.columns))
+
+
+def finished_for(columns: Collection[str]) -> str:
+    """Name of the shipped mapping that reads a file with these columns, by the fields that it names; empty: none."""
+    known = set(columns)
+    shares = {}
+    for name in shipped_names():
+        fields = {one.name for one in load_mapping(name, _NO_KEY).named}
+        shares[name] = len(fields & known) / len(fields)
+    best = max(shares, key=shares.__getitem__)
+    return best if shares[best] >= _ALIKE else ""

@@ -76,8 +76,11 @@ class Roles:
         return {*own, *customer, *self.steps.values(), *self.fields.values()} - {""}
 
 
-def write_proposal(sample: Sample, file: str, noun: str) -> str:
-    """The mapping as YAML; it does not load before a person has decided what says TODO."""
+def write_proposal(sample: Sample, file: str, noun: str, finished: str = "") -> str:
+    """The mapping as YAML; it does not load before a person has decided what says TODO.
+
+    ``finished``: a mapping that comes along and seems to be for this file.
+    """
     named = {name: column for name, column in sample.columns.items() if name.isprintable()}
     columns = {name: column for name, column in named.items() if not set("{}") & set(name)}
     file = file if file.isprintable() else "the file"
@@ -89,6 +92,8 @@ def write_proposal(sample: Sample, file: str, noun: str) -> str:
     rows = f"{sample.rows:,} row{'s' * (sample.rows > 1)}"
     lines = [
         _HEAD.format(rows=rows, file=file),
+        *([f"# It has the columns of an export that is known: see `cxwatch mappings show {finished}` first.", ""]
+          if finished else []),
         f"name: {todo('a short name of your own; it is part of the ids of events')}",
         *_input(sample),
         *_zone(roles),
