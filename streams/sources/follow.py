@@ -92,7 +92,7 @@ async def follow(what: Followed, target: Destination, tally: RowCounts, stopping
         await started(consumer.start(), target.bootstrap)
         if what.topic not in await consumer.topics():
             raise ConfigError(f"there is no topic {what.topic} on {target.bootstrap}")
-        known = followed_customers(what.mapping, what.links, target, what.links_from)
+        known = followed_customers(what.mapping, what.topic, what.links, target, what.links_from)
         async with known as customers, writer(target) as write:
             follower = Follower(consumer, group, what, target, customers)
             consumer.subscribe([what.topic], listener=follower)
@@ -165,7 +165,7 @@ class Follower:
         if epoch != self._epoch:
             return None
         if self._customers is not None:
-            self._customers.compare(self._next)
+            self._customers.begin({tp.partition: offset for tp, (offset, _) in before.items()})
         self._proved_s = 0.0
         self._merge = Merge({tp.partition: before[tp][1] for tp in tps}, self._what.delay_ms)
         return self._merge

@@ -40,16 +40,17 @@ _MOST_PROFILES = 5_000
 class FollowedCustomers:
     """The links of a follower, in a file that outlives it, and what became of its rows."""
 
-    def __init__(self, identity: Identity, file: Path, erasures: Erasures | None = None) -> None:
-        """Open or make the file. Raises ConfigError if it cannot be used."""
+    def __init__(self, identity: Identity, file: Path, topic: str, erasures: Erasures | None = None) -> None:
+        """Open or make the file; ``topic`` is the one that is followed. Raises ConfigError if it cannot be used."""
         self._kinds = identity.kinds
         self._erasures = erasures
-        self.links = KeptLinks(file)
+        self.links = KeptLinks(file, topic)
         self.counts = IdentityCounts()
         self._reported_s = time.monotonic()
 
-    def compare(self, committed: Mapping[int, int]) -> None:
-        """Say it if rows were read by a follower whose links are not in this file. ``committed``: next offsets."""
+    def begin(self, committed: Mapping[int, int]) -> None:
+        """Say it if rows were read by a follower whose links are not in this file. ``committed``: offsets, -1: none."""
+        self.links.forget_keys(committed)
         known = self.links.reached()
         elsewhere = [part for part, offset in committed.items() if offset > known.get(part, 0)]
         if elsewhere:
@@ -62,11 +63,12 @@ class FollowedCustomers:
         """The arrivals of rows that are handed on now, with their customers; links and keys are on disk before that."""
         taken = list(rows)
         named = [
-            NamedRow(part, read.offset, nth, read.at_ms, one.identifiers, one.links)
+            NamedRow(part, read.offset, nth, min(read.at_ms, read.latest_ms), one.identifiers, one.links)
             for part, read in taken
             for nth, one in enumerate(read.named)
         ]
-        keys = iter(self.links.keys(named, committed, self.counts))
+        reached = {part: read.offset + 1 for part, read in taken}
+        keys = iter(self.links.keys(named, committed, reached, self.counts))
         if dropped := self.links.thin_out():
             log.warning("dropped %s links that were not used for longest (%s in all)", dropped, self.links.dropped)
         return [arrival for _, read in taken for arrival in _rekeyed(read, [next(keys) for _ in read.named])]
@@ -166,7 +168,7 @@ class Erasures:
 
 @asynccontextmanager
 async def followed_customers(
-    mapping: RowMapping, file: Path | None, target: Destination, links_from: Path | None = None
+    mapping: RowMapping, topic: str, file: Path | None, target: Destination, links_from: Path | None = None
 ) -> AsyncIterator[FollowedCustomers | None]:
     """The customers of a follower; None if its mapping looks none up. Raises ConfigError, SinkUnavailable.
 
@@ -180,7 +182,7 @@ async def followed_customers(
     if file is None:
         raise ConfigError("identifiers are linked, and there is no file in which links are kept")
     erasures = Erasures(target)
-    customers = FollowedCustomers(mapping.identity, file, erasures)
+    customers = FollowedCustomers(mapping.identity, file, topic, erasures)
     try:
         if links_from is not None:
             customers.links.add(linked_in(links_from, mapping), customers.counts)

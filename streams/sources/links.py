@@ -35,10 +35,12 @@ CREATE TABLE IF NOT EXISTS links (
 CREATE INDEX IF NOT EXISTS links_used ON links (used_h);
 CREATE INDEX IF NOT EXISTS links_target ON links (target);
 CREATE TABLE IF NOT EXISTS keyed (
-    part INTEGER NOT NULL, offset INTEGER NOT NULL, nth INTEGER NOT NULL, key TEXT NOT NULL,
-    PRIMARY KEY (part, offset, nth)
+    topic TEXT NOT NULL, part INTEGER NOT NULL, offset INTEGER NOT NULL, nth INTEGER NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (topic, part, offset, nth)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reached (part INTEGER PRIMARY KEY, next INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS reached (
+    topic TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (topic, part)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS erasures (part INTEGER PRIMARY KEY, next INTEGER NOT NULL);
 """
 
@@ -85,9 +87,12 @@ class FileLinks:
 class KeptLinks:
     """The links that a follower keeps, with what is needed to give rows that are read again the same keys."""
 
-    def __init__(self, path: Path, most: int = MOST_LINKS) -> None:
-        """Open or make the file. Raises ConfigError if it cannot be used, or was written by a newer version."""
-        self._path, self._most = path, most
+    def __init__(self, path: Path, topic: str, most: int = MOST_LINKS) -> None:
+        """Open or make the file; ``topic`` is the one that is followed.
+
+        Raises ConfigError if it cannot be used, or was written by a newer version.
+        """
+        self._path, self._topic, self._most = path, topic, most
         self._hour = 0
         self.dropped = 0
         try:
@@ -100,13 +105,9 @@ class KeptLinks:
                 raise ConfigError(f"{path}: written by a newer cxwatch")
             self._table.executescript(_SCHEMA)
             self._table.execute(f"PRAGMA user_version = {_VERSION}")
+            self.count = int(self._table.execute("SELECT count(*) FROM links").fetchone()[0])
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"{path}: the links of identifiers cannot be kept there: {error}") from None
-
-    @property
-    def count(self) -> int:
-        """Number of links."""
-        return int(self._table.execute("SELECT count(*) FROM links").fetchone()[0])
 
     def target(self, name: str) -> str | None:
         """What an identifier is linked to; marks the link as used."""
@@ -120,6 +121,7 @@ class KeptLinks:
     def link(self, name: str, target: str) -> None:
         """Link an identifier that has no link yet."""
         self._table.execute("INSERT INTO links VALUES (?, ?, ?)", (name, target, self._hour))
+        self.count += 1
 
     def add(self, rows: Iterable[Sequence[Identifier]], counts: IdentityCounts) -> None:
         """Link what each row names together, as if all of it had been read before anything else."""
@@ -127,13 +129,18 @@ class KeptLinks:
             for identifiers in rows:
                 link_together(identifiers, self, counts)
 
-    def keys(self, rows: Iterable[NamedRow], committed: Mapping[int, int], counts: IdentityCounts) -> list[str]:
+    def keys(
+        self, rows: Iterable[NamedRow], committed: Mapping[int, int], reached: Mapping[int, int], counts: IdentityCounts
+    ) -> list[str]:
         """The key of each row, in their order; with their links it is on disk when this returns.
 
-        ``committed`` holds per partition the offset behind what can no longer be read again.
+        Per partition ``committed`` holds the offset behind what can no longer be read again, ``reached`` the one behind
+        the messages of these rows.
         """
         with self._all_or_nothing():
             self._forget_keys(committed)
+            ends = [(self._topic, *end) for end in reached.items()]
+            self._table.executemany("INSERT OR REPLACE INTO reached VALUES (?, ?, ?)", ends)
             return [self._key(row, counts) for row in rows]
 
     def forget_keys(self, committed: Mapping[int, int]) -> None:
@@ -142,12 +149,10 @@ class KeptLinks:
             self._forget_keys(committed)
 
     def _forget_keys(self, committed: Mapping[int, int]) -> None:
-        for upto in committed.items():
-            self._table.execute("DELETE FROM keyed WHERE part = ? AND offset < ?", upto)
-            self._table.execute("INSERT OR REPLACE INTO reached VALUES (?, ?)", upto)
+        self._table.executemany(_FORGET, [(self._topic, *end) for end in committed.items()])
 
     def _key(self, row: NamedRow, counts: IdentityCounts) -> str:
-        at = (row.part, row.offset, row.nth)
+        at = (self._topic, row.part, row.offset, row.nth)
         before = self._table.execute(_KEYED, at).fetchone()
         if before is not None:
             counts.rows += 1
@@ -156,7 +161,7 @@ class KeptLinks:
         if row.links:
             link_together(row.identifiers, self, counts)
         key = resolve(row.identifiers, self, counts)
-        self._table.execute("INSERT INTO keyed VALUES (?, ?, ?, ?)", (*at, key))
+        self._table.execute("INSERT INTO keyed VALUES (?, ?, ?, ?, ?)", (*at, key))
         return key
 
     def thin_out(self) -> int:
@@ -168,6 +173,7 @@ class KeptLinks:
         with self._all_or_nothing():
             dropped = self._table.execute(_DROP_OLDEST, (least,)).rowcount
         self.dropped += dropped
+        self.count -= dropped
         return dropped
 
     def erase(self, customer: str, kinds: Iterable[str]) -> int:
@@ -180,13 +186,14 @@ class KeptLinks:
             for kind in dict.fromkeys(kinds):
                 self._table.execute(_ERASE, (f"{kind}:{customer}",))
         removed = self._table.total_changes - before
+        self.count -= removed
         if removed:
             self._table.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return removed
 
     def reached(self) -> dict[int, int]:
-        """Per partition of the source the offset up to which a follower with this file had committed."""
-        return dict(self._table.execute("SELECT part, next FROM reached"))
+        """Per partition of the source the offset up to which customers were looked up in this file."""
+        return dict(self._table.execute("SELECT part, next FROM reached WHERE topic = ?", (self._topic,)))
 
     def erasures_read(self) -> dict[int, int]:
         """Per partition of the customers' topic the offset up to which erasures were carried out."""
@@ -221,7 +228,8 @@ def links_file(state_dir: Path, prefix: str, mapping: str) -> Path:
     return state_dir / "links" / f"{quote(prefix + mapping, safe='')}.sqlite"
 
 
-_KEYED = "SELECT key FROM keyed WHERE part = ? AND offset = ? AND nth = ?"
+_KEYED = "SELECT key FROM keyed WHERE topic = ? AND part = ? AND offset = ? AND nth = ?"
+_FORGET = "DELETE FROM keyed WHERE topic = ? AND part = ? AND offset < ?"
 _DROP_OLDEST = "DELETE FROM links WHERE name IN (SELECT name FROM links ORDER BY used_h, name LIMIT ?)"
 _ERASE = """
 WITH RECURSIVE gone (name) AS (

@@ -55,7 +55,7 @@ def keyed(customers: FollowedCustomers, *reads: Read) -> list[Arrival]:
 def customers(tmp_path: Path) -> FollowedCustomers:
     identity = parse_mapping(yaml.safe_load(MAPPING)).identity
     assert identity is not None
-    return FollowedCustomers(identity, tmp_path / "links.sqlite")
+    return FollowedCustomers(identity, tmp_path / "links.sqlite", "t")
 
 
 def test_what_is_handed_on_later_knows_the_links_of_what_came_before(customers: FollowedCustomers) -> None:
@@ -81,9 +81,10 @@ def test_a_row_without_an_identifier_is_a_dead_letter_as_ever(customers: Followe
 def test_rows_that_another_follower_read_are_noticed(
     customers: FollowedCustomers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    customers.links.forget_keys({0: 7, 1: 3})
+    read = fetched({"device": "d-1"}, {}, {"device": "d-1"})
+    customers.keyed([(0, read[0]), (1, read[0]), (0, read[1]), (0, read[2])], {})
     with caplog.at_level(logging.WARNING):
-        customers.compare({0: 7, 1: 2, 2: 0})
+        customers.begin({0: 3, 1: 0, 2: -1})
         assert not caplog.records
-        customers.compare({0: 8, 1: 3})
+        customers.begin({0: 4, 1: 1})
     assert "partitions [0] were read further" in caplog.text

@@ -27,25 +27,31 @@ def row(offset: int, *names: str, part: int = 0, at_ms: int = START, links: bool
 
 
 def keys(table: KeptLinks, *rows: NamedRow, committed: dict[int, int] | None = None) -> list[str]:
-    return table.keys(rows, committed or {}, IdentityCounts())
+    return table.keys(rows, committed or {}, {}, IdentityCounts())
 
 
 def test_links_outlive_the_follower(tmp_path: Path) -> None:
     file = links_file(tmp_path, "acme.", "a/b track")
-    first = KeptLinks(file)
+    first = KeptLinks(file, "t")
     assert keys(first, row(0, "d1"), row(1, "d1", "e1"), row(2, "e1", "a1"), row(3, "d1")) == ["d1", "e1", "a1", "a1"]
     first.close()
-    assert keys(KeptLinks(file), row(4, "d1", links=False)) == ["a1"]
+    assert keys(KeptLinks(file, "t"), row(4, "d1", links=False)) == ["a1"]
     assert file.parent == tmp_path / "links"
 
 
 def test_a_list_of_links_counts_as_read_first_and_changes_no_link_that_exists(tmp_path: Path) -> None:
-    table, counts = KeptLinks(tmp_path / "x.sqlite"), IdentityCounts()
+    table, counts = KeptLinks(tmp_path / "x.sqlite", "t"), IdentityCounts()
     keys(table, row(0, "d1", "a1"))
     for _ in range(2):
         table.add([row(0, "d1", "a2").identifiers, row(0, "d2", "a2").identifiers], counts)
     assert keys(table, row(1, "d1"), row(2, "d2")) == ["a1", "a2"]
     assert (counts.links, counts.conflicts) == (1, 2)
+
+
+def test_offsets_of_another_topic_are_other_rows(tmp_path: Path) -> None:
+    file = tmp_path / "x.sqlite"
+    assert keys(KeptLinks(file, "t"), row(0, "d1"), row(1, "d2", "a2")) == ["d1", "a2"]
+    assert keys(KeptLinks(file, "u"), row(0, "d2"), row(1, "d3")) == ["a2", "d3"]
 
 
 @pytest.mark.parametrize("content", [b"no database at all, but long enough to be looked at" * 40, None])
@@ -57,11 +63,11 @@ def test_a_file_that_cannot_be_used_is_named(content: bytes | None, tmp_path: Pa
     else:
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=r"x\.sqlite"):
-        KeptLinks(file)
+        KeptLinks(file, "t")
 
 
 def test_too_many_links_are_dropped_by_when_they_were_used_last(tmp_path: Path) -> None:
-    table = KeptLinks(tmp_path / "x.sqlite", most=100)
+    table = KeptLinks(tmp_path / "x.sqlite", "t", most=100)
     keys(table, *(row(n, f"d{n}", f"a{n}", at_ms=START + n * HOUR_MS) for n in range(100)))
     assert table.thin_out() == 0
     keys(table, row(100, "d0", at_ms=START + 200 * HOUR_MS), row(101, "d-new", "a-new", at_ms=START + 200 * HOUR_MS))
@@ -71,7 +77,7 @@ def test_too_many_links_are_dropped_by_when_they_were_used_last(tmp_path: Path) 
 
 def test_an_erased_customer_leaves_no_link_behind_not_even_on_disk(tmp_path: Path) -> None:
     file = tmp_path / "x.sqlite"
-    table = KeptLinks(file)
+    table = KeptLinks(file, "t")
     keys(table, row(0, "d-secret", "e-secret"), row(1, "e-secret", "a-gone"), row(2, "d-other", "a-other"))
     assert table.erase("a-gone", KINDS) == 2
     assert table.erase("a-gone", KINDS) == 0
@@ -87,14 +93,14 @@ names = st.sampled_from([f"{kind}{number}" for kind in "aed" for number in range
 logs = st.lists(st.lists(st.lists(names, min_size=1, max_size=3, unique=True), max_size=15), min_size=1, max_size=3)
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(data=st.data(), log=logs)
 def test_rows_that_are_read_again_after_a_crash_get_the_same_keys(
     data: st.DataObject, log: list[list[list[str]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Batches are written and only then committed; a crash between them repeats rows, merged in any other order."""
     file = tmp_path_factory.mktemp("links") / "x.sqlite"
-    table, following = KeptLinks(file), dict.fromkeys(range(len(log)), 0)
+    table, following = KeptLinks(file, "t"), dict.fromkeys(range(len(log)), 0)
     written: dict[tuple[int, int], str] = {}
     crashes = 0
     for turn in count():
@@ -114,7 +120,7 @@ def test_rows_that_are_read_again_after_a_crash_get_the_same_keys(
         if crashes < 5 and data.draw(st.booleans()):
             crashes += 1
             table.close()
-            table = KeptLinks(file)
+            table = KeptLinks(file, "t")
         else:
             following = position
     table.close()
