@@ -29,10 +29,11 @@ _PANEL_TYPES = {
 _TIME_SERIES, _TABLE = 0, 1
 _UNITS: dict[Unit, tuple[str, int | None]] = {
     "customers": ("locale", 0), "issues": ("locale", 0), "notices": ("locale", 0), "events": ("locale", 0),
-    "count": ("locale", 0), "money": ("locale", 2), "money_per_minute": ("locale", 2), "per_minute": ("locale", 1),
-    "per_second": ("suffix:/s", 2), "share": ("percentunit", 1), "seconds": ("s", 0), "lag": ("s", 0),
+    "count": ("locale", 0), "money": ("locale", None), "money_per_minute": ("locale", None),
+    "per_minute": ("locale", 1), "per_second": ("suffix:/s", 2), "share": ("percentunit", 1), "seconds": ("s", 0),
+    "lag": ("s", 0),
 }
-"""Our unit -> Grafana's unit and decimals. Money has its currency in a column of its own."""
+"""Our unit -> Grafana's unit and decimals. How many decimals money has depends on its currency, which is its label."""
 _COLOURS: dict[Tone, str] = {"plain": "text", "bad": "red", "warn": "orange", "good": "green"}
 _SENTENCES = (("^No open issue\\. Nobody is known to suffer right now\\.$", "green"), ("^No open issue", "orange"))
 """How a sentence begins -> its colour; everything else is red."""
@@ -42,7 +43,9 @@ _STATES = {
     "held": "orange", "refused": "text", "held out": "text", "failed": "red", "expired": "orange", "unknown": "orange",
     "suppressed": "text", "waiting": "orange", "gone": "red", "accepts nothing": "orange",
 }
-_WIDTHS = {"state": 110, "time": 170, "customers": 100, "events": 110, "seconds": 100, "money": 110, "per_minute": 120}
+_WIDTHS = {
+    "state": 110, "time": 170, "customers": 100, "events": 110, "seconds": 100, "amounts": 150, "per_minute": 120,
+}
 
 
 def dashboard(board: Board) -> Json:

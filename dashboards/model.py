@@ -8,8 +8,9 @@ from typing import Literal
 Kind = Literal["sentence", "stat", "table", "timeseries", "state"]
 Unit = Literal[
     "", "count", "customers", "issues", "notices", "events", "per_minute", "per_second", "share", "seconds", "time",
-    "money", "money_per_minute", "state", "text", "pairs", "lag",
+    "money", "money_per_minute", "amounts", "state", "text", "pairs", "lag",
 ]
+"""money: a number whose label is its currency; amounts: text, every amount with its currency."""
 Tone = Literal["plain", "bad", "warn", "good"]
 
 LAG_WARN_S, LAG_BAD_S = 120, 600

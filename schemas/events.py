@@ -103,9 +103,12 @@ class Order(Event):
     status: OrderStatus = Field(description="Status reached by this event", examples=["placed"])
     product: Label = Field(description="Service line", examples=["shop"])
     sku: Label = Field(default="", description="Line item or item group", examples=["sku-12"])
-    amount_cents: Cents = Field(default=0, description="Order value in cents of currency", examples=[4_990])
+    amount_cents: Cents = Field(
+        default=0, description="Order value in cents: hundredths of one unit of the currency, whatever it is",
+        examples=[4_990],
+    )  # fmt: skip
     currency: Annotated[str, Field(max_length=3, pattern=PLAIN_TEXT)] = Field(
-        default="", description="ISO 4217 code", examples=["EUR"]
+        default="", description="ISO 4217 code; empty = the company's own", examples=["EUR"]
     )
     payment_provider: Label = Field(default="", description="Payment provider", examples=["paynow"])
     payment_method: Label = Field(default="", description="Payment method", examples=["card"])
@@ -178,7 +181,9 @@ class Customer(Record):
     customer_id: Token = Field(description="Opaque customer token; the record key", examples=["c-000421"])
     updated_at_ms: TimeMs = Field(description="When the profile changed", examples=[1_767_225_600_000])
     segment: Label = Field(default="", description="Segment", examples=["gold"])
-    value_cents: Cents = Field(default=0, description="Margin over 12 months, cents", examples=[12_000])
+    value_cents: Cents = Field(
+        default=0, description="Margin over 12 months, cents of the company's currency", examples=[12_000]
+    )
     language: Label = Field(default="en", description="BCP 47 language", examples=["de"])
     time_zone: Label = Field(default="", description="IANA zone; unknown = strictest", examples=["Europe/Berlin"])
     consents: Annotated[tuple[Consent, ...], Field(max_length=20, strict=False)] = Field(

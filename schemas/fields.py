@@ -6,10 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.events import PLAIN_TEXT, Label, Origin, TimeMs, Token
+from schemas.events import PLAIN_TEXT, Label, Origin, Record, TimeMs, Token
 
 T0 = 1_767_225_600_000
 """Time of the examples: 2026-01-01T00:00:00Z in ms."""
+
+MOST_MINOR = 100_000_000_000_000
+"""Bound of money in minor units; larger sums are cut to it."""
 
 Count = Annotated[int, Field(ge=0)]
 Signal = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN_TEXT)]
@@ -42,6 +45,34 @@ Attributes = Annotated[
 Values = Annotated[
     tuple[Label, ...], Field(strict=False, description="Values, in the order of attributes", examples=[["5.2.0", "DE"]])
 ]
+
+
+class Money(Record):
+    """An amount of one currency."""
+
+    currency: Annotated[str, Field(max_length=3, pattern=PLAIN_TEXT)] = Field(
+        description="ISO 4217 code; XXX = one that it does not know, empty = the company's own, then in hundredths",
+        examples=["EUR"],
+    )
+    minor: Annotated[int, Field(ge=-MOST_MINOR, le=MOST_MINOR)] = Field(
+        description="Minor units by the decimals of the currency (JPY 0, EUR 2, KWD 3)", examples=[4_990]
+    )
+
+
+Amounts = Annotated[
+    tuple[Money, ...],
+    Field(strict=False, description="Order amounts at stake: one entry per currency, sorted by it, none of 0",
+          examples=[[{"currency": "EUR", "minor": 4_990}, {"currency": "JPY", "minor": 5_550}]]),
+]  # fmt: skip
+Figure = Annotated[tuple[Money, ...], Field(strict=False)]
+"""Money of one kind: one entry per currency, sorted by it."""
+
+
+def euros(cents: int) -> list[dict[str, str | int]]:
+    """A figure as it is written, for examples."""
+    return [{"currency": "EUR", "minor": cents}]
+
+
 OutreachId = Annotated[
     Token, Field(description="Hash of (root issue, customer, stage): the send key", examples=["o-51c23f9a"])
 ]

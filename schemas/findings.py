@@ -14,11 +14,13 @@ from pydantic import Field
 from schemas.events import Cents, Channel, Label, Origin, Record, TimeMs, Token
 from schemas.fields import (
     T0,
+    Amounts,
     Attributes,
     BinStart,
     Count,
     CustomerId,
     FailureOrigin,
+    Figure,
     FirstFailed,
     IssueId,
     LastFailed,
@@ -31,6 +33,7 @@ from schemas.fields import (
     Through,
     Values,
     Width,
+    euros,
 )
 
 _HASHES = [1_311_768_467_463_790_320, 12_379_813_738_877_118_345]
@@ -142,8 +145,7 @@ class Episode(Record):
     failures: Count = Field(description="Distinct failure events", examples=[2])
     evidence: Annotated[tuple[Token, ...], Field(strict=False)] = Field(
         description="Up to 5 event ids, earliest first", examples=[["01J9-7f3a"]])
-    amount_cents: Cents = Field(
-        default=0, description="Largest amount of the orders that failed, cents", examples=[4_990])
+    amounts: Amounts = ()
     contacted_at_ms: TimeMs | None = Field(
         default=None, description="Earliest contact about it", examples=[T0 + 60_000])
     contacts: Count = Field(default=0, description="Distinct contacts about it", examples=[1])
@@ -180,9 +182,11 @@ class Affected(Record):
     first_failed_ms: FirstFailed
     last_failed_ms: LastFailed
     contacted_at_ms: TimeMs | None = Field(default=None, description="First contact about it", examples=[T0 + 60_000])
-    amount_cents: Cents = Field(default=0, description="Largest amount of the orders that failed", examples=[4_990])
+    amounts: Amounts = ()
     value_cents: Cents | None = Field(
-        default=None, description="Margin over 12 months, cents; none = no profile", examples=[12_000])
+        default=None, description="Margin over 12 months, cents of the company's currency; none = no profile",
+        examples=[12_000],
+    )  # fmt: skip
     put_right_ms: PutRight = None
     origin: Origin = Field(default="live", description="Where the events behind it come from", examples=["live"])
     respites: Annotated[tuple[Respite, ...], Field(strict=False)] = Field(
@@ -204,9 +208,10 @@ class AffectedCount(Record):
     contacted: Count = Field(description="Of these, who contacted the company about it", examples=[4])
     silent: Count = Field(description="Of these, who did not", examples=[126])
     recent: Count = Field(description="Affected whose first failure lies in the 15 minutes before as_of", examples=[37])
-    value_cents: Cents = Field(description="Sum of known 12-month margins, cents", examples=[1_440_000])
+    value_cents: Cents = Field(
+        description="Sum of known 12-month margins, cents of the company's currency", examples=[1_440_000])
     valued: Count = Field(description="How many of the affected have a known margin", examples=[120])
-    amount_cents: Cents = Field(description="Sum of order amounts at stake, cents", examples=[648_700])
+    amounts: Amounts
     as_of_ms: TimeMs = Field(description="Last change or last failure seen, event time", examples=[T0 + 90_000])
 
 
@@ -221,7 +226,7 @@ class Assumption(Record):
 
 
 class Impact(Record):
-    """What an issue costs. Natural key: issue_id. Money in cents of currency."""
+    """What an issue costs. Natural key: issue_id. Its figures are in the company's currency, a list of one entry."""
 
     kind: Literal["impact"] = "impact"
     issue_id: IssueId
@@ -230,12 +235,12 @@ class Impact(Record):
     affected: Count = Field(description="Distinct customers hit", examples=[130])
     contacted: Count = Field(description="Of these, who contacted the company about it", examples=[4])
     silent: Count = Field(description="Of these, who did not", examples=[126])
-    at_risk_cents: Cents = Field(description="Money at risk", examples=[57_600])
-    at_risk_low_cents: Cents = Field(description="Money at risk, lower end of what is plausible", examples=[28_800])
-    at_risk_high_cents: Cents = Field(description="Money at risk, upper end of what is plausible", examples=[115_200])
-    per_minute_cents: Cents = Field(description="Cost of one more minute of inaction; 0 once resolved", examples=[960])
-    service_cents: Cents = Field(description="Cost of handling the contacts", examples=[2_400])
-    currency: Label = Field(description="ISO 4217 code of all amounts", examples=["EUR"])
+    at_risk: Figure = Field(description="Money at risk", examples=[euros(57_600)])
+    at_risk_low: Figure = Field(description="Money at risk, lower end of what is plausible", examples=[euros(28_800)])
+    at_risk_high: Figure = Field(description="Money at risk, upper end of what is plausible", examples=[euros(115_200)])
+    per_minute: Figure = Field(description="Cost of another minute of inaction; 0 if resolved", examples=[euros(960)])
+    service: Figure = Field(description="Cost of handling the contacts", examples=[euros(2_400)])
+    amounts: Amounts
     assumptions: Annotated[tuple[Assumption, ...], Field(strict=False)] = Field(
         description="Every parameter behind the figures",
         examples=[[{"name": "churn_ratio_per_failure", "value": 0.04, "unit": "ratio", "source": "default",

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 import msgspec
 
 from schemas.events import Record
+from schemas.fields import Money
 from schemas.findings import (
     Affected,
     BinClosed,
@@ -40,8 +41,8 @@ from schemas.hot import SUSPECT, may_be_suspect
 from schemas.topics import BY_NOUN
 
 STRUCTS: tuple[type[Record], ...] = (
-    LeafCount, CohortCount, BinClosed, SeenValue, ValuesSeen, SourceCount, LeafEvidence, Episode, Watermark, Respite,
-    Affected, Late,
+    LeafCount, CohortCount, BinClosed, SeenValue, ValuesSeen, SourceCount, Money, LeafEvidence, Episode, Watermark,
+    Respite, Affected, Late,
 )
 """Models that have a struct."""
 NOUNS = frozenset(
@@ -149,6 +150,7 @@ leaf_count = cast("Callable[..., LeafCount]", struct_of(LeafCount))
 seen_value = cast("Callable[..., SeenValue]", struct_of(SeenValue))
 values_seen = cast("Callable[..., ValuesSeen]", struct_of(ValuesSeen))
 source_count = cast("Callable[..., SourceCount]", struct_of(SourceCount))
+money = cast("Callable[..., Money]", struct_of(Money))
 episode = cast("Callable[..., Episode]", struct_of(Episode))
 leaf_evidence = cast("Callable[..., LeafEvidence]", struct_of(LeafEvidence))
 respite = cast("Callable[..., Respite]", struct_of(Respite))

@@ -18,11 +18,15 @@ TEXT = "String"
 COUNT = "UInt32"
 BIG = "UInt64"
 CENTS = "Int64"
+MONEY = "Array(Tuple(currency LowCardinality(String), minor Int64))"
+"""One entry per currency, in its minor units. Never add up entries of different currencies."""
 REAL = "Float64"
 FLAG = "Bool"
 NAMES = "Array(LowCardinality(String))"
 VALUES = "Array(String)"
 PAIRS = "Map(LowCardinality(String), String)"
+
+OWN_CENTS = "cents of CX_CURRENCY"
 
 INGEST_TIME = "ingest_time"
 """Column of every table that the server fills; the only one retention reads."""
@@ -69,9 +73,8 @@ PARTITION = Column("partition", COUNT, "Customer partition the row comes from")
 AFFECTED = Column("affected", COUNT, "Distinct customers hit", "customers")
 CONTACTED = Column("contacted", COUNT, "Of these, how many have contacted the company", "customers")
 SILENT = Column("silent", COUNT, "Of these, how many have not", "customers")
-CURRENCY = Column("currency", WORD, "ISO 4217 code of the money columns")
-AT_RISK = Column("at_risk_cents", CENTS, "Margin expected to be lost", "cents")
-PER_MINUTE = Column("per_minute_cents", CENTS, "Cost of one more minute of inaction", "cents/min")
+AT_RISK = Column("at_risk", MONEY, "Margin expected to be lost, per currency", "minor units")
+PER_MINUTE = Column("per_minute", MONEY, "Cost of one more minute of inaction, per currency", "minor units/min")
 BIN = Column("bin", TIME, "Start of the half-open bin", "ms UTC")
 WIDTH = Column("width_ms", COUNT, "Width of the bin", "ms")
 TOPIC = Column("topic", WORD, "Noun of the topic")
@@ -128,7 +131,7 @@ TABLES: tuple[Table, ...] = (
         Column("last_failed_at", TIME, "Last failure", "ms UTC"),
         Column("failures", COUNT, "Distinct failure events", "events"),
         Column("evidence", VALUES, "Up to 5 event ids, earliest first"),
-        Column("amount_cents", CENTS, "Largest amount of the orders that failed", "cents"),
+        Column("amounts", MONEY, "Largest amount of the orders that failed, per currency", "minor units"),
         Column("contacted_at", TIME_OR_NULL, "Earliest contact about it", "ms UTC"),
         Column("contacts", COUNT, "Distinct contacts about it", "contacts"),
         Column("put_right_at", TIME_OR_NULL, "When the last of it was put right; NULL while any part is not", "ms UTC"),
@@ -184,8 +187,8 @@ TABLES: tuple[Table, ...] = (
         Column("first_failed_at", TIME, "First failure", "ms UTC"),
         Column("last_failed_at", TIME, "Last failure", "ms UTC"),
         Column("contacted_at", TIME_OR_NULL, "First contact about it", "ms UTC"),
-        Column("amount_cents", CENTS, "Largest order amount at stake", "cents"),
-        Column("value_cents", "Nullable(Int64)", "Margin over 12 months, if the profile is known", "cents"),
+        Column("amounts", MONEY, "Largest order amount at stake, per currency", "minor units"),
+        Column("value_cents", "Nullable(Int64)", "Margin over 12 months, if the profile is known", OWN_CENTS),
         Column("put_right_at", TIME_OR_NULL, "When the last of it was put right; NULL while any part is not", "ms UTC"),
         Column("origin", WORD, "live, replay or drill"),
         VER,
@@ -195,19 +198,19 @@ TABLES: tuple[Table, ...] = (
         Column("open", FLAG, "The issue is not resolved"),
         AFFECTED, CONTACTED, SILENT,
         Column("recent", COUNT, "Hit in the 15 minutes before as_of", "customers"),
-        Column("value_cents", CENTS, "Sum of the known 12-month margins", "cents"),
+        Column("value_cents", CENTS, "Sum of the known 12-month margins", OWN_CENTS),
         Column("valued", COUNT, "How many of the affected have a known margin", "customers"),
-        Column("amount_cents", CENTS, "Sum of order amounts at stake", "cents"),
+        Column("amounts", MONEY, "Sum of the order amounts at stake, per currency", "minor units"),
         Column("as_of", TIME, "Last change or failure seen", "ms UTC"),
         VER,
     ), ("issue_id", "partition"), "ver", 400, "Customers of one source partition hit by one issue"),
     Table("impact", "impact", (
         ISSUE_ID, LINE, SIGNAL, AFFECTED, CONTACTED, SILENT, AT_RISK,
-        Column("at_risk_low_cents", CENTS, "Lower end of its range", "cents"),
-        Column("at_risk_high_cents", CENTS, "Upper end of its range", "cents"),
+        Column("at_risk_low", MONEY, "Lower end of its range", "minor units"),
+        Column("at_risk_high", MONEY, "Upper end of its range", "minor units"),
         PER_MINUTE,
-        Column("service_cents", CENTS, "Cost of handling the contacts", "cents"),
-        CURRENCY,
+        Column("service", MONEY, "Cost of handling the contacts, per currency", "minor units"),
+        Column("amounts", MONEY, "Sum of the order amounts at stake, per currency", "minor units"),
         Column("assumption_names", NAMES, "Parameters behind the money"),
         Column("assumption_values", "Array(Float64)", "Their values, in the same order"),
         Column("assumption_units", NAMES, "Their units"),
@@ -219,7 +222,7 @@ TABLES: tuple[Table, ...] = (
     Table("impact_1m", "impact", (
         ISSUE_ID,
         Column("minute", TIME, "Start of the minute of the figures", "ms UTC"),
-        AFFECTED, CONTACTED, SILENT, AT_RISK, PER_MINUTE, CURRENCY, VER,
+        AFFECTED, CONTACTED, SILENT, AT_RISK, PER_MINUTE, VER,
     ), ("issue_id", "minute"), "ver", 400,
        "The last figures of each issue in each minute of event time", kind="rollup"),
     Table("outreach", "outreach", (
@@ -295,7 +298,7 @@ TABLES: tuple[Table, ...] = (
         CUSTOMER,
         Column("updated_at", TIME, "When the profile changed; the newest wins", "ms UTC"),
         Column("segment", WORD, "Segment"),
-        Column("value_cents", CENTS, "Margin over 12 months", "cents"),
+        Column("value_cents", CENTS, "Margin over 12 months", OWN_CENTS),
         Column("language", WORD, "BCP 47 language"),
         Column("time_zone", WORD, "IANA zone"),
         Column("opted_out", FLAG, "Revoked everything"),
@@ -342,8 +345,8 @@ TABLES: tuple[Table, ...] = (
             Column("order_id", TEXT, "Order id"),
             Column("status", WORD, "Status reached"),
             Column("sku", TEXT, "Line item or item group"),
-            Column("amount_cents", CENTS, "Order value", "cents"),
-            CURRENCY,
+            Column("amount_cents", CENTS, "Order value, hundredths of the currency", "cents"),
+            Column("currency", WORD, "ISO 4217 code as the event has it"),
             Column("payment_provider", WORD, "Payment provider"),
             Column("payment_method", WORD, "Payment method"),
             Column("carrier", WORD, "Carrier"),

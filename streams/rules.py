@@ -14,6 +14,7 @@ from streams.core.detect.rules import DetectRules
 from streams.core.impact.money import Parameters, configured
 from streams.core.impact.stage import ImpactRules
 from streams.core.join.rules import JoinRules
+from streams.core.match.evidence import MatchRules
 from streams.core.outreach.cases import OutreachRules
 from streams.core.outreach.policy import QuietHours
 from streams.core.outreach.wording import LANGUAGES, Names, plain, promises
@@ -99,4 +100,9 @@ def impact_rules(settings: Settings) -> ImpactRules:
         "contact_cost": (settings.impact_contact_cents, "cents per contact"),
     }
     chosen = {name: configured(value, unit) for name, (value, unit) in given.items() if value is not None}
-    return ImpactRules(parameters=Parameters(**chosen), currency=settings.impact_currency)
+    return ImpactRules(parameters=Parameters(**chosen), currency=settings.currency)
+
+
+def match_rules(settings: Settings) -> MatchRules:
+    """Whom an issue hits. Raises ConfigError for rules that cannot hold."""
+    return MatchRules(currency=settings.currency)

@@ -20,6 +20,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.allowed import Allowed, OneOf, allowed_values, default_text
+from schemas.currencies import OWN, UNKNOWN, currency_code
 from schemas.errors import ConfigError
 from schemas.rooms import WORKER_ROOMS
 from schemas.topics import TOPICS
@@ -43,6 +44,7 @@ HostName = Annotated[str, Allowed("names or addresses without a port"), Field(pa
 WebhookSecret = Annotated[
     SecretStr, Allowed(f"base64 of at least {LEAST_SECRET_BYTES} random bytes, with or without the prefix whsec_")
 ]
+Currency = Annotated[str, Allowed("a code of ISO 4217 such as EUR, CHF, JPY or USD")]
 PseudonymKey = Annotated[SecretStr, Allowed(f"text of at least {LEAST_KEY_CHARACTERS} characters")]
 
 
@@ -270,12 +272,15 @@ class Settings(BaseSettings):
     sender_partitions: Annotated[tuple[int, ...], NoDecode] = Field(
         (), description="Partitions that this sender serves, separated by commas; empty: shared out in its group"
     )
-    impact_currency: str = Field("EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 currency of every money figure")
+    currency: Currency = Field(
+        "EUR", description="The company's own currency: of margins, costs and amounts that name none"
+    )
     impact_margin_cents: int | None = Field(
-        None, ge=0, description="Margin over 12 months of a customer without a known value; unset: an assumed default"
+        None, ge=0, description="Margin over 12 months of a customer without a known value, cents of the currency; "
+        "unset: an assumed default",
     )
     impact_contact_cents: int | None = Field(
-        None, ge=0, description="Cost of handling one contact; unset: an assumed default"
+        None, ge=0, description="Cost of handling one contact, cents of the currency; unset: an assumed default"
     )
 
     @field_validator("rooms", mode="before")
@@ -289,6 +294,15 @@ class Settings(BaseSettings):
     def _split_list(cls, value: object) -> object:
         """Accept a list separated by commas."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("currency")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        """Accept a code in any case; refuse what is none."""
+        code = currency_code(value)
+        if code in (OWN, UNKNOWN):
+            raise ValueError("ISO 4217 has no such code")
+        return code
 
     @field_validator("state_dir")
     @classmethod
@@ -382,4 +396,4 @@ def _explain(problem: dict[str, Any]) -> str:
     info = Settings.model_fields.get(field)
     if info is None:
         return f"{_env_name(field)} is not a setting; `cxwatch settings` lists them all."
-    return _wrong(field, problem["msg"])
+    return _wrong(field, problem["msg"].removeprefix("Value error, "))

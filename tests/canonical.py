@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -91,13 +92,22 @@ def _sources(rows: Rows) -> Rows:
 
 def _affected_counts(rows: Rows) -> Rows:
     def merge(into: Row, row: Row) -> None:
-        for name in ("affected", "contacted", "silent", "value_cents", "valued", "amount_cents"):
+        for name in ("affected", "contacted", "silent", "value_cents", "valued"):
             into[name] += row[name]
+        into["amounts"] = _summed(into["amounts"], row["amounts"])
         into["open"] = into["open"] or row["open"]
 
     # as_of and recent are a partition's own view of "now": only their sum over a common now would be a finding
     bare = [_without(row, ("as_of_ms", "recent")) for row in rows]
     return [row for row in _fold(bare, ("issue_id",), merge) if row["affected"]]
+
+
+def _summed(one: list[Row], other: list[Row]) -> list[Row]:
+    """Amounts added up per currency."""
+    sums: Counter[str] = Counter()
+    for amount in (*one, *other):
+        sums[amount["currency"]] += amount["minor"]
+    return [{"currency": currency, "minor": minor} for currency, minor in sorted(sums.items())]
 
 
 def _issues(rows: Rows) -> Rows:

@@ -46,12 +46,12 @@ OPERATIONS = Board(
             4, "at_risk", "Money at risk", "stat", "money",
             "Margin expected to be lost to the open issues, per currency; the parameters behind it are listed by "
             "`cxwatch issues show`.", Grid(14, 5, 5, 4),
-            sql.money_now("at_risk_cents"), tone="warn", empty="0",
+            sql.money_now("at_risk"), tone="warn", empty="0",
         ),
         Panel(
             5, "per_minute", "Each minute of inaction", "stat", "money_per_minute",
             "What one more minute costs while the open issues go on, per currency.", Grid(19, 5, 5, 4),
-            sql.money_now("per_minute_cents"), tone="bad", empty="0",
+            sql.money_now("per_minute"), tone="bad", empty="0",
         ),
         Panel(
             6, "issues", "What is wrong", "table", "issues",
@@ -67,9 +67,9 @@ OPERATIONS = Board(
                 Field("affected", "Affected", "customers"),
                 Field("contacted", "Contacted us", "customers"),
                 Field("silent", "Silent", "customers"),
-                Field("at_risk", "At risk", "money"),
-                Field("per_minute", "Per minute", "money"),
-                Field("currency", "Currency"),
+                Field("orders", "Orders at stake", "amounts"),
+                Field("at_risk", "At risk", "amounts"),
+                Field("per_minute", "Per minute", "amounts"),
                 Field("issue_id", "Id"),
             ),
             empty="No issue to show.",

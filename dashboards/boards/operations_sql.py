@@ -7,8 +7,32 @@ money, streams) carry no time filter, everything that is a history does.
 
 from __future__ import annotations
 
+from schemas.currencies import DECIMALS
+
+
+def _codes(decimals: int) -> str:
+    return ", ".join(f"'{code}'" for code, found in sorted(DECIMALS.items()) if found == decimals)
+
+
+_DECIMALS_OF = (
+    f"(code -> multiIf(code IN ({_codes(0)}), 0, code IN ({_codes(3)}), 3, code IN ({_codes(4)}), 4, 2)) AS decimals_of"
+)
+MONEY_TEXT = f"""{_DECIMALS_OF},
+    (one -> toInt64(exp10(decimals_of(one.currency)))) AS unit_of,
+    (one -> concat(
+        if(one.minor < 0, '-', ''),
+        reverse(replaceRegexpOne(
+            replaceRegexpAll(reverse(toString(intDiv(abs(one.minor), unit_of(one)))), '([0-9]{{3}})', '\\\\1,'),
+            ',\\\\z', '')),
+        if(decimals_of(one.currency) = 0, '',
+            concat('.', leftPad(toString(abs(one.minor) % unit_of(one)), decimals_of(one.currency), '0'))),
+        if(one.currency = '', '', concat(' ', one.currency)))) AS money_text,
+    (amounts -> arrayStringConcat(arrayMap(one -> money_text(one), amounts), ' + ')) AS money_texts"""
+"""Money for people, as ``schemas.currencies.money_text`` writes it: of one amount, and of a list of them."""
+
 HEADLINE = """
 WITH
+    <money>,
     (s -> multiIf(
         s >= 172800, formatReadableTimeDelta(s, 'days', 'days'),
         s >= 7200, formatReadableTimeDelta(s, 'hours', 'minutes'),
@@ -22,15 +46,16 @@ WITH
         WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
     ) AS hit,
     (
-        SELECT groupArray(concat(toString(round(amount, 2)), ' ', currency))
+        SELECT groupArray((currency, minor)::Tuple(currency String, minor Int64))
         FROM
         (
-            SELECT currency, sum(per_minute_cents) / 100 AS amount
+            SELECT one.currency AS currency, sum(one.minor) AS minor
             FROM issue_overview
-            WHERE active AND currency != ''
+            ARRAY JOIN per_minute AS one
+            WHERE active
             GROUP BY currency
-            HAVING amount > 0
-            ORDER BY amount DESC
+            HAVING minor > 0
+            ORDER BY currency
         )
     ) AS costs,
     arrayConcat(
@@ -48,13 +73,13 @@ SELECT
                 toString(issues), if(issues = 1, ' open issue: ', ' open issues: '),
                 toString(hit.1), if(hit.1 = 1, ' customer affected, ', ' customers affected, '),
                 toString(hit.2), ' of them silent.',
-                if(empty(costs), '', concat(' Every minute costs ', arrayStringConcat(costs, ' + '), '.'))),
+                if(empty(costs), '', concat(' Every minute costs ', money_texts(costs), '.'))),
             blind, 'Nobody can say whether all is well.',
             notEmpty(troubles), 'No open issue as far as is known.',
             'No open issue. Nobody is known to suffer right now.'),
         if(empty(troubles) OR empty, '', concat(' Not up to date: ', arrayStringConcat(troubles, ', '), '.'))
     ) AS sentence
-"""
+""".replace("<money>", MONEY_TEXT)
 """The lambda ``words`` stands in the view ``room_status`` as well: that migration is released and never changes, and a
 function that both could call would belong to the whole server. A test keeps the two alike."""
 
@@ -72,15 +97,16 @@ ORDER BY position
 """
 
 ISSUES = """
+WITH <money>
 SELECT
     state, title, cause_text AS cause, opened_at, detected_at, resolved_at, affected, contacted, silent,
-    if(currency = '', NULL, at_risk_cents / 100) AS at_risk,
-    if(currency = '', NULL, per_minute_cents / 100) AS per_minute, currency, issue_id
-FROM issue_overview
+    money_texts(o.amounts) AS orders, money_texts(o.at_risk) AS at_risk, money_texts(o.per_minute) AS per_minute,
+    issue_id
+FROM issue_overview AS o
 WHERE active OR (state = 'resolved' AND resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(resolved_at)))
-ORDER BY active DESC, per_minute_cents DESC, affected DESC, detected_at DESC
+ORDER BY active DESC, o.per_minute[1].minor DESC, affected DESC, detected_at DESC
 LIMIT 100
-"""
+""".replace("<money>", MONEY_TEXT)
 
 AFFECTED = """
 SELECT $__timeInterval(p.minute) AS time, any(i.label) AS issue, max(p.affected) AS affected
@@ -183,11 +209,13 @@ WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
 """
 
 _MONEY_NOW = """
-SELECT currency, sum({column}) / 100 AS amount
+WITH {decimals_of}
+SELECT one.currency AS currency, sum(one.minor) / exp10(decimals_of(currency)) AS amount
 FROM issue_overview
-WHERE active AND currency != ''
+ARRAY JOIN {column} AS one
+WHERE active
 GROUP BY currency
-ORDER BY amount DESC
+ORDER BY currency
 """
 
 _NOTICES = """
@@ -198,8 +226,8 @@ WHERE stage = 'notice' AND $__timeFilter(decided_at)
 
 
 def money_now(column: str) -> str:
-    """The sum of a column of cents over the active issues, per currency, in the currency's main unit."""
-    return _MONEY_NOW.format(column=column)
+    """The sum of a column of money over the active issues, per currency, in the currency's main unit."""
+    return _MONEY_NOW.format(column=column, decimals_of=_DECIMALS_OF)
 
 
 def notices(status: str) -> str:

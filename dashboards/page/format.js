@@ -22,12 +22,21 @@ export function element(name, attributes = {}, ...children) {
 export function number(value, unit) {
   if (value === null || value === undefined) return "–";
   if (unit === "share") return `${one.format(value * 100)} %`;
-  if (unit === "money" || unit === "money_per_minute") return Math.abs(value) >= 1000 ? whole.format(value) : two.format(value);
   if (unit === "per_second") return `${value < 10 ? two.format(value) : one.format(value)}/s`;
   if (unit === "per_minute") return one.format(value);
   if (unit === "seconds") return duration(value);
   if (unit === "lag") return value < 1 ? "now" : duration(value);
   return whole.format(value);
+}
+
+// In as many decimals as the currency has; the label says which it is.
+export function money(value, currency) {
+  if (value === null || value === undefined) return "–";
+  let digits = 2;
+  try {
+    digits = new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+  } catch { /* no currency is named */ }
+  return new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 export function duration(seconds) {

@@ -1,7 +1,8 @@
 // One function per kind of panel: content of /api/board -> elements.
-import { badge, chips, clock, element, moment, number } from "./format.js";
+import { badge, chips, clock, element, moment, money, number } from "./format.js";
 
-const NUMERIC = new Set(["count", "customers", "issues", "notices", "events", "per_minute", "per_second", "share", "seconds", "money", "money_per_minute"]);
+const NUMERIC = new Set(["count", "customers", "issues", "notices", "events", "per_minute", "per_second", "share", "seconds", "money", "money_per_minute", "amounts"]);
+const MONEY = new Set(["money", "money_per_minute"]);
 const COLOURS = ["#ff6b6b", "#6cb6ff", "#ffb454", "#4fd18b", "#c792ea", "#f78fb3", "#7fdbca", "#d4c46a"];
 const AGED = new Set(["opened_at", "last_event"]);
 const charts = new Map();
@@ -38,7 +39,7 @@ function stat(panel) {
   if (values === null) made.append(element("strong", {}, "–"));
   else if (values.length === 0) made.append(element("strong", {}, "0"));
   for (const { label, value } of values ?? []) {
-    made.append(element("span", {}, element("strong", {}, number(value, panel.unit)), element("small", {}, label)));
+    made.append(element("span", {}, element("strong", {}, MONEY.has(panel.unit) ? money(value, label) : number(value, panel.unit)), element("small", {}, label)));
   }
   return made;
 }
@@ -46,28 +47,32 @@ function stat(panel) {
 function table(panel, now) {
   const { columns, rows } = panel.content;
   const place = Object.fromEntries(columns.map((name, index) => [name, index]));
-  const shown = panel.fields.filter((field) => field.name !== "currency"
-    && !(field.name === "resolved_at" && rows.every((row) => row[place.resolved_at] === null)));
+  const shown = panel.fields.filter((field) =>
+    !(field.name === "resolved_at" && rows.every((row) => row[place.resolved_at] === null)));
   const head = element("tr", {}, ...shown.map((field) =>
     element("th", { scope: "col", class: NUMERIC.has(field.unit) ? "num" : "" }, field.title)));
   const body = rows.map((row) => {
-    const currency = place.currency === undefined ? "" : row[place.currency];
-    const cells = shown.map((field) => cell(field, row[place[field.name]], currency, now));
+    const cells = shown.map((field) => cell(field, row[place[field.name]], now));
     return element("tr", { class: row[place.state] === "resolved" ? "over" : "" }, ...cells);
   });
   return element("table", { "aria-label": panel.title }, element("thead", {}, head), element("tbody", {}, ...body));
 }
 
-function cell(field, value, currency, now) {
+function cell(field, value, now) {
   const made = element("td", { class: NUMERIC.has(field.unit) ? "num" : "" });
   if (value === null || value === undefined || value === "") made.append("–");
   else if (field.unit === "state") made.append(badge(value));
   else if (field.unit === "pairs") made.append(chips(value));
   else if (field.unit === "time") { made.className = "time"; made.append(moment(value, now, AGED.has(field.name))); }
-  else if (field.unit === "money") made.append(`${number(value, "money")}\u00a0${currency}`.trim());
+  else if (field.unit === "amounts") made.append(...parted(value));
   else if (NUMERIC.has(field.unit)) made.append(number(value, field.unit));
   else { made.className = field.name === "issue_id" ? "id" : field.name === "title" ? "title" : ""; made.append(String(value)); }
   return made;
+}
+
+// Amounts of several currencies, one a line; an amount is not parted from its currency.
+function parted(text) {
+  return String(text).split(" + ").map((amount) => element("div", {}, amount.replace(" ", "\u00a0")));
 }
 
 function lanes(panel, range) {

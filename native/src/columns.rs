@@ -40,7 +40,11 @@ pub enum Layout {
     Lists,
     /// Maps of names, of a dictionary, to texts.
     Pairs,
+    /// Lists of amounts: a currency of a dictionary and an integer in 8 bytes each.
+    Money,
 }
+
+const MONEY: &str = "Array(Tuple(currency LowCardinality(String), minor Int64))";
 
 impl Layout {
     /// The layout of a ClickHouse type. ValueError for one that is not written here.
@@ -54,6 +58,7 @@ impl Layout {
             "Array(LowCardinality(String))" => Ok(Layout::Texts { word: true }),
             "Array(Array(String))" => Ok(Layout::Lists),
             "Map(LowCardinality(String), String)" => Ok(Layout::Pairs),
+            MONEY => Ok(Layout::Money),
             "Bool" if !nullable => Ok(Layout::Whole { width: 1, nullable }),
             "UInt8" => Ok(Layout::Whole { width: 1, nullable }),
             "UInt32" => Ok(Layout::Whole { width: 4, nullable }),
@@ -141,7 +146,7 @@ impl Column {
 
     pub fn text(&mut self, text: &[u8]) {
         match self.layout {
-            Layout::Word | Layout::Texts { word: true } => self.words.push(text),
+            Layout::Word | Layout::Texts { word: true } | Layout::Money => self.words.push(text),
             _ => put_text(&mut self.values, text),
         }
     }
@@ -149,6 +154,16 @@ impl Column {
     pub fn texts<'a>(&mut self, texts: impl ExactSizeIterator<Item = &'a [u8]>) {
         self.texts += texts.len() as u64;
         texts.for_each(|text| self.text(text));
+        self.ends.extend(self.texts.to_le_bytes());
+    }
+
+    /// A list of amounts: currency and minor units.
+    pub fn money<'a>(&mut self, amounts: impl Iterator<Item = (&'a [u8], i64)>) {
+        for (currency, minor) in amounts {
+            self.texts += 1;
+            self.words.push(currency);
+            self.values.extend(minor.to_le_bytes());
+        }
         self.ends.extend(self.texts.to_le_bytes());
     }
 
@@ -196,7 +211,7 @@ impl Column {
 
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        if matches!(self.layout, Layout::Word | Layout::Texts { word: true } | Layout::Pairs) {
+        if matches!(self.layout, Layout::Word | Layout::Texts { word: true } | Layout::Pairs | Layout::Money) {
             out.extend(KEYS_VERSION.to_le_bytes());
             out.extend(&self.ends);
             self.words.write(&mut out);
@@ -236,7 +251,9 @@ impl CopyPlan {
                 ),
             };
             match Layout::of(&kind)? {
-                Layout::Lists => Err(PyValueError::new_err(format!("raw copies have no columns of type {kind}"))),
+                Layout::Lists | Layout::Money => {
+                    Err(PyValueError::new_err(format!("raw copies have no columns of type {kind}")))
+                }
                 layout => Ok((source, layout)),
             }
         };

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::history::{message, packed, read_history, CustomerFailure, CustomerHistory, EpisodeState, OpenedContact};
 use crate::leaves::{LeafId, Leaves};
+use crate::money::Amounts;
 use crate::pack::{Packer, Read, Reader};
 use crate::repairs::{Obligation, OpenObligations, Owed};
 use crate::rules::Rules;
@@ -60,7 +61,7 @@ impl Episodes {
                 first_ms: failure.time_ms,
                 last_ms: failure.time_ms,
                 failures: 0,
-                amount_cents: 0,
+                amounts: Amounts::default(),
                 leaves: Vec::with_capacity(1),
                 earliest: Vec::with_capacity(1),
             });

@@ -288,6 +288,12 @@ fn fits(fields: &[Field], by: Option<usize>, source: Source, layout: Layout) -> 
         (Form::Texts { .. }, Layout::Lists) => !is_row,
         (Form::Texts { .. }, Layout::Texts { .. }) | (Form::Text { .. }, Layout::Text | Layout::Word) => is_row,
         (Form::Int { optional, .. }, Layout::Whole { nullable, .. }) => is_row && (nullable || !optional),
+        (Form::Records(inner), Layout::Money) => match inner.as_slice() {
+            [currency, minor] => {
+                matches!(currency.form, Form::Text { .. }) && matches!(minor.form, Form::Int { optional: false, .. })
+            }
+            _ => false,
+        },
         (Form::Bool | Form::Hashes, Layout::Whole { nullable, .. }) => is_row && !nullable,
         _ => false,
     }
@@ -443,6 +449,11 @@ fn put(parsed: &Parsed, plan: &Plan, message: &[u8], version: i64, leaf: usize, 
         Cell::Text(span) => column.text(span.of(message, &parsed.scratch)),
         Cell::Int(number) => column.whole(number),
         Cell::Texts(from, count) => column.texts(texts(from, count)),
-        Cell::Records(..) => {}
+        Cell::Records(from, count) => column.money((0..count).filter_map(|record| {
+            match parsed.inner[from + 2 * record..][..2] {
+                [Cell::Text(currency), Cell::Int(Some(minor))] => Some((currency.of(message, &parsed.scratch), minor)),
+                _ => None, // a plan whose columns do not fit is not made
+            }
+        })),
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::cohorts::signal_number;
 use crate::leaves::{LeafId, Leaves};
+use crate::money::{Amounts, Currency};
 use crate::pack::{List, Packer, Read, Reader, Write};
 use crate::repairs::{all_put_right, Obligation, OpenObligations, Owed};
 use crate::rules::{ContactRule, Limits, Rules, Terms};
@@ -13,7 +14,7 @@ pub struct CustomerFailure<'a> {
     pub time_ms: i64,
     pub leaf: LeafId,
     pub event_id: &'a str,
-    pub amount_cents: i64,
+    pub amount: (Currency, i64),
     pub owed: Owed,
     /// Index in the origins of the rules.
     pub origin: u8,
@@ -88,7 +89,7 @@ pub struct EpisodeState {
     pub first_ms: i64,
     pub last_ms: i64,
     pub failures: i64,
-    pub amount_cents: i64,
+    pub amounts: Amounts,
     pub leaves: Vec<LeafFailures>,
     pub earliest: Vec<(i64, Box<str>)>,
 }
@@ -106,7 +107,7 @@ impl EpisodeState {
         self.first_ms = self.first_ms.min(time_ms);
         self.last_ms = self.last_ms.max(time_ms);
         self.failures += 1;
-        self.amount_cents = self.amount_cents.max(failure.amount_cents);
+        self.amounts.fold(failure.amount);
         let index = self.earliest.partition_point(|(time, id)| (*time, &**id) <= (time_ms, failure.event_id));
         if index < limits.evidence {
             self.earliest.insert(index, (time_ms, failure.event_id.into()));
@@ -226,7 +227,7 @@ pub fn message(rules: &Rules, leaves: &Leaves, history: &CustomerHistory, eviden
         last_failed_ms: evidence.last_ms,
         failures: evidence.failures,
         evidence: List(evidence.earliest.iter().map(|(_, id)| &**id)),
-        amount_cents: evidence.amount_cents,
+        amounts: List(evidence.amounts.money()),
         contacted_at_ms: about.iter().min().copied(),
         contacts: about.len() as i64,
         put_right_ms: evidence.put_right_ms(),
@@ -268,7 +269,7 @@ fn pack_evidence(packer: &mut Packer, rules: &Rules, leaves: &Leaves, evidence: 
     packer.int(evidence.first_ms);
     packer.int(evidence.last_ms);
     packer.int(evidence.failures);
-    packer.int(evidence.amount_cents);
+    evidence.amounts.pack(packer);
     let mut seen: Vec<&LeafFailures> = evidence.leaves.iter().collect();
     seen.sort_by(|one, two| leaves.get(one.leaf).values().cmp(leaves.get(two.leaf).values()));
     packer.array(seen.len());
@@ -331,7 +332,7 @@ fn read_evidence(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) ->
         first_ms: reader.int()?,
         last_ms: reader.int()?,
         failures: reader.int()?,
-        amount_cents: reader.int()?,
+        amounts: Amounts::read(reader)?,
         leaves: vec![],
         earliest: vec![],
     };

@@ -226,7 +226,7 @@ impl Core {
                     time_ms: outcome.time_ms,
                     leaf,
                     event_id: &outcome.event_id,
-                    amount_cents: outcome.amount_cents.max(0),
+                    amount: (outcome.currency, self.rules.currencies.minor(outcome.amount_cents, outcome.currency)),
                     owed: self.promised(customer, &outcome),
                     origin: outcome.origin,
                 };

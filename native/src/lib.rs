@@ -14,6 +14,7 @@ mod findings;
 mod history;
 mod join;
 mod leaves;
+mod money;
 mod pack;
 mod partition;
 mod promises;

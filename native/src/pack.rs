@@ -121,6 +121,11 @@ impl<'a> Reader<'a> {
         Ok(self.take(1)?[0])
     }
 
+    /// True if an array comes next.
+    pub fn is_array(&self) -> bool {
+        matches!(self.rest.first(), Some(0x90..=0x9f | 0xdc | 0xdd))
+    }
+
     pub fn array(&mut self) -> Read<usize> {
         match self.tag()? {
             tag @ 0x90..=0x9f => Ok(usize::from(tag & 0x0f)),

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::dedup::Memory;
+use crate::money::Currency;
 use crate::pack::{Packer, Read, Reader};
 use crate::rules::PromiseRule;
 
@@ -44,6 +45,7 @@ pub struct Fact {
     pub promised_at_ms: Option<i64>,
     pub by_company: bool,
     pub origin: u8,
+    pub currency: Currency,
     chunk: AtomicI64,
 }
 
@@ -60,6 +62,7 @@ impl Fact {
         promised_at_ms: Option<i64>,
         by_company: bool,
         origin: u8,
+        currency: Currency,
     ) -> Fact {
         Fact {
             time_ms,
@@ -72,6 +75,7 @@ impl Fact {
             promised_at_ms,
             by_company,
             origin,
+            currency,
             chunk: AtomicI64::new(NO_CHUNK),
         }
     }
@@ -91,6 +95,7 @@ pub struct Outcome {
     pub on_time: bool,
     pub event_id: Box<str>,
     pub amount_cents: i64,
+    pub currency: Currency,
     /// Status of the event that decided it, empty if time did.
     pub status: Box<str>,
     /// Origin of the event it is named by.
@@ -109,6 +114,7 @@ struct Promise {
     amount_cents: i64,
     /// Origin of the statement.
     origin: u8,
+    currency: Currency,
 }
 
 impl Promise {
@@ -125,6 +131,9 @@ impl Promise {
         }
         if fact.amount_cents != 0 && (newer || self.amount_cents == 0) {
             self.amount_cents = fact.amount_cents;
+        }
+        if fact.currency.is_named() && (newer || !self.currency.is_named()) {
+            self.currency = fact.currency;
         }
         if newer {
             self.latest = (fact.time_ms, fact.event_id.clone());
@@ -366,6 +375,7 @@ impl Promises {
             values: reader.texts()?.into_iter().map(Into::into).collect(),
             amount_cents: reader.int()?,
             origin: if fields > 7 { reader.int()? as u8 } else { 0 },
+            currency: if fields > 8 { Currency::read(reader)? } else { Currency::default() },
         };
         self.queue.push(Reverse(QueueEntry { time_ms: promise.fire_ms, key: key.clone(), fact: None }));
         self.insert(key.hash(), promise);
@@ -402,6 +412,7 @@ fn blank(fact: &Fact) -> Promise {
         values: vec!["".into(); fact.values.len()],
         amount_cents: 0,
         origin: 0,
+        currency: Currency::default(),
     }
 }
 
@@ -420,6 +431,7 @@ fn outcome(promise: Promise, fact: Option<&Fact>, failed: bool, on_time: bool) -
         on_time,
         event_id,
         amount_cents: promise.amount_cents,
+        currency: promise.currency,
         status,
         origin,
     }
@@ -454,7 +466,7 @@ fn chunk_key(chunk: i64) -> Vec<u8> {
 
 fn packed(promise: &Promise) -> Vec<u8> {
     let mut packer = Packer::default();
-    packer.array(8);
+    packer.array(9);
     for (time_ms, event_id) in [&promise.stated, &promise.latest] {
         packer.array(2);
         packer.int(*time_ms);
@@ -466,11 +478,12 @@ fn packed(promise: &Promise) -> Vec<u8> {
     packer.texts(promise.values.iter().map(|value| &**value));
     packer.int(promise.amount_cents);
     packer.int(i64::from(promise.origin));
+    packer.text(promise.currency.text());
     packer.out
 }
 
 fn pack_fact(packer: &mut Packer, fact: &Fact) {
-    packer.array(11);
+    packer.array(12);
     packer.int(fact.time_ms);
     packer.text(&fact.event_id);
     packer.text(&fact.key.customer);
@@ -485,6 +498,7 @@ fn pack_fact(packer: &mut Packer, fact: &Fact) {
     }
     packer.boolean(fact.by_company);
     packer.int(i64::from(fact.origin));
+    packer.text(fact.currency.text());
 }
 
 fn read_fact(reader: &mut Reader<'_>) -> Read<Fact> {
@@ -495,5 +509,6 @@ fn read_fact(reader: &mut Reader<'_>) -> Read<Fact> {
     let values = reader.texts()?.into_iter().map(Into::into).collect();
     let (amount, promised, by_company) = (reader.int()?, reader.optional_int()?, reader.boolean()?);
     let origin = if fields > 10 { reader.int()? as u8 } else { 0 };
-    Ok(Fact::new(time_ms, event_id, key, status, line, values, amount, promised, by_company, origin))
+    let currency = if fields > 11 { Currency::read(reader)? } else { Currency::default() };
+    Ok(Fact::new(time_ms, event_id, key, status, line, values, amount, promised, by_company, origin, currency))
 }

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::decode::{spec_from_python, Spec, Value};
+use crate::money::Currencies;
 use crate::repairs::{Leaving, Naming, Success};
 
 /// True for a row whose field has one of the values.
@@ -45,7 +46,8 @@ pub struct SignalRule {
     pub exposed: FieldTest,
     pub failed: FieldTest,
     pub attributes: Vec<usize>,
-    pub amount: Option<usize>,
+    /// Its amount, and the currency of that.
+    pub amount: Option<(usize, usize)>,
     pub leaving: Vec<Leaving>,
 }
 
@@ -82,6 +84,7 @@ pub struct PromiseRule {
     pub order_id: usize,
     pub status: usize,
     pub amount: usize,
+    pub currency: usize,
     pub promised_at: usize,
     pub cancelled_by: usize,
     pub leaving: Option<Leaving>,
@@ -150,6 +153,7 @@ pub struct Rules {
     pub terms: Vec<Terms>,
     /// Names of origins, the gravest first.
     pub origins: Vec<String>,
+    pub currencies: Currencies,
     /// How late a contact may be to be joined by time.
     pub attach_ms: i64,
     pub order: usize,
@@ -205,12 +209,16 @@ fn success(spec: &Spec, from: &Bound<'_, PyAny>) -> PyResult<Option<Success>> {
 fn signal_rule(spec: &Spec, names: &[String], from: &Bound<'_, PyAny>) -> PyResult<SignalRule> {
     let signal: String = item(from, "signal")?;
     let amount: Option<String> = item(from, "amount")?;
+    let currency: Option<String> = item(from, "currency")?;
     Ok(SignalRule {
         signal: number(names, &signal)?,
         exposed: test(spec, &from.get_item("exposed")?)?,
         failed: test(spec, &from.get_item("failed")?)?,
         attributes: fields(spec, &item::<Vec<String>>(from, "attributes")?)?,
-        amount: amount.map(|name| field(spec, &name)).transpose()?,
+        amount: amount
+            .zip(currency)
+            .map(|(amount, currency)| Ok::<_, PyErr>((field(spec, &amount)?, field(spec, &currency)?)))
+            .transpose()?,
         leaving: leaving(spec, from)?,
     })
 }
@@ -267,6 +275,7 @@ fn promise_rule(names: &[String], topic: &TopicRules, spec: &Spec, from: &Bound<
         order_id: field(spec, "order_id")?,
         status: field(spec, "status")?,
         amount: field(spec, "amount_cents")?,
+        currency: field(spec, "currency")?,
         promised_at: field(spec, "promised_at_ms")?,
         cancelled_by: field(spec, "cancelled_by")?,
         leaving: leaving(spec, from)?.into_iter().next(),
@@ -332,6 +341,7 @@ impl Rules {
             unrepaired_ms: item(from, "unrepaired_ms")?,
             terms: item(from, "terms")?,
             origins: item(from, "origins")?,
+            currencies: Currencies::from_pairs(item(from, "currencies")?)?,
             attach_ms: item(from, "attach_ms")?,
             topics,
             signals,

@@ -3,7 +3,7 @@
 use crate::pack::{Json, Write};
 
 /// Hash of all that Python and this crate have to agree on. Python uses no module with another one.
-pub const CONTRACT: &str = "a22f1998b707a5bf";
+pub const CONTRACT: &str = "a7ea1836eeec3600";
 
 /// `schemas.findings.LeafCount`.
 pub struct LeafCount<Values, Failed> {
@@ -55,6 +55,20 @@ impl<Values: Write> Write for LeafEvidence<'_, Values> {
         json.raw(",\"failures\":").value(self.failures);
         json.raw(",\"put_right_ms\":").value(self.put_right_ms);
         json.raw(",\"origin\":").value(self.origin);
+        json.raw("}");
+    }
+}
+
+/// `schemas.findings.Money`.
+pub struct Money<'a> {
+    pub currency: &'a str,
+    pub minor: i64,
+}
+
+impl Write for Money<'_> {
+    fn write(self, json: &mut Json) {
+        json.raw("{\"currency\":").value(self.currency);
+        json.raw(",\"minor\":").value(self.minor);
         json.raw("}");
     }
 }
@@ -148,7 +162,7 @@ impl Write for SourceCount<'_> {
 }
 
 /// `schemas.findings.Episode`.
-pub struct Episode<'a, Attributes, Leaves, Evidence> {
+pub struct Episode<'a, Attributes, Leaves, Evidence, Amounts> {
     pub customer_id: &'a str,
     pub line: &'a str,
     pub signal: &'a str,
@@ -159,14 +173,14 @@ pub struct Episode<'a, Attributes, Leaves, Evidence> {
     pub last_failed_ms: i64,
     pub failures: i64,
     pub evidence: Evidence,
-    pub amount_cents: i64,
+    pub amounts: Amounts,
     pub contacted_at_ms: Option<i64>,
     pub contacts: i64,
     pub put_right_ms: Option<i64>,
     pub origin: &'a str,
 }
 
-impl<Attributes: Write, Leaves: Write, Evidence: Write> Write for Episode<'_, Attributes, Leaves, Evidence> {
+impl<Attributes: Write, Leaves: Write, Evidence: Write, Amounts: Write> Write for Episode<'_, Attributes, Leaves, Evidence, Amounts> {
     fn write(self, json: &mut Json) {
         json.raw("{\"kind\":\"episode\",\"customer_id\":").value(self.customer_id);
         json.raw(",\"line\":").value(self.line);
@@ -178,7 +192,7 @@ impl<Attributes: Write, Leaves: Write, Evidence: Write> Write for Episode<'_, At
         json.raw(",\"last_failed_ms\":").value(self.last_failed_ms);
         json.raw(",\"failures\":").value(self.failures);
         json.raw(",\"evidence\":").value(self.evidence);
-        json.raw(",\"amount_cents\":").value(self.amount_cents);
+        json.raw(",\"amounts\":").value(self.amounts);
         json.raw(",\"contacted_at_ms\":").value(self.contacted_at_ms);
         json.raw(",\"contacts\":").value(self.contacts);
         json.raw(",\"put_right_ms\":").value(self.put_right_ms);

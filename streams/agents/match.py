@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from streams.core.match.stage import MatchStage, MatchState
+from streams.rules import match_rules
 from streams.runtime.room import Room, room_of
 from streams.settings import Settings
 
 
-def room(_settings: Settings) -> Room[MatchState]:
-    """Episodes, customers and issues of one customer partition; its rules are fixed, no setting changes a finding."""
-    return room_of("match", MatchStage())
+def room(settings: Settings) -> Room[MatchState]:
+    """Episodes, customers and issues of one customer partition."""
+    return room_of("match", MatchStage(match_rules(settings)))

@@ -1,29 +1,43 @@
 """What the boards show, for a program or a person at a terminal: the same views, read as user reader.
 
 Every function takes a :class:`streams.sinks.clickhouse.ClickHouse` and raises ``SinkUnavailable`` if it cannot be read.
-Times are event times, as ISO 8601 UTC with milliseconds; money is in the currency's main unit.
+Times are event times, as ISO 8601 UTC with milliseconds; money is a list with one amount per currency.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from schemas.currencies import money_text
 from schemas.issue_ids import find_id
 from streams.sinks.clickhouse import ClickHouse
 
 
 @dataclass(frozen=True, slots=True)
-class Money:
-    """What an issue costs. ``at_risk_low`` and ``at_risk_high`` bound it."""
+class Amount:
+    """Money of one currency, in its minor units and in words. An empty currency is the company's own, in hundredths."""
 
     currency: str
-    at_risk: float
-    at_risk_low: float
-    at_risk_high: float
-    per_minute: float
-    service: float
+    minor: int
+    text: str
+
+
+Amounts = tuple[Amount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an issue costs. ``at_risk_low`` and ``at_risk_high`` bound it; ``amounts`` are those of the orders."""
+
+    at_risk: Amounts
+    at_risk_low: Amounts
+    at_risk_high: Amounts
+    per_minute: Amounts
+    service: Amounts
+    amounts: Amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,7 @@ class IssueRow:
     affected: int
     contacted: int
     silent: int
-    money: Money
+    money: Cost
     risk_ratio: float
     support: float
     changes: tuple[str, ...]
@@ -65,8 +79,9 @@ class AffectedRow:
     last_failed_at: str
     known_at: str
     contacted_at: str | None
-    amount_cents: int
+    amounts: Amounts
     value_cents: int | None
+    """Margin over 12 months, hundredths of the company's currency."""
     notice: str
     """sent, pending, held, refused, held out, failed, ..., or empty if nothing was decided yet."""
     reason: str
@@ -142,18 +157,18 @@ class NoticeCounts:
 _ISSUES = """
 SELECT
     issue_id, root_id, state, active, title, line, signal, cause, opened_at, detected_at, resolved_at, affected,
-    contacted, silent, currency, at_risk_cents, at_risk_low_cents, at_risk_high_cents, per_minute_cents, service_cents,
+    contacted, silent, at_risk, at_risk_low, at_risk_high, per_minute, service, amounts,
     risk_ratio, support, changes, provisional, assumption_names, assumption_values, assumption_units,
     assumption_sources, assumption_assumed
 FROM issue_overview
 WHERE state != 'suspected' OR %(suspected)s
-ORDER BY active DESC, per_minute_cents DESC, affected DESC, detected_at, issue_id
+ORDER BY active DESC, per_minute[1].minor DESC, affected DESC, detected_at, issue_id
 """
 
 _AFFECTED = """
 SELECT
     a.customer_id AS customer_id, a.first_failed_at AS first_failed_at, a.last_failed_at AS last_failed_at,
-    a.known_at AS known_at, a.contacted_at AS contacted_at, a.amount_cents AS amount_cents,
+    a.known_at AS known_at, a.contacted_at AS contacted_at, a.amounts AS amounts,
     a.value_cents AS value_cents, n.status AS notice, n.reason AS reason
 FROM affected_latest AS a
 LEFT JOIN (SELECT root_id, customer_id, status, reason FROM notice_latest WHERE stage = 'notice') AS n
@@ -228,7 +243,8 @@ def find_issue(client: ClickHouse, wanted: str) -> IssueRow:
 
 def list_affected(client: ClickHouse, issue_id: str) -> list[AffectedRow]:
     """Customers hit by an issue, earliest first."""
-    return [AffectedRow(**_plain(row)) for row in client.query(_AFFECTED, {"issue": issue_id}).dicts()]
+    rows = client.query(_AFFECTED, {"issue": issue_id}).dicts()
+    return [AffectedRow(**_plain(row) | {"amounts": _amounts(row["amounts"])}) for row in rows]
 
 
 def list_deliveries(client: ClickHouse) -> list[DeliveryRow]:
@@ -267,6 +283,15 @@ def event_now(client: ClickHouse) -> datetime | None:
     return now if isinstance(now, datetime) and now.timestamp() > 0 else None
 
 
+def in_words(amounts: Amounts) -> str:
+    """Money for people, every currency by itself.
+
+    >>> in_words((Amount("EUR", 4_990, "49.90 EUR"), Amount("JPY", 5_550, "5,550 JPY")))
+    '49.90 EUR + 5,550 JPY'
+    """
+    return " + ".join(one.text for one in amounts) or "-"
+
+
 def iso(moment: datetime) -> str:
     """ISO 8601 UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -276,6 +301,10 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
+def _amounts(listed: Iterable[tuple[str, int]]) -> Amounts:
+    return tuple(Amount(currency, minor, money_text(minor, currency)) for currency, minor in listed)
+
+
 def _issue(row: dict[str, Any]) -> IssueRow:
     plain = _plain(row)
     names = ("name", "value", "unit", "source", "assumed")
@@ -283,7 +312,6 @@ def _issue(row: dict[str, Any]) -> IssueRow:
     assumptions = tuple(
         {**dict(zip(names, values, strict=True)), "assumed": bool(values[-1])} for values in zip(*lists, strict=True)
     )
-    cents = ("at_risk", "at_risk_low", "at_risk_high", "per_minute", "service")
-    money = Money(plain.pop("currency"), *(plain.pop(f"{name}_cents") / 100 for name in cents))
+    money = Cost(**{one.name: _amounts(plain.pop(one.name)) for one in fields(Cost)})
     plain |= {name: bool(plain[name]) for name in ("active", "provisional")} | {"changes": tuple(plain["changes"])}
     return IssueRow(id=plain.pop("issue_id"), money=money, assumptions=assumptions, **plain)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from schemas.issue_ids import short_ids
-from streams.board.queries import IssueRow, event_now, find_issue, iso, list_affected, list_issues
+from streams.board.queries import IssueRow, event_now, find_issue, in_words, iso, list_affected, list_issues
 from streams.cli.listing import print_listing
 from streams.cli.output import AsJson, print_json, reader, short_time, state_markup
 
@@ -55,7 +55,7 @@ def issues(
 
 def _row(issue: IssueRow, short: str) -> tuple[str, ...]:
     """The title says the cause; `cxwatch issues show` says the rest."""
-    per_minute, since = _money(issue, issue.money.per_minute), short_time(issue.opened_at)[5:16]
+    per_minute, since = in_words(issue.money.per_minute), short_time(issue.opened_at)[5:16]
     numbers = f"{issue.affected:,}", f"{issue.silent:,}", per_minute
     return state_markup(issue.state), short, since, *numbers, escape(issue.title)
 
@@ -78,9 +78,10 @@ def show(issue_id: IssueId, as_json: AsJson = False) -> None:
         "since": f"{short_time(issue.opened_at)} (estimated), detected {short_time(issue.detected_at)}",
         "over": short_time(issue.resolved_at) if issue.resolved_at else "not yet",
         "affected": f"{issue.affected:,}, of these {issue.contacted:,} contacted us, {issue.silent:,} silent",
-        "at risk": f"{_money(issue, money.at_risk)} ({money.at_risk_low:,.0f} to {money.at_risk_high:,.0f})",
-        "per minute": _money(issue, money.per_minute),
-        "service": _money(issue, money.service),
+        "orders": in_words(money.amounts),
+        "at risk": f"{in_words(money.at_risk)} ({in_words(money.at_risk_low)} to {in_words(money.at_risk_high)})",
+        "per minute": in_words(money.per_minute),
+        "service": in_words(money.service),
     }
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in facts.items():
@@ -118,7 +119,3 @@ def affected(issue_id: IssueId, as_json: AsJson = False) -> None:
 
 def _cause(issue: IssueRow) -> str:
     return ", ".join(f"{name} = {value}" for name, value in issue.cause.items()) or "the whole service line"
-
-
-def _money(issue: IssueRow, amount: float) -> str:
-    return f"{amount:,.2f} {issue.money.currency}".strip()

@@ -21,7 +21,7 @@ from rich.markup import escape
 from schemas.errors import SinkUnavailable, StackError
 from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.board import server as board
-from streams.board.queries import Gap, IssueRow, counts, list_issues, list_sources
+from streams.board.queries import Gap, IssueRow, counts, in_words, list_issues, list_sources
 from streams.demo.progress import Teller, clock
 from streams.demo.reconcile import ProducedCounts, count
 from streams.demo.score import judge, to_ms
@@ -206,7 +206,8 @@ def _tell_issue(run: Run, issue: IssueRow) -> None:
     run.teller.say(f"    what   {issue.signal} failures in {issue.line}, {issue.risk_ratio:.1f} times those elsewhere")
     run.teller.say(f"    why    {pairs}{change}")
     run.teller.say(f"    since  {short(issue.opened_at)}, seen at {short(issue.detected_at)}")
-    run.teller.say(f"    who    {who}; at risk {issue.money.at_risk:,.0f} {issue.money.currency}")
+    run.teller.say(f"    who    {who}; at risk {in_words(issue.money.at_risk)}")
+    run.teller.say(f"    money  orders at stake {in_words(issue.money.amounts)}")
 
 
 def _notice(run: Run, got: Accepted) -> None:

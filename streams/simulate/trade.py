@@ -57,7 +57,7 @@ def _order(company: Company, dice: Dice, person: Person, at_ms: int) -> None:
         "product": "shop",
         "sku": f"sku-{dice.whole(1, 200)}",
         "amount_cents": amount,
-        "currency": "EUR",
+        "currency": person.currency,
         "payment_provider": provider,
         "payment_method": method,
         "carrier": carrier,

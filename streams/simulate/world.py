@@ -12,6 +12,8 @@ from streams.simulate.rules import RELEASE, SimulateRules
 REGIONS = Weighted({"DE": 0.40, "FR": 0.25, "NL": 0.20, "ES": 0.15})
 HOME_ZONE = {"DE": "Europe/Berlin", "FR": "Europe/Paris", "NL": "Europe/Amsterdam", "ES": "Europe/Madrid"}
 LANGUAGE = {"DE": "de", "FR": "fr", "NL": "nl", "ES": "es"}
+CURRENCIES = {"DE": ("EUR",) * 6 + ("CHF", "CHF", "PLN"), "FR": ("EUR",) * 8 + ("CHF",), "NL": ("EUR",), "ES": ("EUR",)}
+"""What customers of a sales region pay in, in turn: Switzerland and Poland are served from Germany and France."""
 FAR_ZONES = Weighted({"America/Los_Angeles": 0.5, "America/New_York": 0.2, "Asia/Tokyo": 0.3})
 SEGMENTS = Weighted({"new": 0.25, "standard": 0.50, "gold": 0.20, "platinum": 0.05})
 VALUE_CENTS = {"new": (500, 4_000), "standard": (2_000, 12_000), "gold": (9_000, 30_000), "platinum": (25_000, 90_000)}
@@ -67,6 +69,7 @@ class Person:
     platform: str
     device_model: str
     app_version: str
+    currency: str
     upgrades_at_ms: int
     """When the new release reaches this device; the end of time for the web."""
 
@@ -93,6 +96,7 @@ def _person(dice: Dice, number: int, release_ms: int) -> Person:
         platform=platform,
         device_model=MODELS[platform].pick(dice),
         app_version=VERSIONS[platform].pick(dice),
+        currency=CURRENCIES[region][number % len(CURRENCIES[region])],
         upgrades_at_ms=release_ms + (waits if platform != "web" else 100 * DAY_MS),
     )
 

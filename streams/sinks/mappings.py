@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from schemas.columns import field_of
 from schemas.events import Change, Command, Customer
 from schemas.findings import CohortCount
-from schemas.tables import BY_NAME, TABLES, Column
+from schemas.tables import BY_NAME, MONEY, TABLES, Column
 from schemas.topics import BY_NOUN, DLQ_SUFFIX, MINUTE_MS
 from streams.core.context import FUTURE_MS, Erasure
 from streams.core.stage import RawPart
@@ -82,6 +82,8 @@ def _getter(column: Column, model: type, computed: Mapping[str, Getter], table: 
     if field is None:
         raise TypeError(f"{table}: {model.__name__} has no field for {column.name}")
     plain = attrgetter(field.path)
+    if column.type == MONEY:
+        return lambda record: [(one.currency, one.minor) for one in plain(record)]
     if field.optional and "String" in column.type:
         return lambda record: plain(record) or ""
     return plain

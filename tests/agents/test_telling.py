@@ -73,9 +73,9 @@ def test_the_incident_is_counted_priced_and_told() -> None:
     contacted = {row.customer_id for row in notices if row.decision == "send"}
     assert {row.customer_id for row in rows if row.stage == "all_clear" and row.decision == "send"} == contacted
     cost = built.records("impact")[-1]
-    assert (cost.affected, cost.contacted, cost.silent, cost.per_minute_cents) == (30, 6, 24, 0)
-    assert cost.at_risk_cents == 30 * 12_000 // 4
-    assert cost.service_cents == 6 * 700
+    assert (cost.affected, cost.contacted, cost.silent, cost.per_minute[0].minor) == (30, 6, 24, 0)
+    assert cost.at_risk[0].minor == 30 * 12_000 // 4
+    assert cost.service[0].minor == 6 * 700
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 7])

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from schemas import findings, issues
 from schemas.events import Record
-from schemas.fields import Signal
+from schemas.fields import Money, Signal
 from streams.agents.store import Store
 from streams.runtime.batch import RawBatch
 from streams.sinks.clickhouse import ClickHouse
-from tests.sinks.examples import batch
+from tests.sinks.examples import batch, euros
 
 NOW = 1_767_355_200_000
 """2026-01-02T12:00:00Z."""
@@ -133,9 +133,9 @@ def _impacts(trouble: Trouble) -> Iterator[Record]:
         affected, contacted = int(trouble.affected * share), int(trouble.contacted * share)
         yield findings.Impact(
             issue_id=trouble.issue_id, line="shop", signal=trouble.signal, affected=affected, contacted=contacted,
-            silent=affected - contacted, at_risk_cents=affected * 2_990, at_risk_low_cents=affected * 1_100,
-            at_risk_high_cents=affected * 5_200, per_minute_cents=trouble.per_minute, service_cents=contacted * 650,
-            currency="EUR", as_of_ms=NOW - before * MINUTE,
+            silent=affected - contacted, at_risk=euros(affected * 2_990), at_risk_low=euros(affected * 1_100),
+            at_risk_high=euros(affected * 5_200), per_minute=euros(trouble.per_minute), service=euros(contacted * 650),
+            amounts=(*euros(affected * 4_990), Money(currency="JPY", minor=127_650)), as_of_ms=NOW - before * MINUTE,
             assumptions=(LIFT,),
         )
 
@@ -147,7 +147,7 @@ def _affected(trouble: Trouble) -> Iterator[Record]:
         yield findings.Affected(
             issue_id=trouble.issue_id, root_id=trouble.issue_id, customer_id=f"c-{trouble.signal}-{number:04d}",
             line="shop", signal=trouble.signal, known_at_ms=hit, first_failed_ms=hit, last_failed_ms=hit + 1_000,
-            contacted_at_ms=hit + 300_000 if number < trouble.contacted else None, amount_cents=4_990,
+            contacted_at_ms=hit + 300_000 if number < trouble.contacted else None, amounts=euros(4_990),
             value_cents=12_000 if number % 3 else None,
         )
 

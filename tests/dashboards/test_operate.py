@@ -45,7 +45,7 @@ def test_issues_as_json_are_one_object_a_line_with_what_a_script_needs(capsys: p
     needed = {"id", "state", "title", "cause", "opened_at", "detected_at", "affected", "contacted", "silent", "money"}
     assert all(needed <= row.keys() and row["affected"] == row["contacted"] + row["silent"] for row in rows)
     assert rows[0]["cause"] == {"app_version": "5.2.0", "platform": "android"}
-    assert {"currency", "at_risk", "per_minute"} <= rows[0]["money"].keys()
+    assert {"amounts", "at_risk", "per_minute"} <= rows[0]["money"].keys()
 
 
 @pytest.mark.usefixtures("on_afternoon")

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from dashboards.boards import BOARDS, OPERATIONS
+from dashboards.boards.operations_sql import MONEY_TEXT
 from dashboards.macros import Range, expand
 from schemas import findings
+from schemas.currencies import money_text
 from schemas.errors import SinkUnavailable
 from schemas.issue_ids import UnknownIssue
 from streams.agents.store import Store
@@ -159,14 +161,22 @@ def test_a_bin_that_one_partition_has_not_closed_is_no_gap(writer: ClickHouse, r
     assert [row.state for row in list_sources(reader)] == ["ok"]
 
 
+def test_a_panel_writes_money_as_the_commands_do(seeded: ClickHouse) -> None:
+    amounts = [(code, minor) for code in ("EUR", "JPY", "KWD", "CLF", "XXX", "")
+               for minor in (0, 7, 100, 999, 1_000, 12_345, 1_234_567_890, -1_205)]  # fmt: skip
+    listed = ", ".join(f"('{code}', {minor})::Tuple(currency String, minor Int64)" for code, minor in amounts)
+    (row,) = seeded.query(f"WITH {MONEY_TEXT} SELECT arrayMap(one -> money_text(one), [{listed}])").rows
+    assert row[0] == [money_text(minor, code) for code, minor in amounts]
+
+
 def test_an_issue_is_listed_with_cause_counts_and_money(seeded: ClickHouse) -> None:
     first = list_issues(seeded)[0].as_dict()
     assert first["id"] == "i-app"
     assert first["cause"] == {"app_version": "5.2.0", "platform": "android"}
     assert first["opened_at"] == "2026-01-02T10:25:00.000Z"
     assert (first["affected"], first["contacted"], first["silent"]) == (412, 37, 375)
-    assert first["money"]["currency"] == "EUR"
-    assert first["money"]["per_minute"] == 48.20
+    assert first["money"]["per_minute"] == ({"currency": "EUR", "minor": 4_820, "text": "48.20 EUR"},)
+    assert [one["text"] for one in first["money"]["amounts"]] == ["20,558.80 EUR", "127,650 JPY"]
     assert first["assumptions"][0]["assumed"] is True
 
 
@@ -188,7 +198,7 @@ def test_an_issue_is_found_by_the_beginning_of_its_id_if_that_is_clear(seeded: C
 def test_before_impact_has_spoken_the_counts_come_from_match(writer: ClickHouse, reader: ClickHouse) -> None:
     Store(writer).write([batch("issue", EXAMPLES["issue"]), batch("affected_count", EXAMPLES["affected_count"])])
     (row,) = list_issues(reader)
-    assert (row.affected, row.contacted, row.silent, row.money.currency) == (105, 8, 97, "")
+    assert (row.affected, row.contacted, row.silent, row.money.at_risk) == (105, 8, 97, ())
 
 
 def test_affected_customers_are_listed_with_what_they_were_told(seeded: ClickHouse) -> None:

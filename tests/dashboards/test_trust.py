@@ -130,7 +130,7 @@ def test_what_is_wrong_is_still_said_while_a_room_is_behind(writer: ClickHouse, 
                          *marks(NOW, {"match": 4 * MINUTE})])
     tone, sentence = headline(reader)
     assert tone == "bad"
-    assert sentence == ("1 open issue: 1 customer affected, 1 of them silent. Every minute costs 99 EUR."
+    assert sentence == ("1 open issue: 1 customer affected, 1 of them silent. Every minute costs 99.00 EUR."
                         " Not up to date: match is 4 minutes behind.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from streams.board.queries import Gap, IssueRow, Money, NoticeCounts
+from streams.board.queries import Cost, Gap, IssueRow, NoticeCounts
 from streams.demo.reconcile import TopicCount
 from streams.demo.score import judge
 from streams.demo.summary import Summary
@@ -28,7 +28,7 @@ def issue(cause: dict[str, str], **change: Any) -> IssueRow:
         "id": "i-1", "root_id": "i-1", "state": "open", "active": True, "title": "t", "line": "shop",
         "signal": "delivery", "cause": cause, "opened_at": "2026-03-11T08:05:00.000Z",
         "detected_at": "2026-03-11T08:12:00.000Z", "resolved_at": None, "affected": 3, "contacted": 1, "silent": 2,
-        "money": Money("EUR", 1.0, 0.5, 2.0, 0.1, 0.2), "risk_ratio": 9.0, "support": 0.9, "changes": (),
+        "money": Cost((), (), (), (), (), ()), "risk_ratio": 9.0, "support": 0.9, "changes": (),
         "provisional": True, "assumptions": (),
     } | change  # fmt: skip
     return IssueRow(**values)

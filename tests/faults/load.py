@@ -28,6 +28,8 @@ START_MS = 1_740_988_800_000
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
+CURRENCIES = ("EUR", "EUR", "chf", "JPY", "", "KWD", "QQQ")
+"""What orders are paid in, in turn."""
 NOUNS = ("telemetry", "order", "contact")
 HEARTBEAT_KEY = b"cx.heartbeat"
 HEARTBEAT_AFTER_MS = 30 * SECOND_MS
@@ -137,7 +139,8 @@ class _Maker:
             due_ms, _, body = heapq.heappop(self.pending)
             return body | {"event_time_ms": max(due_ms, now_ms - 3_000)}
         body = self.base("order", now_ms) | {
-            "order_id": f"o-{self.number}", "amount_cents": 100 * self.dice.randrange(1, 200), "currency": "EUR",
+            "order_id": f"o-{self.number}", "amount_cents": 100 * self.dice.randrange(1, 200),
+            "currency": CURRENCIES[self.number % len(CURRENCIES)],
             "payment_provider": self.dice.choice(("paynow", "cardly")), "payment_method": "card",
             "carrier": self.dice.choice(("swiftpost", "parcelo")), "warehouse": "HAM-2",
         }

@@ -36,8 +36,8 @@ KEYED = {
 }  # fmt: skip
 """Derived topics whose values are not worked out again: noun -> natural key; topic and table must hold the same."""
 SAME = {
-    "issue": ("state", "onset"), "affected": ("amount_cents",), "affected_count": ("affected", "contacted", "silent"),
-    "impact": ("affected", "at_risk_cents"), "outreach": ("decision", "reason"), "delivery": ("outcome",),
+    "issue": ("state", "onset"), "affected": ("amounts",), "affected_count": ("affected", "contacted", "silent"),
+    "impact": ("affected", "at_risk", "amounts"), "outreach": ("decision", "reason"), "delivery": ("outcome",),
 }  # fmt: skip
 """Columns of these that are compared between the topic's last record and the table."""
 VERSION = "cx.ver"
@@ -305,12 +305,18 @@ def _compare_episodes(verdict: Verdict, expected: Mapping[Any, Any], tables: Tab
     ms = "toUnixTimestamp64Milli"
     names = (
         "customer_id", "line", "signal", f"{ms}(window)", f"{ms}(first_failed_at)", f"{ms}(last_failed_at)",
-        "failures", "evidence", "amount_cents", f"{ms}(contacted_at)", "contacts",
+        "failures", "evidence", "amounts", f"{ms}(contacted_at)", "contacts",
     )  # fmt: skip
-    fields = ("first_failed_ms", "last_failed_ms", "failures", "evidence", "amount_cents", "contacted_at_ms")
-    want = {key: [body[name] for name in (*fields, "contacts")] for key, body in expected.items()}
+    fields = ("first_failed_ms", "last_failed_ms", "failures", "evidence", "amounts", "contacted_at_ms")
+    want = {key: [_column(body[name]) for name in (*fields, "contacts")] for key, body in expected.items()}
     rows = tables.rows(", ".join(names), "episode")
     verdict.compare("table.episode", want, {tuple(row[:4]): list(row[4:]) for row in rows if row[2] in wanted})
+
+
+def _column(value: Any) -> Any:
+    """A field as its column shows it: amounts as pairs."""
+    is_money = isinstance(value, list) and any(isinstance(one, dict) for one in value)
+    return [(one["currency"], one["minor"]) for one in value] if is_money else value
 
 
 def compare_copies(verdict: Verdict, topics: Topics, tables: Tables) -> None:
@@ -318,7 +324,7 @@ def compare_copies(verdict: Verdict, topics: Topics, tables: Tables) -> None:
     for noun, key in KEYED.items():
         columns = SAME[noun]
         want = {
-            natural: tuple(body[name] for name in columns) for natural, body in topics.derived[noun].items()
+            natural: tuple(_column(body[name]) for name in columns) for natural, body in topics.derived[noun].items()
         }
         rows = tables.rows(", ".join((*key, *columns)), noun)
         size = len(key)

@@ -275,7 +275,7 @@ async def test_a_table_that_takes_no_rows(arena: Arena, refusal: str) -> None:
 @pytest.mark.fault(19)
 @pytest.mark.parametrize(
     ("drift", "word"),
-    [("DROP COLUMN amount_cents", "amount_cents"), ("RENAME COLUMN failures TO failings", "failures"),
+    [("DROP COLUMN amounts", "amounts"), ("RENAME COLUMN failures TO failings", "failures"),
      ("MODIFY COLUMN contacts String", "contacts")],
 )
 async def test_a_schema_that_drifted_is_refused_at_the_start(arena: Arena, drift: str, word: str) -> None:

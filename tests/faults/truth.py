@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -76,7 +77,8 @@ class Failure(NamedTuple):
     time_ms: int
     event_id: str
     values: tuple[str, ...]
-    amount: int
+    amount: tuple[str, int]
+    """Currency and minor units."""
     origin: str
     owed: tuple[str, ...]
     """What has to go well."""
@@ -145,6 +147,7 @@ class _Promise:
     line: str = ""
     values: list[str] = field(default_factory=lambda: ["", "", ""])
     amount: int = 0
+    currency: str = ""
     origin: str = "live"
 
 
@@ -240,7 +243,8 @@ class _Partition:
         elif noun == "order":
             if event["status"] in ("paid", "payment_failed"):
                 failed = event["status"] == "payment_failed"
-                self._count(event, "payment", time_ms, late, failed, event.get("amount_cents", 0))
+                amount = _money(event.get("amount_cents", 0), event.get("currency", ""))
+                self._count(event, "payment", time_ms, late, failed, amount)
             self.orders.take(event, time_ms, late, self.newest["order"] - DISORDER_MS)
         elif event.get("status", "opened") == "opened":
             self._count(event, "contact", time_ms, late, event.get("reason", "") in COMPLAINTS)
@@ -248,7 +252,8 @@ class _Partition:
                 self._contact(event, time_ms)
 
     def _count(
-        self, event: dict[str, Any], signal: str, time_ms: int, late: bool, failed: bool, amount: int = 0
+        self, event: dict[str, Any], signal: str, time_ms: int, late: bool, failed: bool,
+        amount: tuple[str, int] = ("", 0),
     ) -> None:
         line = event.get("product", "")
         values = tuple(event.get(name) or "" for name in ATTRIBUTES[signal])
@@ -330,7 +335,7 @@ class _Partition:
             "first_failed_ms": first, "last_failed_ms": max(failure.time_ms for failure in failures),
             "failures": len(failures),
             "evidence": [event_id for _, event_id, *_ in sorted(failures)[:SHOWN_EVIDENCE]],
-            "amount_cents": max(0, *(failure.amount for failure in failures)),
+            "amounts": _largest(failure.amount for failure in failures),
             "contacted_at_ms": min(about, default=None), "contacts": len(about),
             "put_right_ms": self._put_right(failures), "origin": _gravest(failures),
         }  # fmt: skip
@@ -440,6 +445,8 @@ class _Orders:
                 promise.values[index] = new
         if event.get("amount_cents", 0) and (newer or not promise.amount):
             promise.amount = event["amount_cents"]
+        if event.get("currency") and (newer or not promise.currency):
+            promise.currency = event["currency"]
         if newer:
             promise.latest = stamp
 
@@ -464,8 +471,22 @@ class _Orders:
         if failed:
             owed, by = ("order", *key), PAID - {"paid", named["status"]}
             origin = named.get("origin", "live")
-            failure = Failure(at, named["event_id"], values, max(0, promise.amount), origin, owed, by)
+            failure = Failure(at, named["event_id"], values, _money(promise.amount, promise.currency), origin, owed, by)
             self.partition.fail(key[0], promise.line, "delivery", failure)
+
+
+def _money(cents: int, currency: str) -> tuple[str, int]:
+    """Hundredths in the minor units of a currency, of those that the load has."""
+    code = currency.upper() if currency.upper() in ("", "EUR", "CHF", "JPY", "KWD") else "XXX"
+    minor = Decimal(cents) / 100 * 10 ** {"JPY": 0, "KWD": 3}.get(code, 2)
+    return code, int(minor.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def _largest(amounts: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    found: dict[str, int] = {}
+    for code, minor in amounts:
+        found[code] = max(minor, found.get(code, 0))
+    return [{"currency": code, "minor": minor} for code, minor in sorted(found.items()) if minor > 0]
 
 
 def truth_of(

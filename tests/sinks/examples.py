@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from schemas import events, findings, issues
 from schemas.codec import encode
 from schemas.events import HEARTBEAT_KEY, Record
+from schemas.fields import Money
 from streams.runtime.batch import Headers, RawBatch
 
 DAY = 1_767_225_600_000
@@ -43,12 +44,18 @@ def issue(**changes: object) -> issues.Issue:
     return known.model_copy(update=changes)
 
 
+def euros(cents: int) -> tuple[Money, ...]:
+    """An amount in the company's currency."""
+    return (Money(currency="EUR", minor=cents),)
+
+
 def impact(**changes: object) -> findings.Impact:
     """What the issue costs."""
     known = findings.Impact(
-        issue_id="i-1", line="shop", signal="app", affected=420, contacted=31, silent=389, at_risk_cents=1_234_500,
-        at_risk_low_cents=600_000, at_risk_high_cents=2_000_000, per_minute_cents=9_900, service_cents=18_600,
-        currency="EUR", as_of_ms=DAY + 130_000,
+        issue_id="i-1", line="shop", signal="app", affected=420, contacted=31, silent=389,
+        at_risk=euros(1_234_500), at_risk_low=euros(600_000), at_risk_high=euros(2_000_000), per_minute=euros(9_900),
+        service=euros(18_600), amounts=(*euros(1_093_430), Money(currency="JPY", minor=127_650)),
+        as_of_ms=DAY + 130_000,
         assumptions=(findings.Assumption(name="churn_lift", value=0.02, unit="ratio", source="default", assumed=True),),
     )
     return known.model_copy(update=changes)
@@ -96,6 +103,7 @@ EXAMPLES: dict[str, tuple[Record, ...]] = {
             customer_id="c-1", line="shop", signal="app", window_ms=DAY, attributes=("app_version", "platform"),
             leaves=(findings.LeafEvidence(values=("5.2.0", "android"), first_ms=DAY, last_ms=DAY + 5, failures=2),),
             first_failed_ms=DAY, last_failed_ms=DAY + 5, failures=2, evidence=("t-1", "t-2"),
+            amounts=(*euros(4_990), Money(currency="KWD", minor=1_250)),
         ),
         findings.Watermark(partition=0, through_ms=DAY),
     ),
@@ -106,8 +114,8 @@ EXAMPLES: dict[str, tuple[Record, ...]] = {
     ),
     "affected_count": (
         findings.AffectedCount(issue_id="i-1", partition=0, line="shop", signal="app", open=True, affected=105,
-                               contacted=8, silent=97, recent=20, value_cents=9_000, valued=3, amount_cents=0,
-                               as_of_ms=DAY),
+                               contacted=8, silent=97, recent=20, value_cents=9_000, valued=3,
+                               amounts=euros(4_990), as_of_ms=DAY),
     ),
     "impact": (impact(),),
     "outreach": (outreach(),),

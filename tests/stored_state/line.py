@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import lzma
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ PORTION = 20
 LIMIT = 3
 """Notices that it claims at a time."""
 
+Form = Callable[[str, bytes, bytes], bytes]
+"""Of room, key and value of a row of state: the value in another form."""
 Pairs = list[tuple[bytes, bytes | None]]
 
 
@@ -84,6 +86,10 @@ class StoredLine(msgspec.Struct, frozen=True):
     parts: list[Part]
     rest: list[Input]
     ending: Ending
+
+
+def _as_it_is(_room: str, _key: bytes, value: bytes) -> bytes:
+    return value
 
 
 def read(file: Path) -> StoredLine:
@@ -217,8 +223,10 @@ def restore(stored: StoredLine, native: str) -> tuple[MemoryLine, list[Partition
     return line, ledgers
 
 
-def finish(line: MemoryLine, ledgers: list[PartitionLedger], parts: list[Part], rest: list[Input]) -> Ending:
-    """Read what is left and the rest of the input, to the end."""
+def finish(
+    line: MemoryLine, ledgers: list[PartitionLedger], parts: list[Part], rest: list[Input], form: Form = _as_it_is
+) -> Ending:
+    """Read what is left and the rest of the input, to the end. ``form``: what to take the digests of state of."""
     produce(line, rest)
     line.run()
     for one in ledgers:
@@ -233,7 +241,10 @@ def finish(line: MemoryLine, ledgers: list[PartitionLedger], parts: list[Part], 
     for one in ledgers:
         emitted[f"{SENDER}/{one.ledger.partition}"] = one.emitted
         state[f"{SENDER}/{one.ledger.partition}"] = one.durable
-    digests = {name: {key: digest(value) for key, value in pairs.items()} for name, pairs in state.items()}
+    digests = {
+        name: {key: digest(form(name.partition("/")[0], key, value)) for key, value in pairs.items()}
+        for name, pairs in state.items()
+    }
     return Ending(emitted, digests)
 
 

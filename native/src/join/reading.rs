@@ -6,11 +6,12 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::{floor, Core, MIN_TIME_MS};
 use crate::history::{CustomerFailure, OpenedContact};
 use crate::leaves::hash_of;
+use crate::money::Currency;
 use crate::pack::Write;
 use crate::partition::partition_of;
 use crate::promises::{Fact, OrderKey};
 use crate::repairs::owed;
-use crate::rules::{Row, Rules};
+use crate::rules::{SignalRule, Row, Rules};
 use crate::sources::Kind;
 use crate::wire::Late;
 
@@ -85,7 +86,7 @@ fn count(room: &mut Core, index: usize, row: Row<'_>, customer: u64, is_late: bo
                 time_ms,
                 leaf,
                 event_id: row.text(topic.event_id),
-                amount_cents: rule.amount.and_then(|field| row.int(field)).unwrap_or(0),
+                amount: amount_of(rules, rule, row),
                 owed: owed(&rule.leaving, row, customer, behind_ms),
                 origin: origin_of(rules, row.text(topic.origin)),
             };
@@ -107,6 +108,12 @@ fn note(room: &mut Core, index: usize, row: Row<'_>, customer: u64) {
     }
 }
 
+fn amount_of(rules: &Rules, rule: &SignalRule, row: Row<'_>) -> (Currency, i64) {
+    let Some((amount, currency)) = rule.amount else { return Default::default() };
+    let currency = rules.currencies.code(row.text(currency));
+    (currency, rules.currencies.minor(row.int(amount).unwrap_or(0), currency))
+}
+
 fn origin_of(rules: &Rules, name: &str) -> u8 {
     rules.origins.iter().position(|known| known == name).unwrap_or(0) as u8
 }
@@ -126,6 +133,7 @@ fn follow_promise(room: &mut Core, row: Row<'_>, is_late: bool, newest_ms: i64) 
         row.int(rule.promised_at),
         row.text(rule.cancelled_by) == "company",
         origin_of(&room.rules, row.text(topic.origin)),
+        room.rules.currencies.code(row.text(rule.currency)),
     );
     room.advance(watermark_ms);
     let mut outcomes = std::mem::take(&mut room.outcomes);

@@ -40,7 +40,7 @@ def configured(value: float, unit: str) -> Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The model's parameters. Money in cents of the currency, margins over 12 months."""
+    """The model's parameters. Money in hundredths of the company's currency, margins over 12 months."""
 
     loyalty_drop: Parameter = Parameter(0.25, 0.10, 0.40, "ratio", f"flat drop if the outcome is unknown, {RAR}")
     margin: Parameter = Parameter(5_000, 2_500, 10_000, "cents per customer and year", "default; no profile value")
@@ -64,7 +64,7 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Money in cents: at risk with its range, cost of contacts so far, cost of one more minute."""
+    """Hundredths of the company's currency: at risk with its range, cost of contacts so far, and of one more minute."""
 
     at_risk: int
     low: int

@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 
+from schemas.currencies import to_minor
 from schemas.errors import ConfigError
-from schemas.fields import Signal
+from schemas.fields import MOST_MINOR, Money, Signal
 from schemas.findings import Impact
+from streams.core.amounts import Amounts, amounts_of, as_records, owned, require_currency, summed
 from streams.core.impact.money import DEFAULTS, Exposure, Parameters, assumptions, damage
 from streams.core.stage import STORED, Batch, Drained, Idle, Message
 
@@ -22,7 +24,7 @@ DAY_MS = 24 * 60 * 60_000
 
 @dataclass(frozen=True, slots=True)
 class ImpactRules:
-    """``currency``: ISO 4217 code printed with the figures; ``recent_minutes``: window of the counts' ``recent``."""
+    """``currency``: the company's own, of margins and all figures; ``recent_minutes``: window of ``recent``."""
 
     parameters: Parameters = DEFAULTS
     currency: str = "EUR"
@@ -33,8 +35,7 @@ class ImpactRules:
         """Refuse what would divide by zero or is no currency."""
         if self.recent_minutes <= 0 or self.retention_ms < DAY_MS:
             raise ConfigError("impact: recent_minutes must be positive, retention_ms at least one day")
-        if len(self.currency) != 3:
-            raise ConfigError("impact: currency must be an ISO 4217 code such as EUR")
+        require_currency(self.currency)
 
 
 class Part(msgspec.Struct, frozen=True, rename=STORED):
@@ -51,6 +52,8 @@ class Part(msgspec.Struct, frozen=True, rename=STORED):
     valued: int
     value_cents: int
     as_of_ms: int
+    amounts: Amounts = ()
+    """As counted; an older build did not store them."""
 
 
 @dataclass(slots=True)
@@ -123,11 +126,22 @@ class ImpactStage:
         cost = damage(exposure, self.rules.parameters, self.rules.recent_minutes)
         return Impact(
             issue_id=parts[0].issue, line=parts[0].line, signal=parts[0].signal, affected=exposure.affected,
-            contacted=exposure.contacted, silent=exposure.affected - exposure.contacted, at_risk_cents=cost.at_risk,
-            at_risk_low_cents=cost.low, at_risk_high_cents=cost.high, per_minute_cents=cost.per_minute,
-            service_cents=cost.service, currency=self.rules.currency,
+            contacted=exposure.contacted, silent=exposure.affected - exposure.contacted,
+            at_risk=self._figure(cost.at_risk), at_risk_low=self._figure(cost.low),
+            at_risk_high=self._figure(cost.high), per_minute=self._figure(cost.per_minute),
+            service=self._figure(cost.service), amounts=self._amounts(parts),
             assumptions=assumptions(exposure, self.rules.parameters), as_of_ms=max(part.as_of_ms for part in parts),
         )  # fmt: skip
+
+    def _figure(self, hundredths: int) -> tuple[Money, ...]:
+        """What the model says, in the company's currency."""
+        own = self.rules.currency
+        return as_records([(own, min(to_minor(hundredths, own), MOST_MINOR))])
+
+    def _amounts(self, parts: list[Part]) -> tuple[Money, ...]:
+        """Order amounts at stake, added up per currency."""
+        stated = owned((amount for part in parts for amount in part.amounts), self.rules.currency)
+        return as_records(summed(stated))
 
     def _evict(self, state: ImpactState) -> None:
         cutoff = state.latest_ms - self.rules.retention_ms
@@ -141,5 +155,5 @@ def _part(record: Any) -> Part:
     return Part(
         issue=record.issue_id, partition=record.partition, line=record.line, signal=record.signal, open=record.open,
         affected=record.affected, contacted=record.contacted, recent=record.recent, valued=record.valued,
-        value_cents=record.value_cents, as_of_ms=record.as_of_ms,
+        value_cents=record.value_cents, as_of_ms=record.as_of_ms, amounts=amounts_of(record.amounts),
     )  # fmt: skip

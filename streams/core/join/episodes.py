@@ -34,6 +34,7 @@ from itertools import chain
 from schemas.findings import Episode, LeafEvidence
 from schemas.hotfindings import episode, leaf_evidence
 from schemas.topics import HOUR_MS
+from streams.core.amounts import as_money
 from streams.core.eventtime import floor_ms
 from streams.core.join.history import (
     CustomerFailure,
@@ -221,7 +222,7 @@ class Episodes:
             evidence.last_ms,
             evidence.failures,
             tuple([event_id for _, event_id in evidence.earliest]),
-            evidence.amount_cents,
+            as_money(sorted(evidence.amounts.items())),
             min([contact.time_ms for contact in about], default=None),
             len(about),
             evidence.put_right_ms,

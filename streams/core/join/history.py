@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 import msgspec
 import xxhash
 
+from schemas.currencies import OWN
 from schemas.fields import Signal
+from streams.core.amounts import Amount
 from streams.core.join.repairs import NOTHING, Obligation, OpenObligations, Owed
 from streams.core.join.rules import ContactRule, Limits, Terms
 from streams.core.recovery import all_put_right
@@ -42,7 +44,7 @@ class CustomerFailure(NamedTuple):
     signal: Signal
     values: tuple[str, ...]
     event_id: str
-    amount_cents: int
+    amount: Amount
     owed: Owed = NOTHING
     origin: int = 0
     """Place in ``recovery.ORIGINS``."""
@@ -103,7 +105,7 @@ class EpisodeState:
     first_ms: int
     last_ms: int
     failures: int = 0
-    amount_cents: int = 0
+    amounts: dict[str, int] = field(default_factory=dict)
     leaves: dict[tuple[str, ...], LeafFailures] = field(default_factory=dict)
     earliest: list[tuple[int, str]] = field(default_factory=list)
 
@@ -113,7 +115,9 @@ class EpisodeState:
         self.first_ms = min(self.first_ms, time_ms)
         self.last_ms = max(self.last_ms, time_ms)
         self.failures += 1
-        self.amount_cents = max(self.amount_cents, failure.amount_cents)
+        currency, minor = failure.amount
+        if minor > self.amounts.get(currency, 0):
+            self.amounts[currency] = minor
         insort(self.earliest, (time_ms, failure.event_id))
         del self.earliest[limits.evidence :]
         leaf = self.leaves.setdefault(failure.values, LeafFailures(time_ms, time_ms, 0, failure.origin))
@@ -187,7 +191,7 @@ def packed(history: CustomerHistory) -> bytes:
             evidence.first_ms,
             evidence.last_ms,
             evidence.failures,
-            evidence.amount_cents,
+            sorted(evidence.amounts.items()),
             [_packed_leaf(values, leaf) for values, leaf in sorted(evidence.leaves.items(), key=itemgetter(0))],
             evidence.earliest,
         )
@@ -212,17 +216,24 @@ def history_of(packed: bytes) -> CustomerHistory:
     """Undo :func:`packed`."""
     episodes, contacts = _unpack(packed)
     history = CustomerHistory()
-    for line, signal, window_ms, first, last, failures, amount, leaves, earliest in episodes:
+    for line, signal, window_ms, first, last, failures, amounts, leaves, earliest in episodes:
         history.episodes[line, signal, window_ms] = EpisodeState(
             first,
             last,
             failures,
-            amount,
+            _amounts_of(amounts),
             {tuple(values): _leaf_of(*rest) for values, *rest in leaves},
             [(time_ms, event_id) for time_ms, event_id in earliest],
         )
     history.contacts = {row[1]: OpenedContact(*row) for row in contacts}
     return history
+
+
+def _amounts_of(stored: list[list[Any]] | int) -> dict[str, int]:
+    """Largest amount per currency. An older build wrote one number, hundredths of whatever currency."""
+    if isinstance(stored, int):
+        return {OWN: stored} if stored > 0 else {}
+    return {str(currency): int(minor) for currency, minor in stored}
 
 
 def _rank(values: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from schemas.codec import HOT, encode
+from schemas.currencies import DECIMALS
 from schemas.errors import ConfigError
 from schemas.events import HEARTBEAT_KEY, Heartbeat
 from schemas.fields import Signal
@@ -171,6 +172,7 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
         "unrepaired_ms": rules.unrepaired_ms,
         "terms": [rules.terms(name) for name in NAMES],
         "origins": list(ORIGINS),
+        "currencies": sorted(DECIMALS.items()),
         "attach_ms": rules.attach_ms,
     }
 
@@ -189,6 +191,7 @@ def _topic(rules: JoinRules, topic: str) -> Mapping[str, Any]:
                 "failed": _field_test(rule.failed),
                 "attributes": list(rule.attributes),
                 "amount": rule.amount,
+                "currency": rule.currency if rule.amount else None,
                 "leaving": _leaving(rules, topic, rule.signal),
             }
             for rule in rules.signals

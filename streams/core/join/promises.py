@@ -31,7 +31,9 @@ from typing import Any, NamedTuple
 
 import xxhash
 
+from schemas.currencies import OWN, to_minor
 from schemas.topics import DAY_MS
+from streams.core.amounts import Amount
 from streams.core.eventtime import Bounds
 from streams.core.join.dedup import Change, Memory
 from streams.core.join.rules import PromiseRule
@@ -54,6 +56,8 @@ class Fact(NamedTuple):
     promised_at_ms: int | None
     by_company: bool
     origin: int = 0
+    currency: str = OWN
+    """As findings name it."""
 
 
 class Outcome(NamedTuple):
@@ -69,7 +73,7 @@ class Outcome(NamedTuple):
     failed: bool
     on_time: bool
     event_id: str
-    amount_cents: int
+    amount: Amount
     order_id: str
     status: str
     origin: int
@@ -91,6 +95,7 @@ class Promise:
     values: tuple[str, ...]
     amount_cents: int
     origin: int = 0
+    currency: str = OWN
 
     @property
     def on_time(self) -> bool:
@@ -106,7 +111,7 @@ class Promise:
         self.origin = fact.origin
 
     def learn(self, fact: Fact) -> None:
-        """Take over attributes and amount that are not empty; an older event only fills gaps."""
+        """Take over attributes, amount and currency that are not empty; an older event only fills gaps."""
         newer = fact[:2] >= self.latest
         if newer and all(fact.values):
             self.values = fact.values
@@ -114,6 +119,8 @@ class Promise:
             self.values = self._filled(fact.values, newer)
         if fact.amount_cents and (newer or not self.amount_cents):
             self.amount_cents = fact.amount_cents
+        if fact.currency and (newer or not self.currency):
+            self.currency = fact.currency
         if newer:
             self.latest = fact[:2]
 
@@ -244,7 +251,7 @@ class Promises:
             failed,
             on_time,
             promise.stated[1] if fact is None else fact.event_id,
-            promise.amount_cents,
+            (promise.currency, to_minor(promise.amount_cents, promise.currency)),
             key[1],
             "" if fact is None else fact.status,
             promise.origin if fact is None else fact.origin,
@@ -286,6 +293,7 @@ class Promises:
                     promise.values,
                     promise.amount_cents,
                     promise.origin,
+                    promise.currency,
                 ),
             )
         self._changed.clear()

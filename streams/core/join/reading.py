@@ -22,6 +22,7 @@ from schemas.events import MIN_TIME_MS, Heartbeat
 from schemas.fields import Signal
 from schemas.findings import Late
 from schemas.topics import MINUTE_MS
+from streams.core.amounts import NONE, Amount, amount_of
 from streams.core.eventtime import MAX_ARRIVAL_MS, arrival_ms, floor_ms
 from streams.core.join.history import CustomerFailure
 from streams.core.join.repairs import Leaving
@@ -57,8 +58,15 @@ class CompiledRule:
         self.failed = attrgetter(rule.failed.name)
         self.failed_values = rule.failed.values
         self.values = values_of(rule.attributes)
-        self.amount: Callable[[Any], int] = attrgetter(rule.amount) if rule.amount else lambda _: 0
+        self.amount = _amount_reader(rule)
         self.leaving = Leaving(rules, rule.topic, rule.signal)
+
+
+def _amount_reader(rule: SignalRule) -> Callable[[Any], Amount]:
+    if rule.amount is None:
+        return lambda _: NONE
+    hundredths, currency = attrgetter(rule.amount), attrgetter(rule.currency)
+    return lambda event: amount_of(hundredths(event), currency(event))
 
 
 def admit(state: JoinState, batch: Batch, width_ms: int) -> list[Admitted]:

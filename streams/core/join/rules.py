@@ -71,7 +71,8 @@ class SignalRule:
     """One signal whose exposure and failure can be read off a single event.
 
     An event counts if ``exposed`` holds; it is a failure if ``failed`` holds too. ``attributes`` name the fields of the
-    leaf cohort, in order. ``amount`` names the field with the money at stake (cents), if there is one.
+    leaf cohort, in order. ``amount`` names the field with the money at stake (hundredths), if there
+    is one, ``currency`` that with its currency.
     """
 
     signal: Signal
@@ -80,6 +81,7 @@ class SignalRule:
     failed: FieldTest
     attributes: tuple[str, ...]
     amount: str | None = None
+    currency: str = "currency"
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -89,6 +91,7 @@ class SignalRule:
         _check_attributes(self.topic, self.attributes)
         if self.amount is not None:
             _require_field(self.topic, self.amount)
+            _require_field(self.topic, self.currency)
 
 
 def _check_attributes(topic: str, attributes: tuple[str, ...]) -> None:

@@ -52,8 +52,9 @@ def _batches() -> Iterator[tuple[str, list[Event]]]:
         _telemetry(0, "a", "ok"), _telemetry(1, "a", "failed"), _telemetry(2, "b", "failed"), _telemetry(3, "b", "ok"),
     ]  # fmt: skip
     yield "order", [
-        _order(0, "a", "o-1", "placed", promised_at_ms=_T0 + _HOUR_MS), _order(1, "b", "o-2", "payment_failed"),
-        _order(2, "b", "o-2", "paid"), _order(3, "b", "o-3", "placed", promised_at_ms=_T0 + 90 * _MINUTE_MS),
+        _order(0, "a", "o-1", "placed", promised_at_ms=_T0 + _HOUR_MS),
+        _order(1, "b", "o-2", "payment_failed", amount_cents=555_000, currency="jpy"), _order(2, "b", "o-2", "paid"),
+        _order(3, "b", "o-3", "placed", promised_at_ms=_T0 + 90 * _MINUTE_MS, amount_cents=125, currency="KWD"),
     ]  # fmt: skip
     yield "contact", [_contact(4, "a", "delivery"), _contact(5, "b", "app", order_id="o-2")]
     yield "order", [_order(50, "a", "o-1", "delivered"), _order(200, "c", "o-4", "placed")]

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from schemas.currencies import currency_code
 from schemas.events import MIN_TIME_MS
 from schemas.findings import BinClosed, Watermark
 from schemas.topics import MINUTE_MS
@@ -119,6 +120,7 @@ class JoinStage:
                 event.promised_at_ms,
                 event.cancelled_by == "company",
                 ORIGINS.index(event.origin),
+                currency_code(event.currency),
             )
             _conclude(state, self._promised, promises.offer(fact, watermark_ms, late))
 
@@ -179,7 +181,7 @@ def _conclude(state: JoinState, promised: Promised, outcomes: Iterable[Outcome])
                 signal,
                 outcome.values,
                 outcome.event_id,
-                max(0, outcome.amount_cents),
+                outcome.amount,
                 promised(customer, outcome.order_id, outcome.status),
                 outcome.origin,
             )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
+from schemas.currencies import OWN
 from schemas.errors import ConfigError
 from schemas.events import Origin
 from schemas.fields import Signal
+from streams.core.amounts import Amounts, largest, owned, require_currency
 from streams.core.recovery import Intervals, all_put_right, gravest, merged
 from streams.core.stage import STORED
 
@@ -21,12 +24,13 @@ DAY_MS = 24 * 60 * MINUTE_MS
 class MatchRules:
     """``slack_ms``: how far before the estimated onset evidence still counts; ``recent_ms``: window of the current
     rate; ``retention_ms``: how long evidence and resolved issues are kept, event time; ``unrepaired_ms``: the same for
-    those with a failure that was not put right yet."""
+    those with a failure that was not put right yet; ``currency``: the company's own, of amounts that name none."""
 
     slack_ms: int = 5 * MINUTE_MS
     recent_ms: int = 15 * MINUTE_MS
     retention_ms: int = 7 * DAY_MS
     unrepaired_ms: int = 68 * DAY_MS
+    currency: str = "EUR"
 
     def __post_init__(self) -> None:
         """Refuse a retention shorter than failures and contacts are joined by time (47 h late, 1 h window)."""
@@ -36,6 +40,7 @@ class MatchRules:
             raise ConfigError("match: unrepaired_ms must not be shorter than retention_ms")
         if self.slack_ms < 0 or self.recent_ms < MINUTE_MS or self.recent_ms % MINUTE_MS:
             raise ConfigError("match: slack_ms must not be negative; recent_ms must be whole minutes")
+        require_currency(self.currency)
 
 
 class RetainedLeaf(msgspec.Struct, frozen=True):
@@ -59,12 +64,25 @@ class RetainedEpisode(msgspec.Struct, frozen=True, rename=STORED):
     leaves: tuple[RetainedLeaf, ...]
     last_ms: int
     contacted_ms: int | None
-    amount_cents: int
+    amounts: Amounts
 
     @property
     def unrepaired(self) -> bool:
         """True while a failure in it has not been put right."""
         return any(leaf.put_right_ms is None for leaf in self.leaves)
+
+
+Amounted = TypeVar("Amounted", RetainedEpisode, "Hit")
+
+
+def stored(value: bytes, kind: type[Amounted]) -> Amounted:
+    """Return what a room stored. An older build wrote one amount, hundredths of whatever currency."""
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except msgspec.ValidationError:
+        fields = msgspec.json.decode(value)
+        hundredths = fields.pop("amount_cents")
+        return msgspec.convert({**fields, "amounts": [(OWN, hundredths)] if hundredths > 0 else []}, kind)
 
 
 class RetainedIssue(msgspec.Struct, frozen=True, rename=STORED):
@@ -87,7 +105,7 @@ class Hit(msgspec.Struct, frozen=True):
     first_ms: int
     last_ms: int
     contacted_ms: int | None
-    amount_cents: int
+    amounts: Amounts
     put_right_ms: int | None = None
     origin: Origin = "live"
     failing: Intervals = ()
@@ -134,7 +152,7 @@ class IssueTotals:
     contacted: int = 0
     valued: int = 0
     value_cents: int = 0
-    amount_cents: int = 0
+    amounts: dict[str, int] = field(default_factory=dict)
     first: dict[int, int] = field(default_factory=dict)
 
     def add(self, hit: Hit, value: int | None, sign: int) -> None:
@@ -144,20 +162,21 @@ class IssueTotals:
         self.contacted += sign * (hit.contacted_ms is not None)
         self.valued += sign * (value is not None)
         self.value_cents += sign * max(value or 0, 0)
-        self.amount_cents += sign * hit.amount_cents
+        for currency, minor in hit.amounts:
+            self.amounts[currency] = self.amounts.get(currency, 0) + sign * minor
         minute = hit.first_ms // MINUTE_MS
         self.first[minute] = self.first.get(minute, 0) + sign
 
 
 def merge(hits: Iterable[Hit]) -> Hit:
-    """Earliest first failure and contact, latest last failure, largest amount, latest repair, most serious origin."""
+    """Earliest first failure and contact, latest last failure, largest amounts, latest repair, gravest origin."""
     rows = list(hits)
     contacts = [hit.contacted_ms for hit in rows if hit.contacted_ms is not None]
     return Hit(
         min(hit.first_ms for hit in rows),
         max(hit.last_ms for hit in rows),
         min(contacts) if contacts else None,
-        max(hit.amount_cents for hit in rows),
+        largest(amount for hit in rows for amount in hit.amounts),
         all_put_right(hit.put_right_ms for hit in rows),
         gravest(hit.origin for hit in rows),
         merged(stretch for hit in rows for stretch in hit.suffered),
@@ -196,4 +215,5 @@ def evidence(episode: RetainedEpisode, issue: RetainedIssue, before_ms: int, rul
     right = all_put_right(leaf.put_right_ms for leaf in leaves)
     failing = merged((leaf.first_ms, leaf.put_right_ms) for leaf in leaves)
     origin = gravest(leaf.origin for leaf in leaves)
-    return Hit(first, last, episode.contacted_ms, episode.amount_cents, right, origin, failing)
+    amounts = largest(owned(episode.amounts, rules.currency))
+    return Hit(first, last, episode.contacted_ms, amounts, right, origin, failing)

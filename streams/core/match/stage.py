@@ -21,6 +21,7 @@ import msgspec
 
 from schemas.findings import Affected, AffectedCount, Watermark
 from schemas.hotfindings import affected, respite
+from streams.core.amounts import amounts_of, as_money, as_records, largest, listed, owned
 from streams.core.context import FUTURE_MS, CustomerUpdate, Erasure, Sweep, Unreadable
 from streams.core.match.evidence import (
     MINUTE_MS,
@@ -35,6 +36,7 @@ from streams.core.match.evidence import (
     Worth,
     evidence,
     merge,
+    stored,
 )
 from streams.core.recovery import gaps
 from streams.core.stage import Batch, Drained, Idle, Message
@@ -42,7 +44,7 @@ from streams.core.stage import Batch, Drained, Idle, Message
 __all__ = ["MatchRules", "MatchStage", "MatchState"]
 
 MOST_CENTS = 1_000_000_000_000
-"""The contract's bound of money fields; larger sums are cut to it."""
+"""The contract's bound of margins; larger sums are cut to it."""
 
 
 @dataclass(slots=True)
@@ -105,14 +107,15 @@ class MatchStage:
     def _restore(self, state: MatchState, key: list[Any], value: bytes) -> None:
         match key:
             case ["e", *_]:
-                self._hold(state, msgspec.json.decode(value, type=RetainedEpisode))
+                self._hold(state, stored(value, RetainedEpisode))
             case ["i", *_]:
                 self._keep(state, msgspec.json.decode(value, type=RetainedIssue))
             case ["c", str(customer)]:
                 state.worth[customer] = msgspec.json.decode(value, type=Worth)
             case ["b", str(issue), str(customer)]:
-                hit = msgspec.json.decode(value, type=Hit)
-                state.members.setdefault(issue, {}).setdefault(customer, Member()).base = hit
+                hit = stored(value, Hit)
+                own = msgspec.structs.replace(hit, amounts=largest(owned(hit.amounts, self.rules.currency)))
+                state.members.setdefault(issue, {}).setdefault(customer, Member()).base = own
             case ["w"]:
                 state.stored_marks = msgspec.json.decode(value, type=tuple[int, int, int])
                 state.episode_ms, state.issue_ms, state.emitted_ms = state.stored_marks
@@ -143,7 +146,7 @@ class MatchStage:
             customer=record.customer_id, line=record.line, signal=record.signal, window_ms=record.window_ms,
             attributes=tuple(record.attributes),
             leaves=tuple(_leaf_of(leaf) for leaf in record.leaves),
-            last_ms=record.last_failed_ms, contacted_ms=record.contacted_at_ms, amount_cents=record.amount_cents,
+            last_ms=record.last_failed_ms, contacted_ms=record.contacted_at_ms, amounts=amounts_of(record.amounts),
         )  # fmt: skip
         key = self._hold(state, episode)
         state.dirty_episodes.add(key)
@@ -289,8 +292,7 @@ class MatchStage:
             kind="affected_count", issue_id=case.issue, partition=state.partition, line=case.line, signal=case.signal,
             open=case.resolved_ms is None, affected=totals.affected, contacted=totals.contacted,
             silent=totals.affected - totals.contacted, recent=recent, value_cents=min(totals.value_cents, MOST_CENTS),
-            valued=totals.valued, amount_cents=max(-MOST_CENTS, min(totals.amount_cents, MOST_CENTS)),
-            as_of_ms=as_of_ms,
+            valued=totals.valued, amounts=as_records(listed(totals.amounts)), as_of_ms=as_of_ms,
         )  # fmt: skip
 
     def _watermark(self, state: MatchState) -> list[Message]:
@@ -371,6 +373,6 @@ def _is_evidence(state: MatchState, key: EpisodeKey) -> bool:
 def _affected(case: RetainedIssue, customer: str, hit: Hit, value: int | None) -> Affected:
     return affected(
         case.issue, case.root, customer, case.line, case.signal, max(case.detected_ms, hit.first_ms), hit.first_ms,
-        hit.last_ms, hit.contacted_ms, hit.amount_cents, value, hit.put_right_ms, hit.origin,
+        hit.last_ms, hit.contacted_ms, as_money(hit.amounts), value, hit.put_right_ms, hit.origin,
         tuple(respite(since, until) for since, until in gaps(hit.suffered)),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigError
+from schemas.fields import Money
 from schemas.findings import AffectedCount
 from streams.core.impact.money import Exposure, Parameter, Parameters, assumptions, configured, damage
 from streams.core.impact.stage import ImpactRules, ImpactStage
@@ -87,15 +88,37 @@ def test_every_figure_can_be_recomputed_from_the_record_alone() -> None:
     row = runner.records("impact")[0]
     value = {assumption.name: assumption.value for assumption in row.assumptions}
     margins = value["margin_known"] * 60 + value["margin_unknown"] * 40
-    assert row.at_risk_cents == round(value["loyalty_drop"] * margins)
-    assert row.service_cents == round(10 * value["contact_cost"])
-    assert row.per_minute_cents == round(30 / 15 * (row.at_risk_cents + row.service_cents) / 100)
+    at_risk, service = round(value["loyalty_drop"] * margins), round(10 * value["contact_cost"])
+    assert row.at_risk == (Money(currency="EUR", minor=at_risk),)
+    assert row.service == (Money(currency="EUR", minor=service),)
+    assert row.per_minute == (Money(currency="EUR", minor=round(30 / 15 * (at_risk + service) / 100)),)
+
+
+@pytest.mark.parametrize(("own", "minor"), [("JPY", 2_250), ("KWD", 2_250_000), ("CHF", 225_000)])
+def test_figures_are_in_minor_units_of_the_companys_currency(own: str, minor: int) -> None:
+    runner = Runner(ImpactStage(ImpactRules(currency=own)))
+    runner.feed("affected_count", count(0, affected=60, valued=60, value_cents=900_000))
+    runner.flush()
+    assert runner.records("impact")[0].at_risk == (Money(currency=own, minor=minor),)
+
+
+def test_order_amounts_are_added_up_per_currency_and_those_of_no_currency_are_in_the_companys() -> None:
+    def listed(**amounts: int) -> list[Money]:
+        return [Money(currency=code.strip("_"), minor=minor) for code, minor in amounts.items()]
+
+    runner = Runner(ImpactStage(ImpactRules(currency="JPY")))
+    runner.feed("affected_count", count(0, affected=1, amounts=listed(_=555_000, EUR=100, JPY=50)))
+    runner.feed("affected_count", count(1, affected=1, amounts=listed(EUR=200, KWD=7)))
+    runner.restart()
+    runner.feed("affected_count", count(1, affected=1, amounts=listed(EUR=250, KWD=7)))
+    runner.flush()
+    assert runner.records("impact")[-1].amounts == tuple(listed(EUR=350, JPY=5_600, KWD=7))
 
 
 def count(partition: int, issue: str = "i-1", **other: object) -> AffectedCount:
     """One partition's count."""
     fields = {"issue_id": issue, "partition": partition, "line": "shop", "signal": "app", "open": True, "affected": 0,
-              "contacted": 0, "silent": 0, "recent": 0, "value_cents": 0, "valued": 0, "amount_cents": 0,
+              "contacted": 0, "silent": 0, "recent": 0, "value_cents": 0, "valued": 0, "amounts": [],
               "as_of_ms": T0}  # fmt: skip
     return AffectedCount.model_validate(fields | other)
 
@@ -120,7 +143,7 @@ def test_one_partition_that_saw_the_end_ends_the_issue() -> None:
     many: dict[str, Any] = {"affected": 50, "silent": 50, "recent": 50}
     runner.feed("affected_count", count(0, **many), count(1, **many | {"open": False}))
     runner.flush()
-    assert runner.records("impact")[-1].per_minute_cents == 0
+    assert runner.records("impact")[-1].per_minute == (Money(currency="EUR", minor=0),)
 
 
 def test_issues_that_ended_long_ago_are_dropped() -> None:
@@ -135,4 +158,4 @@ def test_rules_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ConfigError):
         Parameter(0.5, 0.6, 0.9, "ratio", "x")
     with pytest.raises(ConfigError):
-        ImpactRules(currency="euro")
+        ImpactRules(currency="eur")

@@ -62,7 +62,7 @@ def test_a_promise_without_a_delivery_is_broken_as_soon_as_the_order_topic_has_p
     assert not player.emitted("episode")  # an event of this very millisecond may still be on its way
     player.reach(DUE + 10 * SECOND + 1, ("order",))
     (episode,) = player.emitted("episode")
-    assert (episode.first_failed_ms, episode.amount_cents) == (T0 + DUE, 700)
+    assert (episode.first_failed_ms, episode.amounts[0].minor) == (T0 + DUE, 700)
     assert episode.evidence == ("o0c1o1placed",)
     assert outcomes(player) == []
     player.reach(DUE + 20 * SECOND)

@@ -137,7 +137,7 @@ def test_word_comes_weeks_later_also_after_a_restart_and_not_after_60_days() -> 
         player.events(order(days * DAY, "paid"))
         episode = latest(player, "payment")
         assert episode.put_right_ms == (T0 + days * DAY if right else None)
-        assert (episode.failures, episode.amount_cents, episode.leaves[0].values[1]) == (1, 900, "card")
+        assert (episode.failures, episode.amounts[0].minor, episode.leaves[0].values[1]) == (1, 900, "card")
 
 
 def test_once_it_is_put_right_it_is_forgotten_as_soon_as_nothing_earlier_can_come() -> None:

@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -279,7 +280,8 @@ def _event(dice: random.Random, customers: list[str], span: int) -> Event:
                               "returned", "refunded"))
         promised = dice.choice((None, at + dice.randrange(-HOUR, 2 * HOUR, 2_500), span // 2))
         return order(at, status, customer, f"o{dice.randrange(3)}", promised, product=line,
-                     carrier=dice.choice(("", "swift", "dpx")), amount_cents=dice.choice((0, 500, 900)),
+                     carrier=dice.choice(("", "swift", "dpx")), amount_cents=dice.choice((-500, 0, 550, 900)),
+                     currency=dice.choice(("", "EUR", "eur", "jpy", "KWD", "abc")),
                      cancelled_by=dice.choice((None, "company", "customer")) if status == "cancelled" else None,
                      origin=origin)
     reason = dice.choice(("", "app", "technical", "payment", "delivery", "complaint", "question", "campaign"))
@@ -303,7 +305,7 @@ class Hit:
     failed: bool
     in_bins: bool
     event_id: str = ""
-    amount: int = 0
+    amount: tuple[str, int] = ("", 0)
     origin: str = "live"
     owed: tuple[str, ...] = ()
     """What has to go well for it to be put right."""
@@ -354,19 +356,20 @@ def _direct(event: Event, late: bool) -> Iterator[Hit]:
     base = (event.event_time_ms, event.customer_id)
     if isinstance(event, Telemetry) and event.outcome != "abandoned":
         leaf = (event.app_version, event.platform, event.device_model, event.region, event.component)
-        yield Hit(*base, event.product, "app", leaf, event.outcome == "failed", not late, event.event_id, 0,
+        yield Hit(*base, event.product, "app", leaf, event.outcome == "failed", not late, event.event_id, ("", 0),
                   event.origin, ("tap", event.customer_id, event.product, event.event_name), frozenset({"ok"}))
     if isinstance(event, Order) and event.status in ("paid", "payment_failed"):
         values = (event.payment_provider, event.payment_method, event.region)
         failed = event.status == "payment_failed"
-        yield Hit(*base, event.product, "payment", values, failed, not late, event.event_id, event.amount_cents,
+        yield Hit(*base, event.product, "payment", values, failed, not late, event.event_id,
+                  money(event.amount_cents, event.currency),
                   event.origin, ("order", event.customer_id, event.order_id), _PAID)
     if isinstance(event, Contact) and event.status == "opened":
         failed = event.reason in ("app", "payment", "delivery", "problem", "complaint", "technical")
         owed = ("order", event.customer_id, event.order_id) if event.order_id else (
             "contact", event.customer_id, event.contact_id)
-        yield Hit(*base, event.product, "contact", (event.channel, event.region), failed, not late, event.event_id, 0,
-                  event.origin, owed, _PAID if event.order_id else frozenset({"resolved"}))
+        yield Hit(*base, event.product, "contact", (event.channel, event.region), failed, not late, event.event_id,
+                  ("", 0), event.origin, owed, _PAID if event.order_id else frozenset({"resolved"}))
 
 
 def _promised(events: list[tuple[Event, bool]]) -> Iterator[Hit]:
@@ -412,8 +415,21 @@ def _hit(at: int, promise: Order, stated: list[Order], failed: bool, named: Orde
 
     values = (last("carrier"), last("warehouse"), last("region"))
     return Hit(at, promise.customer_id, promise.product, "delivery", values, failed, at >= promise.event_time_ms,
-               named.event_id, last("amount_cents") or 0, named.origin,
+               named.event_id, money(last("amount_cents") or 0, last("currency")), named.origin,
                ("order", promise.customer_id, promise.order_id), _PAID - {"paid", status})
+
+
+def money(cents: int, currency: str) -> tuple[str, int]:
+    """What ISO 4217 makes of hundredths, for the few currencies of this world."""
+    code = currency.upper() if currency.upper() in ("", "EUR", "JPY", "KWD") else "XXX"
+    minor = Decimal(cents) / 100 * Decimal(10) ** {"JPY": 0, "KWD": 3}.get(code, 2)
+    return code, int(minor.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def largest(amounts: list[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The largest of each currency, as findings list them."""
+    found = {code: max(minor for other, minor in amounts if other == code) for code, _ in amounts}
+    return [{"currency": code, "minor": found[code]} for code in sorted(found) if found[code] > 0]
 
 
 ATTRIBUTES = {
@@ -527,6 +543,6 @@ def _episode_row(
         "kind": "episode", "customer_id": customer, "line": line, "signal": signal, "window_ms": window,
         "attributes": ATTRIBUTES[signal], "leaves": leaves[:8], "first_failed_ms": found[0].at,
         "last_failed_ms": found[-1].at, "failures": len(found), "evidence": [hit.event_id for hit in found[:5]],
-        "amount_cents": max(hit.amount for hit in found), "contacted_at_ms": min(about, default=None),
+        "amounts": largest([hit.amount for hit in found]), "contacted_at_ms": min(about, default=None),
         "contacts": len(about), "put_right_ms": _put_right(found, went), "origin": _gravest(found),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.codec import canonical
 from schemas.errors import ConfigError
+from schemas.fields import Money
 from schemas.findings import LeafEvidence, Watermark
 from streams.core.match.stage import MatchRules, MatchStage
 from streams.core.stage import Idle
@@ -31,8 +33,9 @@ from tests.core.match.world import (
     worlds,
 )  # fmt: skip
 
-SHORT, LONG = MatchRules(retention_ms=2 * DAY), MatchRules(retention_ms=60 * DAY)
-NOBODY = {"first": END, "last": 0, "at": None, "money": 0, "right": 0, "origin": 2}
+SHORT, LONG = MatchRules(retention_ms=2 * DAY), MatchRules(retention_ms=60 * DAY, currency="JPY")
+EUROS = (Money(currency="EUR", minor=500), Money(currency="EUR", minor=100))
+NOBODY: dict[str, Any] = {"first": END, "last": 0, "at": None, "money": {}, "right": 0, "origin": 2}
 
 
 def reference(world: World, rules: MatchRules) -> dict[tuple[str, str], dict[str, Any]]:
@@ -54,7 +57,11 @@ def reference(world: World, rules: MatchRules) -> dict[tuple[str, str], dict[str
             row["first"] = min(row["first"], *(leaf.first_ms for leaf in leaves))
             row["last"] = max(row["last"], *(leaf.last_ms for leaf in leaves))
             row["at"] = min([at for at in (row["at"], part.contacted_at_ms) if at is not None], default=None)
-            row["money"] = max(row["money"], part.amount_cents)
+            row["money"] = dict(row["money"])
+            for one_amount in part.amounts:
+                code, minor = _resolved(one_amount, rules)
+                row["money"][code] = max(row["money"].get(code, 0), minor)
+            row["money"] = {code: minor for code, minor in row["money"].items() if minor}
             for leaf in leaves:
                 row["right"] = max(row["right"], leaf.put_right_ms or END * 9)
                 row["origin"] = min(row["origin"], ("live", "drill", "replay").index(leaf.origin))
@@ -62,6 +69,13 @@ def reference(world: World, rules: MatchRules) -> dict[tuple[str, str], dict[str
             profile = worth.get(part.customer_id)
             row["value"] = profile.value_cents if profile else None
     return found
+
+
+def _resolved(amount: Any, rules: MatchRules) -> tuple[str, int]:
+    """An amount without a currency is in hundredths of the company's."""
+    if amount.currency:
+        return amount.currency, amount.minor
+    return rules.currency, (amount.minor + 50) // 100 if rules.currency == "JPY" else amount.minor
 
 
 def _in(leaf: Any, part: Any, one: Any, rules: MatchRules) -> bool:
@@ -91,7 +105,8 @@ def rows(runner: Runner) -> dict[tuple[str, str], dict[str, Any]]:
     latest = runner.latest("affected", "issue_id", "customer_id")
     return {
         key: {"first": row.first_failed_ms, "last": row.last_failed_ms, "at": row.contacted_at_ms,
-              "money": row.amount_cents, "known": row.known_at_ms, "value": row.value_cents,
+              "money": {one.currency: one.minor for one in row.amounts},
+              "known": row.known_at_ms, "value": row.value_cents,
               "right": row.put_right_ms or END * 9, "origin": ("live", "drill", "replay").index(row.origin)}
         for key, row in latest.items()
     }  # fmt: skip
@@ -120,7 +135,13 @@ def test_partitions_add_up_to_the_brute_force_count(data: Any, world: World, par
         assert sum(part.affected for part in parts) == len(mine)
         assert sum(part.contacted for part in parts) == sum(row["at"] is not None for row in mine)
         assert all(part.silent == part.affected - part.contacted for part in parts)
-        assert sum(part.amount_cents for part in parts) == sum(row["money"] for row in mine)
+        sums: Counter[str] = Counter()
+        for row in mine:
+            sums.update(row["money"])
+        counted: Counter[str] = Counter()
+        for part in parts:
+            counted.update({one.currency: one.minor for one in part.amounts})
+        assert counted == sums
         assert sum(part.value_cents for part in parts) == sum(max(row["value"] or 0, 0) for row in mine)
         assert sum(part.valued for part in parts) == sum(row["value"] is not None for row in mine)
         assert len({part.as_of_ms for part in parts}) == 1
@@ -302,16 +323,16 @@ def test_evidence_counts_as_live_if_a_part_of_it_was_seen_live() -> None:
 def test_evidence_of_dropped_episodes_stays_with_an_issue_that_goes_on() -> None:
     runner = Runner(MatchStage(SHORT))
     runner.feed("issue", issue(), mark(T0 + 9 * DAY))
-    runner.feed("episode", episode(amount_cents=500, right=T0 + 2 * HOUR), mark(T0 + HOUR))
+    runner.feed("episode", episode(amounts=EUROS[:1], right=T0 + 2 * HOUR), mark(T0 + HOUR))
     runner.flush()
     runner.feed("episode", mark(T0 + 9 * DAY))
     runner.flush()
     runner.restart()
     assert runner.state.episodes == {}
-    runner.feed("episode", episode(first=T0 + 8 * DAY, amount_cents=100), mark(T0 + 9 * DAY))
+    runner.feed("episode", episode(first=T0 + 8 * DAY, amounts=EUROS[1:]), mark(T0 + 9 * DAY))
     runner.flush()
     row = runner.records("affected")[-1]
-    assert (row.first_failed_ms, row.last_failed_ms, row.amount_cents) == (T0 + HOUR, T0 + 8 * DAY, 500)
+    assert (row.first_failed_ms, row.last_failed_ms, row.amounts[0].minor) == (T0 + HOUR, T0 + 8 * DAY, 500)
 
 
 def test_idle_inputs_are_passed() -> None:

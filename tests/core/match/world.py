@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from schemas.events import Address, Consent, Customer
+from schemas.fields import Money
 from schemas.findings import Affected, Episode, LeafEvidence, Watermark
 from schemas.issues import Cause, Issue
 from schemas.partition import partition_of
@@ -145,6 +146,11 @@ class World:
         return World(mine(self.episodes), self.issues, mine(self.customers))
 
 
+_AMOUNTS = st.dictionaries(st.sampled_from(["", "EUR", "JPY", "KWD"]), st.integers(1, 9_000), max_size=3).map(
+    lambda found: tuple(Money(currency=code, minor=minor) for code, minor in sorted(found.items()))
+)
+
+
 @st.composite
 def worlds(draw: st.DrawFn, days: int = 12) -> World:
     """Up to 8 customers, 4 issues and 30 revisions of episodes over some days, late by at most a day."""
@@ -170,7 +176,7 @@ def _episodes(draw: st.DrawFn, names: Sequence[str], minutes: st.SearchStrategy[
         version, length = draw(st.sampled_from(["5.1.0", "5.2.0"])), draw(st.integers(0, 20)) * MINUTE
         one = episode(
             name, at, version=version, last=min(at + length, (at // HOUR + 1) * HOUR - 1), signal=signal,
-            contacted_at_ms=draw(st.sampled_from([None, at + 5 * MINUTE])), amount_cents=draw(st.integers(0, 9_000)),
+            contacted_at_ms=draw(st.sampled_from([None, at + 5 * MINUTE])), amounts=draw(_AMOUNTS),
             origin=draw(st.sampled_from(["live", "replay", "drill"])),
         )  # fmt: skip
         arrivals.append((at + draw(st.integers(0, 24 * 60)) * MINUTE, one, False))
@@ -203,7 +209,10 @@ def _grown(old: Episode | None, new: Episode) -> Episode:
         "first_failed_ms": min(old.first_failed_ms, new.first_failed_ms),
         "last_failed_ms": max(old.last_failed_ms, new.last_failed_ms),
         "contacted_at_ms": min(contacts) if contacts else None,
-        "amount_cents": max(old.amount_cents, new.amount_cents),
+        "amounts": tuple(
+            Money(currency=code, minor=max(one.minor for one in (*old.amounts, *new.amounts) if one.currency == code))
+            for code in sorted({one.currency for one in (*old.amounts, *new.amounts)})
+        ),
     })  # fmt: skip
 
 
