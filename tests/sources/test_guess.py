@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -159,6 +159,7 @@ def sample_noun(mapping: str) -> str:
 SECRET = st.from_regex(r"[a-z]{3}[0-9]{5}[A-Z]{3}", fullmatch=True)
 
 
+@settings(max_examples=15)
 @given(st.lists(st.tuples(SECRET, SECRET, SECRET, SECRET), min_size=1, max_size=6), st.booleans())
 def test_no_value_of_a_row_is_ever_printed(rows: list[tuple[str, ...]], as_json: bool) -> None:
     names = ("ticket_id", "status", "channel", "user.email")
@@ -203,6 +204,7 @@ ROUGH = st.one_of(
 )  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(ROUGH)
 def test_whatever_a_file_holds_there_is_a_proposal_or_a_sentence(body: str | bytes) -> None:
     from tempfile import TemporaryDirectory
@@ -282,6 +284,17 @@ def test_numbers_and_how_they_are_written(values: list[str], declared: dict[str,
 )  # fmt: skip
 def test_other_kinds(name: str, values: list[Any], kind: str) -> None:
     assert seen(name, values).kind == kind
+
+
+def test_a_few_odd_values_do_not_hide_what_a_column_is(tmp_path: Path) -> None:
+    times = ["2026-03-02T10:00:00Z"] * 8 + ["2026-03-02 11:00", "not a time"]
+    found = seen("created", times)
+    assert (found.kind, found.misfits, found.local) == ("time", 1, True)
+    assert seen("total", ["12,50", "1,5", "x"]).misfits == 1
+    assert seen("who", ["a@example.invalid"] * 20 + ["+49 151 0000000"]).kind == "email"
+    assert seen("note", ["2026-03-02", "late", "paid"]).kind == "text"
+    text = proposal(tmp_path, "order_id,customer_id,created\n" + "".join(f"{n},c,{at}\n" for n, at in enumerate(times)))
+    assert "1 of the values looked at are no such time; their rows would be rejected" in text
 
 
 def test_a_day_that_may_be_a_month_is_asked(tmp_path: Path) -> None:

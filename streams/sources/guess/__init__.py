@@ -8,6 +8,7 @@ a person must decide says ``TODO: ...``, and a mapping that says so does not loa
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 from schemas.errors import ConfigError
@@ -36,12 +37,14 @@ def propose(path: Path, noun: str = "") -> str:
     return write_proposal(sample, path.name, noun, finished_for(sample.columns))
 
 
+@cache
+def _named() -> dict[str, frozenset[str]]:
+    """The fields that each shipped mapping names."""
+    return {name: frozenset(one.name for one in load_mapping(name, _NO_KEY).named) for name in shipped_names()}
+
+
 def finished_for(columns: Collection[str]) -> str:
     """Name of the shipped mapping that reads a file with these columns, by the fields that it names; empty: none."""
-    known = set(columns)
-    shares = {}
-    for name in shipped_names():
-        fields = {one.name for one in load_mapping(name, _NO_KEY).named}
-        shares[name] = len(fields & known) / len(fields)
+    shares = {name: len(fields & set(columns)) / len(fields) for name, fields in _named().items()}
     best = max(shares, key=shares.__getitem__)
     return best if shares[best] >= _ALIKE else ""

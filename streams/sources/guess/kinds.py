@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
@@ -37,6 +38,7 @@ _GROUPED = rf"[0-9]{{1,3}}(?:{_MARK}[0-9]{{3}})+(?:[.,][0-9]+)?|[0-9]{{1,2}}(?:,
 _NUMBER = re.compile(
     rf"(?P<before>(?:{_SIGN})\s*)?-?(?P<digits>{_GROUPED}|[0-9]+(?:[.,][0-9]+)?)(?P<after>\s*(?:{_SIGN}))?"
 )
+_DIGITS, _LETTERS = re.compile(r"[0-9]+"), re.compile(r"[^\W\d_]+")
 MOST_LOOKED_AT = 400
 
 
@@ -52,6 +54,8 @@ class Contents:
     whole: bool = False
     """A number without decimals."""
     day_only: bool = False
+    misfits: int = 0
+    """Values, of those that were looked at, that are something else."""
 
 
 def look_at(column: SampledColumn, words: str) -> Contents:
@@ -59,10 +63,33 @@ def look_at(column: SampledColumn, words: str) -> Contents:
     values = column.values[:MOST_LOOKED_AT]
     if not values:
         return Contents("empty", unsure="no row of the sample has a value here")
-    texts = [text.strip() for text in column.texts[:MOST_LOOKED_AT]]
+    found = _strictly(values, words)
+    if found.kind != "text":
+        return found
+    usual = _usual(values)
+    inner = _strictly(usual, words)
+    return found if inner.kind == "text" else replace(inner, misfits=len(values) - len(usual))
+
+
+def _strictly(values: Sequence[Any], words: str) -> Contents:
+    """What all of the values are."""
+    texts = [str(value).strip() for value in values]
     if all(isinstance(value, bool) for value in values):
         return Contents("truth")
     return _time(texts, words) or _number(texts, values) or _text(texts)
+
+
+def _usual(values: Sequence[Any]) -> Sequence[Any]:
+    """Values without those of rare shapes: one of three or more, a tenth of many. A shape is "9.9" for 12.50."""
+    shapes = [_DIGITS.sub("9", _LETTERS.sub("a", str(value).strip())) for value in values]
+    enough = len(values) - max(int(len(values) >= 3), len(values) // 10)
+    kept, count = set[str](), 0
+    for shape, often in Counter(shapes).most_common():
+        if count >= enough:
+            break
+        kept.add(shape)
+        count += often
+    return [value for value, shape in zip(values, shapes, strict=True) if shape in kept]
 
 
 def _all(texts: Sequence[str], fits: Callable[[str], Any]) -> bool:

@@ -76,8 +76,8 @@ CUSTOMER = (
     re.compile(r"\b(?:anonymous|device|visitor)\b.*\bid\b|\bpseudo id$"),
 )
 """Names of columns with an opaque id of the customer, the best first."""
-PROMISED = _any("promised?", "due", "eta", "expected", "estimated", "deadline", "sla", "zugesagt", "versprochen",
-                "liefertermin")  # fmt: skip
+PROMISED = _any("promised?", "due", "eta", "expected", "estimated", "deadline", "sla", "scheduled", "zugesagt",
+                "versprochen", "liefertermin")  # fmt: skip
 STEPS: Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
     "order": (
         ("payment_failed", _any("fail", "failed", "declined")),

@@ -231,7 +231,7 @@ def _times(roles: Roles) -> list[str]:
     lines = ["times:"]
     for label, name in named.items():
         if name:
-            lines.append(f"  {label}: {_time(roles.findings[name], name)}{_filled(roles.findings[name])}")
+            lines.append(f"  {label}: {_time(roles.findings[name], name)}{_remark(roles.findings[name])}")
         else:
             lines.append(f"  {label}: {todo('which column says when it happened? None of them holds times')}")
     return [*lines, ""]
@@ -244,8 +244,12 @@ def _time(finding: Contents, name: str) -> str:
     return f"{{{', '.join(keys)}}}"
 
 
-def _filled(finding: Contents) -> str:
-    return "  # a day without a time of day: its start" if finding.day_only else ""
+def _remark(finding: Contents, day: str = "a day without a time of day: its start") -> str:
+    """What to know of the times in a column, as a comment."""
+    notes = [day] if finding.day_only else []
+    if finding.misfits:
+        notes.append(f"{finding.misfits:,} of the values looked at are no such time; their rows would be rejected")
+    return f"  # {'; '.join(notes)}" if notes else ""
 
 
 def _events(roles: Roles, kind: str) -> list[str]:
@@ -305,7 +309,7 @@ def _fields(roles: Roles, outcome: str = "") -> list[str]:
     lines += [f"      {name}: {_value(name, column, roles)}" for name, column in roles.fields.items()]
     if roles.promised:
         finding = roles.findings[roles.promised]
-        note = "  # a day lasts to its end" if finding.day_only else ""
+        note = _remark(finding, "a day lasts to its end")
         lines.append(f"      promised_at_ms: {_time(finding, roles.promised)}{note}")
     if roles.noun == "contact" and "reason" not in roles.fields:
         lines.append("      reason: unspecific  # counts as no failure by itself: the guide names the reasons that do")
