@@ -16,7 +16,7 @@ from streams.sinks.messages import read_sources
 from streams.sources.shipped import ShippedMapping
 
 _EDITED = (
-    "partitions", "impact_currency", "impact_margin_cents", "impact_contact_cents", "approval_above", "holdout_ratio",
+    "partitions", "currency", "impact_margin_cents", "impact_contact_cents", "approval_above", "holdout_ratio",
     "outreach_zones", "telemetry_disorder_ms", "order_disorder_ms", "contact_disorder_ms",
 )  # fmt: skip
 """Settings that a company most often makes its own; each stands in the file as a comment with its default."""
