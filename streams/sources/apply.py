@@ -81,6 +81,7 @@ class _Mapper:
         """Make the plan, and room for the counts."""
         self._mapping, self._span, self._tally = mapping, span, tally
         self._plans, self._groups = plan_of(mapping)
+        self._has_lists = any(plan.each is not None for plan in self._plans)
         tally.rules = tally.rules or [RuleCounts() for _ in self._plans]
 
     def outcomes(self, rows: list[InputRow]) -> list[Outcome]:
@@ -97,20 +98,27 @@ class _Mapper:
         fields = row.fields
         if fields is None:
             return Rejected(self._mapping.events[0].noun, row, row.error or broken("", "row can be read"))
-        index, matched, times, made = 0, [], [], []
+        index, matched, times, made = 0, list[int](), list[int](), list[_Made]()
+        members: list[InputRow] = []
         try:
             for index, plan in enumerate(self._plans):
-                if plan.when is None or plan.when(fields):
+                if plan.each is not None:
+                    members.extend(_members(plan, index, row, matched, times))
+                elif plan.when is None or plan.when(fields):
                     matched.append(index)
                     at_ms = plan.time(fields)
                     times.append(at_ms if at_ms is not None else needed(at_ms, plan.rule, "time"))
+                    members.append(row)
             if times and not self._span.takes(row.line, min(times)):
                 return None
             parts: list[Body | None] = [None] * self._groups
-            for index, at_ms in zip(matched, times, strict=True):
+            for index, at_ms, one in zip(matched, times, members, strict=True):
                 plan = self._plans[index]
-                body, arrives_ms, key = plan.body(self._mapping, at_ms, row, parts)
+                own: list[Body | None] = parts if one is row else [None] * self._groups
+                body, arrives_ms, key = plan.body(self._mapping, at_ms, one, own)
                 made.append((plan, body, arrives_ms, key, _ENCODE(body)))
+            if self._has_lists and len(made) > 1:
+                _refuse_one_id_of_several(made)
         except MalformedEvent as error:
             return Rejected(self._plans[index].rule.noun, row, error.with_traceback(None), index, tuple(matched))
         return made
@@ -142,6 +150,25 @@ def _settled(outcome: Outcome) -> Sequence[Mapped | Rejected]:
     if isinstance(outcome, Rejected):
         return (outcome,)
     return [Mapped(at_ms, plan.noun, key.encode(), value) for plan, _, at_ms, key, value in outcome or ()]
+
+
+def _members(plan: EventPlan, index: int, row: InputRow, matched: list[int], times: list[int]) -> Iterator[InputRow]:
+    """The row once for each member of a list of which the event is made."""
+    for one in plan.each.rows(row) if plan.each is not None else ():
+        fields = one.fields or {}
+        if plan.when is None or plan.when(fields):
+            matched.append(index)
+            times.append(needed(plan.time(fields), plan.rule, "time"))
+            yield one
+
+
+def _refuse_one_id_of_several(made: list[_Made]) -> None:
+    """Raise MalformedEvent if members of a list make different events of one id: only one of them would count."""
+    known: dict[tuple[str, str], bytes] = {}
+    for plan, body, _, _, value in made:
+        identity = plan.noun, body.get(plan.id_field, "")
+        if plan.each is not None and known.setdefault(identity, value) != value:
+            raise broken(f"{plan.rule.path}.id", "differs from member to member")
 
 
 def _check(rows: list[InputRow], outcomes: list[Outcome]) -> dict[str, list[Any]]:

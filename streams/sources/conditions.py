@@ -5,6 +5,7 @@ A condition has one subject and one or more tests, all of which must hold: `{fie
 | subject | |
 |---|---|
 | `field: a.b`, `text: "{a} {b}"`, `first_of: [a, b]` | a value of the row |
+| `field: params, where: {key: page}, get: value` | a member of a list by its key, see streams.sources.members |
 | `time: shipped`, `time: {field: at, format: epoch_s}` | a time |
 | `plus`, `minus`, `times`, `over` with a list | a number or a time, see streams.sources.arithmetic |
 
@@ -32,6 +33,7 @@ from typing import Any
 
 from streams.sources.arithmetic import OPERATORS, Quantity, compile_arithmetic, operator_of
 from streams.sources.fields import Fields, Scope, Value
+from streams.sources.members import MEMBER_KEYS
 from streams.sources.node import Node
 from streams.sources.number_formats import NUMBER_KEYS
 from streams.sources.text_tests import TEXT_TESTS, text_test
@@ -52,7 +54,7 @@ def compile_condition(node: Node, scope: Scope) -> Condition:
     """From a row to true or false. Raises MalformedEvent if a number is needed and none is there."""
     if isinstance(node.value, list):
         return _all([compile_condition(item, scope) for item in node.items()])
-    entries = node.fields((*_SUBJECTS, *_TESTS, "ignore_case", *NUMBER_KEYS, *_GROUPS))
+    entries = node.fields((*_SUBJECTS, *MEMBER_KEYS, *_TESTS, "ignore_case", *NUMBER_KEYS, *_GROUPS))
     groups = [name for name in _GROUPS if name in entries]
     if groups:
         if len(entries) != 1:
@@ -86,7 +88,8 @@ def _tests(
     """The tests of one condition."""
     quantity = _quantity(subject, entries[subject], scope)
     if quantity is None:
-        value = compile_value(replace(node, value={subject: entries[subject].value}), scope, "any")
+        spec = {name: entries[name].value for name in (subject, *MEMBER_KEYS) if name in entries}
+        value = compile_value(replace(node, value=spec), scope, "any")
     else:
         value = quantity.value
     ignore_case = _ignores_case(entries)
@@ -115,7 +118,7 @@ def _quantity(subject: str, node: Node, scope: Scope) -> Quantity | None:
 
 
 def _number_of(node: Node, subject: str, entries: dict[str, Node], scope: Scope) -> Quantity:
-    declared = {name: entries[name].value for name in NUMBER_KEYS if name in entries}
+    declared = {name: entries[name].value for name in (*MEMBER_KEYS, *NUMBER_KEYS) if name in entries}
     spec = replace(node, value={subject: entries[subject].value, **declared})
     return Quantity(scope.number(spec, scope), is_time=False)
 

@@ -3,8 +3,9 @@
 Top level: ``name`` (in event ids), ``input`` (format csv | ndjson, delimiter, encoding, absent, optional: columns and
 fields that a file may lack), ``zone``, ``dst`` (gap, overlap), ``numbers`` (how the file writes them), ``source``,
 ``customer`` (the key, or ``identity``: several identifiers that lead to it), ``links`` (rows that link identifiers),
-``joins`` (further files), ``tables``, ``times`` and ``events``; each event has ``to``, ``when``, ``id``, ``time``,
-``arrival``, ``fields``; it may override ``customer`` and ``source``. See the guide.
+``joins`` (further files), ``tables``, ``times`` and ``events``; each event has ``to``, ``each`` (an event per
+member of a list), ``when``, ``id``, ``time``, ``arrival``, ``fields``; it may override ``customer`` and ``source``. See
+the guide.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from streams.sources.fields import Scope, Value
 from streams.sources.files.shape import Shape, read_shape
 from streams.sources.identity import Identity, read_identity
 from streams.sources.joins import JoinRule, read_joins
+from streams.sources.members import Each, locate_members, read_each
 from streams.sources.named import NamedField
 from streams.sources.node import Node
 from streams.sources.number_formats import NUMBER_KEYS, NumberFormat, number_format
@@ -41,7 +43,7 @@ TIME_FIELD = {"customer": "updated_at_ms", "change": "changed_at_ms"}
 ID_FIELD = {"customer": "", "change": "change_id"}
 _EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version", "origin")
 _TOP = ("name", "input", "zone", "dst", "numbers", "source", "customer", "links", "joins", "tables", "times", "events")
-_EVENT_KEYS = ("to", "when", "id", "time", "arrival", "customer", "source", "fields")
+_EVENT_KEYS = ("to", "each", "when", "id", "time", "arrival", "customer", "source", "fields")
 
 
 class FieldRule(NamedTuple):
@@ -64,6 +66,8 @@ class EventRule:
     customer: Value | None
     event_id: Value | None
     fields: tuple[FieldRule, ...]
+    each: Each | None = None
+    """The list of a row that makes an event per member."""
 
     @property
     def time_field(self) -> str:
@@ -167,10 +171,10 @@ def _event(node: Node, top: dict[str, Node], scope: Scope, identity: Identity | 
         key: Value | None = identity.key
     else:
         key = compile_value(customer, scope, "text") if customer is not None else None
-    event_id = entries.get("id")
+    event_id, each, since = entries.get("id"), _each(entries, top, scope), len(node.named)
     if event_id is None and noun == "change":
         node.refuse("a change needs an id.")
-    return EventRule(
+    rule = EventRule(
         noun=noun,
         path=node.path,
         when=compile_condition(entries["when"], scope) if "when" in entries else None,
@@ -179,7 +183,18 @@ def _event(node: Node, top: dict[str, Node], scope: Scope, identity: Identity | 
         customer=key,
         event_id=compile_value(event_id, scope, "text") if event_id is not None else None,
         fields=_fields(entries, node, noun, entries.get("source", top.get("source")), scope),
+        each=each,
     )
+    if each is not None:
+        locate_members(each, node, since, event_id)
+    return rule
+
+
+def _each(entries: dict[str, Node], top: dict[str, Node], scope: Scope) -> Each | None:
+    """The list whose members an event is made of: its own, or the one that all events have."""
+    shared = top["input"].entries().get("each") if "input" in top else None
+    node = entries.get("each", shared)
+    return read_each(node, scope) if node is not None else None
 
 
 def _fields(

@@ -17,6 +17,7 @@ from streams.sources.conditions import Condition
 from streams.sources.fields import Constant, Value, broken
 from streams.sources.files import InputRow
 from streams.sources.mapping import EventRule, Mapping
+from streams.sources.members import Each
 
 Body = dict[str, Any]
 Named = tuple[tuple[str, Value], ...]
@@ -34,6 +35,7 @@ class EventPlan:
     hot: bool
     """True for a topic of events, which say when they arrived."""
     noun: str
+    each: Each | None
     when: Condition | None
     time: Value
     id_field: str
@@ -114,6 +116,6 @@ def _plan(rule: EventRule, index: int, groups: tuple[tuple[int, Named], ...], ow
     given = ((name, value.value) for name, value, _ in rule.fields if isinstance(value, Constant))
     constants = {name: value for name, value in given if value is not None}
     return EventPlan(
-        rule, index, constants, groups, own, hot, rule.noun, rule.when, rule.time, rule.id_field, rule.time_field,
-        customer, names, complete,
+        rule, index, constants, groups, own, hot, rule.noun, rule.each, rule.when, rule.time, rule.id_field,
+        rule.time_field, customer, names, complete,
     )  # fmt: skip

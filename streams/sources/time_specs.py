@@ -33,7 +33,8 @@ from schemas.errors import MalformedEvent
 from schemas.events import MAX_TIME_MS
 from schemas.topics import DAY_MS
 from streams.sources.arithmetic import compile_arithmetic, operator_of
-from streams.sources.fields import Fields, Scope, Value, broken, field_at, first_present, once_per_row, template
+from streams.sources.fields import Fields, Scope, Value, broken, first_present, once_per_row, template
+from streams.sources.members import MEMBER_KEYS, field_of
 from streams.sources.node import Node
 from streams.sources.time_formats import (
     MOMENTS,
@@ -49,7 +50,7 @@ from streams.sources.times import UNIT_NAMES, ZoneRules, duration_ms
 from streams.sources.zones import zone_of
 
 _SOURCES = ("field", "text", "time", "first_of")
-_READING = ("format", "zone", "date", "date_format", "day")
+_READING = (*MEMBER_KEYS, "format", "zone", "date", "date_format", "day")
 _KEYS = (*_SOURCES, *_READING, "plus", "minus", "near")
 
 
@@ -136,7 +137,7 @@ def _first_of(entries: dict[str, Node], scope: Scope, deadline: bool) -> Value:
 
 def _parsed(node: Node, entries: dict[str, Node], source: str, scope: Scope, deadline: bool) -> Value:
     rules = replace(scope.zone_rules, zone=zone_of(entries["zone"])) if "zone" in entries else scope.zone_rules
-    value = field_at(entries["field"], scope) if source == "field" else template(entries["text"], scope)
+    value = field_of(entries, scope) if source == "field" else template(entries["text"], scope)
     form = _format(entries)
     day = _day(entries, form)
     if form == "hhmm":

@@ -5,6 +5,7 @@
 | `5`, `true`, `shop` | a constant |
 | `"{a}-{b.c}"` | text with fields put in; absent if one of them is absent; `{a|b}` is the first of two that is there |
 | `{field: a.b}` | a field; the path goes into nested objects, a list of steps allows dots in names |
+| `{field: list, where: {key: page}, get: value}` | a member of a list by its key, see streams.sources.members |
 | `{text: "{a}"}` | the same as the text form, with modifiers |
 | `{first_of: [Email, "{a}-{b}", {field: c}]}` | the first that is there; text without braces names a field |
 | `{pseudonym: "{email}"}` | HMAC-SHA256 of a text, 32 hex digits; of any form: `{pseudonym: {first_of: [a, b]}}` |
@@ -39,6 +40,7 @@ from streams.sources.fields import (
     plain,
     template,
 )
+from streams.sources.members import MEMBER_KEYS, field_of
 from streams.sources.node import Node
 from streams.sources.number_formats import MAX_WHOLE, NUMBER_KEYS, NoNumber, NumberFormat, number_format, reader
 from streams.sources.time_specs import compile_time
@@ -47,7 +49,7 @@ Kind = Literal["text", "int", "float", "exact", "amount", "bool", "any"]
 """What a value becomes. ``exact`` and ``amount`` are Decimal; whole numbers and amounts refuse an unclear 1.234."""
 
 SOURCES = ("field", "text", "first_of", "pseudonym", *OPERATORS)
-MODIFIERS = ("case", "table", "default", "scale", "minor", *NUMBER_KEYS)
+MODIFIERS = (*MEMBER_KEYS, "case", "table", "default", "scale", "minor", *NUMBER_KEYS)
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "off"})
 _NUMBERS = ("int", "float", "exact", "amount")
@@ -98,7 +100,7 @@ def _with_modifiers(node: Node, scope: Scope, kind: Kind) -> Value:
         parts = replace(scope, number=_compile_amount) if kind in _CLEAR else scope
         value = _arithmetic(given[0], entries[given[0]], parts)
     else:
-        value = _source(given[0], entries[given[0]], scope, entries.get("case"))
+        value = _source(given[0], entries, scope)
     if "table" in entries:
         value = _through_table(value, entries["table"], scope, has_default="default" in entries)
     if "default" in entries:
@@ -155,10 +157,13 @@ def _minor(node: Node, scope: Scope) -> Value:
     return factor
 
 
-def _source(name: str, node: Node, scope: Scope, case: Node | None) -> Value:
-    cased = _case(case)
+def _source(name: str, entries: dict[str, Node], scope: Scope) -> Value:
+    node, cased = entries[name], _case(entries.get("case"))
     if name == "field":
-        return _mapped(field_at(node, scope), cased)
+        return _mapped(field_of(entries, scope), cased)
+    for member_key in MEMBER_KEYS:
+        if member_key in entries:
+            entries[member_key].refuse("belongs beside field, which names the list.")
     if name == "text":
         return _mapped(template(node, scope), cased)
     if name == "first_of":

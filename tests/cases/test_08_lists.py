@@ -161,3 +161,141 @@ def test_a_broken_line_of_batches_costs_itself(tmp_path: Path) -> None:
     found = outcome(SEGMENT % ", items: batch", BATCH[:200] + "\n" + BATCH, tmp_path)
     assert found.dead_letters[0][:2] == ("rows:1", "row is JSON to its end, after 1 members")
     assert found.counts.events == {"telemetry": 3}
+
+
+INTERCOM = """
+name: intercom
+input: {format: ndjson%s}
+customer: "{user.id}"
+events:
+  - to: contact
+    time: {field: created_at, format: epoch_s}
+    id: "{id}-opened"
+    fields: {contact_id: "{id}", channel: chat, status: opened}
+  - to: contact
+    each: conversation_parts.parts
+    when: {field: each.part_type, equals: close}
+    time: {field: each.created_at, format: epoch_s}
+    id: %s
+    fields: {contact_id: "{id}", channel: chat, status: resolved, text: "{title}: {each.body}"}
+"""
+CONVERSATION = {
+    "id": "k-1", "created_at": 1772446800, "user": {"id": "c-1"}, "title": "Parcel",
+    "conversation_parts": {"parts": [
+        {"id": 1, "part_type": "comment", "created_at": 1772446860, "body": "hello"},
+        {"id": 2, "part_type": "close", "created_at": 1772446920, "body": "found"},
+        {"id": 3, "part_type": "close", "created_at": 1772446980, "body": "found again"},
+    ]},
+}  # fmt: skip
+
+
+def test_a_row_makes_an_event_per_member_with_its_own_fields_at_hand(tmp_path: Path) -> None:
+    line = json.dumps(CONVERSATION)
+    found = outcome(INTERCOM % ("", '"{id}-{each.id}"'), line, tmp_path)
+    assert [(e["event_id"], e["contact_id"], e.get("text")) for e in found.events] == [
+        ("k-1-opened", "k-1", None), ("k-1-2", "k-1", "Parcel: found"), ("k-1-3", "k-1", "Parcel: found again"),
+    ]  # fmt: skip
+    assert [e["event_time_ms"] // 1000 for e in found.events[1:]] == [1772446920, 1772446980]
+
+
+def test_members_without_an_id_of_theirs_have_ids_that_differ_and_stay(tmp_path: Path) -> None:
+    text = (INTERCOM % ("", "x")).replace("    id: x\n", "")
+    ids = [[e["event_id"] for e in outcome(text, json.dumps(CONVERSATION), tmp_path).events] for _ in range(2)]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 3
+
+
+@pytest.mark.parametrize(("id_", "why"), [('"{id}"', "refused"), ('"{id}-{each.part_type}"', "dead letter")])
+def test_ids_that_do_not_tell_members_apart(id_: str, why: str, tmp_path: Path) -> None:
+    text = INTERCOM % ("", id_)
+    if why == "refused":
+        error = refused(text, "", tmp_path)
+        assert error.startswith("m.yaml: events[1].id: must tell the members of conversation_parts.parts apart")
+        return
+    (dead_letter,) = outcome(text, json.dumps(CONVERSATION), tmp_path).dead_letters
+    assert dead_letter[1] == "differs from member to member"
+
+
+@pytest.mark.parametrize(
+    ("parts", "events", "rejected"),
+    [
+        ([], 1, 0), (None, 1, 0), ("x", 0, 1), ([0] * 10_001, 0, 1),
+        ({"id": 2, "part_type": "close", "created_at": 1772446920, "body": "found"}, 2, 0),
+    ],
+)  # fmt: skip
+def test_lists_that_are_empty_absent_or_none(parts: Any, events: int, rejected: int, tmp_path: Path) -> None:
+    row = {**CONVERSATION, "conversation_parts": {"parts": parts}}
+    found = outcome(INTERCOM % ("", '"{id}-{each.id}"'), json.dumps(row), tmp_path)
+    assert (len(found.events), found.counts.rejected) == (events, rejected)
+
+
+AFTERSHIP = """
+name: aftership
+input: {format: json, each: {list: msg.checkpoints, as: point}}
+customer: "{msg.customer}"
+times: {checked: {field: point.checkpoint_time}}
+events:
+  - to: order
+    time: checked
+    id: "{msg.id}-{point.slug}"
+    fields: {order_id: "{msg.order}", product: shop, status: {field: point.tag, table: {D: delivered, T: shipped}}}
+"""
+
+
+def test_every_event_may_be_made_of_the_members_under_another_name(tmp_path: Path) -> None:
+    points = [{"slug": "a", "tag": "T", "checkpoint_time": "2026-03-02T10:00:00Z"}, {"slug": "b", "tag": "D"}]
+    points[1]["checkpoint_time"] = "2026-03-03T10:00:00Z"
+    message = {"msg": {"id": "m", "order": "o-1", "customer": "c-1", "checkpoints": points}}
+    found = outcome(AFTERSHIP, json.dumps(message, indent=2), tmp_path)
+    assert [(e["event_id"], e["status"]) for e in found.events] == [("m-a", "shipped"), ("m-b", "delivered")]
+    assert found.counts.rows == 1
+
+
+GA4 = """
+name: ga4
+input: {format: ndjson}
+customer: "{user_pseudo_id}"
+events:
+  - to: telemetry
+    when: {field: event_params, where: {key: [page, screen]}, get: value.string_value, starts_with: /checkout}
+    time: {field: event_params, where: {key: at}, get: value.int_value, format: epoch_ms}
+    fields:
+      product: shop
+      event_name: {field: event_params, where: {key: page}, get: [value, string_value], default: none}
+      outcome: ok
+      latency_ms: {field: event_params, where: {key: took}, get: value.int_value}
+"""
+
+
+def test_a_member_of_a_list_by_its_key(tmp_path: Path) -> None:
+    def params(**values: str | int) -> str:
+        found = [
+            {"key": key, "value": {"int_value" if isinstance(value, int) else "string_value": value}}
+            for key, value in values.items()
+        ]
+        return json.dumps({"user_pseudo_id": "u-1", "event_params": found})
+
+    at = 1772446800123
+    rows = [
+        params(page="/checkout/pay", took=12, at=at), params(page="/home", at=at), params(screen="/checkout", at=at),
+        params(page="/checkout"), json.dumps({"user_pseudo_id": "u-1"}),
+    ]  # fmt: skip
+    found = outcome(GA4, "\n".join(rows), tmp_path)
+    assert [(e["event_name"], e.get("latency_ms"), e["event_time_ms"]) for e in found.events] == [
+        ("/checkout/pay", 12.0, at), ("none", None, at),
+    ]  # fmt: skip
+    assert [dead_letter[:2] for dead_letter in found.dead_letters] == [("rows:4", "value is there")]
+    assert found.counts.unmatched == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("where: {key: took}, ", "", "events[0].fields.latency_ms.get: needs where beside it"),
+        ("where: {key: took}", "where: {}", "events[0].fields.latency_ms.where: must name a field of the member"),
+        ("where: {key: took}", "where: took", "events[0].fields.latency_ms.where: must be a mapping"),
+        ("{field: event_params, where: {key: took}", '{text: "{x}", where: {key: took}', "belongs beside field"),
+    ],
+)
+def test_mistakes_in_where_refuse_the_start(old: str, new: str, sentence: str, tmp_path: Path) -> None:
+    assert sentence in refused(GA4.replace(old, new), "", tmp_path)
