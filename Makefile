@@ -63,6 +63,9 @@ bench-growth: $(TEST_READY) native ## CPU per event, bytes and recovery of state
 bench-start: $(TEST_READY) ## CPU seconds that `cxwatch --help` and `cxwatch issues` take to start
 	@$(BIN)/python -P -m benchmarks.start
 
+bench-mapping: $(TEST_READY) native ## rows a second of `play --check` (BEFORE=folder: another checkout beside it)
+	@$(BIN)/python -m benchmarks.mapping $(if $(BEFORE),--before $(BEFORE)) $(if $(ROWS),--rows $(ROWS))
+
 faults: $(TEST_READY) native ## break everything on real servers, write docs/faults.md (N=7: one fault, prints only)
 	@$(if $(N),CX_TEST_FAULTS=full CX_TEST_FAULT=$(N) $(BIN)/pytest -m fault tests/faults,$(BIN)/python deploy/run_faults.py)
 	@$(if $(N),,$(BIN)/python -m tests.faults.table)
