@@ -38,7 +38,7 @@ _GROUPED = rf"[0-9]{{1,3}}(?:{_MARK}[0-9]{{3}})+(?:[.,][0-9]+)?|[0-9]{{1,2}}(?:,
 _NUMBER = re.compile(
     rf"(?P<before>(?:{_SIGN})\s*)?-?(?P<digits>{_GROUPED}|[0-9]+(?:[.,][0-9]+)?)(?P<after>\s*(?:{_SIGN}))?"
 )
-_DIGITS, _LETTERS = re.compile(r"[0-9]+"), re.compile(r"[^\W\d_]+")
+_DIGITS, _ALPHABETIC = re.compile(r"[0-9]+"), re.compile(r"[^\W\d_]+")
 MOST_LOOKED_AT = 400
 
 
@@ -81,7 +81,7 @@ def _strictly(values: Sequence[Any], words: str) -> Contents:
 
 def _usual(values: Sequence[Any]) -> Sequence[Any]:
     """Values without those of rare shapes: one of three or more, a tenth of many. A shape is "9.9" for 12.50."""
-    shapes = [_DIGITS.sub("9", _LETTERS.sub("a", str(value).strip())) for value in values]
+    shapes = [_DIGITS.sub("9", _ALPHABETIC.sub("a", str(value).strip())) for value in values]
     enough = len(values) - max(int(len(values) >= 3), len(values) // 10)
     kept, count = set[str](), 0
     for shape, often in Counter(shapes).most_common():
