@@ -11,7 +11,7 @@ GUIDE = ROOT / "docs" / "guide-sources.md"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 FIRST = "From two commands to own data"
-OF_AN_EVENT = ("to", "when", "id", "time", "arrival", "fields")
+OF_AN_EVENT = ("to", "each", "when", "id", "time", "arrival", "fields")
 
 
 class Block(NamedTuple):

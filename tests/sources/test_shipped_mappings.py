@@ -92,6 +92,10 @@ def test_what_a_device_did_before_the_login_belongs_to_its_user(tmp_path: Path) 
     assert [one["customer_id"] for one in events_of(first("ga4-export"), tmp_path)] == ["u-1"] * 2
 
 
+def test_a_parameter_is_found_by_its_key_wherever_it_stands(tmp_path: Path) -> None:
+    assert [one["session_id"] for one in events_of(first("ga4-export"), tmp_path)] == ["1772445000"] * 2
+
+
 # ---- every row is accounted for ----------------------------------------------------------------------------------
 
 ODD: tuple[Any, ...] = (
