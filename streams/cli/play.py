@@ -122,8 +122,8 @@ def _readings(asked: PlayOptions, settings: Settings) -> list[MappedFile]:
             raise ConfigError(f"--and {text}: allowed is MAPPING=FILE, as in tickets.yaml=tickets.ndjson")
         named.append((mapping, Path(file)))
     rules = [load_mapping(mapping, key) for mapping, _ in named]
-    beside = shared_out(AskedBeside(tuple(map(asked_join, asked.beside or ())), asked.links), rules)
-    files = (file for _, file in named)
+    files = [file for _, file in named]
+    beside = shared_out(AskedBeside(tuple(map(asked_join, asked.beside or ())), asked.links), rules, files)
     return [read(*one[:2], span, one[2]) for one in zip(rules, files, beside, strict=True)]
 
 

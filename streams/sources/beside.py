@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from schemas.errors import ConfigError
 from streams.sources.files import BrokenInput, InputRow, read_rows
@@ -20,23 +20,34 @@ from streams.sources.mapping import Mapping
 from streams.sources.named import NamedField
 
 
+class PlayedFile(NamedTuple):
+    """One of the files that are played together, with the files that are joined to it."""
+
+    mapping: Mapping
+    file: Path
+    joins: tuple[AskedJoin, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class AskedBeside:
     """Files that the command line names beside the one that is played."""
 
     joins: tuple[AskedJoin, ...] = ()
     links: Path | None = None
+    together: tuple[PlayedFile, ...] = ()
+    """Every file that is played in the same go, in their order, itself included: their links hold for all of them."""
 
 
-def shared_out(asked: AskedBeside, mappings: Sequence[Mapping]) -> list[AskedBeside]:
-    """What each of several mappings has a use for; what none has a use for goes to the first, which refuses it."""
+def shared_out(asked: AskedBeside, mappings: Sequence[Mapping], files: Sequence[Path]) -> list[AskedBeside]:
+    """What each of several files has a use for; what none has a use for goes to the first, which refuses it."""
     wanted = [{one.name for one in asked.joins if one.name in mapping.joins} for mapping in mappings]
     wanted[0] |= {one.name for one in asked.joins} - set().union(*wanted)
     linked = [mapping.identity is not None for mapping in mappings]
     linked[0] |= not any(linked)
+    joins = [tuple(one for one in asked.joins if one.name in names) for names in wanted]
+    together = tuple(map(PlayedFile, mappings, files, joins)) if len(mappings) > 1 else ()
     return [
-        AskedBeside(tuple(one for one in asked.joins if one.name in names), asked.links if links else None)
-        for names, links in zip(wanted, linked, strict=True)
+        AskedBeside(own, asked.links if links else None, together) for own, links in zip(joins, linked, strict=True)
     ]
 
 
@@ -63,29 +74,45 @@ class Beside:
             self._load()
 
     def _load(self) -> None:
+        self._join_files()
+        if self._mapping.identity is None:
+            return
+        self._links = FileLinks()
+        self._stack.callback(self._links.close)
+        own = PlayedFile(self._mapping, self._file, self._asked.joins)
+        together = self._asked.together or (own,)
+        if self._asked.links is not None:
+            self._link(linked_in(self._asked.links, [one.mapping for one in together]))
+        for one in together:
+            if one == own:
+                self._link(self._linking_rows())
+            else:
+                with Beside(one.mapping, one.file, AskedBeside(one.joins)) as other:
+                    other._join_files()
+                    self._link(other._linking_rows())
+
+    def _join_files(self) -> None:
         for rule, path in self._files:
             joined = self._stack.enter_context(JoinedFile(rule, path, self._mapping.named))
             joined.load()
             self._joined.append(joined)
-        identity = self._mapping.identity
-        if identity is None:
-            return
-        self._links = FileLinks()
-        self._stack.callback(self._links.close)
-        if self._asked.links is not None:
-            for found in linked_in(self._asked.links, self._mapping):
-                self._link(found)
-        if identity.link_rule is not None:
-            with suppress(BrokenInput):  # is told when the rows themselves are read
-                for row in self._with_partners(read_rows(self._file, self._mapping.shape)):
-                    if identity.links(row.fields):
-                        self._link(identity.named(row.fields))
-            for joined in self._joined:
-                joined.forget_counts()
 
-    def _link(self, found: tuple[Identifier, ...]) -> None:
+    def _linking_rows(self) -> Iterator[tuple[Identifier, ...]]:
+        """What rows of the file name together, if its mapping says that they link it."""
+        identity = self._mapping.identity
+        if identity is None or identity.link_rule is None:
+            return
+        with suppress(BrokenInput):  # is told when the rows themselves are read
+            for row in self._with_partners(read_rows(self._file, self._mapping.shape)):
+                if identity.links(row.fields):
+                    yield identity.named(row.fields)
+        for joined in self._joined:
+            joined.forget_counts()
+
+    def _link(self, rows: Iterable[tuple[Identifier, ...]]) -> None:
         if self._links is not None:
-            link_together(found, self._links, self.counts)
+            for found in rows:
+                link_together(found, self._links, self.counts)
 
     def complete(self, rows: Iterable[InputRow]) -> Iterator[InputRow]:
         """Rows with what was joined to them, and with their customer."""
@@ -135,19 +162,22 @@ class Beside:
         self._stack.close()
 
 
-def linked_in(file: Path, mapping: Mapping) -> Iterator[tuple[Identifier, ...]]:
-    """What each row of a file of links names together; its columns are called as those of the identifiers.
+def linked_in(file: Path, mappings: Sequence[Mapping]) -> Iterator[tuple[Identifier, ...]]:
+    """What each row of a file of links names together; its columns are called as those of a mapping's identifiers.
 
-    Raises ConfigError if no row names two identifiers of the mapping.
+    Raises ConfigError if no row names two identifiers of one of the mappings.
     """
     paired = False
-    for row in read_rows(file, shape_by_name(file, mapping.shape)):
-        found = mapping.identity.named(row.fields) if mapping.identity is not None else ()
-        paired = paired or len(found) > 1
-        yield found
+    for mapping in mappings:
+        identity = mapping.identity
+        for row in read_rows(file, shape_by_name(file, mapping.shape)) if identity is not None else ():
+            found = identity.named(row.fields) if identity is not None else ()
+            paired = paired or len(found) > 1
+            yield found
     if not paired:
-        names = sorted({one.name for one in mapping.named if one.path.startswith("customer.identity")})
-        raise ConfigError(f"{file}: no row names two identifiers: two of the columns {', '.join(names)} are needed")
+        named = {one for mapping in mappings for one in mapping.named if one.path.startswith("customer.identity")}
+        names = ", ".join(sorted({one.name for one in named}))
+        raise ConfigError(f"{file}: no row names two identifiers: two of the columns {names} are needed")
 
 
 @contextmanager

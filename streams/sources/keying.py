@@ -185,7 +185,7 @@ async def followed_customers(
     customers = FollowedCustomers(mapping.identity, file, topic, erasures)
     try:
         if links_from is not None:
-            customers.links.add(linked_in(links_from, mapping), customers.counts)
+            customers.links.add(linked_in(links_from, [mapping]), customers.counts)
         await erasures.start(customers.links.erasures_read())
         yield customers
     finally:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigError
 from streams.sources import MappedFile, parse_mapping, read
-from streams.sources.beside import AskedBeside
+from streams.sources.beside import AskedBeside, shared_out
 from streams.sources.identity import Identifier, IdentityCounts, link_together, resolve, root
 from streams.sources.values import pseudonym
 
@@ -169,3 +169,27 @@ def test_links_form_no_circle_never_change_and_lead_to_one_customer(found: list[
     assert counts.links == len(table)
     for name in table:
         assert root(name, table) not in table
+
+
+TICKETS = """
+name: desk
+input: {format: ndjson}
+customer: {identity: [{kind: email, pseudonym: "{from}", case: lower}]}
+events:
+  - to: contact
+    time: {field: at, format: epoch_s}
+    fields: {contact_id: "{no}", channel: other}
+"""
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_files_that_are_played_together_share_their_links(listed: bool, tmp_path: Path) -> None:
+    tickets, track, links = (tmp_path / name for name in ("tickets.ndjson", "track.ndjson", "links.csv"))
+    tickets.write_text('{"at":1772445600,"no":"k-1","from":"Ann@example.org"}\n')
+    track.write_text("".join(json.dumps(row) + "\n" for row in rows("tap d-1", "login ann@example.org u-1")))
+    links.write_text("user,device\nu-1,d-1\n")
+    rules = [parse_mapping(yaml.safe_load(text), pseudonym_key=KEY) for text in (TICKETS, MAPPING)]
+    asked = shared_out(AskedBeside(links=links if listed else None), rules, [tickets, track])
+    readings = [read(rule, file, beside=one) for rule, file, one in zip(rules, (tickets, track), asked, strict=True)]
+    keys = [[(one.key or b"").decode() for one in reading.arrivals() if not one.headers] for reading in readings]
+    assert keys == [["u-1"], ["u-1" if listed else "d-1", "u-1"]]

@@ -123,7 +123,8 @@ def test_each_of_several_mappings_gets_what_it_has_a_use_for() -> None:
     joined = parse_mapping(parse_yaml(f"{MAPPING}\njoins: {{items: {{on: no}}}}"))
     linked = MAPPING.replace('customer: "{who}"', 'customer: {identity: [{kind: a, value: "{who}"}]}')
     mappings = [parse_mapping(parse_yaml(text)) for text in (MAPPING, linked)] + [joined]
+    files = [Path("a.csv"), Path("b.csv"), Path("c.csv")]
     asked = AskedBeside((asked_join("items=i.csv"), asked_join("others=o.csv")), Path("l.csv"))
-    shared = [([join.name for join in one.joins], one.links) for one in shared_out(asked, mappings)]
+    shared = [([join.name for join in one.joins], one.links) for one in shared_out(asked, mappings, files)]
     assert shared == [(["others"], None), ([], Path("l.csv")), (["items"], None)]
-    assert shared_out(asked, mappings[:1]) == [asked]
+    assert shared_out(asked, mappings[:1], files[:1]) == [asked]
