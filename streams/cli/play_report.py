@@ -18,6 +18,7 @@ from rich.table import Table
 from schemas.errors import ConfigError
 from streams.sources import RowCounts
 from streams.sources.counts import Reason
+from streams.sources.remarks import counted
 from streams.sources.report import EventReport, LateEvents, Report
 
 WRONG_DATA = 65
@@ -111,8 +112,7 @@ def _show_events(report: Report, console: Console) -> None:
 def _show_rejects(report: Report, console: Console) -> None:
     if not report.rejected:
         return
-    rows = "row" if report.rejected == 1 else "rows"
-    console.print(f"{report.rejected:,} {rows} rejected ({report.share:.1%}), the first of each event:")
+    console.print(f"{counted(report.rejected, 'row')} rejected ({report.share:.1%}), the first of each event:")
     table = _table(("line", "event", "field", "rule", "value"), ())
     for event, reasons in [*((one.event, one.reasons) for one in report.rules), ("(row)", report.unreadable_reasons)]:
         for reason in reasons:
@@ -132,7 +132,7 @@ def _show_filled(report: Report, console: Console) -> None:
         if not rule.events:
             continue
         full = [name for name, count in rule.filled.items() if count == rule.events]
-        _say(console, rule.event, f"in each of {rule.events:,} events: {', '.join(full) or 'no field'}")
+        _say(console, rule.event, f"in each of {counted(rule.events, 'event')}: {', '.join(full) or 'no field'}")
         partial = {name: count for name, count in rule.filled.items() if count < rule.events}
         if partial:
             console.print(_partial(rule, partial))
@@ -156,7 +156,7 @@ def _show_statuses(report: Report, console: Console) -> None:
         if statuses:
             _say(console, noun, ", ".join(f"{name or '(none)'} {count:,}" for name, count in statuses.items()))
     if report.unmatched:
-        _say(console, "skipped", f"{report.unmatched:,} rows for which no `when` holds")
+        _say(console, "skipped", f"{counted(report.unmatched, 'row')} for which no `when` holds")
 
 
 def _late(late: LateEvents) -> str:

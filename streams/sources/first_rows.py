@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from streams.sources.files import InputRow
-from streams.sources.named import NamedField, nearest, sentence, used_columns
+from streams.sources.named import NamedField, alike, nearest, sentence, used_columns
 
 FIRST_ROWS = 1_000
 _MOST_PATHS, _LONGEST_PATH, _DEEPEST, _MEMBERS = 2_000, 120, 8, 3
@@ -48,10 +48,19 @@ class FirstRows:
         first = "first " if self.rows == self._most else ""
         problem = f"is in none of the {first}{self.rows:,} rows"
         return [
-            sentence(f"field {name}", uses, problem, nearest(name, self._paths))
+            sentence(f"field {name}", uses, problem, _nearest_path(name, self._paths))
             for name, uses in self._missing.items()
             if not all(one.alternatives in self._met for one in uses)
         ]
+
+
+def _nearest_path(name: str, paths: Iterable[str]) -> str | None:
+    """The path that was meant most likely: its last step looks like the one that is sought, and then the rest of it."""
+    by_end: dict[str, list[str]] = {}
+    for path in paths:
+        by_end.setdefault(path.rpartition(".")[2], []).append(path)
+    ends = alike(name.rpartition(".")[2], by_end)
+    return nearest(name, (path for end in ends for path in by_end[end]), cutoff=0.5)
 
 
 def _has(fields: Any, steps: Sequence[str]) -> bool:

@@ -14,6 +14,8 @@ from difflib import get_close_matches
 
 from schemas.errors import ConfigError
 
+ALIKE = 0.65
+"""Names are alike from this ratio of difflib on."""
 _WORDS = (".field", ".text", ".pseudonym")
 _ALTERNATIVES = re.compile(r"\.(?:first_of|identity)\[")
 
@@ -95,7 +97,7 @@ def used_columns(named: Iterable[NamedField]) -> dict[str, list[NamedField]]:
 
 def _sentence(name: str, uses: Sequence[NamedField], header: Sequence[str], strange: bool) -> str:
     """``strange``: the first line may be no header but a row, so nothing of it is shown that is not the name itself."""
-    return sentence(f"column {name}", uses, "is not in the header", nearest(name, header, 1.0 if strange else 0.6))
+    return sentence(f"column {name}", uses, "is not in the header", nearest(name, header, 1.0 if strange else ALIKE))
 
 
 def sentence(what: str, uses: Sequence[NamedField], problem: str, near: str | None) -> str:
@@ -116,13 +118,17 @@ def _others(uses: Sequence[NamedField]) -> str:
     return f"; also named by {', '.join(others[:3])}{more}" if others else ""
 
 
-def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+def nearest(name: str, names: Iterable[str], cutoff: float = ALIKE) -> str | None:
     """The name that was meant most likely: equal but for case, spaces and punctuation, else one that looks like it."""
+    return next(iter(alike(name, names, 1, cutoff)), None)
+
+
+def alike(name: str, names: Iterable[str], most: int = 10, cutoff: float = ALIKE) -> list[str]:
+    """Names that look like one, the likest first."""
     plain: dict[str, str] = {}
     for one in names:
         plain.setdefault(_plain(one), one)
-    near = get_close_matches(_plain(name), list(plain), n=1, cutoff=cutoff)
-    return plain[near[0]] if near else None
+    return [plain[found] for found in get_close_matches(_plain(name), list(plain), n=most, cutoff=cutoff)]
 
 
 def _plain(name: str) -> str:

@@ -22,9 +22,10 @@ def remarks(tally: RowCounts, customers: int) -> list[str]:
         if not tally.events.get(noun):
             continue
         why = _REASONS[noun](counts, tally.events[noun])
-        if not why and len(counts.customers) < min(customers, MOST_CUSTOMERS):
+        few = len(counts.customers) < min(customers, MOST_CUSTOMERS)
+        if not why and few and tally.events[noun] >= 2 * customers:  # a sample of three rows needs no such note
             why = (
-                f"they belong to {_number(len(counts.customers), 'customer')}, and an issue needs {customers} that "
+                f"they belong to {counted(len(counts.customers), 'customer')}, and an issue needs {customers} that "
                 "failed (CX_DETECT_CUSTOMERS): is customer one person's id?"
             )
         if why:
@@ -112,5 +113,10 @@ def _any(values: Iterable[str]) -> str:
     return " or ".join(sorted(values))
 
 
-def _number(count: int, word: str) -> str:
+def counted(count: int, word: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "row"), counted(2_000, "row")
+    ('1 row', '2,000 rows')
+    """
     return f"{count:,} {word}" + "s" * (count != 1)

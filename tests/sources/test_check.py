@@ -163,8 +163,11 @@ events:
 """
 
 
-def contacts_remarks(folder: Path, reasons: list[str], fields: str, status: str = "opened", line: str = "shop") -> str:
-    rows = [f"c{number},2026-03-10T12:00:00Z,{number},{reason},{line}" for number, reason in enumerate(reasons)]
+def contacts_remarks(
+    folder: Path, reasons: list[str], fields: str, status: str = "opened", line: str = "shop", customers: int = 10
+) -> str:
+    at = "2026-03-10T12:00:00Z"
+    rows = [f"c{number % customers},{at},{number},{reason},{line}" for number, reason in enumerate(reasons)]
     report = reported(CONTACTS % (status, fields), ["who,at,no,why,line", *rows], folder)
     return " ".join(report.remarks)
 
@@ -180,7 +183,6 @@ MAPPED = ', reason: "{why}"'
         (["size", ""] * 5, MAPPED, "opened", "only others (5) or none (5). Map reason through a table"),
         (["delivery"] * 10, MAPPED, "opened", "their share is always 100 % and cannot rise"),
         (["delivery"] * 10, MAPPED, "resolved", "none has status opened"),
-        (["delivery", "size"], MAPPED, "opened", "belong to 2 customers, and an issue needs 5"),
         (["delivery", "size"] * 5, MAPPED, "opened", ""),
     ],
 )
@@ -191,6 +193,12 @@ def test_contacts_that_can_raise_nothing_are_told_so(
     assert why in remarks
     assert ("No issue can come of the contacts of this file" in remarks) is bool(why)
     assert "size" not in remarks
+
+
+def test_events_of_too_few_customers_are_told_so(tmp_path: Path) -> None:
+    remarks = contacts_remarks(tmp_path, ["delivery", "size"] * 5, MAPPED, customers=4)
+    assert "belong to 4 customers, and an issue needs 5" in remarks
+    assert contacts_remarks(tmp_path, ["delivery", "size"] * 2, MAPPED, customers=4) == ""
 
 
 def test_contacts_without_a_product_are_told_where_they_are_counted(tmp_path: Path) -> None:
@@ -245,6 +253,12 @@ def test_a_nested_field_that_is_misspelt_is_a_warning_with_what_was_meant(tmp_pa
     location = "field app.versoin, named by m.yaml events[0].fields.app_version"
     assert report.warnings == (f"{location}, is in none of the 3 rows (did you mean app.version?)",)
     assert report.rules[0].events == 3
+
+
+def test_no_field_is_proposed_that_has_only_its_beginning_in_common(tmp_path: Path) -> None:
+    row = {**ROW, "app": {"name": "x", "install_source": "y"}, "geo": {"city": "z"}}
+    [warning] = reported(NESTED % "", [json.dumps(row)], tmp_path).warnings
+    assert warning.endswith("is in none of the 1 rows")
 
 
 def test_a_field_without_a_value_is_there_and_one_of_a_later_row_as_well(tmp_path: Path) -> None:
