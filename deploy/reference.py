@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -122,7 +123,7 @@ def commands() -> str:
     ]  # fmt: skip
     for name in COMMANDS:
         for path, command in _leaves(name, root.commands[name]):
-            lines += ["", f"## cxwatch {path}", "", *_paragraphs(command.help)]
+            lines += ["", f"## cxwatch {path}", "", *_paragraphs(_help(command))]
             options = [_parameter(one) for one in command.params if not getattr(one, "hidden", False)]
             if options:
                 lines += ["", *_table(("argument or option", "default", "meaning"), options)]
@@ -134,8 +135,16 @@ def _leaves(path: str, command: Any) -> Iterator[tuple[str, Any]]:
     if inner is None:
         yield path, command
         return
+    if command.invoke_without_command:
+        yield path, command
     for name, one in inner.items():
         yield from _leaves(f"{path} {name}", one)
+
+
+def _help(command: Any) -> str:
+    """What a command says of itself; a group that does something by itself says that in the words of its function."""
+    own = getattr(command, "commands", None) and command.callback and command.callback.__doc__
+    return inspect.cleandoc(own) if own else command.help or ""
 
 
 def _parameter(one: Any) -> tuple[str, str, str]:
