@@ -18,6 +18,7 @@ row, an address or a password. ``--debug`` or ``CX_DEBUG=1`` shows all of it on 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import time
@@ -50,6 +51,8 @@ class Ending:
         self._debug = debug
 
     def __enter__(self) -> Ending:
+        if logging.lastResort is not None and not self._debug:
+            logging.lastResort.setFormatter(_Sentence())
         return self
 
     def __exit__(
@@ -89,6 +92,14 @@ class Ending:
         except (OSError, ImportError):
             return more
         return f"Where: {file}; {more}" if file else more
+
+
+class _Sentence(logging.Formatter):
+    """What libraries log in a command that has set up no logs: their sentence, without the traceback behind it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        return record.getMessage()
 
 
 def first_of(error: BaseException) -> BaseException:

@@ -91,6 +91,15 @@ def test_an_interrupt_while_modules_are_imported_is_no_traceback() -> None:
     assert ending.code == 130
 
 
+def test_the_traceback_that_a_library_logs_is_not_shown() -> None:
+    program = (
+        "import logging\nfrom streams.cli.ending import Ending\nwith Ending('x', False):\n    try:\n        1 / 0\n"
+        "    except ZeroDivisionError:\n        logging.getLogger('asyncio').exception('a task went wrong')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "a task went wrong\n"
+
+
 def test_nothing_is_made_where_there_is_no_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CX_STATE_DIR", str(tmp_path / "none"))
     with Ending("issues", debug=False) as ending:
