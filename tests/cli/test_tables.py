@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from schemas.issue_ids import UnknownIssue, find_id
+from streams.board.queries import Amount
 from streams.cli import issues
 from streams.cli.listing import print_listing
 from streams.cli.main import main
@@ -48,15 +49,15 @@ def test_empty_cells_below_take_no_line_and_others_say_what_they_are() -> None:
 
 @pytest.fixture
 def _three_issues(monkeypatch: pytest.MonkeyPatch) -> None:
+    money = SimpleNamespace(per_minute=(Amount("EUR", 1_234_559, "12,345.59 EUR"),))
     found = [
         SimpleNamespace(id=name, title=title, state="recovering", opened_at="2026-03-11T09:08:10.000Z",
-                        affected=12_345, silent=12_000, money=SimpleNamespace(per_minute=3.59))
+                        affected=12_345, silent=12_000, money=money)
         for name, title in TITLES.items()
     ]  # fmt: skip
     monkeypatch.setattr(issues, "reader", lambda: None)
     monkeypatch.setattr(issues, "list_issues", lambda _client, suspected: found)
     monkeypatch.setattr(issues, "event_now", lambda _client: None)
-    monkeypatch.setattr(issues, "_money", lambda *_: "12,345.59 EUR", raising=False)
 
 
 @pytest.mark.usefixtures("_three_issues")
