@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def follow_topic(
-    mapping: Annotated[str, typer.Argument(help="Mapping file with input.format ndjson.")],
+    mapping: Annotated[str, typer.Argument(help="Mapping of JSON: a file, or a name of `cxwatch mappings list`.")],
     topic: Annotated[str, typer.Argument(help="A topic of yours on the same Kafka, one JSON object per message.")],
     delay: Annotated[str, typer.Option(help="How late an event may reach your topic, e.g. 60s.")] = "60s",
     links: Annotated[
