@@ -22,7 +22,7 @@ from schemas.events import HEARTBEAT_KEY, Heartbeat, Record
 from schemas.hot import HotDecoder
 from schemas.hotfindings import NOUNS, FindingsDecoder
 from schemas.partition import partition_of, partitions_of
-from schemas.reference import ModelDecoder, decode_with, models_of, reference_decode
+from schemas.reference import ModelDecoder, decode_with, is_ours, models_of, reference_decode
 from schemas.topics import BY_NOUN, EVENT_NOUNS
 
 __all__ = [
@@ -148,9 +148,9 @@ class _Slice:
         if index in self.refused:
             raise self.refused[index]
         value = self.values[index]
-        if value is None or index in self.special:
-            return decode_with(_HEARTBEAT if index in self.heartbeats else models_of(self.noun), value, self.limit)
-        return decode_with(models_of(self.noun), value, len(value))
+        models = _HEARTBEAT if index in self.heartbeats else models_of(self.noun)
+        limit = self.limit if value is None or index in self.special else len(value)
+        return decode_with(models, value, limit, may_repeat=is_ours(self.noun))
 
 
 # Built when the module is imported, which one thread does for all: msgspec fills in what it knows of a struct bit by

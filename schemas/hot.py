@@ -4,7 +4,7 @@ A struct has the fields, order, defaults and limits of its model. What msgspec c
 :func:`decode_all` accepts a slice only if every message also satisfies the model's text pattern and stays far from the
 limits where JSON readers differ (depth, length of a number, UTF-8 in unknown fields). Everything else it hands back,
 and ``schemas.reference`` decides, so both accept the same messages by construction: the hot decoder may only be
-stricter. Equal names inside one object: the last one counts, in both.
+stricter. A message that may name something twice is for the reference (``schemas.duplicates``).
 
 Messages are never joined into one JSON list: a message could then change how its neighbour is read, and ruling that
 out costs more than joining saves (CPU per 390-byte message, slices of 300: joined 0.90 us + 0.06 to join + 0.36 to
@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from pydantic.fields import FieldInfo
 
+from schemas.duplicates import names_nothing_twice
 from schemas.events import SCHEMA_VERSION, Record
 from schemas.reference import SAMPLE
 
@@ -121,7 +122,7 @@ class HotDecoder:
             for value, record in zip(values, records, strict=True):
                 if may_be_suspect(value) and SUSPECT.search(value) and not self._matches_patterns(record):
                     return None
-        return records
+        return records if names_nothing_twice(values, joined) else None
 
     def decode_one(self, value: bytes) -> Any | None:
         """Return the record, or None if the message is wrong or for the reference to decide."""

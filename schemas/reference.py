@@ -2,8 +2,9 @@
 
 Order of tests and reason of the first that fails: ``tombstone`` (no value), ``too_large``, ``utf8``, ``json``
 (RFC 8259: no NaN, no byte-order mark, no lone surrogate, at most about 200 levels, numbers up to 4,300 digits),
-``future_schema`` (``schema_version`` above :data:`schemas.events.SCHEMA_VERSION`, whatever else is wrong), then
-``time`` (a time outside 2000 to 2100: units mixed up) or ``schema``.
+``future_schema`` (``schema_version`` above :data:`schemas.events.SCHEMA_VERSION`, whatever else is wrong),
+``ambiguous`` (one name with two values, ``schemas.duplicates``, or a CloudEvents attribute that differs from the body;
+not asked of what our own rooms write), then ``time`` (a time outside 2000 to 2100: units mixed up) or ``schema``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from schemas.cloudevents import unwrap
+from schemas.duplicates import Digits, Pairs, first_ambiguous, names_nothing_twice
 from schemas.earlier import present
 from schemas.errors import MalformedEvent
 from schemas.events import MAX_TIME_MS, MIN_TIME_MS, SCHEMA_VERSION, Record
@@ -24,7 +26,8 @@ from schemas.topics import BY_NOUN
 
 SAMPLE = 64
 """Unknown fields are counted in every 64th message that took the short cut and multiplied."""
-_JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+_JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array",
+               Digits: "integer", Pairs: "object"}
 _KEY = "[key]"
 """How pydantic ends the path to a name of an object, behind the name itself."""
 _RULES = {
@@ -63,15 +66,28 @@ def models_of(noun: str) -> Mapping[str, type[Record]]:
 
 def reference_decode(noun: str, value: bytes | None, max_bytes: int | None = None) -> tuple[Record, int]:
     """Return the record and its number of unknown fields. Raises :class:`MalformedEvent` (see the module's text)."""
-    return decode_with(models_of(noun), value, BY_NOUN[noun].max_bytes if max_bytes is None else max_bytes)
+    limit = BY_NOUN[noun].max_bytes if max_bytes is None else max_bytes
+    return decode_with(models_of(noun), value, limit, may_repeat=is_ours(noun))
 
 
-def decode_with(models: Mapping[str, type[Record]], value: bytes | None, max_bytes: int) -> tuple[Record, int]:
-    """:func:`reference_decode` for given record types by ``kind``."""
+def is_ours(noun: str) -> bool:
+    """True for a topic that our own rooms write, whose encoders name nothing twice."""
+    return BY_NOUN[noun].writer == "rooms"
+
+
+def decode_with(
+    models: Mapping[str, type[Record]], value: bytes | None, max_bytes: int, may_repeat: bool = False
+) -> tuple[Record, int]:
+    """:func:`reference_decode` for given record types by ``kind``.
+
+    ``may_repeat``: of two equal names the last counts, without a look for them.
+    """
     body = _parse(value, max_bytes)
     version = body.get("schema_version")
     if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
         raise MalformedEvent("schema_version", f"should be at most {SCHEMA_VERSION}", "integer", "future_schema")
+    if value is not None and not may_repeat:
+        _refuse_ambiguous(value, models)
     unwrapped = unwrap(body)
     fields = present(unwrapped)
     model = _model_for(models, fields)
@@ -93,6 +109,7 @@ class ModelDecoder:
     def __init__(self, noun: str) -> None:
         """Prepare the decoder of a topic. Raises KeyError for an unknown noun."""
         self.models = models_of(noun)
+        self._may_repeat = is_ours(noun)
         types = list(dict.fromkeys(self.models.values()))
         union: Any = types[0] if len(types) == 1 else Annotated[reduce(or_, types), Field(discriminator="kind")]
         self._read: Callable[[bytes], Any] = TypeAdapter(union).validate_json
@@ -102,9 +119,10 @@ class ModelDecoder:
         if any(word in value for word in _DOUBTFUL):
             return None
         try:
-            return self._read(value)
+            record = self._read(value)
         except ValidationError:
             return None
+        return record if self._may_repeat or names_nothing_twice((value,), value) else None
 
     def decode_some(self, values: Sequence[bytes]) -> list[Any | None]:
         """Return per message what :meth:`decode_one` returns."""
@@ -157,6 +175,15 @@ def _parse(value: bytes | None, max_bytes: int) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise MalformedEvent("", "should be an object", json_type(body), "schema")
     return body
+
+
+def _refuse_ambiguous(value: bytes, models: Mapping[str, type[Record]]) -> None:
+    """Raise :class:`MalformedEvent` if one name has two values."""
+    found = None if names_nothing_twice((value,), value) else first_ambiguous(value)
+    if found is not None:
+        known = _ENVELOPE.union(*map(_names, models.values()))
+        path = ".".join(name if name in known else "*" for name in found.path)
+        raise MalformedEvent(path, "should not have two values", json_type(found.value), "ambiguous")
 
 
 def _model_for(models: Mapping[str, type[Record]], fields: Mapping[str, Any]) -> type[Record]:

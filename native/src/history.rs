@@ -31,6 +31,8 @@ pub struct OpenedContact {
     pub order: u64,
     /// It came too late to be joined by time.
     pub by_order: bool,
+    /// The obligations of what else it is about, if that are orders; sorted, each once.
+    pub subjects: Box<[u64]>,
 }
 
 pub struct LeafFailures {
@@ -171,8 +173,9 @@ impl EpisodeState {
 
     /// True if a contact names an order that failed here and was not put right before the contact.
     pub fn is_named(&self, contact: &OpenedContact) -> bool {
-        let matches = |owed: &Obligation| owed.hash == contact.order && contact.time_ms < owed.until_ms();
-        contact.order != 0 && self.owed().any(matches)
+        let names = |hash: u64| contact.order != 0 && hash == contact.order || contact.subjects.contains(&hash);
+        let is_none = contact.order == 0 && contact.subjects.is_empty();
+        !is_none && self.owed().any(|owed| names(owed.hash) && contact.time_ms < owed.until_ms())
     }
 }
 
@@ -250,13 +253,17 @@ pub fn packed(rules: &Rules, leaves: &Leaves, history: &CustomerHistory) -> Vec<
     contacts.sort();
     packer.array(contacts.len());
     for contact in contacts {
-        packer.array(6);
+        packer.array(6 + usize::from(!contact.subjects.is_empty()));
         packer.int(contact.time_ms);
         packer.text(&contact.contact_id);
         packer.text(&contact.line);
         packer.text(&contact.reason);
         packer.int(contact.order as i64);
         packer.boolean(contact.by_order);
+        if !contact.subjects.is_empty() {
+            packer.array(contact.subjects.len());
+            contact.subjects.iter().for_each(|subject| packer.int(*subject as i64));
+        }
     }
     packer.out
 }
@@ -315,9 +322,14 @@ pub fn read_history(
             reason: reader.text()?.into(),
             order: if fields > 4 { reader.int()? as u64 } else { 0 },
             by_order: fields > 4 && reader.boolean()?,
+            subjects: if fields > 6 { subjects(reader)? } else { Box::default() },
         });
     }
     Ok((episodes, contacts))
+}
+
+fn subjects(reader: &mut Reader<'_>) -> Read<Box<[u64]>> {
+    (0..reader.array()?).map(|_| Ok(reader.int()? as u64)).collect()
 }
 
 fn read_evidence(rules: &Rules, leaves: &mut Leaves, reader: &mut Reader<'_>) -> Read<EpisodeState> {

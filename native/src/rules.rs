@@ -28,6 +28,12 @@ impl<'a> Row<'a> {
         self.spec.text(field, self.values[field], self.message, self.scratch).unwrap_or("")
     }
 
+    /// The texts of a list.
+    pub fn texts(&self, field: usize) -> impl Iterator<Item = &'a str> + use<'a> {
+        let texts = self.spec.parts(self.values[field], self.message, self.scratch);
+        texts.map(|text| std::str::from_utf8(text).expect("the value's own buffers"))
+    }
+
     pub fn int(&self, field: usize) -> Option<i64> {
         self.spec.int(field, self.values[field])
     }
@@ -103,6 +109,8 @@ pub struct ContactRule {
     pub after_ms: i64,
     /// How a contact names an order.
     pub order: Option<Naming>,
+    /// What else it is about, and the seed under which that names an order.
+    pub subjects: Option<(usize, u64)>,
 }
 
 impl ContactRule {
@@ -287,6 +295,8 @@ fn contact_rule(names: &[String], spec: &Spec, from: &Bound<'_, PyAny>) -> PyRes
     let bits = |signals: &[String]| -> PyResult<u32> {
         signals.iter().try_fold(0, |bits, name| Ok(bits | 1 << number(names, name)?))
     };
+    let order = Some(from.get_item("order")?).filter(|order| !order.is_none());
+    let order = order.map(|order| naming(spec, &order)).transpose()?;
     Ok(ContactRule {
         opened: test(spec, &from.get_item("opened")?)?,
         contact_id: field(spec, "contact_id")?,
@@ -299,7 +309,11 @@ fn contact_rule(names: &[String], spec: &Spec, from: &Bound<'_, PyAny>) -> PyRes
         all_signals: (1 << names.len()) - 1,
         before_ms: item(from, "before_ms")?,
         after_ms: item(from, "after_ms")?,
-        order: Some(from.get_item("order")?).filter(|order| !order.is_none()).map(|order| naming(spec, &order)).transpose()?,
+        subjects: match (&order, item(from, "by_subject")?) {
+            (Some(order), true) => Some((field(spec, "subject_ids")?, order.seed)),
+            _ => None,
+        },
+        order,
     })
 }
 

@@ -41,6 +41,10 @@ def _attributes(count: int) -> Callable[[str], bytes | None]:
     return _field("attributes", json.dumps({f"a{number}": f"{number}" for number in range(count)}).encode())
 
 
+def _twice(more: bytes) -> Callable[[str], bytes | None]:
+    return lambda noun: VALID[noun][:-1] + b", " + more + b"}"
+
+
 def _raw(value: bytes | None) -> Callable[[str], bytes | None]:
     return lambda _noun: value
 
@@ -125,7 +129,21 @@ REFUSED: dict[str, tuple[Callable[[str], bytes | None], str]] = {
     "300 levels": (_field("extra", b"[" * 300 + b"]" * 300), "json"),
     "1 MB label": (_field("region", b'"' + b"x" * 1_000_000 + b'"'), "schema"),
     "2 MB message": (_field("region", b'"' + b"x" * 2_000_000 + b'"'), "too_large"),
-    "duplicate name, last one wrong": (lambda noun: VALID[noun][:-1] + b',"event_id":7}', "schema"),
+    "duplicate name, last one wrong": (lambda noun: VALID[noun][:-1] + b',"event_id":7}', "ambiguous"),
+    "duplicate name, last one right": (lambda noun: VALID[noun].replace(b"{", b'{"event_id": 7, ', 1), "ambiguous"),
+    "duplicate name, spelled with an escape": (_twice(b'"\\u0065vent_id": "e-2"'), "ambiguous"),
+    "duplicate name, a blank before its colon": (_twice(b'"event_id" : "e-2"'), "ambiguous"),
+    "duplicate unknown name": (_twice(b'"x": 1, "x": 2'), "ambiguous"),
+    "duplicate unknown name, true and 1": (_twice(b'"x": 1, "x": true'), "ambiguous"),
+    "duplicate unknown name, 1 and 1.0": (_twice(b'"x": 1, "x": 1.0'), "ambiguous"),
+    "duplicate unknown name, null and text": (_twice(b'"x": null, "x": "None"'), "ambiguous"),
+    "duplicate unknown name, colons in the text": (_twice(b'"u": "a:b:c", "x": ":", "x": "::"'), "ambiguous"),
+    "duplicate unknown name, escaped colons": (_twice(b'"u": "\\u003a\\u003A", "x": "", "x": "y"'), "ambiguous"),
+    "duplicate version": (_twice(b'"schema_version": 1, "schema_version": 2'), "ambiguous"),
+    "duplicate attribute": (_field("attributes", b'{"plan": "a", "plan": "b"}'), "ambiguous"),
+    "duplicate attributes": (_twice(b'"attributes": {"plan": "a"}, "attributes": {"plan": "b"}'), "ambiguous"),
+    "duplicate name in the data of a CloudEvent": (_raw(
+        b'{"specversion": "1.0", "id": "e", "data": {"product": "a", "product": "b"}}'), "ambiguous"),
     "version zero": (_field("schema_version", b"0"), "schema"),
     "version text": (_field("schema_version", b'"2"'), "schema"),
     "version true": (_field("schema_version", b"true"), "schema"),
@@ -163,7 +181,12 @@ ACCEPTED: dict[str, Callable[[str], bytes | None]] = {
     "attributes named like fields": _field("attributes", b'{"event_id": "x", "attributes": "y", "data": "z"}'),
     "white space around": lambda noun: b" \r\n\t" + VALID[noun] + b"\n",
     "escaped names": lambda noun: VALID[noun].replace(b"event_id", b"\\u0065vent_id"),
-    "duplicate name, last one right": lambda noun: VALID[noun].replace(b"{", b'{"event_id": 7, ', 1),
+    "duplicate name, equal values": _twice(b'"event_id": "e-1"'),
+    "duplicate name, equal in another spelling": _twice(b'"\\u0065vent_id" :\n"\\u0065-1"'),
+    "duplicate unknown name, equal values": _twice(b'"x": [1, {"y": 2}], "x": [1,{"y":2}]'),
+    "duplicate attribute, equal values": _field("attributes", b'{"plan": "a", "plan": "a"}'),
+    "duplicate name inside an unknown field": _field("extra", b'{"x": 1, "x": 2}'),
+    "colons in texts": _field("source", b'"a:b\\"c\\":d"'),
     "emoji": _field("region", '"\U0001f600"'.encode()),
     "escaped emoji": _field("region", b'"\\ud83d\\ude00"'),
     "escaped backslash": _field("region", b'"a\\\\u0000"'),

@@ -74,6 +74,30 @@ def test_a_field_that_a_sender_named_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize(
+    ("noun", "value", "field"),
+    [
+        ("order", b'{"amount_cents": 1, "amount_cents": 2}', "amount_cents"),
+        ("order", b'{"attributes": {"Ada": "x", "Ada": "y"}}', "attributes.*"),
+        ("order", b'{"Ada": 1, "Ada": 2}', "*"),
+        ("customer", b'{"opted_out": true, "opted_out": false}', "opted_out"),
+        ("change", b'{"attributes": {"Ada": "x", "Ada": "y"}}', "attributes.*"),
+        ("command", b'{"action": "stop", "action": "resume"}', "action"),
+    ],
+)
+def test_one_name_with_two_values_is_refused_on_every_topic_that_others_write(
+    noun: str, value: bytes, field: str
+) -> None:
+    (reject,) = _one(noun, value).rejects
+    assert (reject.error.field, reject.error.reason) == (field, "ambiguous")
+
+
+def test_a_heartbeat_with_two_times_is_refused() -> None:
+    value = b'{"event_time_ms": 1767225600000, "event_time_ms": 1767225600001, "source": "app"}'
+    (reject,) = decode("order", [value], [HEARTBEAT_KEY]).rejects
+    assert (reject.error.field, reject.error.reason) == ("event_time_ms", "ambiguous")
+
+
+@pytest.mark.parametrize(
     ("attributes", "field", "rule"),
     [
         ({"": "x"}, "attributes", "names should have at least 1 character"),
@@ -125,7 +149,7 @@ def test_unknown_fields_are_exact_outside_the_hot_path_and_sampled_on_it() -> No
     assert decode("order", [extra] * 10).unknown_fields == 20
     assert decode("order", [extra] + [VALID["order"]] * (SAMPLE - 1)).unknown_fields == 2 * SAMPLE
     assert decode("order", [VALID["order"]] * 100).unknown_fields == 0
-    duplicate = VALID["order"].replace(b"{", b'{"event_id":1,"a":1,', 1)
+    duplicate = VALID["order"].replace(b"{", b'{"event_id":"e-1","a":1,', 1)
     assert decode("order", [duplicate, VALID["order"]]).unknown_fields == 1
     change = Change(change_id="x", changed_at_ms=TIME, change_kind="price")
     assert decode("change", [encode(change)[:-1] + b',"a":1}']).unknown_fields == 1
@@ -145,6 +169,13 @@ def test_an_empty_slice_is_an_empty_answer() -> None:
 
 CE = [("ce_specversion", b"1.0"), ("ce_id", b"e-9"), ("ce_time", b"2026-01-01T01:00:00.1239+01:00"),
       ("ce_source", b"web"), ("ce_subject", b"c-7"), ("ce_type", b"x")]
+
+
+def _but(name: str, value: bytes) -> list[tuple[str, bytes]]:
+    """The headers with one of another value."""
+    return [(one, value if one == name else found) for one, found in CE]
+
+
 DATA = {"product": "shop", "event_name": "checkout", "outcome": "ok"}
 
 
@@ -157,11 +188,36 @@ def test_cloudevents_headers_fill_what_the_body_lacks() -> None:
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-def test_the_body_wins_over_cloudevents_headers(noun: str) -> None:
+def test_a_body_may_say_what_cloudevents_headers_say(noun: str) -> None:
     plain = decode(noun, [VALID[noun]]).records
-    assert _one(noun, VALID[noun], headers=CE).records == plain
-    assert _one(noun, VALID[noun], headers=[("ce_id", b"x" * 999), ("ce_time", b"never")]).records == plain
+    same = [("ce_id", b"e-1"), ("ce_time", b"2026-01-01T00:00:00.000999Z"), ("ce_source", b"app"),
+            ("ce_subject", b"c-000421"), ("ce_id", b"e-1"), ("ce_type", b"x"), ("ce_type", b"y")]
+    assert _one(noun, VALID[noun], headers=same).records == plain
+    assert _one(noun, VALID[noun], headers=[*same, ("ce_partitionkey", b"c-000421"), CE[0]]).records == plain
+    assert _one(noun, VALID[noun].replace(b"event_id", b"\\u0065vent_id"), headers=same).records == plain
     assert _one(noun, VALID[noun], headers=[("trace", b"x"), ("ce_id", b"\xff"), ("ce_time", None)]).records == plain
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize(
+    ("headers", "field"),
+    [
+        ([("ce_id", b"e-2")], "event_id"),
+        ([("ce_time", b"2026-01-01T00:00:00.001Z")], "event_time_ms"),
+        ([("ce_time", b"never")], "event_time_ms"),
+        ([("ce_source", b"web")], "source"),
+        ([("ce_subject", b"c-2")], "customer_id"),
+        ([("ce_subject", b"c-000421"), ("ce_partitionkey", b"c-2")], "customer_id"),
+        ([("ce_id", b"e-1"), ("ce_id", b"e-2")], "id"),
+        ([("ce_specversion", b"1.0"), ("ce_specversion", b"2.0")], "specversion"),
+    ],
+)
+def test_cloudevents_headers_that_differ_from_the_body_are_refused(
+    noun: str, headers: list[tuple[str, bytes]], field: str
+) -> None:
+    for value in (VALID[noun], VALID[noun].replace(b"_", b"\\u005f")):
+        (reject,) = _one(noun, value, headers=headers).rejects
+        assert (reject.error.field, reject.error.reason) == (field, "ambiguous")
 
 
 def test_structured_cloudevents_are_flattened() -> None:
@@ -171,9 +227,12 @@ def test_structured_cloudevents_are_flattened() -> None:
     (record,) = decoded.records
     assert (record.event_id, record.event_time_ms, record.customer_id, record.source) == ("e-9", TIME, "c-7", "web")
     assert decoded.unknown_fields == 0
-    data = {**DATA, "customer_id": "c-own", "x": 1}
+    data = {**DATA, "customer_id": "c-7", "x": 1}
     decoded = _one("telemetry", json.dumps({**event, "more": 1, "data": data}).encode())
-    assert (decoded.records[0].customer_id, decoded.unknown_fields) == ("c-own", 2)
+    assert (decoded.records[0].customer_id, decoded.unknown_fields) == ("c-7", 2)
+    data = {**DATA, "customer_id": "c-own"}
+    (reject,) = _one("telemetry", json.dumps({**event, "data": data}).encode()).rejects
+    assert (reject.error.field, reject.error.reason) == ("customer_id", "ambiguous")
 
 
 @pytest.mark.parametrize(
@@ -181,12 +240,13 @@ def test_structured_cloudevents_are_flattened() -> None:
     [
         ([("ce_specversion", b"2.0"), ("ce_id", b"x")], "specversion", "future_schema"),
         ([(n, v) for n, v in CE if n != "ce_time"], "event_time_ms", "schema"),
-        ([*CE, ("ce_time", b"yesterday")], "event_time_ms", "schema"),
-        ([*CE, ("ce_time", b"2026-01-01T00:00:00")], "event_time_ms", "schema"),
-        ([*CE, ("ce_time", b"2026-02-30T00:00:00Z")], "event_time_ms", "schema"),
-        ([*CE, ("ce_time", b"1970-01-01T00:00:00Z")], "event_time_ms", "time"),
-        ([*CE, ("ce_time", b"9999-12-31T23:59:59-23:00")], "event_time_ms", "time"),
-        ([*CE, ("ce_subject", b"")], "customer_id", "schema"),
+        (_but("ce_time", b"yesterday"), "event_time_ms", "schema"),
+        (_but("ce_time", b"2026-01-01T00:00:00"), "event_time_ms", "schema"),
+        (_but("ce_time", b"2026-02-30T00:00:00Z"), "event_time_ms", "schema"),
+        (_but("ce_time", b"1970-01-01T00:00:00Z"), "event_time_ms", "time"),
+        (_but("ce_time", b"9999-12-31T23:59:59-23:00"), "event_time_ms", "time"),
+        (_but("ce_subject", b""), "customer_id", "schema"),
+        ([*CE, ("ce_time", b"yesterday")], "time", "ambiguous"),
     ],
 )
 def test_wrong_cloudevents_are_refused(headers: list[tuple[str, bytes]], field: str, reason: str) -> None:

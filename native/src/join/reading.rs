@@ -10,8 +10,8 @@ use crate::money::Currency;
 use crate::pack::Write;
 use crate::partition::partition_of;
 use crate::promises::{Fact, OrderKey};
-use crate::repairs::owed;
-use crate::rules::{SignalRule, Row, Rules};
+use crate::repairs::{link, obligation, owed};
+use crate::rules::{Row, Rules, SignalRule};
 use crate::sources::Kind;
 use crate::wire::Late;
 
@@ -147,8 +147,9 @@ fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64, newest_ms: i64) 
     let rule = &room.rules.contact;
     let time_ms = row.int(topic.event_time).unwrap_or(0);
     let order = rule.order.as_ref().filter(|naming| naming.is_given(row)).map_or(0, |naming| naming.of(row, customer));
+    let subjects = rule.subjects.map_or_else(Box::default, |(field, seed)| subjects_of(row, field, seed, customer, order));
     let by_order = time_ms < newest_ms - room.rules.attach_ms;
-    if by_order && order == 0 || !rule.opened.holds(row) {
+    if by_order && order == 0 && subjects.is_empty() || !rule.opened.holds(row) {
         return;
     }
     let contacted = OpenedContact {
@@ -158,6 +159,16 @@ fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64, newest_ms: i64) 
         reason: row.text(rule.reason).into(),
         order,
         by_order,
+        subjects,
     };
     room.episodes.contact(&room.rules, row.text(topic.customer), customer, contacted);
+}
+
+/// The obligations of the orders that the subjects of a contact may be, besides `order`; sorted, each once.
+fn subjects_of(row: Row<'_>, field: usize, seed: u64, customer: u64, order: u64) -> Box<[u64]> {
+    let named = row.texts(field).map(|subject| obligation(customer, link(subject, seed)));
+    let mut found: Vec<u64> = named.filter(|one| *one != order).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into()
 }

@@ -54,7 +54,7 @@ class OpenedContact(NamedTuple):
     """One contact that may be about failures. ``line`` empty: any line. ``reason`` decides the signals.
 
     ``order``: the obligation of the order that it names, 0 if it names none. ``by_order``: it came too late to be
-    joined by time.
+    joined by time. ``subjects``: the obligations of what else it is about, if that are orders; sorted.
     """
 
     time_ms: int
@@ -63,6 +63,12 @@ class OpenedContact(NamedTuple):
     reason: str
     order: int = 0
     by_order: bool = False
+    subjects: tuple[int, ...] = ()
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """The obligations of all orders that it may name."""
+        return (self.order, *self.subjects) if self.order else self.subjects
 
 
 @dataclass(slots=True)
@@ -179,7 +185,7 @@ def is_about(rule: ContactRule, contact: OpenedContact, key: EpisodeKey, evidenc
 
 def names_failed_order(contact: OpenedContact, evidence: EpisodeState) -> bool:
     """True if a contact names an order that failed in an episode and was not put right before the contact."""
-    candidates = (leaf.owed.get(contact.order) for leaf in evidence.leaves.values()) if contact.order else ()
+    candidates = (leaf.owed.get(order) for order in contact.orders for leaf in evidence.leaves.values())
     return any(owed is not None and contact.time_ms < owed.until_ms for owed in candidates)
 
 
@@ -197,7 +203,8 @@ def packed(history: CustomerHistory) -> bytes:
         )
         for key, evidence in sorted(history.episodes.items())
     ]
-    return _pack((episodes, sorted(history.contacts.values())))
+    contacts = [one if one.subjects else one[:-1] for one in sorted(history.contacts.values())]
+    return _pack((episodes, contacts))
 
 
 def _packed_leaf(values: tuple[str, ...], leaf: LeafFailures) -> tuple[Any, ...]:
@@ -225,7 +232,7 @@ def history_of(packed: bytes) -> CustomerHistory:
             {tuple(values): _leaf_of(*rest) for values, *rest in leaves},
             [(time_ms, event_id) for time_ms, event_id in earliest],
         )
-    history.contacts = {row[1]: OpenedContact(*row) for row in contacts}
+    history.contacts = {row[1]: OpenedContact(*row[:6], *map(tuple, row[6:])) for row in contacts}
     return history
 
 

@@ -24,7 +24,7 @@ from schemas.fieldspec import field_specs
 from schemas.signals import NAMES
 from streams.core.eventtime import MAX_ARRIVAL_MS
 from streams.core.join.contract import fingerprint, specification
-from streams.core.join.repairs import TIME_BITS, leaving, naming
+from streams.core.join.repairs import TIME_BITS, leaving, naming, subject_naming
 from streams.core.join.rules import FieldTest, JoinRules, RepairRule
 from streams.core.recovery import ORIGINS
 from streams.core.stage import Batch, Drained, Fed, Idle, RawPart
@@ -163,6 +163,7 @@ def table(rules: JoinRules) -> Mapping[str, Any]:
             "before_ms": contact.before_ms,
             "after_ms": contact.after_ms,
             "order": next((_named(*found) for found in naming(rules, "order", "contact")), None),
+            "by_subject": subject_naming(rules) is not None,
         },
         "limits": {name: getattr(limits, name) for name in limits.__slots__},
         "clock_customers": rules.clock_customers,

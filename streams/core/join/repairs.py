@@ -225,6 +225,19 @@ def naming(rules: JoinRules, of: str, topic: str) -> list[tuple[int, RepairRule]
     return [(index, rule) for index, rule in enumerate(rules.repairs) if rule.topic == of and fields >= set(rule.same)]
 
 
+def subject_naming(rules: JoinRules) -> Naming | None:
+    """How a subject of a contact names an order, if orders are known by their id alone."""
+    found = naming(rules, "order", "contact")
+    return next((Naming(rule, index) for index, rule in found if rule.same == ("order_id",)), None)
+
+
+def subjects_of(naming: Naming | None, subject_ids: Iterable[str], customer: int, order: int) -> tuple[int, ...]:
+    """Return the obligations of the orders that the subjects may be, besides ``order``; sorted, each once."""
+    if naming is None:
+        return ()
+    return tuple(sorted({naming.of((subject,), customer) for subject in subject_ids} - {order}))
+
+
 def leaving(rules: JoinRules, topic: str, signal: Signal) -> list[tuple[int, RepairRule, int | None]]:
     """Return (index, rule, how late a failure may be to be looked up in another topic's log) of the rules that fit."""
     return [

@@ -32,7 +32,16 @@ from streams.core.join.dedup import customer_hash
 from streams.core.join.history import CustomerFailure, OpenedContact
 from streams.core.join.promises import Fact, Outcome
 from streams.core.join.reading import Admitted, CompiledRule, admit, count_by_rule, values_of
-from streams.core.join.repairs import Naming, Promised, Success, finder, naming, note
+from streams.core.join.repairs import (
+    Naming,
+    Promised,
+    Success,
+    finder,
+    naming,
+    note,
+    subject_naming,
+    subjects_of,
+)
 from streams.core.join.rules import JoinRules
 from streams.core.join.state import JoinState, drain_changes, forget_expired, load_state, new_state
 from streams.core.recovery import ORIGINS
@@ -59,6 +68,7 @@ class JoinStage:
         self._successes = {rule.topic: Success(self.rules, index) for index, rule in enumerate(self.rules.repairs)}
         self._promised = Promised(self.rules)
         self._named = next((Naming(rule, index) for index, rule in naming(self.rules, "order", "contact")), None)
+        self._subject = subject_naming(self.rules)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -128,10 +138,11 @@ class JoinStage:
         opened, named, attach_ms = self.rules.contact.opened, self._named, self.rules.attach_ms
         for event, time_ms, customer, _, newest_ms in admitted:
             order = named(event, customer) if named is not None and named.is_given(event) else 0
+            subjects = subjects_of(self._subject, event.subject_ids, customer, order) if event.subject_ids else ()
             by_order = time_ms < newest_ms - attach_ms
-            if (order or not by_order) and getattr(event, opened.name) in opened.values:
-                contacted = OpenedContact(time_ms, event.contact_id, event.product, event.reason, order, by_order)
-                state.episodes.contact(event.customer_id, contacted)
+            if (order or subjects or not by_order) and getattr(event, opened.name) in opened.values:
+                opening = (time_ms, event.contact_id, event.product, event.reason)
+                state.episodes.contact(event.customer_id, OpenedContact(*opening, order, by_order, subjects))
 
     def _advance(self, state: JoinState) -> None:
         """Let promises see how far the order topic has come."""

@@ -274,6 +274,25 @@ def test_a_contact_attaches_from_15_minutes_before_to_a_day_after_the_first_fail
     assert episode.contacted_at_ms == (T0 + DAY + at if attached else None)
 
 
+def test_updates_of_one_contact_are_one_contact_in_every_hour() -> None:
+    #  T0 x ............ k opened, answered ... T0+1h x ........ k opened again, transferred, resolved
+    updates = [contact(at, contact_id="k", event_id=f"u{at}", status=status) for at, status in (
+        (20 * MINUTE, "opened"), (30 * MINUTE, "answered"), (HOUR + 20 * MINUTE, "opened"),
+        (HOUR + 30 * MINUTE, "transferred"), (2 * HOUR + 20 * MINUTE, "opened"), (2 * HOUR + 30 * MINUTE, "resolved"),
+    )]  # fmt: skip
+    failures = [telemetry(at, outcome="failed") for at in (0, 30 * MINUTE, HOUR)]
+    for seed in range(4):
+        player = Player()
+        events = [*updates, *failures]
+        random.Random(seed).shuffle(events)
+        player.events(*events)
+        player.restart(random.Random(seed))
+        player.events(contact(3 * HOUR, contact_id="k", event_id="again"))
+        found = episodes(player)
+        assert (found["app", 0].contacts, found["app", 0].contacted_at_ms) == (1, T0 + 20 * MINUTE)
+        assert found["app", HOUR].contacts == 0, "it was opened more than 15 minutes before that failure"
+
+
 def test_a_late_failure_moves_the_first_one_and_takes_the_contact_out_of_reach() -> None:
     #  late x (12:05)   x 12:40            contact at 12:30 + 24 h
     player = Player()

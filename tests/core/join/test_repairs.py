@@ -204,20 +204,24 @@ def _older(kind: str, value: Any) -> Any:
     return value[:7] if kind == "p" else value
 
 
-@pytest.mark.parametrize(("order_id", "contacts"), [("o1", 1), ("o2", 0), (None, 0)])
+@pytest.mark.parametrize(("order_id", "subjects", "contacts"), [
+    ("o1", (), 1), ("o2", (), 0), (None, (), 0), (None, ("o1",), 1), (None, ("t-1", "o1"), 1), ("o2", ("o1", "o1"), 1),
+    ("o1", ("t-1",), 1), ("", ("t-1", "o2"), 0),
+])
 @pytest.mark.parametrize("arrives", [20, 28])
 def test_a_contact_that_names_its_order_reaches_the_failure_for_weeks_until_it_is_put_right(
-    order_id: str | None, contacts: int, arrives: int
+    order_id: str | None, subjects: tuple[str, ...], contacts: int, arrives: int
 ) -> None:
     player = Player(rules=RULES)
     player.events(order(MINUTE, "payment_failed"))
     for day in range(1, arrives):
         player.reach(day * DAY)
-    player.events(contact(20 * DAY, reason="payment", order_id=order_id))
+    player.events(contact(20 * DAY, reason="payment", order_id=order_id, subject_ids=subjects))
     player.restart(random.Random(1))
     for day in range(arrives + 1, 30):
         player.reach(day * DAY)
-    player.events(order(29 * DAY, "paid"), contact(29 * DAY + HOUR, reason="payment", order_id=order_id))
+    player.events(order(29 * DAY, "paid"),
+                  contact(29 * DAY + HOUR, reason="payment", order_id=order_id, subject_ids=subjects))
     episode = latest(player, "payment")
     assert (episode.contacts, episode.put_right_ms) == (contacts, T0 + 29 * DAY)
     assert episode.contacted_at_ms == (T0 + 20 * DAY if contacts else None)
@@ -234,6 +238,19 @@ def test_a_contact_too_late_to_be_joined_by_time_is_joined_by_its_order_only() -
     assert latest(player, "payment").contacts == 0
     player.events(contact(3 * HOUR, reason="payment", order_id="o2"))
     assert (latest(player, "payment").contacts, latest(player, "payment").contacted_at_ms) == (1, T0 + 3 * HOUR)
+    player.events(contact(2 * HOUR, reason="payment", event_id="n", contact_id="k9", subject_ids=("t-1", "o1")))
+    assert (latest(player, "payment").contacts, latest(player, "payment").contacted_at_ms) == (2, T0 + 2 * HOUR)
+
+
+def test_a_contact_without_subjects_is_remembered_as_before() -> None:
+    new = Player(rules=RULES)
+    new.events(order(MINUTE, "payment_failed"), contact(HOUR, reason="payment", order_id="o1"),
+               contact(2 * HOUR, reason="payment", contact_id="k2", subject_ids=("o1", "t-1")))
+    _, contacts = new.stored("c")["c1",]
+    assert [len(row) for row in contacts] == [6, 7]
+    new.restart(random.Random(2))
+    new.events(order(2 * MINUTE, "payment_failed", order_id="o2"))
+    assert latest(new, "payment").contacts == 2
 
 
 def test_a_failure_is_live_if_one_event_was_seen_live() -> None:

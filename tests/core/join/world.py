@@ -287,7 +287,8 @@ def _event(dice: random.Random, customers: list[str], span: int) -> Event:
     reason = dice.choice(("", "app", "technical", "payment", "delivery", "complaint", "question", "campaign"))
     return contact(at, customer, reason, contact_id=f"k{dice.randrange(20)}", product=dice.choice(("", line)),
                    status=dice.choice(("opened", "opened", "resolved")), origin=origin,
-                   order_id=dice.choice((None, None, "", "o0", "o1")))
+                   order_id=dice.choice((None, None, "", "o0", "o1")),
+                   subject_ids=dice.choice(((), (), ("o0",), ("t9", "o2", "o1", "t9"))))
 
 
 # -- the naive join: reads the whole log at once, knows nothing of state, watermarks or batches --------------------
