@@ -111,6 +111,8 @@ class Company:
             "language": person.language,
             "product": "shop",
             "region": person.region,
+            "attributes": {"plan": person.plan},
+            "subject_ids": [f"t-{self.contacts:05d}"],
         }
         if order_id:
             body["order_id"] = order_id
@@ -163,6 +165,7 @@ def _session(company: Company, dice: Dice, person: Person, at_ms: int, session_i
             "product": "shop",
             "component": component,
             **attributes,
+            "attributes": {"plan": person.plan},
             "event_name": name,
             "outcome": "failed" if failed else "ok",
             "session_id": session_id,

@@ -25,6 +25,7 @@ DEPOTS = {
     "NL": Weighted({("swiftpost", "HAM-2"): 0.30, ("parcelgo", "AMS-1"): 0.70}),
     "ES": Weighted({("swiftpost", "LYO-1"): 0.35, ("parcelgo", "MAD-1"): 0.65}),
 }
+COURIERS = Weighted({"day": 0.7, "evening": 0.2, "night": 0.1})
 RETRIES = 2
 SOURCES = {
     "placed": "shop-orders", "paid": "payments", "payment_failed": "payments", "packed": "warehouse",
@@ -63,6 +64,11 @@ def _order(company: Company, dice: Dice, person: Person, at_ms: int) -> None:
         "carrier": carrier,
         "warehouse": warehouse,
         "region": person.region,
+        "attributes": {
+            "plan": person.plan,
+            "shop": "web" if person.platform == "web" else "app",
+            "courier": COURIERS.pick(company.chance_of("couriers")),
+        },
     }
     _record(company, at_ms, person.customer_id, {**body, "status": "placed"}, False)
     paid_ms = _pay(company, dice, person, body, at_ms + dice.whole(15_000, 90_000))

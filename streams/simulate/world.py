@@ -17,6 +17,7 @@ CURRENCIES = {"DE": ("EUR",) * 6 + ("CHF", "CHF", "PLN"), "FR": ("EUR",) * 8 + (
 FAR_ZONES = Weighted({"America/Los_Angeles": 0.5, "America/New_York": 0.2, "Asia/Tokyo": 0.3})
 SEGMENTS = Weighted({"new": 0.25, "standard": 0.50, "gold": 0.20, "platinum": 0.05})
 VALUE_CENTS = {"new": (500, 4_000), "standard": (2_000, 12_000), "gold": (9_000, 30_000), "platinum": (25_000, 90_000)}
+PLANS = Weighted({"basic": 0.5, "family": 0.35, "business": 0.15})
 PLATFORMS = Weighted({"android": 0.48, "ios": 0.30, "web": 0.22})
 SOURCES = {"android": "app-android", "ios": "app-ios", "web": "web"}
 MODELS = {
@@ -70,6 +71,7 @@ class Person:
     device_model: str
     app_version: str
     currency: str
+    plan: str
     upgrades_at_ms: int
     """When the new release reaches this device; the end of time for the web."""
 
@@ -82,10 +84,11 @@ def people(rules: SimulateRules) -> list[Person]:
     """All customers, in order of their ids."""
     dice = Dice(rules.seed, "people")
     release_ms = min((i.start_ms for i in rules.incidents if i.signal == "app"), default=RELEASE.start_ms)
-    return [_person(dice, number, release_ms) for number in range(rules.customers)]
+    plans = Dice(rules.seed, "plans")
+    return [_person(dice, number, release_ms, PLANS.pick(plans)) for number in range(rules.customers)]
 
 
-def _person(dice: Dice, number: int, release_ms: int) -> Person:
+def _person(dice: Dice, number: int, release_ms: int, plan: str) -> Person:
     region = REGIONS.pick(dice)
     platform = PLATFORMS.pick(dice)
     waits = int(dice.wait(ADOPTION_MEAN_MS))
@@ -96,6 +99,7 @@ def _person(dice: Dice, number: int, release_ms: int) -> Person:
         platform=platform,
         device_model=MODELS[platform].pick(dice),
         app_version=VERSIONS[platform].pick(dice),
+        plan=plan,
         currency=CURRENCIES[region][number % len(CURRENCIES[region])],
         upgrades_at_ms=release_ms + (waits if platform != "web" else 100 * DAY_MS),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal, get_args, get_origin
 
+from annotated_types import MaxLen
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from streams.sources.fields import Fields, Scope, Value, broken, plain
@@ -20,6 +22,7 @@ def compile_field(node: Node, info: FieldInfo, name: str, scope: Scope) -> Value
     """Compile one field by its type in the contract: a map or a list of values, a time, or a single value."""
     shape = _shape(info.annotation)
     if shape is dict:
+        _check_names(node, info)
         return _object(node, scope)
     if isinstance(node.value, list):
         return _list(node, scope)
@@ -41,6 +44,21 @@ def _shape(annotation: Any) -> type | None:
             found: type | None = get_origin(part)
             return found
     return None
+
+
+def _check_names(node: Node, info: FieldInfo) -> None:
+    """Refuse names of a map that no row could have: too many, too long, empty, or with characters of no label."""
+    entries = node.entries()
+    most = next((rule.max_length for rule in info.metadata if isinstance(rule, MaxLen)), len(entries))
+    if len(entries) > most:
+        node.refuse(f"has {len(entries)} names; allowed are at most {most}.")
+    names: TypeAdapter[str] = TypeAdapter(get_args(info.annotation)[0])
+    for name, entry in entries.items():
+        try:
+            names.validate_python(name)
+        except ValidationError as error:
+            rule = error.errors(include_url=False)[0]["msg"].partition(" should ")[2]
+            entry.refuse(f"its name should {rule}.")
 
 
 def _members(value: Value, node: Node) -> Value:
