@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,10 +107,12 @@ class MappedFile:
             self.warnings.extend(compare_header(columns, self.mapping.named, self.mapping.optional))
 
         try:
-            for index, row in enumerate(read_rows(self.file, self.mapping.shape, compare)):
-                if not index and row.fields is not None and row.member is None and self.mapping.shape.format != "csv":
+            rows = read_rows(self.file, self.mapping.shape, compare)
+            for row in islice(rows, 1):
+                if row.fields is not None and row.member is None and self.mapping.shape.format != "csv":
                     refuse_list_of_rows(row.fields, self.mapping.named, self.file.name)
                 yield row
+            yield from rows
         except BrokenInput as error:
             self.broken.append(error)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, count
+from typing import NamedTuple
 
 from schemas.errors import ConfigError
 from schemas.topics import MAX_EVENT_BYTES
-from streams.sources.files.lines import TOO_LONG, Line, Read, numbered_lines
+from streams.sources.files.lines import TOO_LONG, Lines, Read, many_lines
 from streams.sources.files.row import InputRow, bad_row
 from streams.sources.files.shape import Shape
 
@@ -22,16 +24,18 @@ _JSON = re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\[{])")
 
 def csv_rows(read: Read, shape: Shape, name: str, on_header: OnHeader) -> Iterator[InputRow]:
     """Every row under the header. Raises ConfigError if there is none, or if the file holds JSON."""
-    lines = numbered_lines(read)
-    first = next(lines, Line(1, b"", True))
-    if _JSON.match(first.raw):
+    batches = many_lines(read)
+    first = next(batches, Lines(1, [b""], plain=False))
+    if _JSON.match(first.lines[0]):
         text = "this is JSON, not CSV: set input.format to ndjson (an object a line) or json (documents)"
         raise ConfigError(f"{name}: {text}.")
-    separator = _SEPARATOR.fullmatch(first.raw.decode(shape.encoding, "replace"))
-    table = _Cells(lines, replace(shape, delimiter=_delimiter(shape, separator, name)), [] if separator else [first])
-    header = table.header(name)
+    separator = _SEPARATOR.fullmatch(first.lines[0].decode(shape.encoding, "replace"))
+    if separator:
+        first = first._replace(number=2, lines=first.lines[1:])
+    cells = _Cells(chain([first], batches), replace(shape, delimiter=_delimiter(shape, separator, name)))
+    header = cells.header(name)
     on_header(header)
-    yield from table.rows_under(header, shape.nulls)
+    yield from cells.rows_under(header, shape.nulls)
 
 
 def _delimiter(shape: Shape, separator: re.Match[str] | None, name: str) -> str:
@@ -48,19 +52,31 @@ class _UnreadableLine(Exception):
     """A line that cannot be part of a row; the message is the rule it breaks."""
 
 
-class _Cells:
-    """Rows of cells out of lines. Lines can be put back."""
+class _Line(NamedTuple):
+    number: int
+    raw: bytes
+    whole: bool
 
-    def __init__(self, lines: Iterator[Line], shape: Shape, again: Sequence[Line]) -> None:
-        self._lines = lines
+
+_Row = tuple[int, bytes, list[str] | None, str]
+"""Line number, bytes, cells (None: broken) and what is wrong with it."""
+
+
+class _Cells:
+    """Rows of cells out of lines. Lines without quotes are read many at once; of others some can be put back."""
+
+    def __init__(self, batches: Iterator[Lines], shape: Shape) -> None:
+        self._batches = batches
         self._shape = shape
-        self._again = deque(again)
-        self._used: list[Line] = []
+        self._again: deque[_Line] = deque()
+        self._used: list[_Line] = []
         self._bytes = 0
+        self._quoted = self._reader(self._feed())
+        self._all = self._rows()
 
     def header(self, name: str) -> list[str]:
         """The names of the columns."""
-        for _, _, cells, problem in self._rows():
+        for _, _, cells, problem in self._all:
             if cells is None:
                 raise ConfigError(f"{name}: the first line must be a header, which {problem}.")
             if cells:
@@ -70,45 +86,69 @@ class _Cells:
     def rows_under(self, header: list[str], nulls: frozenset[str]) -> Iterator[InputRow]:
         """Every row; one with an error if it cannot be read or has another number of cells."""
         width = len(header)
-        for number, raw, cells, problem in self._rows():
+        for number, raw, cells, problem in self._all:
             if cells is None:
                 yield bad_row(number, raw, problem)
             elif len(cells) == width:
-                fields = dict(zip(header, cells, strict=True))
-                if nulls.isdisjoint(cells):
-                    yield InputRow(number, raw.rstrip(b"\r\n"), fields)
-                else:
-                    found = {key: None if cell in nulls else cell for key, cell in fields.items()}
-                    yield InputRow(number, raw.rstrip(b"\r\n"), found)
+                fields: dict[str, str | None] = dict(zip(header, cells, strict=True))
+                if not nulls.isdisjoint(cells):
+                    fields = {key: None if cell in nulls else cell for key, cell in fields.items()}
+                yield InputRow(number, raw.rstrip(b"\r\n"), fields)
             elif cells:
                 yield bad_row(number, raw, f"has {width} columns")
 
-    def _rows(self) -> Iterator[tuple[int, bytes, list[str] | None, str]]:
-        """Line number, bytes, cells (None: broken) and what is wrong with each row."""
-        used, reader = self._used, self._reader()
-        while True:
-            used.clear()
-            self._bytes = 0
-            try:
-                cells = next(reader, None)
-            except (csv.Error, UnicodeDecodeError, _UnreadableLine) as error:
-                first = used[0]
-                if self._bytes <= MAX_EVENT_BYTES:  # else all of it is one row
-                    self._again.extendleft(reversed(used[1:]))
-                reader = self._reader()
-                yield first.number, first.raw, None, self._rule(error)
-                continue
-            if cells is None:
-                return
-            first = used[0]
-            yield first.number, first.raw if len(used) == 1 else b"".join(line.raw for line in used), cells, ""
+    def _rows(self) -> Iterator[_Row]:
+        for batch in self._batches:
+            done = 0
+            if batch.plain and (texts := self._decoded(batch.lines)) is not None:
+                numbers = count(batch.number)
+                try:
+                    for number, raw, cells in zip(numbers, batch.lines, self._reader(texts), strict=False):
+                        done = number - batch.number + 1
+                        yield number, raw, cells, ""
+                except csv.Error:
+                    pass  # the line is read once more below, which says what is wrong with it
+            self._put_back(batch, done)
+            while self._again:
+                yield self._one_by_one()
 
-    def _reader(self) -> Iterator[list[str]]:
-        return csv.reader(self._feed(), delimiter=self._shape.delimiter or ",", strict=True)
+    def _decoded(self, lines: list[bytes]) -> list[str] | None:
+        encoding = self._shape.encoding
+        try:
+            return [line.decode(encoding) for line in lines]
+        except UnicodeDecodeError:
+            return None
+
+    def _put_back(self, batch: Lines, done: int) -> None:
+        lines = enumerate(batch.lines[done:], batch.number + done)
+        self._again.extend(_Line(number, raw, batch.whole) for number, raw in lines)
+
+    def _one_by_one(self) -> _Row:
+        """The next row, of one line or several."""
+        used = self._used
+        used.clear()
+        self._bytes = 0
+        try:
+            cells = next(self._quoted)
+        except (csv.Error, UnicodeDecodeError, _UnreadableLine) as error:
+            if self._bytes <= MAX_EVENT_BYTES:  # else all of it is one row
+                self._again.extendleft(reversed(used[1:]))
+            self._quoted = self._reader(self._feed())
+            return used[0].number, used[0].raw, None, self._rule(error)
+        return used[0].number, used[0].raw if len(used) == 1 else b"".join(line.raw for line in used), cells, ""
+
+    def _reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        return csv.reader(lines, delimiter=self._shape.delimiter or ",", strict=True)
 
     def _feed(self) -> Iterator[str]:
-        again, lines, encoding, used = self._again, self._lines, self._shape.encoding, self._used
-        while (line := again.popleft() if again else next(lines, None)) is not None:
+        again, encoding, used = self._again, self._shape.encoding, self._used
+        while True:
+            if not again:
+                batch = next(self._batches, None)
+                if batch is None:
+                    return
+                self._put_back(batch, 0)
+            line = again.popleft()
             used.append(line)
             raw = line.raw
             self._bytes += len(raw)

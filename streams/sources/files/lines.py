@@ -43,19 +43,38 @@ def _cut(line: bytes) -> Iterator[tuple[bytes, bool]]:
     yield line, True
 
 
-class Line(NamedTuple):
-    """A line with its end, numbered from 1; of one that is too long only the beginning, and ``whole`` is False."""
+class Lines(NamedTuple):
+    """Lines with their ends that follow each other, the first with its number, from 1.
+
+    ``plain``: none has a quote or a zero byte. ``whole`` False: the beginning of a single line that is too long.
+    """
 
     number: int
-    raw: bytes
-    whole: bool
+    lines: list[bytes]
+    plain: bool
+    whole: bool = True
 
 
-def numbered_lines(read: Read) -> Iterator[Line]:
-    """Every line, each at once."""
-    number, begun = 0, False
-    for piece, last in line_pieces(read):
-        if not begun:
+def many_lines(read: Read) -> Iterator[Lines]:
+    """Every line, many at once."""
+    number, rest, passing_over = 1, b"", False
+    while block := read():
+        text = rest + block
+        lines = text.splitlines(keepends=True)
+        rest = lines.pop() if not lines[-1].endswith(b"\n") else b""
+        if passing_over and lines:
+            del lines[0]
+            passing_over = False
+        if passing_over:
+            rest = b""
+        if lines and len(lines[0]) > MAX_EVENT_BYTES:
+            yield Lines(number, [lines.pop(0)[:MOST_SHOWN]], plain=False, whole=False)
             number += 1
-            yield Line(number, piece if last else piece[:MOST_SHOWN], last)
-        begun = not last
+        if lines:
+            yield Lines(number, lines, plain=b'"' not in text and b"\0" not in text)
+            number += len(lines)
+        if len(rest) > MAX_EVENT_BYTES:
+            yield Lines(number, [rest[:MOST_SHOWN]], plain=False, whole=False)
+            number, rest, passing_over = number + 1, b"", True
+    if rest:
+        yield Lines(number, [rest], plain=False)
