@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import merge
 from inspect import getdoc
@@ -55,6 +55,9 @@ class PlayOptions:
         list[str] | None,
         typer.Option("--and", metavar="MAPPING=FILE", show_default=False,
                      help="A further file, played in between by time; give it once for each."),
+    ] = None
+    member: Annotated[
+        str | None, typer.Option(help="Name or pattern of the file in a zip of several, instead of input.member.")
     ] = None
     speed: Speed = "flat"
     start: Annotated[str | None, typer.Option("--from", help="Only rows from this time on (ISO 8601, UTC).")] = None
@@ -107,9 +110,9 @@ def play_file(asked: PlayOptions) -> None:
     for reading in readings:
         _show(reading, asked, settings)
     for reading in readings:
-        refuse_unusable(reading.tally, limit)
         for broken in reading.broken:
             raise broken
+        refuse_unusable(reading.tally, limit)
 
 
 def _readings(asked: PlayOptions, settings: Settings) -> list[MappedFile]:
@@ -122,6 +125,8 @@ def _readings(asked: PlayOptions, settings: Settings) -> list[MappedFile]:
             raise ConfigError(f"--and {text}: allowed is MAPPING=FILE, as in tickets.yaml=tickets.ndjson")
         named.append((mapping, Path(file)))
     rules = [load_mapping(mapping, key) for mapping, _ in named]
+    if asked.member:
+        rules[0] = replace(rules[0], shape=replace(rules[0].shape, member=asked.member))
     files = [file for _, file in named]
     beside = shared_out(AskedBeside(tuple(map(asked_join, asked.beside or ())), asked.links), rules, files)
     return [read(*one[:2], span, one[2]) for one in zip(rules, files, beside, strict=True)]

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from schemas.errors import ConfigError
+from streams.cli.main import build_app
 from streams.sources.files import BrokenInput, Shape, read_rows
 from tests.cases.files import outcome, refused, zstd
 
@@ -222,3 +224,25 @@ def test_memory_is_bounded_whatever_the_file_holds(tmp_path: Path) -> None:
         "another list": "1 0 0", "long rows": "20 20 0", "wide": "1 1 0",
     }  # fmt: skip
     assert max(mebibytes for _, mebibytes in found.values()) - found["small"][1] < 120, found
+
+
+def checked(folder: Path, content: bytes, *words: str) -> tuple[str, str]:
+    """What ``play --check`` prints of a file, and the error with which it ends."""
+    (folder / "rows").write_bytes(content)
+    (folder / "m.yaml").write_text(CONTACTS % "csv")
+    command = ["play", str(folder / "m.yaml"), str(folder / "rows"), "--check", *words]
+    done = CliRunner().invoke(build_app("play"), command)
+    return done.output, str(done.exception or "")
+
+
+def test_play_takes_a_file_of_a_zip_by_name(tmp_path: Path) -> None:
+    packed = zipped({"a.csv": b"x\n1\n", "b.csv": csv_rows(3)})
+    output, error = checked(tmp_path, packed, "--member", "b.csv")
+    assert output.startswith("rows 3: events 3 (contact 3), rejected rows 0")
+    assert error == ""
+
+
+def test_play_reports_the_rows_before_a_break_and_ends_with_the_sentence(tmp_path: Path) -> None:
+    output, error = checked(tmp_path, gzip.compress(csv_rows(30_000))[:-2000])
+    assert output.startswith("rows 2")
+    assert error.startswith("rows: cannot be read to its end: it ends in the middle")

@@ -52,7 +52,7 @@ class _UnreadableLine(Exception):
     """A line that cannot be part of a row; the message is the rule it breaks."""
 
 
-class _Line(NamedTuple):
+class _NumberedLine(NamedTuple):
     number: int
     raw: bytes
     whole: bool
@@ -68,8 +68,8 @@ class _Cells:
     def __init__(self, batches: Iterator[Lines], shape: Shape) -> None:
         self._batches = batches
         self._shape = shape
-        self._again: deque[_Line] = deque()
-        self._used: list[_Line] = []
+        self._again: deque[_NumberedLine] = deque()
+        self._used: list[_NumberedLine] = []
         self._bytes = 0
         self._quoted = self._reader(self._feed())
         self._all = self._rows()
@@ -121,7 +121,7 @@ class _Cells:
 
     def _put_back(self, batch: Lines, done: int) -> None:
         lines = enumerate(batch.lines[done:], batch.number + done)
-        self._again.extend(_Line(number, raw, batch.whole) for number, raw in lines)
+        self._again.extend(_NumberedLine(number, raw, batch.whole) for number, raw in lines)
 
     def _one_by_one(self) -> _Row:
         """The next row, of one line or several."""
