@@ -1,8 +1,15 @@
-"""The blocks of docs/guide-sources.md: commands, mappings and parts of mappings, and what a command shows."""
+"""The blocks of docs/guide-sources.md: commands, mappings and parts of mappings, and what a command shows.
+
+``python -m tests.docs.guide`` writes anew what the command above the block of text shows.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from typing import Any, NamedTuple
 
 from tests.docs.words import ROOT
@@ -53,3 +60,26 @@ def whole(part: dict[str, Any]) -> dict[str, Any]:
     for key, value in part.items():
         (event if key in OF_AN_EVENT else top)[key] = value
     return {**top, "events": [event]}
+
+
+def screen() -> tuple[str, str]:
+    """What the one command above a block of text shows, 100 columns wide, and the block."""
+    found = blocks()
+    ((command, block),) = [
+        (found[at], one) for at, one in enumerate(found[1:]) if (found[at].language, one.language) == ("sh", "text")
+    ]
+    (line,) = command.commands
+    words = shlex.split(line)
+    at = words.index("cxwatch")
+    main = "import sys; from streams.cli.main import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", main, *words[at + 1 :]], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "COLUMNS": "100", **dict(word.split("=", 1) for word in words[:at])},
+    )  # fmt: skip
+    assert done.returncode == 65, done.stderr
+    return "".join(f"{line.rstrip()}\n" for line in done.stdout.rstrip().splitlines()), block.text
+
+
+if __name__ == "__main__":
+    shown, written = screen()
+    GUIDE.write_text(GUIDE.read_text(encoding="utf-8").replace(written, shown), encoding="utf-8")

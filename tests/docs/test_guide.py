@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
-import sys
-
 import pytest
 
 from streams.sources import parse_mapping
 from streams.sources.plain_yaml import parse_yaml
-from tests.docs.guide import FIRST, Block, blocks, first_commands, whole
-from tests.docs.words import ROOT
+from tests.docs.guide import FIRST, Block, blocks, first_commands, screen, whole
 
 KEY = b"a key for tests only"
 MAPPINGS = [block for block in blocks() if block.language == "yaml"]
@@ -31,20 +25,6 @@ def test_every_block_is_executed_by_some_test() -> None:
     assert all(" --check" in line for line in others), others  # what needs servers belongs into the walk
 
 
-def test_commands_show_what_the_guide_shows() -> None:
-    found = blocks()
-    shown = [(block, found[at + 1]) for at, block in enumerate(found[:-1])
-             if block.language == "sh" and found[at + 1].language == "text"]  # fmt: skip
-    assert len(shown) == 1
-    for block, screen in shown:
-        (line,) = block.commands
-        *settings, program = [word for word in shlex.split(line) if "=" in word or word == "cxwatch"]
-        assert program == "cxwatch"
-        words = shlex.split(line)[len(settings) + 1 :]
-        main = "import sys; from streams.cli.main import main; sys.exit(main())"
-        done = subprocess.run(
-            [sys.executable, "-c", main, *words], cwd=ROOT, capture_output=True, text=True, check=False,
-            env={**os.environ, "COLUMNS": "100", **dict(one.split("=", 1) for one in settings)},
-        )  # fmt: skip
-        assert done.returncode == 65, done.stderr
-        assert [line.rstrip() for line in done.stdout.rstrip().splitlines()] == screen.text.splitlines()
+def test_the_screen_in_the_guide_is_what_its_command_shows() -> None:
+    shown, written = screen()
+    assert shown == written, "python -m tests.docs.guide writes it anew"

@@ -189,7 +189,27 @@ SD-1,Cannot log in,Bug,02/Mar/26 10:15 AM,02/Mar/26 1:05 PM,Anna,u-1,backend,urg
 SD-2,Parcel late,Service Request,02/Mar/26 11:15 AM,,Ben,u-2,delivery,,,,
 """
 
+FLIGHTS = """\
+year,month,day,dep_time,sched_dep_time,dep_delay,carrier,flight,origin,dest
+2013,3,2,517,515,2,UA,1545,EWR,IAH
+2013,3,2,NA,2359,NA,B6,839,JFK,BQN
+"""
+SHOP = """\
+order_no;email;ordered_at;paid_at;payment_error;total;psp;carrier;depot;country;promise_hours;delivered_at;\
+cancelled_by;cancelled_at
+1001;Anna@example.invalid;02.03.2026 09:00;02.03.2026 09:02;-;49,90;paynow;DHL;H1;Deutschland;24;03.03.2026 08:30;-;-
+1002;ben@example.invalid;02.03.2026 09:05;-;DECLINED;12,00;-;DHL;H1;Deutschland;24;-;-;-
+1003;cem@example.invalid;02.03.2026 10:00;02.03.2026 10:01;-;5,00;paynow;GLS;A1;Niederlande;24;-;S;02.03.2026 15:00
+"""
+
 SAMPLES: tuple[SampleFile, ...] = (
+    SampleFile("flights", FLIGHTS, (
+        "order placed 03-02 08:15 UA", "order delivered 03-02 10:17 UA", "order placed 03-03 02:59 B6",
+        "order cancelled 03-03 04:59 B6")),
+    SampleFile("shop", SHOP, (
+        "order placed 03-02 08:00 1001 4990", "order paid 03-02 08:02 1001", "order placed 03-02 08:05 1002",
+        "order payment_failed 03-02 08:07 1002 DECLINED", "order placed 03-02 09:00 1003",
+        "order paid 03-02 09:01 1003", "order cancelled 03-02 14:00 1003 company", "order delivered 03-03 07:30 1001")),
     SampleFile("shopify-orders", SHOPIFY, (
         "order placed 03-02 09:15 #1001 6470 EUR", "order paid 03-02 09:15 #1001 6470 EUR",
         "order placed 03-02 10:00 #1002 1000 EUR", "order paid 03-02 10:00 #1002 1000 EUR",
