@@ -111,8 +111,6 @@ def _epoch(form: str) -> Parser:
             at_ms = value // whole_per_ms
         else:
             at_ms = int((_exact(value) / per_ms).to_integral_value("ROUND_FLOOR"))
-        if not MIN_TIME_MS <= at_ms <= MAX_TIME_MS:
-            raise WrongTime(_out_of_range(form, value))
         return at_ms
 
     return parse
@@ -126,12 +124,6 @@ def _exact(value: object) -> Decimal:
             raise ValueError("number")
         return Decimal(value.strip())
     return Decimal(repr(value))
-
-
-def _out_of_range(form: str, value: object) -> str:
-    fits = _fitting(value)
-    hint = f" (format {fits} fits this value)" if fits else " between 2000 and 2100"
-    return f"is a time of format {form}{hint}"
 
 
 def _fitting(value: object) -> str:
@@ -152,15 +144,21 @@ def _fitting(value: object) -> str:
 
 
 def _explained(form: str, parse: Parser) -> Parser:
+    """The function with its errors in words: the format that fits, if another does."""
+    rule = f"is a time of format {form}"
+
     def explained(value: object) -> int:
         try:
-            return parse(value)
+            at_ms = parse(value)
         except WrongTime:
             raise
         except (ValueError, OverflowError):
             fits = _fitting(value)
-            hint = f" (format {fits} fits this value)" if fits and fits != form else ""
-            raise WrongTime(f"is a time of format {form}{hint}") from None
+            raise WrongTime(f"{rule} (format {fits} fits this value)" if fits and fits != form else rule) from None
+        if MIN_TIME_MS <= at_ms <= MAX_TIME_MS:
+            return at_ms
+        fits = _fitting(value)
+        raise WrongTime(f"{rule} (format {fits} fits this value)" if fits else f"{rule} between 2000 and 2100")
 
     return explained
 
@@ -170,17 +168,10 @@ def _serial_day(form: str, rule: DayRule) -> Parser:
 
     def parse(value: object) -> int:
         serial = _exact(value)
-        if not 0 < serial < 100_000:
-            raise WrongTime(_out_of_range(form, value))
-        day = (first + timedelta(days=int(serial))).date()
+        day = first + timedelta(days=int(serial))
         if serial == int(serial):
-            at_ms = rule.of_day(day)
-        else:
-            into_day = round((serial - int(serial)) * DAY_MS)
-            at_ms = rule.zone_rules.to_ms(datetime.combine(day, time()) + timedelta(milliseconds=into_day))
-        if not MIN_TIME_MS <= at_ms <= MAX_TIME_MS:
-            raise WrongTime(_out_of_range(form, value))
-        return at_ms
+            return rule.of_day(day.date())
+        return rule.zone_rules.to_ms(day + timedelta(milliseconds=round((serial - int(serial)) * DAY_MS)))
 
     return parse
 

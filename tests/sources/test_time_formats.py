@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import MalformedEvent
+from schemas.events import MAX_TIME_MS, MIN_TIME_MS
 from streams.sources.time_formats import DayRule, WrongTime, has_time_of_day, parser
 from streams.sources.times import ZoneRules
 
@@ -96,6 +97,11 @@ def test_what_files_write_is_read(form: str, value: object, expected: int) -> No
         ("iso", "2026-03-05T12:00:60", "is a time of format iso"),
         ("excel", 1_772_708_400, "is a time of format excel (format epoch_s fits this value)"),
         ("excel", 60, "is a time of format excel between 2000 and 2100"),
+        ("excel", 10**30, "is a time of format excel"),
+        ("iso", "1999-12-31", "is a time of format iso between 2000 and 2100"),
+        ("iso", "9999-12-31", "is a time of format iso between 2000 and 2100"),
+        ("%Y%m%d%H%M", "13483100", "is a time of format %Y%m%d%H%M between 2000 and 2100"),
+        ("rfc2822", "Thu, 01 Jan 1970 00:00:00 +0000", "is a time of format rfc2822 between 2000 and 2100"),
         ("excel", "2026-03-05", "is a time of format excel (format iso fits this value)"),
         ("epoch_s", "1.7727084e9", "is a time of format epoch_s"),
         ("epoch_s", "\u0661\u0667", "is a time of format epoch_s"),
@@ -181,9 +187,10 @@ def test_plain_patterns_are_read_as_strptime_reads_them(form: str, data: st.Data
 
     def read(parse: Callable[[], int]) -> int | None:
         try:
-            return parse()
+            at_ms = parse()
         except ValueError:
             return None
+        return at_ms if MIN_TIME_MS <= at_ms <= MAX_TIME_MS else None
 
     rule = DayRule(ZoneRules(ZoneInfo("UTC")))
     expected = read(lambda: rule.of_moment(datetime.strptime(text, form).replace(tzinfo=UTC)))
