@@ -227,7 +227,7 @@ def test_bad_rows_are_dead_letters_with_their_bytes_and_the_rule_and_the_rest_go
     rules = [(dict(x.headers)["dlq.field"].decode(), dict(x.headers)["dlq.origin"].decode()) for x in dead_letters]
     assert rules == [
         ("events[0].time", "rows.txt:3"), ("", "rows.txt:4"), ("events[0].customer", "rows.txt:5"),
-        ("order_id", "rows.txt:6"), ("", "rows.txt:7"), ("event_time_ms", "rows.txt:8"), ("", "rows.txt:9"),
+        ("order_id", "rows.txt:6"), ("", "rows.txt:7"), ("events[0].time", "rows.txt:8"), ("", "rows.txt:9"),
     ]
     assert all(b"yesterday" not in value for dead_letter in dead_letters for _, value in dead_letter.headers)
     assert (reading.tally.rows, reading.tally.rejected) == (9, 7)
