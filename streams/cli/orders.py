@@ -74,7 +74,7 @@ def give_order(
     action: Action, issue: str | None, reason: str, wait_s: float, channel: Channel | None = None
 ) -> None:
     """Write an order, wait until every sender has heard it, and say so; ends the command with its exit code."""
-    settings = settings_here()
+    settings = settings_here(running=True)
     bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
     try:
         given = asyncio.run(_give(settings, bootstrap, action, issue, reason, channel))

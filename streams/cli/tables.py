@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from schemas.tables import TABLES, VIEWS
-from streams.cli.chosen import settings_here
 from streams.cli.listing import print_listing
 from streams.cli.output import AsJson
 from streams.settings import load_settings
@@ -37,7 +36,7 @@ def migrate_tables() -> None:
 
 def status(as_json: AsJson = False) -> None:
     """Show every migration and whether it is applied; exit code 1 if one is not."""
-    settings = settings_here()
+    settings = load_settings()
     known = migrations(endpoints(settings, ("clickhouse",)), settings.clickhouse_database)
     for one in known:
         row = {"version": one.version, "name": one.name, "state": one.state}

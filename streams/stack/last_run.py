@@ -57,12 +57,15 @@ def remember(settings: Settings, kind: str) -> None:
     write_private(_file(settings, kind), json.dumps(entry))
 
 
-def recalled(settings: Settings) -> tuple[Settings, LastRun | None]:
-    """The settings with the names of what runs or ran last, and that run; as they are, and None, if they say enough."""
+def recalled(settings: Settings, running: bool = False) -> tuple[Settings, LastRun | None]:
+    """The settings with the names of what runs or ran last, and that run; as they are, and None, if they say enough.
+
+    ``running``: only what runs now counts, as for orders.
+    """
     if settings.model_fields_set & set(NAMES):
         return settings, None
     found = [run for file in sorted(settings.state_dir.glob("last-*.json")) if (run := _read(file)) is not None]
-    here = [run for run in found if run.servers == _servers(settings)]
+    here = [run for run in found if run.servers == _servers(settings) and (run.alive or not running)]
     if not here:
         return settings, None
     last = max(here, key=lambda run: (run.alive, run.alive and run.kind == "run", run.at))

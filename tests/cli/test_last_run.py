@@ -61,6 +61,13 @@ def test_what_is_alive_comes_first_and_a_run_before_a_demo(bare: Settings) -> No
     assert _names(recalled(bare)[0]) == ("demo-2.", "cx_demo")
 
 
+def test_an_order_goes_to_nothing_that_has_ended(bare: Settings) -> None:
+    remember(_of(bare, "demo-2.", "cx_demo"), "demo")
+    assert _names(recalled(bare, running=True)[0]) == ("demo-2.", "cx_demo")
+    _ended(bare, "demo", 2_000.0)
+    assert recalled(bare, running=True) == (bare, None)
+
+
 @pytest.mark.parametrize("name", ["topic_prefix", "clickhouse_database"])
 def test_a_setting_of_either_name_says_enough(bare: Settings, name: str) -> None:
     remember(_of(bare, "demo-2.", "cx_demo"), "demo")
