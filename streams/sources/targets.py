@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import MaxLen
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -49,7 +48,8 @@ def _shape(annotation: Any) -> type | None:
 def _check_names(node: Node, info: FieldInfo) -> None:
     """Refuse names of a map that no row could have: too many, too long, empty, or with characters of no label."""
     entries = node.entries()
-    most = next((rule.max_length for rule in info.metadata if isinstance(rule, MaxLen)), len(entries))
+    limits = (getattr(rule, "max_length", None) for rule in info.metadata)
+    most = next((limit for limit in limits if limit is not None), len(entries))
     if len(entries) > most:
         node.refuse(f"has {len(entries)} names; allowed are at most {most}.")
     names: TypeAdapter[str] = TypeAdapter(get_args(info.annotation)[0])

@@ -34,8 +34,8 @@ HEAD = '"who":"c-1","no":"k-1","at":"2026-03-10T12:00:00Z"'
 
 def contact(tmp_path: Path, rest: str) -> Any:
     """The contact that one row makes, as rooms read it."""
-    events, _, letters = mapped(CONTACT, tmp_path, "{" + HEAD + rest + "}\n")
-    assert not letters, letters[0].headers
+    events, _, rejected = mapped(CONTACT, tmp_path, "{" + HEAD + rest + "}\n")
+    assert not rejected, rejected[0].headers
     decoded = decode("contact", [json.dumps(one).encode() for one in events])
     assert not decoded.rejects, decoded.rejects[0].error
     return decoded.records[0]
@@ -60,15 +60,15 @@ def test_absent_values_are_left_out(
 def test_a_row_may_bring_its_own_list_of_subjects(tmp_path: Path) -> None:
     text = CONTACT.replace('["{order}", "{ticket}", "k-{thread}"]', "{field: about}")
     for about, subjects in (('["o-1","",7]', ["o-1", "7"]), ('"o-2"', ["o-2"]), ("[]", [])):
-        events, _, letters = mapped(text, tmp_path, "{" + HEAD + f',"about":{about}' + "}\n")
-        assert not letters, letters[0].headers
+        events, _, rejected = mapped(text, tmp_path, "{" + HEAD + f',"about":{about}' + "}\n")
+        assert not rejected, rejected[0].headers
         assert events[0].get("subject_ids", []) == subjects
 
 
 def test_a_row_that_breaks_a_limit_is_a_dead_letter_with_the_rule(tmp_path: Path) -> None:
-    events, _, letters = mapped(CONTACT, tmp_path, "{" + HEAD + ',"plan":"%s"' % ("x" * 129) + "}\n")
+    events, _, rejected = mapped(CONTACT, tmp_path, "{" + HEAD + ',"plan":"%s"' % ("x" * 129) + "}\n")
     assert events == []
-    headers = dict(letters[0].headers)
+    headers = dict(rejected[0].headers)
     assert headers["dlq.field"].endswith(b"attributes.*")
     assert headers["dlq.rule"] == b"should have at most 128 characters"
 
