@@ -98,29 +98,32 @@ class _Mapper:
         fields = row.fields
         if fields is None:
             return Rejected(self._mapping.events[0].noun, row, row.error or broken("", "row can be read"))
-        index, matched, times, made = 0, list[int](), list[int](), list[_Made]()
-        members: list[InputRow] = []
+        plan = self._plans[0]
+        matched: list[EventPlan] = []
+        times: list[int] = []
         try:
-            for index, plan in enumerate(self._plans):
+            members: list[InputRow] = []
+            for plan in self._plans:
                 if plan.each is not None:
-                    members.extend(_members(plan, index, row, matched, times))
+                    members.extend(_members(plan, row, matched, times))
                 elif plan.when is None or plan.when(fields):
-                    matched.append(index)
+                    matched.append(plan)
                     at_ms = plan.time(fields)
                     times.append(at_ms if at_ms is not None else needed(at_ms, plan.rule, "time"))
                     members.append(row)
             if times and not self._span.takes(row.line, min(times)):
                 return None
+            made: list[_Made] = []
             parts: list[Body | None] = [None] * self._groups
-            for index, at_ms, one in zip(matched, times, members, strict=True):
-                plan = self._plans[index]
+            for plan, at_ms, one in zip(matched, times, members, strict=True):
                 own: list[Body | None] = parts if one is row else [None] * self._groups
                 body, arrives_ms, key = plan.body(self._mapping, at_ms, one, own)
                 made.append((plan, body, arrives_ms, key, _ENCODE(body)))
             if self._has_lists and len(made) > 1:
                 _refuse_one_id_of_several(made)
         except MalformedEvent as error:
-            return Rejected(self._plans[index].rule.noun, row, error.with_traceback(None), index, tuple(matched))
+            matches = tuple(one.index for one in matched)
+            return Rejected(plan.noun, row, error.with_traceback(None), plan.index, matches)
         return made
 
     def _count(self, outcomes: Iterable[Outcome]) -> None:
@@ -152,12 +155,12 @@ def _settled(outcome: Outcome) -> Sequence[Mapped | Rejected]:
     return [Mapped(at_ms, plan.noun, key.encode(), value) for plan, _, at_ms, key, value in outcome or ()]
 
 
-def _members(plan: EventPlan, index: int, row: InputRow, matched: list[int], times: list[int]) -> Iterator[InputRow]:
+def _members(plan: EventPlan, row: InputRow, matched: list[EventPlan], times: list[int]) -> Iterator[InputRow]:
     """The row once for each member of a list of which the event is made."""
     for one in plan.each.rows(row) if plan.each is not None else ():
         fields = one.fields or {}
         if plan.when is None or plan.when(fields):
-            matched.append(index)
+            matched.append(plan)
             times.append(needed(plan.time(fields), plan.rule, "time"))
             yield one
 

@@ -135,7 +135,15 @@ def template(node: Node, scope: Scope) -> Value:
     if len(parts) == 3 and not parts[0] and not parts[2]:
         return _first_named(parts[1], node, scope)
     fill = _fill(parts, node, scope)
+    begun = max((known for known in scope.templates if text.startswith(known)), key=len, default="")
+    if begun and begun != text and "{" not in text[len(begun) :]:
+        return _ended(scope.templates[begun], text[len(begun) :])
     return scope.templates.setdefault(text, once_per_row(fill))
+
+
+def _ended(begun: Value, end: str) -> Value:
+    """A text that another one begins, as an event's id that ends in its status."""
+    return lambda fields: None if (text := begun(fields)) is None else text + end
 
 
 def is_mixed(text: str) -> bool:

@@ -29,7 +29,8 @@ class EventPlan:
 
     rule: EventRule
     index: int
-    constants: Body
+    blank: Body
+    """What is the same for every row, with room for what every event has."""
     groups: tuple[tuple[int, Named], ...]
     own: Named
     hot: bool
@@ -50,20 +51,21 @@ class EventPlan:
     def body(self, mapping: Mapping, at_ms: int, row: InputRow, parts: list[Body | None]) -> tuple[Body, int, str]:
         """The event's fields, when it arrives, and its key. ``parts`` are the groups filled so far for this row.
 
-        Raises MalformedEvent.
+        Raises MalformedEvent. An event without an id of its own has a hash of the row's bytes: a row that is played
+        twice is the same event.
         """
         rule, fields = self.rule, row.fields or {}
-        body: Body = {}
-        key = ""
-        if self.id_field:
-            key = body[self.id_field] = self._event_id(mapping, row)
+        body, key = self.blank.copy(), ""
+        if rule.event_id is not None:
+            key = body[self.id_field] = needed(rule.event_id(fields), rule, "id")
+        elif self.id_field:
+            body[self.id_field] = f"{mapping.name}-{self.index}-{xxhash.xxh3_128_hexdigest(row.raw)}"
         body[self.time_field] = at_ms
         arrival = rule.arrival(fields) if rule.arrival is not None else None
         if arrival is not None and self.hot:
             body["arrived_at_ms"] = arrival
         if self.customer is not None:
             key = body["customer_id"] = needed(self.customer(fields), rule, "customer")
-        body.update(self.constants)
         for number, named in self.groups:
             part = parts[number]
             if part is None:
@@ -73,12 +75,6 @@ class EventPlan:
             if (found := value(fields)) is not None:
                 body[name] = found
         return body, at_ms if arrival is None else arrival, key
-
-    def _event_id(self, mapping: Mapping, row: InputRow) -> str:
-        """The mapping's own id, or a hash of the row's bytes: the same row played twice is the same event."""
-        if self.rule.event_id is not None:
-            return str(needed(self.rule.event_id(row.fields or {}), self.rule, "id"))
-        return f"{mapping.name}-{self.index}-{xxhash.xxh3_128_hexdigest(row.raw)}"
 
 
 def needed(value: Any, rule: EventRule, part: str) -> Any:
@@ -113,9 +109,11 @@ def _plan(rule: EventRule, index: int, groups: tuple[tuple[int, Named], ...], ow
     customer = rule.customer if rule.noun != "change" else None
     others = [rule.id_field, rule.time_field, customer, hot and rule.arrival]
     complete = len(names) + sum(map(bool, others))
+    room = (rule.id_field, rule.time_field, "customer_id" if customer is not None else "")
     given = ((name, value.value) for name, value, _ in rule.fields if isinstance(value, Constant))
-    constants = {name: value for name, value in given if value is not None}
+    blank: Body = {name: None for name in room if name}
+    blank.update((name, value) for name, value in given if value is not None)
     return EventPlan(
-        rule, index, constants, groups, own, hot, rule.noun, rule.each, rule.when, rule.time, rule.id_field,
+        rule, index, blank, groups, own, hot, rule.noun, rule.each, rule.when, rule.time, rule.id_field,
         rule.time_field, customer, names, complete,
     )  # fmt: skip
