@@ -78,6 +78,7 @@ def walk(kafka: str, clickhouse: Endpoints, stack_settings: Settings, tmp_path: 
         "CX_STATE_DIR": str(stack_settings.state_dir),
         "CX_KAFKA_BOOTSTRAP": stack_settings.kafka_bootstrap or "",
         "CX_CLICKHOUSE_URL": url.get_secret_value() if url else "",
+        "CX_CLICKHOUSE_HTTP_PORT": str(stack_settings.clickhouse_http_port),
         "CX_TOPIC_PREFIX": f"{name}.",
         "CX_CLICKHOUSE_DATABASE": f"cx_{name}",
         "CX_INSTANCE": name,
@@ -87,6 +88,7 @@ def walk(kafka: str, clickhouse: Endpoints, stack_settings: Settings, tmp_path: 
     try:
         yield Walk(tmp_path, environment)
     finally:
+        (stack_settings.state_dir / "last-run.json").unlink(missing_ok=True)  # other tests share the state folder
         ClickHouse(login(clickhouse, "migrator", "default")).query(f"DROP DATABASE IF EXISTS cx_{name}")
 
 
