@@ -136,6 +136,9 @@ def test_documents_may_stand_behind_each_other_and_pages_in_a_list(tmp_path: Pat
     assert [e["event_id"] for e in outcome(form, json.dumps([page, other], indent=1), tmp_path).events] == OPENED
     plain = "\n".join(json.dumps(ticket, indent=1) for ticket in TICKETS)
     assert [e["event_id"] for e in outcome(ZENDESK % "json", plain, tmp_path).events] == OPENED
+    for form, between in (("json", ",\n"), ("ndjson", ",\n"), ("json", "\n\x1e"), ("ndjson", "\n\x1e")):
+        joined = between.join(map(json.dumps, TICKETS)).join(("\x1e", "\n") if "\x1e" in between else ("", between))
+        assert [e["event_id"] for e in outcome(ZENDESK % form, joined, tmp_path).events] == OPENED
     one = json.dumps({"ticket": TICKETS[0]})
     assert [e["event_id"] for e in outcome(ZENDESK % "json, items: ticket", one, tmp_path).events] == OPENED[:1]
 

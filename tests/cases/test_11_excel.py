@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.sources.files.row import IS_TEXT
 from tests.cases.files import outcome, refused
 
 EXCEL = """
@@ -48,6 +49,16 @@ def test_encodings_and_line_ends(codec: str, mark: bool, ends: str, tmp_path: Pa
     found = outcome(EXCEL % f", delimiter: ';', encoding: {codec}", text.encode(plain), tmp_path)
     assert [(event["event_id"], event["amount_cents"]) for event in found.events] == [("o-1", 6470), ("o-2", 1000)]
     assert (found.counts.rows, found.dead_letters) == (2, [])
+
+
+@pytest.mark.parametrize("delimiter", ['"\\t"', "'\\t'", "tab"])
+def test_a_tab_may_be_written_in_three_ways(delimiter: str, tmp_path: Path) -> None:
+    assert len(outcome(EXCEL % f", delimiter: {delimiter}", TABLE.replace(";", "\t"), tmp_path).events) == 2
+
+
+def test_json_in_another_encoding_says_what_to_set(tmp_path: Path) -> None:
+    found = outcome(JSON % "", (LINE % "é").encode("cp1252"), tmp_path)
+    assert [dead_letter[1] for dead_letter in found.dead_letters] == [f"row {IS_TEXT}"]
 
 
 @pytest.mark.parametrize("order", [codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
@@ -109,7 +120,7 @@ def test_bytes_that_are_no_text_cost_their_row(codec: str, tmp_path: Path) -> No
     found = outcome(EXCEL % f", delimiter: ';', encoding: {codec}", good[:at] + bad + good[at:], tmp_path)
     assert [event["event_id"] for event in found.events] == ["o-2"]
     assert [dead_letter[:2] for dead_letter in found.dead_letters] == [
-        ("rows:2", "row is text in the encoding of input.encoding")
+        ("rows:2", f"row {IS_TEXT}")
     ]
     cut = outcome(EXCEL % f", delimiter: ';', encoding: {codec}", good[: 1 - 2 * width], tmp_path)
     assert len(cut.events) + len(cut.dead_letters) == 2

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from schemas.errors import ConfigError
 from schemas.topics import MAX_EVENT_BYTES
 from streams.sources.files.lines import TOO_LONG, Lines, Read, many_lines
-from streams.sources.files.row import InputRow, bad_row
+from streams.sources.files.row import IS_TEXT, InputRow, bad_row
 from streams.sources.files.shape import Shape
 
 OnHeader = Callable[[Sequence[str]], None]
@@ -162,5 +162,5 @@ class _Cells:
         if isinstance(error, _UnreadableLine):
             return str(error)
         if isinstance(error, UnicodeDecodeError):
-            return "is text in the encoding of input.encoding"
+            return IS_TEXT
         return f"has quotes that match, and cells of at most {csv.field_size_limit():,} characters"

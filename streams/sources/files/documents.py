@@ -14,12 +14,14 @@ import msgspec
 
 from schemas.errors import ConfigError
 from streams.sources.files.lines import MOST_SHOWN, TOO_LONG, Read, line_pieces
-from streams.sources.files.row import BrokenInput, InputRow, bad_row
+from streams.sources.files.row import IS_TEXT, BrokenInput, InputRow, bad_row
 from streams.sources.files.scan import JsonText, NotJson
 from streams.sources.files.shape import Shape
 
 _OPEN = (b"[", b"{", b",", b":")
 """What ends so is no line of NDJSON: a document goes on in the next line."""
+_SPACE = b" \t\r\n\x1e"
+"""What may stand around a document; one of them begins each document of a JSON text sequence."""
 _KEYS_SHOWN = 12
 _ONE_LINE = f"{TOO_LONG}. Of a JSON document, set input.items to the list in it whose members are the rows."
 
@@ -38,17 +40,17 @@ def json_rows(read: Read, shape: Shape, name: str) -> Iterator[InputRow]:
     """Every row. Raises ConfigError if the file is not what ``shape`` says, BrokenInput where a document breaks off."""
     head = read()
     blocks = chain([head], iter(read, b""))
-    lines = [line.strip() for line in head.splitlines() if line.strip()][:3]
+    lines = [line for one in head.splitlines() if (line := one.strip(_SPACE))][:3]
     first, starts = lines[0] if lines else b"", [line[:1] for line in lines]
     if first and first[:1] not in (b"[", b"{") and shape.format == "json":
         raise ConfigError(f"{name}: this is no JSON document, which begins with {{ or [. Is input.format right?")
     if shape.format == "ndjson" and len(starts) > 1 and not any(start in (b"[", b"{") for start in starts):
         raise ConfigError(f"{name}: no line begins with {{ or [, so this is no JSON. Is input.format right?")
     over_lines = first[:1] in (b"[", b"{") and first.endswith(_OPEN)
-    if shape.format == "ndjson" and over_lines and first[:1] == b"{" and not shape.items:
+    if shape.format == "ndjson" and over_lines and first[:1] == b"{" and first[-2:] != b"}," and not shape.items:
         text = "this is a JSON document over many lines, not an object a line: set input.format to json, and"
         raise ConfigError(f"{name}: {text} input.items to the list in it whose members are the rows, if there is one.")
-    if shape.format == "json" or over_lines:
+    if shape.format == "json" or over_lines or head.startswith(b"\x1e"):
         yield from _documents(lambda: next(blocks, b""), shape, name)
         return
     for number, pieces in _by_line(lambda: next(blocks, b"")):
@@ -68,6 +70,8 @@ def _documents(read: Read, shape: Shape, name: str) -> Iterator[InputRow]:
     first = text.peek()
     try:
         while text.peek():
+            if not first and text.peek() == b",":
+                text.take(b",")  # some write one between documents
             for found in _walk(text, shape.items, inside=False):
                 if first and found.keys is not None:
                     raise ConfigError(f"{name}: {_absent(shape, first, found.keys)}")
@@ -166,10 +170,18 @@ def _row(found: _Found, shape: Shape) -> InputRow:
     try:
         fields = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return bad_row(line, raw, "is JSON", member)
+        return bad_row(line, raw, "is JSON" if _is_text(raw) else IS_TEXT, member)
     if not isinstance(fields, dict):
         return bad_row(line, raw, "is a JSON object", member)
     return InputRow(line, raw.rstrip(b"\r\n"), _without_nulls(fields, shape.nulls), None, member)
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _without_nulls(fields: dict[str, Any], nulls: frozenset[str]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from schemas.errors import ConfigError, MalformedEvent
 
+IS_TEXT = "is text in the encoding of input.encoding (absent: utf-8; Excel also writes cp1252)"
+"""The rule that a row breaks whose bytes are no text."""
 _CHUNK_BYTES = 1024 * 1024
 
 

@@ -17,6 +17,16 @@ from streams.sources.files.lines import MOST_SHOWN, Read
 _SPACE = re.compile(rb"[ \t\r\n\x1e]*+")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKET = re.compile(rb'[^\[\]{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^\[\]{}"]*+)*+(?:([\[{])|([\]}])|")', re.DOTALL)
+
+
+def _deep(levels: int) -> bytes:
+    """Pattern of a list or object in which others stand at most so many levels deep."""
+    inner = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"' + (b"|" + _deep(levels - 1) if levels else b"")
+    return rb'[\[{][^\[\]{}"]*+(?:(?:' + inner + rb')[^\[\]{}"]*+)*+[\]}]'
+
+
+_SHALLOW = re.compile(_deep(5), re.DOTALL)
+"""Most rows, at once: half the time of going from bracket to bracket."""
 _BARE = re.compile(rb'[^\s,:\[\]{}"]++')
 _OUTSIDE = re.compile(rb'["\[\]{}]')
 _INSIDE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -111,6 +121,13 @@ class JsonText:
         return found[0], True
 
     def _nested(self) -> tuple[bytes, bool]:
+        found = _SHALLOW.match(self._buffer, self._at)
+        if found and found.end() - self._at <= MAX_EVENT_BYTES:
+            self._at = found.end()
+            return found[0], True
+        return self._from_bracket_to_bracket()
+
+    def _from_bracket_to_bracket(self) -> tuple[bytes, bool]:
         start, at, depth, bracket = self._at, self._at, 0, _BRACKET.match  # a search would be slow
         while True:
             while found := bracket(self._buffer, at):

@@ -5,7 +5,7 @@
 | `format` | `csv`; `ndjson`: one JSON object or list of objects a line; `json`: documents, over any number of lines |
 | `items` | JSON: path to the list whose members are the rows, as in `tickets`, `data.items`, `pages.tickets` |
 | `each` | JSON: path to a list in each row: an event per member (streams.sources.members) |
-| `delimiter` | CSV: one character; absent: what a first line `sep=;` says, else a comma |
+| `delimiter` | CSV: one character, or `tab`; absent: what a first line `sep=;` says, else a comma |
 | `encoding` | absent: utf-8; a byte order mark beats it |
 | `member` | name or pattern of a file in a zip that holds several |
 | `absent` | texts that mean "no value" (absent: the empty text) |
@@ -65,7 +65,7 @@ def path_steps(node: Node) -> tuple[str, ...]:
 
 
 def _delimiter(node: Node) -> str:
-    text = node.text()
+    text = {"\\t": "\t", "tab": "\t"}.get(node.text(), node.text())
     if len(text) != 1 or text in '"\r\n':
         node.refuse("must be one character, and neither a quote nor a line end.")
     return text
