@@ -39,7 +39,7 @@ class MostRejects:
         if share <= self.percent:
             return None
         return (
-            f"{tally.rejected:,} of {tally.inside:,} rows were rejected ({share:.3g} %), --max-rejects allows "
+            f"{tally.rejected:,} of {tally.rows:,} rows were rejected ({share:.3g} %), --max-rejects allows "
             f"{self.percent:g} %: nothing is written. Mend the mapping or the file, or go on without these rows (they "
             f"become dead letters): --max-rejects {needed_percent(share)}%"
         )
@@ -71,9 +71,9 @@ def refuse_unusable(tally: RowCounts, limit: MostRejects) -> None:
 
 
 def _nothing_mapped(tally: RowCounts) -> str | None:
-    if tally.total or not tally.inside:
+    if tally.total or tally.outside or not tally.rows:
         return None
-    if tally.rejected == tally.inside:
+    if tally.rejected == tally.rows:
         return f"no row could be mapped: all {tally.rejected:,} were rejected"
     if tally.rejected:
         return f"no row made an event: {tally.rejected:,} were rejected, for {tally.unmatched:,} no `when` holds"
@@ -96,8 +96,8 @@ def show_report(report: Report, console: Console, *, short: bool = False) -> Non
         _say(console, "note", remark)
     if not report.rows:
         _say(console, "note", f"{report.file} has no rows")
-    elif report.outside == report.rows:
-        _say(console, "note", "every row lies outside --from and --to")
+    elif report.outside and not report.events:
+        _say(console, "note", "no event lies between --from and --to")
 
 
 def _show_events(report: Report, console: Console) -> None:

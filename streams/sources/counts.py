@@ -148,16 +148,11 @@ class RowCounts:
     """Per event topic."""
 
     @property
-    def inside(self) -> int:
-        """Rows that were asked for."""
-        return self.rows - self.outside
-
-    @property
     def total(self) -> int:
         """Events."""
         return sum(self.events.values())
 
     @property
     def rejected_share(self) -> float:
-        """Rejected rows among those that were asked for, 0 to 1."""
-        return self.rejected / self.inside if self.inside else 0.0
+        """Rejected rows among all that were read, 0 to 1: whether they lie in the span is not known."""
+        return self.rejected / self.rows if self.rows else 0.0

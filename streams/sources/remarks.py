@@ -30,9 +30,23 @@ def remarks(tally: RowCounts, customers: int) -> list[str]:
             )
         if why:
             found.append(f"No issue can come of the {_WORDS[noun]} of this file by themselves: {why}")
-    if contacts := tally.nouns.get("contact"):
-        found.extend(_lines(contacts, tally.events.get("contact", 0)))
-    return found
+    return [*found, *_notes(tally)]
+
+
+def _notes(tally: RowCounts) -> Iterable[str]:
+    """What is not as it looks, though issues can come of it."""
+    orders, contacts = tally.nouns.get("order"), tally.nouns.get("contact")
+    kept = PromiseRule().kept
+    if orders is not None and orders.promised and not any(orders.values[status] for status in kept):
+        yield (
+            f"Orders have a promised time, but none has status {_any(kept)}: every promise counts as broken when it "
+            "falls due. Map what keeps it."
+        )
+    if contacts is not None and contacts.no_product and contacts.no_product == tally.events["contact"]:
+        yield (
+            "No contact has a product: they are counted as one line without a name, beside the products of orders and "
+            "telemetry. Map product to count them per line."
+        )
 
 
 def _telemetry(counts: NounCounts, events: int) -> str:
@@ -99,14 +113,6 @@ def _always(exposed: int, failed: int, what: str, more: str) -> str:
     if failed < exposed:
         return ""
     return f"all of the {exposed:,} {what}, so their share is always 100 % and cannot rise. Map {more} as well."
-
-
-def _lines(contacts: NounCounts, events: int) -> Iterable[str]:
-    if events and contacts.no_product == events:
-        yield (
-            "No contact has a product: they are counted as one line without a name, beside the products of orders and "
-            "telemetry. Map product to count them per line."
-        )
 
 
 def _any(values: Iterable[str]) -> str:

@@ -69,9 +69,8 @@ class Report:
 
     @property
     def share(self) -> float:
-        """Rejected rows among those in the asked span, 0 to 1."""
-        inside = self.rows - self.outside
-        return self.rejected / inside if inside else 0.0
+        """Rejected rows among all rows, 0 to 1."""
+        return self.rejected / self.rows if self.rows else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -128,6 +128,14 @@ def test_an_empty_file_is_no_error_and_told(tmp_path: Path, written: list[Arriva
     assert "ga4.ndjson has no rows" in done.output
 
 
+def test_a_span_without_events_is_no_error_and_rejects_count_among_all_rows(
+    tmp_path: Path, written: list[Arrival]
+) -> None:
+    done = play(tmp_path, [row(MILLISECONDS)] * 30 + [row(MICROSECONDS)], "--check", "--from", "2027-01-01")
+    assert done.exit_code == 0
+    assert "no event lies between --from and --to" in done.output
+
+
 @pytest.mark.parametrize("share", ["101%", "-1%", "0.1", "ten", "10%%", ""])
 def test_a_share_that_is_none_is_refused(share: str, tmp_path: Path, written: list[Arrival]) -> None:
     done = play(tmp_path, [row(MILLISECONDS)], "--check", "--max-rejects", share)

@@ -210,7 +210,8 @@ def test_contacts_without_a_product_are_told_where_they_are_counted(tmp_path: Pa
     [
         ("placed", "", "none of 10 has status payment_failed or a promised time"),
         ("payment_failed", "", "all of the 10 payments failed, so their share is always 100 %"),
-        ("placed", ", promised_at_ms: {field: at, plus: 1d}", ""),
+        ("placed", ", promised_at_ms: {field: at, plus: 1d}", "every promise counts as broken when it falls due"),
+        ("delivered", ", promised_at_ms: {field: at, plus: 1d}", ""),
     ],
 )
 def test_orders_that_can_raise_nothing_are_told_so(status: str, more: str, why: str, tmp_path: Path) -> None:
