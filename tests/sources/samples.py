@@ -202,7 +202,14 @@ cancelled_by;cancelled_at
 1003;cem@example.invalid;02.03.2026 10:00;02.03.2026 10:01;-;5,00;paynow;GLS;A1;Niederlande;24;-;S;02.03.2026 15:00
 """
 
+OLD_SHOPIFY = """\
+Name,Email,Financial Status,Paid at,Fulfillment Status,Fulfilled at,Currency,Total,Created at,Cancelled at
+#1001,Anna@example.invalid,paid,2026-03-02 10:15:21 +0100,unfulfilled,,EUR,64.70,2026-03-02 10:15:20 +0100,
+"""
+
 SAMPLES: tuple[SampleFile, ...] = (
+    SampleFile("shopify-orders", OLD_SHOPIFY, (
+        "order placed 03-02 09:15 #1001 6470 EUR", "order paid 03-02 09:15 #1001 6470 EUR")),
     SampleFile("flights", FLIGHTS, (
         "order placed 03-02 08:15 UA", "order delivered 03-02 10:17 UA", "order placed 03-03 02:59 B6",
         "order cancelled 03-03 04:59 B6")),

@@ -297,6 +297,13 @@ def test_a_few_odd_values_do_not_hide_what_a_column_is(tmp_path: Path) -> None:
     assert "1 of the values looked at are no such time; their rows would be rejected" in text
 
 
+def test_a_column_whose_name_has_a_meaning_in_a_text_is_left_out(tmp_path: Path) -> None:
+    text = proposal(tmp_path, "order_id,customer|id,{total},created\n1,c,12.5,2026-03-02T10:00:00Z\n")
+    assert "customer|id" not in text
+    assert "total" not in text
+    assert parse_yaml(text)["customer"].startswith("TODO:")
+
+
 def test_a_day_that_may_be_a_month_is_asked(tmp_path: Path) -> None:
     text = proposal(tmp_path, "order_id,customer_id,created\n1,c,03/04/2026\n2,d,05/06/2026\n")
     assert "TODO: days and months can be told apart in no row of the sample: %d/%m/%Y or %m/%d/%Y" in text

@@ -82,7 +82,7 @@ def write_proposal(sample: Sample, file: str, noun: str, finished: str = "") -> 
     ``finished``: a mapping that comes along and seems to be for this file.
     """
     named = {name: column for name, column in sample.columns.items() if name.isprintable()}
-    columns = {name: column for name, column in named.items() if not set("{}") & set(name)}
+    columns = {name: column for name, column in named.items() if not set("{}|") & set(name)}
     file = file if file.isprintable() else "the file"
     findings = {name: look_at(column, words_of(name)) for name, column in columns.items()}
     guessed, sure = noun_of(map(words_of, columns))
