@@ -1,6 +1,8 @@
 //! Promise timers: every order that was promised for a time has exactly one outcome. The same algorithm and persisted
 //! values as `streams/core/join/promises.py`, whose text explains it.
 
+mod stored;
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -13,6 +15,7 @@ use crate::dedup::Memory;
 use crate::money::Currency;
 use crate::pack::{Packer, Read, Reader};
 use crate::rules::PromiseRule;
+use stored::{chunk_key, pack_fact, packed, promise_key, read_fact};
 
 pub const DAY_MS: i64 = 86_400_000;
 /// Timers of promises decided early stay queued until there are this many of them.
@@ -445,70 +448,4 @@ fn states(rule: &PromiseRule, fact: &Fact) -> bool {
     fact.promised_at_ms.is_some_and(|promised_ms| {
         fact.time_ms - rule.memory_ms <= promised_ms && promised_ms <= fact.time_ms + rule.horizon_ms
     })
-}
-
-fn promise_key(key: &OrderKey) -> Vec<u8> {
-    let mut packer = Packer::default();
-    packer.array(3);
-    packer.text("p");
-    packer.text(&key.customer);
-    packer.text(&key.order);
-    packer.out
-}
-
-fn chunk_key(chunk: i64) -> Vec<u8> {
-    let mut packer = Packer::default();
-    packer.array(2);
-    packer.text("q");
-    packer.int(chunk);
-    packer.out
-}
-
-fn packed(promise: &Promise) -> Vec<u8> {
-    let mut packer = Packer::default();
-    packer.array(9);
-    for (time_ms, event_id) in [&promise.stated, &promise.latest] {
-        packer.array(2);
-        packer.int(*time_ms);
-        packer.text(event_id);
-    }
-    packer.int(promise.due_ms);
-    packer.int(promise.fire_ms);
-    packer.text(&promise.line);
-    packer.texts(promise.values.iter().map(|value| &**value));
-    packer.int(promise.amount_cents);
-    packer.int(i64::from(promise.origin));
-    packer.text(promise.currency.text());
-    packer.out
-}
-
-fn pack_fact(packer: &mut Packer, fact: &Fact) {
-    packer.array(12);
-    packer.int(fact.time_ms);
-    packer.text(&fact.event_id);
-    packer.text(&fact.key.customer);
-    packer.text(&fact.key.order);
-    packer.text(&fact.status);
-    packer.text(&fact.line);
-    packer.texts(fact.values.iter().map(|value| &**value));
-    packer.int(fact.amount_cents);
-    match fact.promised_at_ms {
-        Some(promised_ms) => packer.int(promised_ms),
-        None => packer.nil(),
-    }
-    packer.boolean(fact.by_company);
-    packer.int(i64::from(fact.origin));
-    packer.text(fact.currency.text());
-}
-
-fn read_fact(reader: &mut Reader<'_>) -> Read<Fact> {
-    let fields = reader.array()?;
-    let (time_ms, event_id) = (reader.int()?, reader.text()?);
-    let key = OrderKey { customer: reader.text()?.into(), order: reader.text()?.into() };
-    let (status, line) = (reader.text()?, reader.text()?);
-    let values = reader.texts()?.into_iter().map(Into::into).collect();
-    let (amount, promised, by_company) = (reader.int()?, reader.optional_int()?, reader.boolean()?);
-    let origin = if fields > 10 { reader.int()? as u8 } else { 0 };
-    let currency = if fields > 11 { Currency::read(reader)? } else { Currency::default() };
-    Ok(Fact::new(time_ms, event_id, key, status, line, values, amount, promised, by_company, origin, currency))
 }
