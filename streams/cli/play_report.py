@@ -90,6 +90,8 @@ def show_report(report: Report, console: Console, *, short: bool = False) -> Non
         _show_statuses(report, console)
         for late in report.late:
             _say(console, "late", _late(late))
+        if report.statuses and not report.late:
+            _say(console, "late", "no event", "dim")
     for warning in report.warnings:
         _say(console, "warning", warning)
     for remark in report.remarks:
@@ -185,6 +187,6 @@ def _red(count: int) -> str:
     return f"[bold red]{count:,}[/]" if count else "0"
 
 
-def _say(console: Console, what: str, text: str) -> None:
-    colour = {"warning": "bold yellow", "late": "bold yellow", "note": "bold"}.get(what, "dim")
+def _say(console: Console, what: str, text: str, colour: str = "") -> None:
+    colour = colour or {"warning": "bold yellow", "late": "bold yellow", "note": "bold"}.get(what, "dim")
     console.print(f"[{colour}]{escape(what)}:[/] {escape(text)}", highlight=False)

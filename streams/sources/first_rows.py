@@ -46,7 +46,7 @@ class FirstRows:
         if not self.rows:
             return []
         first = "first " if self.rows == self._most else ""
-        problem = f"is in none of the {first}{self.rows:,} rows"
+        problem = f"is in none of the {first}{self.rows:,} rows" if self.rows > 1 else "is not in the only row"
         return [
             sentence(f"field {name}", uses, problem, _nearest_path(name, self._paths))
             for name, uses in self._missing.items()
