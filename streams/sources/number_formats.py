@@ -28,6 +28,8 @@ NUMBER_KEYS = ("decimal", "thousands", "grouping", "currency", "negative")
 MAX_WHOLE = 10**18
 """Bound of whole numbers, so that they fit into an event."""
 _MOST_CHARACTERS = 64
+_MOST_KNOWN = 10_000
+"""Texts that a reader remembers: quantities, prices and delays come again and again."""
 _SEPARATORS = {".": r"\.", ",": ",", " ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}
 _SAME = {"\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2019": "'"}
 _NEGATIVES = ("parentheses", "trailing", "unicode")
@@ -106,10 +108,16 @@ def reader(form: NumberFormat, *, money: bool = False) -> Callable[[Any], Decima
     """
     money = money and not form.declared
     parse = _plain_reader(form, money) if form == NumberFormat() else _declared_reader(form, money)
+    known: dict[str, Decimal] = {}
 
     def read(found: Any) -> Decimal:
         if isinstance(found, str):
-            return parse(found)
+            number = known.get(found)
+            if number is None:
+                if len(known) >= _MOST_KNOWN:
+                    known.clear()
+                number = known[found] = parse(found)
+            return number
         if isinstance(found, bool) or not isinstance(found, int | float | Decimal):
             raise TypeError
         if isinstance(found, float):

@@ -173,19 +173,21 @@ def _format(entries: dict[str, Node]) -> str:
 def _clock_time(node: Node, value: Value, entries: dict[str, Node], scope: Scope, rules: ZoneRules) -> Value:
     pattern = entries["date_format"].text() if "date_format" in entries else "%Y-%m-%d"
     day_of = _guarded(entries["date"], template(entries["date"], scope), _day_parser(pattern), pattern)
-    minute_of = _guarded(node, value, remembering(clock_minute), "hhmm")
+    minute_of, clock_ms, where = remembering(clock_minute), rules.clock_ms, node.path
 
     def clock_time(fields: Fields) -> int | None:
-        minute = minute_of(fields)
-        if minute is None:
+        found = value(fields)
+        if found is None:
             return None
         day = day_of(fields)
         if day is None:
             raise broken(entries["date"].path, "date is there")
         try:
-            return rules.clock_ms(day, minute)
+            return clock_ms(day, minute_of(found))
         except MalformedEvent as error:
-            raise broken(node.path, error.rule) from None
+            raise broken(where, error.rule) from None
+        except (ValueError, TypeError):
+            raise broken(where, "is a time of format hhmm", found) from None
         except OverflowError:
             raise broken(entries["date"].path, f"is a time of format {pattern}") from None
 
