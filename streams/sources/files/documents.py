@@ -1,7 +1,8 @@
 """JSON: rows out of lines or documents of any length. A row is an object; its bytes are those that stand in the file.
 
 A list where a row could be is a list of rows. With ``items`` the rows are the members of the list (or the one object)
-at that path; a list on the way is gone through member by member (``pages.tickets``).
+at that path; a list on the way is gone through member by member (``pages.tickets``), and a document that is a list may
+hold the rows themselves.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def _documents(read: Read, shape: Shape, name: str) -> Iterator[InputRow]:
                 text.take(b",")  # some write one between documents
             for found in _walk(text, shape.items, inside=False):
                 if first and found.keys is not None:
-                    raise ConfigError(f"{name}: {_absent(shape, first, found.keys)}")
+                    raise ConfigError(f"{name}: {_absent(shape, found.keys)}")
                 first = b""
                 yield _row(found, shape)
     except NotJson:
@@ -82,12 +83,11 @@ def _documents(read: Read, shape: Shape, name: str) -> Iterator[InputRow]:
         raise BrokenInput(f"{name}: {text_}. Rows before it were read.") from None
 
 
-def _absent(shape: Shape, first: bytes, keys: tuple[str, ...]) -> str:
+def _absent(shape: Shape, keys: tuple[str, ...]) -> str:
     text = f"there is no list and no object at input.items, {'.'.join(shape.items)}"
-    if first == b"[":
-        return f"{text}. The file is one JSON document, a list itself: leave input.items out."
     names = [key for key in keys if key.isidentifier() and len(key) <= 40][:_KEYS_SHOWN]
-    return f"{text}. There are: {', '.join(names)}." if names else f"{text}."
+    there = f"There are: {', '.join(names)}. " if names else ""
+    return f"{text}. {there}If each document is a row, leave input.items out."
 
 
 def _by_line(read: Read) -> Iterator[tuple[int, Iterator[bytes]]]:
@@ -139,7 +139,7 @@ def _walk(text: JsonText, steps: tuple[str, ...], *, inside: bool) -> Iterator[_
     kind = text.peek()
     if kind == b"[":
         for member in text.members():
-            if steps:
+            if steps and (inside or _leads_on(text, steps[0])):
                 yield from _walk(text, steps, inside=inside)
             else:
                 yield _Found(text.line, *text.value(), member)
@@ -159,6 +159,15 @@ def _walk(text: JsonText, steps: tuple[str, ...], *, inside: bool) -> Iterator[_
         line, (raw, whole) = text.line, text.value()
         keys_ = () if steps or (inside and kind != b"{") else None
         yield _Found(line, raw, whole, keys=keys_)
+
+
+def _leads_on(text: JsonText, step: str) -> bool:
+    """False for a member of a list that is a row itself: a small object without the first step of ``items``."""
+    raw = text.ahead() if text.peek() == b"{" else None
+    try:
+        return raw is None or step in msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def _row(found: _Found, shape: Shape) -> InputRow:

@@ -46,6 +46,8 @@ class JsonText:
         self._at = 0
         self._line = line
         self._counted = 0
+        self._reached = 0, 0
+        """Depth and place up to which a value that is too long was read."""
 
     @property
     def line(self) -> int:
@@ -125,9 +127,19 @@ class JsonText:
         if found and found.end() - self._at <= MAX_EVENT_BYTES:
             self._at = found.end()
             return found[0], True
-        return self._from_bracket_to_bracket()
+        return self._from_bracket_to_bracket() or self._dropped(*self._reached)
 
-    def _from_bracket_to_bracket(self) -> tuple[bytes, bool]:
+    def ahead(self) -> bytes | None:
+        """The bytes of the list or object here, which stays to be taken; None if it is too long."""
+        self.peek()
+        found = self._from_bracket_to_bracket()
+        if found is None or not found[1]:
+            return None
+        self._at -= len(found[0])
+        return found[0]
+
+    def _from_bracket_to_bracket(self) -> tuple[bytes, bool] | None:
+        """None if the value is too long: then it is still to be taken, and was read as far as ``_reached``."""
         start, at, depth, bracket = self._at, self._at, 0, _BRACKET.match  # a search would be slow
         while True:
             while found := bracket(self._buffer, at):
@@ -142,7 +154,8 @@ class JsonText:
                     break  # a string that goes on in the next block
                 at = found.end()
             if len(self._buffer) - start > MAX_EVENT_BYTES:
-                return self._dropped(depth, at)
+                self._reached = depth, at
+                return None
             if not self._more():
                 raise NotJson
             start, at = 0, at - start
