@@ -120,8 +120,15 @@ enum Kind {
     Int { min: i64, max: i64 },
     Float { min: f64, max: f64 },
     Bool,
-    Map { min: u32, max: u32, name: TextLimits, value: TextLimits },
-    Texts { min: u32, max: u32, element: TextLimits },
+    /// In a box, so that the common kinds stay small.
+    Many(Box<Many>),
+}
+
+/// A map or a list of texts, with the lowest and highest number of entries.
+#[derive(Clone)]
+enum Many {
+    Map { sizes: (u32, u32), name: TextLimits, value: TextLimits },
+    Texts { sizes: (u32, u32), element: TextLimits },
 }
 
 #[derive(Clone)]
@@ -192,7 +199,7 @@ impl Spec {
 
     /// True for a field that is a map or a list of texts.
     pub fn holds_texts(&self, field: usize) -> bool {
-        matches!(self.fields[field].kind, Kind::Map { .. } | Kind::Texts { .. })
+        matches!(self.fields[field].kind, Kind::Many(_))
     }
 
     /// Fill `row` with one value per field (absent ones are `Missing`, required ones never) and return the number of
@@ -375,8 +382,10 @@ impl Field {
             FieldKind::Int { min, max } => Kind::Int { min, max },
             FieldKind::Float { min, max } => Kind::Float { min, max },
             FieldKind::Bool => Kind::Bool,
-            FieldKind::Map { min, max, name, value } => Kind::Map { min, max, name, value },
-            FieldKind::Texts { min, max, element } => Kind::Texts { min, max, element },
+            FieldKind::Map { min, max, name, value } => {
+                Kind::Many(Box::new(Many::Map { sizes: (min, max), name, value }))
+            }
+            FieldKind::Texts { min, max, element } => Kind::Many(Box::new(Many::Texts { sizes: (min, max), element })),
         };
         Field { quoted, length, kind, optional: spec.optional, name: spec.name, default: spec.default }
     }
@@ -414,9 +423,34 @@ impl Field {
             },
             Kind::Bool if first == b't' => cursor.literal(b"true").map(|()| Value::Bool(true)),
             Kind::Bool => cursor.literal(b"false").map(|()| Value::Bool(false)),
-            Kind::Map { min, max, name, value } => map(cursor, (*min, *max), *name, *value, scratch, parts),
-            Kind::Texts { min, max, element } => texts(cursor, (*min, *max), *element, scratch, parts),
+            Kind::Many(many) => {
+                let (value, at) = many.value(cursor.message, cursor.at, scratch, parts)?;
+                cursor.at = at;
+                Ok(value)
+            }
         }
+    }
+}
+
+impl Many {
+    /// The value that begins at `at`, and where it ends. Kept out of the loop over fields, with a cursor of its own:
+    /// lending that of the loop makes every message take twice as long.
+    #[cold]
+    #[inline(never)]
+    fn value(
+        &self,
+        message: &[u8],
+        at: usize,
+        scratch: &mut Vec<u8>,
+        parts: &mut Vec<Span>,
+    ) -> Result<(Value, usize), Undecided> {
+        let mut cursor = Cursor::new(message);
+        cursor.at = at;
+        let value = match *self {
+            Many::Map { sizes, name, value } => map(&mut cursor, sizes, name, value, scratch, parts),
+            Many::Texts { sizes, element } => texts(&mut cursor, sizes, element, scratch, parts),
+        }?;
+        Ok((value, cursor.at))
     }
 }
 
