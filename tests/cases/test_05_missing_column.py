@@ -98,3 +98,13 @@ def test_columns_that_are_declared_optional_may_be_absent(tmp_path: Path) -> Non
     assert warnings(mapping, "who,at,no\nc,2026-03-10T12:00:00Z,1\n", tmp_path) == []
     with pytest.raises(ConfigError, match=r"m.yaml: input.optional\[0\]: 'contry' .*Did you mean country"):
         orders('"{country}"', ", optional: [contry]")
+
+
+@pytest.mark.parametrize(
+    "region", ["{first_of: [country, land]}", '"{country|land}"', '{first_of: ["{country}", "{land}"]}']
+)
+def test_one_of_several_alternatives_may_be_absent_and_is_told(region: str, tmp_path: Path) -> None:
+    [warning] = warnings(orders(region), "who,at,no,land\nc,2026-03-10T12:00:00Z,1,DE\n", tmp_path)
+    assert warning.startswith("column country, named by m.yaml events[0].fields.region")
+    refused = refusal(orders(region), "who,at,no\nc,2026-03-10T12:00:00Z,1\n", tmp_path)
+    assert [line.split(",")[0] for line in refused.splitlines()] == ["column country", "column land"]
