@@ -213,7 +213,7 @@ def progress() -> Progress:
 def show_played(played: Played) -> None:
     """What was written."""
     typer.echo(
-        f"played {played.total:,} events ({_by_noun(played.events)}) and {played.heartbeats:,} heartbeats "
+        f"played {played.total:,} events{_by_noun(played.events)} and {played.heartbeats:,} heartbeats "
         f"in {played.seconds:.1f} s, dead letters {played.dead_letters:,}"
     )
 
@@ -221,10 +221,12 @@ def show_played(played: Played) -> None:
 def show_tally(tally: RowCounts) -> None:
     """What became of the rows of a file."""
     typer.echo(
-        f"rows {tally.rows:,}: events {sum(tally.events.values()):,} ({_by_noun(tally.events)}), "
+        f"rows {tally.rows:,}: events {sum(tally.events.values()):,}{_by_noun(tally.events)}, "
         f"rejected rows {tally.rejected:,}, no event {tally.unmatched:,}, outside the span {tally.outside:,}"
     )
 
 
 def _by_noun(events: Mapping[str, int]) -> str:
-    return ", ".join(f"{noun} {count:,}" for noun, count in sorted(events.items()))
+    """Counts per noun in brackets; nothing if there are none."""
+    counts = ", ".join(f"{noun} {count:,}" for noun, count in sorted(events.items()))
+    return f" ({counts})" if counts else ""
