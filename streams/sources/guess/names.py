@@ -30,7 +30,8 @@ TargetFields = tuple[tuple[str, str, re.Pattern[str]], ...]
 
 _REGION = ("region", "country text", _any("country", "region", "land", "market", "geo"))
 _ORDER_NOUNS = ("order", "bestellung", "bestell", "auftrag", "auftrags", "booking", "purchase", "shipment", "invoice")
-_CONTACT_NOUNS = ("ticket", "case", "conversation", "contact", "request", "issue", "fall", "anfrage", "vorgang")
+_CONTACT_NOUNS = ("ticket", "case", "conversation", "contact", "request", "issue", "incident", "complaint", "message",
+                  "review", "comment", "post", "tweet", "fall", "anfrage", "vorgang", "beschwerde")  # fmt: skip
 _ORDER: TargetFields = (
     ("order_id", "text number", _id_of(*_ORDER_NOUNS)),
     ("amount_cents", "number", _any("total", "amount", "sum", "price", "value", "revenue", "betrag", r"gesamt\w*",
@@ -69,9 +70,10 @@ FIELDS: Mapping[str, TargetFields] = {"order": _ORDER, "contact": _CONTACT, "tel
 
 STATUS = _any("status", "state", "stage", "outcome", "result", "zustand")
 EVENT_ID = re.compile(r"\b(?:event|message|record|row) ?id\b|\buuid\b|^insert id$")
-_WHO = ("customer", "client", "user", "member", "buyer", "requester", "kunden?", "visitor", "account", "contact")
+_WHO = ("customer", "client", "user", "member", "buyer", "requester", "kunden?", "visitor", "account", "contact",
+        "author", "caller")  # fmt: skip
 CUSTOMER = (
-    re.compile(rf"\b(?:{'|'.join(_WHO)})\b.*\b(?:id|no|nr|number|nummer)\b"),
+    re.compile(rf"\b(?:{'|'.join(_WHO)})\b.*\b(?:id|no|nr|number|nummer|key|token|hash)\b"),
     re.compile(rf"\b(?:{'|'.join(_WHO)}|reporter|kundennummer|kundennr|userid)$"),
     re.compile(r"\b(?:anonymous|device|visitor)\b.*\bid\b|\bpseudo id$"),
 )
@@ -102,7 +104,8 @@ _NOUNS: Mapping[str, re.Pattern[str]] = {
                   "shipping", "payment", "track", "tracking", "delivery", "parcel", r"bestell\w*", "betrag"),
     "contact": _any("ticket", "case", "conversation", "requester", "agent", "assignee", "subject", "channel", "csat",
                     "satisfaction", "priority", "reporter", "resolved", "issue", "author", "reply", "conversations?",
-                    "contacts?", "tags?", "rating", "admin", "anfrage", "kanal"),
+                    "contacts?", "tags?", "rating", "admin", "anfrage", "kanal", "text", "message", "body",
+                    "review", "comment", "sentiment", "complaint", "narrative", "caller", "nachricht"),
     "telemetry": _any("event", "event name", "version", "platform", "os", "device", "session", "screen", "latency",
                       "anonymous", "page", "app", "browser", "mobile", "geo", "pseudo", "language", "user"),
 }  # fmt: skip
