@@ -23,7 +23,7 @@ from streams.sources.files import BrokenInput, InputRow, parse_json, read_rows
 from streams.sources.first_rows import FirstRows
 from streams.sources.mapping import Mapping, load_mapping, parse_mapping
 from streams.sources.merge import Named
-from streams.sources.named import compare_header, refuse_repeated
+from streams.sources.named import compare_header, refuse_constants, refuse_repeated
 from streams.sources.nested import refuse_list_of_rows
 from streams.sources.ordering import Sorter
 from streams.sources.spans import Span, SpanReading
@@ -102,6 +102,7 @@ class MappedFile:
     def _rows(self, beside: Beside) -> Iterator[InputRow]:
         def compare(header: Sequence[str]) -> None:
             refuse_repeated(header, self.mapping.named)
+            refuse_constants(header, self.mapping.constants)
             self.columns.extend(header)
             columns = beside.header(header)
             self.warnings.extend(compare_header(columns, self.mapping.named, self.mapping.optional))
@@ -109,6 +110,8 @@ class MappedFile:
         try:
             rows = read_rows(self.file, self.mapping.shape, compare)
             for row in islice(rows, 1):
+                if row.fields is not None:
+                    refuse_constants(row.fields, self.mapping.constants)
                 if row.fields is not None and row.member is None and self.mapping.shape.format != "csv":
                     refuse_list_of_rows(row.fields, self.mapping.named, self.file.name)
                 yield row

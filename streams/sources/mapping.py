@@ -10,6 +10,7 @@ the guide.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ TIME_FIELD = {"customer": "updated_at_ms", "change": "changed_at_ms"}
 ID_FIELD = {"customer": "", "change": "change_id"}
 _EVENT = ("event_id", "event_time_ms", "customer_id", "source", "schema_version", "origin")
 _TOP = ("name", "input", "zone", "dst", "numbers", "source", "customer", "links", "joins", "tables", "times", "events")
+_IDS = ("order_id", "contact_id")
 _EVENT_KEYS = ("to", "each", "when", "id", "time", "arrival", "customer", "source", "fields")
 
 
@@ -91,6 +93,8 @@ class Mapping:
     """Every field of a row that it reads, once for each place that names it."""
     optional: frozenset[str] = frozenset()
     """Those of them that a file may lack."""
+    constants: tuple[NamedField, ...] = ()
+    """Texts that are the key or an id of every row as they stand."""
     identity: Identity | None = None
     """How several identifiers lead to one customer, if it says so."""
     joins: dict[str, JoinRule] = field(default_factory=dict)
@@ -144,7 +148,23 @@ def parse_mapping(body: Any, file: str = "mapping", pseudonym_key: bytes | None 
         top["events"].refuse("at least one event is needed.")
     named = tuple(dict.fromkeys(root.named))
     optional, joins = _optional(top.get("input"), named), read_joins(top.get("joins"), read_shape)
-    return Mapping(top["name"].text(), shape, events, named, optional, identity, joins)
+    constants = tuple(dict.fromkeys(_constants(top)))
+    return Mapping(top["name"].text(), shape, events, named, optional, constants, identity, joins)
+
+
+def _constants(top: dict[str, Node]) -> Iterator[NamedField]:
+    parts = [top]
+    for node in top["events"].items():
+        event = node.entries()
+        parts += [event, event["fields"].entries()] if "fields" in event else [event]
+    for part in parts:
+        for name in ("customer", "id", *_IDS):
+            spec = part.get(name)
+            for word in ("pseudonym", "text"):
+                if spec is not None and isinstance(spec.value, dict) and word in spec.value:
+                    spec = spec.entries()[word]
+            if spec is not None and isinstance(spec.value, str) and "{" not in spec.value:
+                yield NamedField((spec.value,), spec.file, spec.path)
 
 
 def _optional(node: Node | None, named: tuple[NamedField, ...]) -> frozenset[str]:

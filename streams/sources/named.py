@@ -80,6 +80,18 @@ def refuse_repeated(header: Sequence[str], named: Collection[NamedField]) -> Non
             raise ConfigError(f"{text}: rename all but one of them.{_others(uses)}")
 
 
+def refuse_constants(names: Iterable[str], constants: Iterable[NamedField]) -> None:
+    """Refuse a text that stands for itself where it would be the same key or id for every row, and a field is meant.
+
+    ``names``: what the file has. Case, spaces and punctuation do not matter.
+    """
+    known = {_plain(name): name for name in names}
+    for one in constants:
+        if (found := known.get(_plain(one.name))) is not None:
+            text = f"{one.file}: {one.path}: {one.name} would be the same text for every row, and the file has a field"
+            raise ConfigError(f'{text} of that name: write "{{{found}}}".')
+
+
 def _strange(header: Sequence[str]) -> str:
     """What to look at if a file has none of the columns."""
     if len(header) == 1:

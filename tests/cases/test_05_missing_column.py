@@ -9,6 +9,7 @@ import yaml
 
 from schemas.errors import ConfigError
 from streams.sources import Mapping, load_mapping, parse_mapping, read
+from streams.sources.plain_yaml import parse_yaml
 
 RENAMED = (
     "order_no;ordered_at;paid_on;email;total;country;promise_hours;psp;carrier;depot;delivered_at;payment_error;"
@@ -108,3 +109,33 @@ def test_one_of_several_alternatives_may_be_absent_and_is_told(region: str, tmp_
     assert warning.startswith("column country, named by m.yaml events[0].fields.region")
     refused = refusal(orders(region), "who,at,no\nc,2026-03-10T12:00:00Z,1\n", tmp_path)
     assert [line.split(",")[0] for line in refused.splitlines()] == ["column country", "column land"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "path", "field"),
+    [
+        (ORDERS.replace('"{who}"', "who"), "customer", "who"),
+        (ORDERS.replace('"{who}"', "{pseudonym: Who}"), "customer.pseudonym", "who"),
+        (ORDERS.replace('"{no}"', "no"), "events[0].fields.order_id", "no"),
+        (ORDERS.replace("    time:", "    id: No\n    time:"), "events[0].id", "no"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("form", "rows"),
+    [
+        ("csv", "who,at,no\nc,2026-03-10T12:00:00Z,1\n"),
+        ("ndjson", '{"who": "c", "at": "2026-03-10T12:00:00Z", "no": 1}\n'),
+    ],
+)
+def test_a_text_in_place_of_a_field_is_refused_where_all_rows_would_be_one(
+    mapping: str, path: str, field: str, form: str, rows: str, tmp_path: Path
+) -> None:
+    text = (mapping % ("", "DE")).replace("format: csv", f"format: {form}")
+    error = refusal(parse_mapping(parse_yaml(text), "m.yaml", b"k" * 16), rows, tmp_path)
+    assert error.startswith(f"m.yaml: {path}: ")
+    assert error.endswith(f'write "{{{field}}}".')
+
+
+def test_a_text_that_no_field_is_called_by_stays_the_id(tmp_path: Path) -> None:
+    mapping = parse_mapping(parse_yaml((ORDERS % ("", "DE")).replace('"{who}"', "till")), "m.yaml")
+    assert warnings(mapping, "who,at,no\nc,2026-03-10T12:00:00Z,1\n", tmp_path) == []

@@ -146,7 +146,7 @@ def test_documents_may_stand_behind_each_other_and_pages_in_a_list(tmp_path: Pat
 def test_a_later_document_without_the_list_is_a_reject(tmp_path: Path) -> None:
     lines = json.dumps(DOCUMENT) + '\n{"error": "rate limit"}\n{"tickets": 3}\n{"tickets": []}\n'
     found = outcome(ZENDESK % "ndjson, items: tickets", lines, tmp_path)
-    rule = "row has a list or an object at input.items, tickets"
+    rule = "row has a list or an object at input.items, tickets (if each line is a row, leave input.items out)"
     assert found.dead_letters == [("rows:2", rule, b'{"error": "rate limit"}'), ("rows:3", rule, b'{"tickets": 3}')]
 
 

@@ -173,7 +173,8 @@ def _leads_on(text: JsonText, step: str) -> bool:
 def _row(found: _Found, shape: Shape) -> InputRow:
     line, raw, whole, member, keys = found
     if keys is not None:
-        return bad_row(line, raw, f"has a list or an object at input.items, {'.'.join(shape.items)}", member)
+        rule = f"has a list or an object at input.items, {'.'.join(shape.items)}"
+        return bad_row(line, raw, f"{rule} (if each line is a row, leave input.items out)", member)
     if not whole:
         return bad_row(line, raw, TOO_LONG, member)
     try:
