@@ -150,7 +150,7 @@ class _Slice:
         value = self.values[index]
         models = _HEARTBEAT if index in self.heartbeats else models_of(self.noun)
         limit = self.limit if value is None or index in self.special else len(value)
-        return decode_with(models, value, limit, may_repeat=is_ours(self.noun))
+        return decode_with(models, value, limit, ours=is_ours(self.noun))
 
 
 # Built when the module is imported, which one thread does for all: msgspec fills in what it knows of a struct bit by

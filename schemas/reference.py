@@ -67,7 +67,7 @@ def models_of(noun: str) -> Mapping[str, type[Record]]:
 def reference_decode(noun: str, value: bytes | None, max_bytes: int | None = None) -> tuple[Record, int]:
     """Return the record and its number of unknown fields. Raises :class:`MalformedEvent` (see the module's text)."""
     limit = BY_NOUN[noun].max_bytes if max_bytes is None else max_bytes
-    return decode_with(models_of(noun), value, limit, may_repeat=is_ours(noun))
+    return decode_with(models_of(noun), value, limit, ours=is_ours(noun))
 
 
 def is_ours(noun: str) -> bool:
@@ -76,20 +76,21 @@ def is_ours(noun: str) -> bool:
 
 
 def decode_with(
-    models: Mapping[str, type[Record]], value: bytes | None, max_bytes: int, may_repeat: bool = False
+    models: Mapping[str, type[Record]], value: bytes | None, max_bytes: int, ours: bool = False
 ) -> tuple[Record, int]:
     """:func:`reference_decode` for given record types by ``kind``.
 
-    ``may_repeat``: of two equal names the last counts, without a look for them.
+    ``ours``: our own rooms wrote it, perhaps in the form of version 1; of two equal names the last counts, without a
+    look for them. What others write may have fields of any name.
     """
     body = _parse(value, max_bytes)
     version = body.get("schema_version")
     if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
         raise MalformedEvent("schema_version", f"should be at most {SCHEMA_VERSION}", "integer", "future_schema")
-    if value is not None and not may_repeat:
+    if value is not None and not ours:
         _refuse_ambiguous(value, models)
     unwrapped = unwrap(body)
-    fields = present(unwrapped)
+    fields = present(unwrapped) if ours else unwrapped
     model = _model_for(models, fields)
     try:
         record = model.model_validate(fields)

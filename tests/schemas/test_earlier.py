@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.codec import decode, encode
+from schemas.codec import canonical, decode, encode, reference_decode
 from schemas.earlier import present
 from schemas.fields import Money
 from tests.schemas.golden import load
@@ -73,3 +73,15 @@ def test_a_record_of_today_is_handed_on_as_it_is() -> None:
 def test_a_companys_own_field_of_that_name_is_no_finding_of_version_1() -> None:
     event = {"event_id": "e-1", "family": "Nova"}
     assert present(event) is event
+
+
+@pytest.mark.parametrize("kind", ["impact", "affected_count", "a kind of ours"])
+@pytest.mark.parametrize("noun", ["order", "telemetry", "contact", "change"])
+def test_an_event_with_a_companys_own_kind_and_family_keeps_what_it_says(noun: str, kind: str) -> None:
+    reported = json.loads(load(noun).values[0])
+    own = {"family": "Nova", "signal": "strong"} | ({} if "kind" in reported else {"kind": kind})
+    for more in (own, {name: value for name, value in own.items() if name != "signal"}):
+        value = json.dumps({**reported, **more}).encode()
+        wanted = canonical(reference_decode(noun, json.dumps(reported).encode())[0])
+        assert canonical(reference_decode(noun, value)[0]) == wanted
+        assert [canonical(one) for one in decode(noun, [value]).records] == [wanted]
