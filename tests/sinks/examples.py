@@ -33,6 +33,11 @@ def profile(updated: int) -> events.Customer:
     """Profile of one customer."""
     return events.Customer(customer_id="c-1", updated_at_ms=updated, segment="gold", value_cents=12_000)
 
+EVIDENCE = (
+    issues.StreamEvidence(topic="telemetry", signal="app", since_ms=DAY, expected=21.5, observed=130.0),
+    issues.StreamEvidence(topic="order", signal="returns", since_ms=DAY + 60_001, expected=0.25, observed=4.0),
+)
+
 
 def issue(**changes: object) -> issues.Issue:
     """An open issue."""

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from streams.sinks.clickhouse import ClickHouse, check_columns, login, login_of
 from streams.sinks.migrations import DDL, migrate, migrations
 from streams.stack import Endpoints
 from tests.sinks.conftest import migrated
-from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, issue, outreach, profile
+from tests.sinks.examples import DAY, EVIDENCE, EXAMPLES, batch, cohort, issue, outreach, profile
 
 pytestmark = pytest.mark.clickhouse
 
@@ -97,6 +98,15 @@ def test_one_record_of_every_kind_is_stored_and_storing_it_again_changes_nothing
     assert all(once.values())
     store.write(everything())
     assert contents() == once
+
+
+def test_what_each_stream_says_about_an_issue_is_stored_as_it_was_said(writer: ClickHouse, reader: ClickHouse) -> None:
+    Store(writer).write([batch("issue", [issue(evidence=EVIDENCE, signal="returns", element=None, severity="low")])])
+    reported = "arrayZip(evidence_topics, evidence_signals, evidence_since, evidence_expected, evidence_observed)"
+    found = reader.query(f"SELECT signal, element, CAST(severity, 'String'), {reported} FROM issue FINAL").rows
+    listed = [(one.topic, one.signal, datetime.fromtimestamp(one.since_ms / 1000, UTC), one.expected, one.observed)
+              for one in EVIDENCE]  # fmt: skip
+    assert found == [("returns", "", "low", listed)]
 
 
 def test_the_newest_row_tells_that_it_was_put_right_and_an_issue_why_it_ended(

@@ -14,7 +14,7 @@ from schemas.topics import TOPICS
 from streams.runtime.batch import RawBatch
 from streams.sinks.mappings import MAPPINGS
 from streams.sinks.rows import RowBuffer, version_of
-from tests.sinks.examples import DAY, EXAMPLES, batch, cohort, profile
+from tests.sinks.examples import DAY, EVIDENCE, EXAMPLES, batch, cohort, issue, profile
 
 
 def columns(*batches: RawBatch) -> dict[str, dict[str, list[Any]]]:
@@ -137,3 +137,14 @@ def test_a_version_is_read_from_its_header() -> None:
 def test_a_watermark_is_filed_under_its_topic() -> None:
     marks = columns(batch("episode", [findings.Watermark(partition=2, through_ms=DAY)]))["watermark"]
     assert (marks["topic"], marks["partition"], marks["through"]) == (["episode"], [2], [DAY])
+
+
+def test_what_each_stream_says_about_an_issue_is_a_list_per_column() -> None:
+    rows = columns(batch("issue", [issue(evidence=EVIDENCE), issue(issue_id="i-2", root_id="i-2")]))["issue"]
+    assert {name: column for name, column in rows.items() if name.startswith("evidence_")} == {
+        "evidence_topics": [["telemetry", "order"], []],
+        "evidence_signals": [["app", "returns"], []],
+        "evidence_since": [[DAY, DAY + 60_001], []],
+        "evidence_expected": [[21.5, 0.25], []],
+        "evidence_observed": [[130.0, 4.0], []],
+    }
