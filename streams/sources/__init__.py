@@ -113,7 +113,8 @@ class MappedFile:
                 if row.fields is not None:
                     refuse_constants(row.fields, self.mapping.constants)
                 if row.fields is not None and row.member is None and self.mapping.shape.format != "csv":
-                    refuse_list_of_rows(row.fields, self.mapping.named, self.file.name)
+                    shape = self.mapping.shape
+                    refuse_list_of_rows(row.fields, self.mapping.named, self.file.name, shape.items)
                 yield row
             yield from rows
         except BrokenInput as error:

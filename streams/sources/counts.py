@@ -12,6 +12,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from schemas.currencies import UNKNOWN, currency_code
 from schemas.errors import MalformedEvent
 
 SHOWN = 3
@@ -90,6 +91,8 @@ class NounCounts:
     promised: int = 0
     """Orders with a promised time."""
     no_product: int = 0
+    unknown_currency: int = 0
+    """Orders with a currency that ISO 4217 does not know."""
     customers: set[str] = field(default_factory=set, repr=False)
     """The first :data:`MOST_CUSTOMERS` of them."""
     lags: Counter[int] = field(default_factory=Counter)
@@ -103,6 +106,7 @@ class NounCounts:
             self._pool()
         if noun == "order":
             self.promised += sum(record.promised_at_ms is not None for record in records)
+            self.unknown_currency += sum(currency_code(record.currency) == UNKNOWN for record in records)
         elif noun == "contact":
             self.no_product += sum(not record.product for record in records)
         if len(self.customers) < MOST_CUSTOMERS:

@@ -162,11 +162,11 @@ def _first_named(names: str, node: Node, scope: Scope) -> Value:
 
 
 def first_present(values: list[Value]) -> Value:
-    """The first of several values that is not absent."""
+    """The first of several values that is neither absent nor blank."""
 
     def first(fields: Fields) -> Any:
         for value in values:
-            if (found := value(fields)) is not None:
+            if (found := value(fields)) is not None and not (type(found) is str and found.isspace()):
                 return found
         return None
 

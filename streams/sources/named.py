@@ -16,6 +16,7 @@ from schemas.errors import ConfigError
 
 ALIKE = 0.65
 """Names are alike from this ratio of difflib on."""
+_DELIMITERS = (",", ";", "\t", "|")
 _WORDS = (".field", ".text", ".pseudonym")
 _ALTERNATIVES = re.compile(r"\.(?:first_of|identity)\[")
 
@@ -95,7 +96,10 @@ def refuse_constants(names: Iterable[str], constants: Iterable[NamedField]) -> N
 def _strange(header: Sequence[str]) -> str:
     """What to look at if a file has none of the columns."""
     if len(header) == 1:
-        return "The header has one column only: is input.delimiter right?"
+        marks = [mark for mark in _DELIMITERS if mark in header[0]]
+        if len(marks) == 1:
+            return f"The header has one column only: is input.delimiter {marks[0]!a}?"
+        return "The header has one column only: is input.delimiter right, and is the first line the header?"
     return f"The mapping names none of the {len(header)} columns: is the first line a header, is it the right file?"
 
 

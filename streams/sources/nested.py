@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from schemas.errors import ConfigError
@@ -11,15 +11,21 @@ from streams.sources.named import NamedField
 _DEEPEST = 3
 
 
-def refuse_list_of_rows(fields: dict[str, Any], named: Collection[NamedField], file: str) -> None:
-    """Raise ConfigError if not the first row, but the members of a list in it have the fields that a mapping names."""
+def refuse_list_of_rows(
+    fields: dict[str, Any], named: Collection[NamedField], file: str, items: Sequence[str] = ()
+) -> None:
+    """Raise ConfigError if not the first row, but the members of a list in it have the fields that a mapping names.
+
+    ``items``: the path at which the row was found.
+    """
     paths = {one.steps if len(one.steps) > 1 else (*one.steps[0].split("."),) for one in named}
     own = _known(fields, paths)
     found = max(((_known(first, paths), path) for path, first in _lists(fields)), default=(0, ""))
+    where = ".".join((*items, found[1]))
     if found[0] and 4 * own <= found[0]:
         raise ConfigError(
             f"{file}: the file is a JSON document that holds the rows in a list: the fields that the mapping names are "
-            f"in the members of {found[1]}. Set input.items to {found[1]}."
+            f"in the members of {where}. Set input.items to {where}."
         )
 
 

@@ -78,8 +78,8 @@ class EventPlan:
 
 
 def needed(value: Any, rule: EventRule, part: str) -> Any:
-    """The value. Raises MalformedEvent if it is absent."""
-    if value is None:
+    """The value. Raises MalformedEvent if it is absent or blank: blanks would be one key for many."""
+    if value is None or (type(value) is str and not value.strip()):
         raise broken(f"{rule.path}.{part}", "value is there")
     return value
 

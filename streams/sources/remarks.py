@@ -42,6 +42,11 @@ def _notes(tally: RowCounts) -> Iterable[str]:
             f"Orders have a promised time, but none has status {_any(kept)}: every promise counts as broken when it "
             "falls due. Map what keeps it."
         )
+    if orders is not None and orders.unknown_currency:
+        yield (
+            f"{counted(orders.unknown_currency, 'order')} with a currency that ISO 4217 does not know: amounts of them "
+            "count as XXX. Map currency to codes such as EUR, through a table if the file has signs."
+        )
     if contacts is not None and contacts.no_product and contacts.no_product == tally.events["contact"]:
         yield (
             "No contact has a product: they are counted as one line without a name, beside the products of orders and "

@@ -42,7 +42,10 @@ MOMENTS = (*_PER_MS, "rfc2822", "hhmm")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?")
 _ZONE_AFTER = re.compile(r"(.*[0-9]) ?(?:[zZ]|UTC|GMT|([+-][0-9]{2}:?[0-9]{2}))(?:\[[A-Za-z0-9_/+-]+\])?")
 _MIDNIGHT_AFTER = re.compile(r"(.{8,10}[T ])24((?::?00)*(?:[.,]0+)?(?:[zZ]|[+-][0-9:]+)?)")
-_DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}|[0-9]{4}-?W[0-9]{2}(?:-?[1-7])?")
+_DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}|[0-9]{4}-?W[0-9]{2}-?[1-7]")
+_NO_DAY = re.compile(r"[0-9]{4}-?W[0-9]{2}(?:[Tt ].*)?|[0-9]{4}-[0-9]{2}")
+_DAY_OF_PATTERN = re.compile(r"%[-:]?[djecxDF]")
+_WEEKDAY, _WEEK = re.compile(r"%[uwaA]"), re.compile(r"%[UWV]")
 _TIME_OF_DAY = re.compile(r"%[-:]?[HIMSfpcXTRs]")
 
 
@@ -204,7 +207,7 @@ def _iso(rule: DayRule) -> Parser:
 
 def _strict_iso(text: str) -> datetime:
     """ISO 8601 with a T or a space: Python takes any character there, also the sign of an offset."""
-    if text[10:11] not in _BETWEEN and text[8:9] not in _BETWEEN:
+    if text[10:11] not in _BETWEEN and (text[8:9] not in _BETWEEN or "W" in text):
         raise ValueError("separator")
     return datetime.fromisoformat(text)
 
@@ -213,6 +216,8 @@ def _loose_iso(text: str, rule: DayRule) -> int:
     """What exports write beside the standard: a space before the offset, UTC as a word, 24:00, a day and an offset."""
     if _DAY.fullmatch(text) is not None:
         return rule.of_day(date.fromisoformat(text))
+    if _NO_DAY.fullmatch(text) is not None:
+        raise WrongTime("is a time of format iso that names a day, not only a week or month")
     if (parts := _ZONE_AFTER.fullmatch(text)) is not None:
         offset = parts[2] or "+00:00"
         if _DAY.fullmatch(parts[1]) is not None:
@@ -228,13 +233,25 @@ def _zoned_day(start: datetime, rule: DayRule) -> int:
     return rule.zone_rules.to_ms(start) + (DAY_MS - 1 if rule.means == "end" else 0)
 
 
+def names_a_day(form: str) -> bool:
+    """Whether a pattern names a day, not only a week, a month or a year."""
+    plain = form.replace("%%", "")
+    return bool(_DAY_OF_PATTERN.search(plain) or (_WEEKDAY.search(plain) and _WEEK.search(plain)))
+
+
 def _pattern(form: str, rule: DayRule) -> Parser:
+    if rule.means == "end" and not names_a_day(form):
+        return _without_end
     read = _quick(form) or datetime.strptime
     if has_time_of_day(form):
         return lambda value: rule.of_moment(read(_text(value), form))
     if "%z" in form:
         return lambda value: _zoned_day(read(_text(value), form), rule)
     return remembering(lambda value: rule.of_day(read(_text(value), form).date()))
+
+
+def _without_end(_: object) -> int:
+    raise WrongTime("names a day, whose end is the deadline (day: start takes the first day of a week or month)")
 
 
 def _quick(form: str) -> Callable[[str, str], datetime] | None:

@@ -111,6 +111,8 @@ def _with_modifiers(node: Node, scope: Scope, kind: Kind) -> Value:
     factor = _factor(entries, scope)
     if factor is None and given[0] in OPERATORS:
         factor = _unscaled
+    if "minor" in entries and given[0] not in OPERATORS:
+        value = _whole_units(value, node, number_format(entries, scope.numbers))
     return _converted(value, kind, node, number_format(entries, scope.numbers), factor)
 
 
@@ -157,6 +159,25 @@ def _minor(node: Node, scope: Scope) -> Value:
     return factor
 
 
+def _whole_units(value: Value, node: Node, form: NumberFormat) -> Value:
+    """Refuse 12.50 as a number of minor units: it is 12.50 of the currency itself, and would become 13 cents."""
+    read = reader(form, money=True)
+
+    def whole(fields: Fields) -> Any:
+        found = value(fields)
+        if found is None or type(found) is int:
+            return found
+        try:
+            exact = read(found)
+        except (NoNumber, TypeError, ArithmeticError):
+            return found  # refused where it becomes a number
+        if exact != exact.to_integral_value():
+            raise broken(node.path, "is a whole number of minor units (scale: 100 reads units of the currency)", found)
+        return found
+
+    return whole
+
+
 def _source(name: str, entries: dict[str, Node], scope: Scope) -> Value:
     node, cased = entries[name], _case(entries.get("case"))
     if name == "field":
@@ -170,8 +191,8 @@ def _source(name: str, entries: dict[str, Node], scope: Scope) -> Value:
         return _mapped(first_of(node, scope), cased)
     if scope.pseudonym_key is None:
         node.refuse("needs the key of the pseudonyms: set CX_PSEUDONYM_KEY (a long random text, the same for ever).")
-    key = scope.pseudonym_key
-    return _mapped(_mapped(compile_value(node, scope, "text"), cased), lambda value: pseudonym(key, value))
+    key, identifier = scope.pseudonym_key, _mapped(compile_value(node, scope, "text"), cased)
+    return _mapped(identifier, lambda value: pseudonym(key, value) if value.strip() else None)  # blank is nobody
 
 
 def first_of(node: Node, scope: Scope) -> Value:

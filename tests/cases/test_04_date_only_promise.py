@@ -90,7 +90,7 @@ def promised(spec: str, value: object, folder: Path, top: str = "") -> int:
 name: m
 input: {{format: ndjson}}
 zone: Europe/Berlin
-customer: c
+customer: somebody
 {top}
 events:
   - to: order
@@ -100,7 +100,7 @@ events:
     file = folder / "rows.ndjson"
     file.write_text(json.dumps({"at": "2026-03-02T10:00Z", "due": value, "none": ""}) + "\n")
     (arrival,) = read(parse_mapping(yaml.safe_load(text)), file).arrivals()
-    assert not arrival.headers, arrival.headers
+    assert not arrival.headers, dict(arrival.headers)["dlq.rule"].decode()
     at_ms: int = json.loads(arrival.value)["promised_at_ms"]
     return at_ms
 
@@ -157,7 +157,7 @@ def test_a_named_time_is_a_start_where_something_happens_and_an_end_where_it_is_
     named = "times: {due: {field: due}, again: {time: due}}"
     for spec in ("due", "{time: due}", "again", "{first_of: [due]}"):
         assert promised(spec, "2026-03-05", tmp_path, named) == ms(LAST)
-    text = "name: m\nzone: Europe/Berlin\ncustomer: c\n" + named + """
+    text = "name: m\nzone: Europe/Berlin\ncustomer: somebody\n" + named + """
 events:
   - {to: order, time: due, fields: {order_id: o, product: shop, status: delivered}}
 """
@@ -172,3 +172,23 @@ def test_a_day_with_an_offset_ends_in_its_own_zone(tmp_path: Path) -> None:
     assert promised("{field: due}", "2026-03-05+05:00", tmp_path) == ms("2026-03-05T19:59:59.999")
     spec = '{field: due, format: "%Y-%m-%d %z"}'
     assert promised(spec, "2026-03-05 +0000", tmp_path) == ms("2026-03-06T00:59:59.999")
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "rule"),
+    [
+        ("{field: due}", "2026-W10", "is a time of format iso that names a day, not only a week or month"),
+        ("{field: due}", "2026-W10T18:00", "is a time of format iso that names a day, not only a week or month"),
+        ("{field: due}", "2026-03", "is a time of format iso that names a day, not only a week or month"),
+        ('{field: due, format: "%Y-%m"}', "2026-03", "names a day, whose end is the deadline"),
+        ('{field: due, format: "%b %Y %%d"}', "Mar 2026 %d", "names a day, whose end is the deadline"),
+    ],
+)
+def test_a_week_or_a_month_is_no_deadline(spec: str, value: str, rule: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=rule):
+        promised(spec, value, tmp_path)
+
+
+def test_a_month_is_its_first_day_if_that_is_said(tmp_path: Path) -> None:
+    assert promised('{field: due, format: "%Y-%m", day: start}', "2026-03", tmp_path) == ms("2026-03-01T00:00")
+    assert promised('{field: due, format: "%G-W%V-%u"}', "2026-W10-4", tmp_path) == ms(LAST)

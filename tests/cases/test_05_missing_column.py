@@ -83,7 +83,9 @@ def test_a_file_without_a_header_shows_nothing_of_its_first_row(tmp_path: Path) 
 
 def test_another_delimiter_is_asked_for(tmp_path: Path) -> None:
     error = refusal(orders("DE"), "who;at;no\nc;2026-03-10T12:00:00Z;1\n", tmp_path)
-    assert error.endswith("The header has one column only: is input.delimiter right?")
+    assert error.endswith("The header has one column only: is input.delimiter ';'?")
+    error = refusal(orders("DE"), "Orders of March\n\nwho,at,no\nc,2026-03-10T12:00:00Z,1\n", tmp_path)
+    assert error.endswith("is input.delimiter right, and is the first line the header?")
 
 
 def test_a_default_does_not_stand_in_for_a_column_that_is_misspelt(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_a_line_may_hold_a_batch_and_a_broken_member_costs_itself(tmp_path: Path
         (ZENDESK % "ndjson", json.dumps(DOCUMENT), "Set input.items to tickets."),
         (ZENDESK % "json", json.dumps({"data": {"found": DOCUMENT}}), "Set input.items to data.found.tickets."),
         (SEGMENT % "", BATCH, "Set input.items to batch."),
+        (ZENDESK % "json, items: data", json.dumps({"data": DOCUMENT}), "Set input.items to data.tickets."),
         (ZENDESK % "ndjson", json.dumps(DOCUMENT, indent=2), "this is a JSON document over many lines"),
         (ZENDESK % "json, items: ticket", json.dumps(DOCUMENT), "There are: tickets, count, next_page, end_time."),
         (ZENDESK % "json, items: count", json.dumps(DOCUMENT), "no list and no object at input.items, count"),
@@ -141,6 +142,13 @@ def test_documents_may_stand_behind_each_other_and_pages_in_a_list(tmp_path: Pat
         assert [e["event_id"] for e in outcome(ZENDESK % form, joined, tmp_path).events] == OPENED
     one = json.dumps({"ticket": TICKETS[0]})
     assert [e["event_id"] for e in outcome(ZENDESK % "json, items: ticket", one, tmp_path).events] == OPENED[:1]
+
+
+def test_documents_behind_each_other_in_a_line_say_what_to_set(tmp_path: Path) -> None:
+    line = "".join(map(json.dumps, TICKETS)) + "\n"
+    rule = "row is one JSON object (set input.format to json if several stand behind each other in a line)"
+    assert [found[1] for found in outcome(ZENDESK % "ndjson", line, tmp_path).dead_letters] == [rule]
+    assert [e["event_id"] for e in outcome(ZENDESK % "json", line, tmp_path).events] == OPENED
 
 
 def test_a_later_document_without_the_list_is_a_reject(tmp_path: Path) -> None:

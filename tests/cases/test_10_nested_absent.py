@@ -61,7 +61,7 @@ def test_texts_that_mean_no_value_are_absent_everywhere(field: str, empty: str |
     text = f"""
 name: m
 input: {{format: ndjson, absent: ["", "-", "N/A"]}}
-customer: c
+customer: somebody
 events:
   - to: order
     when: {{not: {{first_of: [{{field: {field}}}], present: true}}}}
@@ -78,7 +78,7 @@ def test_absent_texts_inside_templates_conditions_and_lists(tmp_path: Path) -> N
     text = """
 name: m
 input: {format: ndjson}
-customer: c
+customer: somebody
 events:
   - to: change
     id: "{id}"

@@ -85,6 +85,15 @@ def test_a_line_that_names_the_separator_is_passed_over(stated: str, line: str, 
     assert [location for location, _, _ in found.dead_letters] == ["rows:4"]
 
 
+def test_a_header_may_end_with_a_delimiter_that_the_rows_have_or_have_not(tmp_path: Path) -> None:
+    header, *rows = TABLE.splitlines()
+    for first in (rows[0], rows[0] + ";"):
+        text = "\n".join((header + ";", first, *rows[1:], rows[0] + ";;", rows[0].rpartition(";")[0]))
+        found = outcome(EXCEL % ", delimiter: ';'", text, tmp_path)
+        assert [event["event_id"] for event in found.events] == ["o-1", "o-2"]
+        assert [letter[1] for letter in found.dead_letters] == [f"row has {header.count(';') + 2} columns"] * 2
+
+
 def test_a_line_that_names_another_separator_than_the_mapping_is_refused(tmp_path: Path) -> None:
     error = refused(EXCEL % ", delimiter: ','", "sep=;\r\n" + TABLE, tmp_path)
     assert error == "rows: the first line says sep=';', but input.delimiter is ',': set it to ';', or leave it out."

@@ -70,7 +70,7 @@ def order(value: str, folder: Path, row: dict[str, object], field: str = "region
     text = f"""
 name: m
 input: {{format: ndjson}}
-customer: c
+customer: somebody
 tables: {{land: {{Deutschland: DE}}}}
 times: {{shipped: {{field: shipped_at}}, paid: {{field: paid_at}}}}
 events:
@@ -87,6 +87,9 @@ events:
     [
         ("{first_of: [a, b, c.d]}", {"a": "", "b": None, "c": {"d": "x"}}, "x"),
         ("{first_of: [a, b]}", {"a": "1", "b": "2"}, "1"),
+        ("{first_of: [a, b]}", {"a": " ", "b": "2"}, "2"),
+        ("{first_of: [a, b]}", {"a": " \u00a0"}, None),
+        ("{first_of: [{pseudonym: '{a}'}, b]}", {"a": " ", "b": "2"}, "2"),
         ("{first_of: [a, b]}", {}, None),
         ("{first_of: [a, b], default: none}", {}, "none"),
         ('{first_of: ["{a}-{b}", "{a}"]}', {"a": "x"}, "x"),
@@ -150,3 +153,12 @@ events:
 def test_a_wrong_list_is_refused_when_the_mapping_is_loaded(spec: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         order(spec, tmp_path, {})
+
+
+@pytest.mark.parametrize("customer", ['"{Email}"', '{pseudonym: "{Email}"}', "{first_of: [Email, Phone]}"])
+def test_a_blank_identifier_is_nobody_s_key(customer: str, tmp_path: Path) -> None:
+    text = SHOPIFY.replace("{pseudonym: {first_of: [Email, Phone]}, case: lower}", customer)
+    rows = ROWS.splitlines(keepends=True)[:2]
+    events, reading = mapped(text, "".join(rows).replace("anna@example.invalid", "  "), tmp_path)
+    assert (events, reading.tally.rejected) == ([], 1)
+    assert reading.tally.rules[0].rejects.first[0].field == "events[0].customer"

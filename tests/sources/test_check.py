@@ -225,6 +225,16 @@ def test_orders_that_can_raise_nothing_are_told_so(status: str, more: str, why: 
     assert bool(remarks) is bool(why)
 
 
+def test_currencies_that_are_no_codes_are_told(tmp_path: Path) -> None:
+    fields = '{order_id: "{no}", product: shop, status: delivered, promised_at_ms: {field: at, plus: 1d}, currency: %s}'
+    text = f'name: m\ncustomer: "{{who}}"\nevents: [{{to: order, time: {{field: at}}, fields: {fields}}}]\n'
+    rows = [f"c{number},2026-03-10T12:00:00Z,{number},{code}" for number, code in enumerate(["€", "abc", "eur", ""])]
+    [remark] = reported(text % '"{cur}"', ["who,at,no,cur", *rows], tmp_path).remarks
+    assert remark.startswith("2 orders with a currency that ISO 4217 does not know: amounts of them count as XXX.")
+    assert reported(text % '{field: cur, table: {€: EUR, abc: USD}, default: EUR}', ["who,at,no,cur", *rows],
+                    tmp_path).remarks == ()  # fmt: skip
+
+
 def test_telemetry_without_a_failure_is_told_so(tmp_path: Path) -> None:
     text = ORDERS.split("events:", maxsplit=1)[0].replace(", optional: [region, carrier]", "") + (
         'events: [{to: telemetry, time: {field: at}, fields: {product: shop, event_name: "{no}", outcome: ok}}]\n'

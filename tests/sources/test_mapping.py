@@ -46,7 +46,7 @@ def mapped(text: str, tmp_path: Path, rows: str | bytes, key: bytes | None = Non
 def one_time(spec: str, cells: dict[str, str], tmp_path: Path, top: str = "") -> datetime:
     """The time of one event from one row of CSV."""
     event = f"- to: contact\n  time: {spec}\n  fields: {{contact_id: k, channel: web}}\n"
-    text = f"name: m\ncustomer: c\n{top}\nevents:\n{event}"
+    text = f"name: m\ncustomer: somebody\n{top}\nevents:\n{event}"
     rows = ";".join(cells) + "\n" + ";".join(cells.values()) + "\n"
     events, _, dead_letters = mapped("input: {delimiter: ';'}\n" + text, tmp_path, rows)
     assert not dead_letters, dead_letters[0].headers

@@ -30,7 +30,7 @@ def outcome(field: str, spec: str, row: dict[str, Any], folder: Path) -> Any:
 name: m
 input: {{format: ndjson}}
 zone: Europe/Berlin
-customer: c
+customer: somebody
 times: {{opened: {{field: opened_at}}, answered: {{field: answered_at}}}}
 events:
   - to: {"contact" if field in CONTACT else "order"}
@@ -77,6 +77,11 @@ BOTH = {"opened_at": "2026-03-02T10:00Z", "answered_at": "2026-03-02T10:05:00.5Z
         ("amount_cents", "{minus: ['{a}', '{b}'], minor: '{c}'}", {"a": 5, "b": 2, "c": "JPY"}, 300),
         ("amount_cents", "{field: a, minor: '{c}'}", {"c": "EUR"}, None),
         ("amount_cents", "{field: a, minor: '{c}'}", {"a": 5550}, "is a currency of ISO 4217"),
+        ("amount_cents", "{field: a, minor: EUR}", {"a": "12.00"}, 12),
+        ("amount_cents", "{field: a, minor: EUR}", {"a": "12.50"},
+         "is a whole number of minor units (scale: 100 reads units of the currency)"),
+        ("amount_cents", "{field: a, minor: EUR}", {"a": 0.5},
+         "is a whole number of minor units (scale: 100 reads units of the currency)"),
         ("amount_cents", "{field: a, minor: '{c}'}", {"a": 5550, "c": "points"}, "is a currency of ISO 4217"),
         ("promised_at_ms", "{plus: [{time: opened}, 2h]}", BOTH, SENT_MS + 7_200_000),
         ("promised_at_ms", "{plus: [{time: opened}, {times: ['{d}', 86400000]}]}", {**BOTH, "d": 2},

@@ -89,7 +89,8 @@ class _Cells:
         for number, raw, cells, problem in self._all:
             if cells is None:
                 yield bad_row(number, raw, problem)
-            elif len(cells) == width:
+            elif len(cells) == width or (len(cells) == width - 1 and not header[-1]):
+                cells.extend([""] * (width - len(cells)))  # the header ends with a delimiter, the row does not
                 fields: dict[str, str | None] = dict(zip(header, cells, strict=True))
                 if not nulls.isdisjoint(cells):
                     fields = {key: None if cell in nulls else cell for key, cell in fields.items()}

@@ -24,6 +24,7 @@ _OPEN = (b"[", b"{", b",", b":")
 _SPACE = b" \t\r\n\x1e"
 """What may stand around a document; one of them begins each document of a JSON text sequence."""
 _KEYS_SHOWN = 12
+_SEVERAL = "is one JSON object (set input.format to json if several stand behind each other in a line)"
 _ONE_LINE = f"{TOO_LONG}. Of a JSON document, set input.items to the list in it whose members are the rows."
 
 
@@ -179,8 +180,9 @@ def _row(found: _Found, shape: Shape) -> InputRow:
         return bad_row(line, raw, TOO_LONG, member)
     try:
         fields = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return bad_row(line, raw, "is JSON" if _is_text(raw) else IS_TEXT, member)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        rule = _SEVERAL if "trailing characters" in str(error) else "is JSON"
+        return bad_row(line, raw, rule if _is_text(raw) else IS_TEXT, member)
     if not isinstance(fields, dict):
         return bad_row(line, raw, "is a JSON object", member)
     return InputRow(line, raw.rstrip(b"\r\n"), _without_nulls(fields, shape.nulls), None, member)
