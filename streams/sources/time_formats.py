@@ -86,6 +86,18 @@ def has_time_of_day(form: str) -> bool:
     return _TIME_OF_DAY.search(form.replace("%%", "")) is not None
 
 
+def misread(form: str) -> str:
+    """What is wrong with a pattern whose values strptime would read as another time without an error, or empty."""
+    found = set(_DIRECTIVE.findall(form.replace("%%", "")))
+    if "p" in found and "I" not in found:
+        return "%p counts only beside %I: %H would read 10:00 PM as 10:00."
+    if "I" in found and "p" not in found:
+        return "%I needs %p, which tells the morning from the evening; hours of 24 are %H."
+    if "Z" in found:
+        return "%Z reads no zone. Write its name as it stands, as in %H:%M UTC, and set zone beside; offsets are %z."
+    return ""
+
+
 def may_name_a_day(form: str) -> bool:
     """Whether a value of this format can name a day without a time of day."""
     return form not in MOMENTS and not ("%" in form and has_time_of_day(form))

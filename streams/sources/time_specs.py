@@ -43,6 +43,7 @@ from streams.sources.time_formats import (
     WrongTime,
     clock_minute,
     may_name_a_day,
+    misread,
     parser,
     remembering,
 )
@@ -167,6 +168,8 @@ def _format(entries: dict[str, Node]) -> str:
     form = entries["format"].text()
     if form not in NAMED_FORMATS and "%" not in form:
         entries["format"].refuse(f"{form!r} is no time format.", (*NAMED_FORMATS, "a pattern such as %Y-%m-%d %H:%M"))
+    if "%" in form and (problem := misread(form)):
+        entries["format"].refuse(problem)
     return form
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import MalformedEvent
 from schemas.events import MAX_TIME_MS, MIN_TIME_MS
-from streams.sources.time_formats import DayRule, WrongTime, has_time_of_day, parser
+from streams.sources.time_formats import DayRule, WrongTime, has_time_of_day, misread, parser
 from streams.sources.times import ZoneRules
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -195,3 +195,8 @@ def test_plain_patterns_are_read_as_strptime_reads_them(form: str, data: st.Data
     rule = DayRule(ZoneRules(ZoneInfo("UTC")))
     expected = read(lambda: rule.of_moment(datetime.strptime(text, form).replace(tzinfo=UTC)))
     assert read(lambda: parser(form, rule)(text)) == expected
+
+
+def test_patterns_that_would_be_read_as_another_time_are_told_apart() -> None:
+    assert not any(map(misread, ["%Y-%m-%d %H:%M UTC", "%I:%M %p", "%d.%m.%Y", "%H:%M %z", "%%p %%Z %H"]))
+    assert all(map(misread, ["%H:%M %p", "%I:%M", "%Y %Z"]))

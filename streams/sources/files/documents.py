@@ -181,7 +181,7 @@ def _row(found: _Found, shape: Shape) -> InputRow:
     try:
         fields = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        rule = _SEVERAL if "trailing characters" in str(error) else "is JSON"
+        rule = _SEVERAL if raw.lstrip()[:1] == b"{" and "trailing characters" in str(error) else "is JSON"
         return bad_row(line, raw, rule if _is_text(raw) else IS_TEXT, member)
     if not isinstance(fields, dict):
         return bad_row(line, raw, "is a JSON object", member)
