@@ -194,6 +194,8 @@ def _event(node: Node, top: dict[str, Node], scope: Scope, identity: Identity | 
     event_id, each, since = entries.get("id"), _each(entries, top, scope), len(node.named)
     if event_id is None and noun == "change":
         node.refuse("a change needs an id.")
+    if event_id is not None and noun != "change" and isinstance(event_id.value, str) and "{" not in event_id.value:
+        event_id.refuse('must name fields, as in "{order_no}": events of one id count once. Or leave id out.')
     rule = EventRule(
         noun=noun,
         path=node.path,

@@ -45,6 +45,8 @@ class Node:
         """The entries of a mapping; unknown and missing names are refused."""
         entries = self.entries()
         for name, node in entries.items():
+            if name not in allowed and node.value is None and len(entries) == 1:
+                self.refuse(f'braces need quotes here: write "{{{name}}}" for the field {name}.')
             if name not in allowed:
                 Node(name, self.file, node.path).refuse(f"{name} is not known here.", allowed)
         for name in required:

@@ -74,7 +74,7 @@ def number_format(entries: dict[str, Node], above: NumberFormat) -> NumberFormat
                 entries["thousands"].refuse(f"{text!r} separates no thousands.", [f"'{one}'" for one in _SEPARATORS])
         if found.decimal in listed:
             entries["thousands"].refuse(f"{found.decimal!r} stands before the decimals; say what does with decimal.")
-        found = replace(found, thousands=tuple(dict.fromkeys(listed)), declared=True)
+        found = replace(found, thousands=tuple(dict.fromkeys(listed)), declared=found.declared or "." in listed)
     if "grouping" in entries:
         found = replace(found, lakh=entries["grouping"].text(("thousand", "lakh")) == "lakh")
     if "currency" in entries:

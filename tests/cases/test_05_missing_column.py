@@ -119,7 +119,6 @@ def test_one_of_several_alternatives_may_be_absent_and_is_told(region: str, tmp_
         (ORDERS.replace('"{who}"', "who"), "customer", "who"),
         (ORDERS.replace('"{who}"', "{pseudonym: Who}"), "customer.pseudonym", "who"),
         (ORDERS.replace('"{no}"', "no"), "events[0].fields.order_id", "no"),
-        (ORDERS.replace("    time:", "    id: No\n    time:"), "events[0].id", "no"),
     ],
 )
 @pytest.mark.parametrize(
@@ -141,3 +140,16 @@ def test_a_text_in_place_of_a_field_is_refused_where_all_rows_would_be_one(
 def test_a_text_that_no_field_is_called_by_stays_the_id(tmp_path: Path) -> None:
     mapping = parse_mapping(parse_yaml((ORDERS % ("", "DE")).replace('"{who}"', "till")), "m.yaml")
     assert warnings(mapping, "who,at,no\nc,2026-03-10T12:00:00Z,1\n", tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        (ORDERS.replace('"{who}"', "{who}"), r'm\.yaml: customer: braces need quotes here: write "{who}"'),
+        (ORDERS.replace('"{no}"', "{no}"), r'order_id: braces need quotes here: write "{no}"'),
+        (ORDERS.replace("    time:", "    id: no\n    time:"), r'\.id: must name fields, as in "{order_no}"'),
+    ],
+)
+def test_fields_without_quotes_or_braces_are_refused_with_what_to_write(mapping: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_mapping(parse_yaml(mapping % ("", "DE")), "m.yaml")

@@ -76,6 +76,9 @@ def test_without_a_declaration_a_comma_or_an_unclear_point_is_refused_and_the_ru
 def test_an_unclear_point_stays_unclear_whatever_else_is_declared(tmp_path: Path) -> None:
     assert "says what its point means" in str(cents("currency: strip", ["€ 1.234"], tmp_path))
     assert "says what its point means" in str(cents("negative: trailing", ["1.234-"], tmp_path))
+    for thousands in ("','", '"\'"', "' '"):
+        assert "says what its point means" in str(cents(f"thousands: {thousands}", ["1.234"], tmp_path))
+        assert cents(f'thousands: {thousands}, decimal: "."', ["1.234", "1234.50"], tmp_path) == [123, 123450]
     assert cents('decimal: ".", currency: strip', ["€ 1.234"], tmp_path) == [123]
 
 
