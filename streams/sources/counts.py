@@ -21,6 +21,8 @@ MOST_VALUES = 1_000
 """Different reason codes that are told apart; further ones are one, ``__other__``."""
 MOST_CUSTOMERS = 100
 """Customers that are told apart: whether there are enough of them is all that counts."""
+MOST_IDS = 50_000
+"""Ids of events that are told apart: a repeated one is found among the first so many."""
 _UNITS = "should be a time from 2000 to 2100 (is its unit right?)"
 _MINUTE, _HOUR = 60_000, 3_600_000
 _VALUES: dict[str, Callable[[Any], Any]] = {
@@ -95,6 +97,10 @@ class NounCounts:
     """Orders with a currency that ISO 4217 does not know."""
     customers: set[str] = field(default_factory=set, repr=False)
     """The first :data:`MOST_CUSTOMERS` of them."""
+    ids: set[str] = field(default_factory=set, repr=False)
+    """The first :data:`MOST_IDS` ids, or a few more."""
+    repeated: int = 0
+    """Events with the id of an earlier one, found as long as ids are told apart."""
     lags: Counter[int] = field(default_factory=Counter)
     """Events that arrive after they happened, by how much, ms, rounded up (:func:`rounded_up`)."""
 
@@ -112,6 +118,10 @@ class NounCounts:
         if len(self.customers) < MOST_CUSTOMERS:
             new = dict.fromkeys(record.customer_id for record in records)
             self.customers.update(islice(new, MOST_CUSTOMERS))
+        if len(self.ids) < MOST_IDS:
+            known = len(self.ids)
+            self.ids.update(record.event_id for record in records)
+            self.repeated += len(records) - (len(self.ids) - known)
         if arrived:
             self.lags.update(rounded_up(lag_ms) for lag_ms in arrived if lag_ms > 0)
 

@@ -35,6 +35,12 @@ def remarks(tally: RowCounts, customers: int) -> list[str]:
 
 def _notes(tally: RowCounts) -> Iterable[str]:
     """What is not as it looks, though issues can come of it."""
+    for noun, counts in tally.nouns.items():
+        if counts.repeated:
+            yield (
+                f"{counted(counts.repeated, 'event')} for {noun} with the id of an earlier one: each id counts once. "
+                "Are the rows the same, or does id lack a field that tells them apart?"
+            )
     orders, contacts = tally.nouns.get("order"), tally.nouns.get("contact")
     kept = PromiseRule().kept
     if orders is not None and orders.promised and not any(orders.values[status] for status in kept):

@@ -225,6 +225,17 @@ def test_orders_that_can_raise_nothing_are_told_so(status: str, more: str, why: 
     assert bool(remarks) is bool(why)
 
 
+def test_events_of_one_id_are_told(tmp_path: Path) -> None:
+    fields = '{order_id: "{no}", product: shop, status: delivered, promised_at_ms: {field: at, plus: 1d}}'
+    text = f'name: m\ncustomer: "{{who}}"\nevents: [{{to: order, time: {{field: at}}%s, fields: {fields}}}]\n'
+    rows = ["who,at,no", *(f"c{number},2026-03-10T12:00:00Z,{number // 2}" for number in range(6))]
+    [remark] = reported(text % ', id: "{no}"', rows, tmp_path).remarks
+    assert remark.startswith("3 events for order with the id of an earlier one: each id counts once.")
+    assert reported(text % "", rows, tmp_path).remarks == ()
+    [remark] = reported(text % "", [*rows, rows[-1]], tmp_path).remarks
+    assert remark.startswith("1 event for order with the id")
+
+
 def test_currencies_that_are_no_codes_are_told(tmp_path: Path) -> None:
     fields = '{order_id: "{no}", product: shop, status: delivered, promised_at_ms: {field: at, plus: 1d}, currency: %s}'
     text = f'name: m\ncustomer: "{{who}}"\nevents: [{{to: order, time: {{field: at}}, fields: {fields}}}]\n'
