@@ -25,7 +25,8 @@ from streams.sources.node import Node
 from streams.sources.values import compile_value
 
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_PERSONAL = re.compile(r"@|^\+[0-9]")
+PERSONAL = re.compile(r"@|^\+[0-9]")
+"""What looks like an e-mail address or a telephone number, and must be a pseudonym."""
 _OPAQUE = re.compile(PLAIN_TEXT)
 _MOST = 128
 CUSTOMER = "\0customer"
@@ -97,7 +98,7 @@ class Identity:
             text = value(fields)
             if not text:
                 continue
-            if len(text) > _MOST or _PERSONAL.search(text) or not _OPAQUE.fullmatch(text):
+            if len(text) > _MOST or PERSONAL.search(text) or not _OPAQUE.fullmatch(text):
                 raise broken(path, "is an opaque id (a pseudonym, where it names a person)", text)
             found.append(kind._replace(value=text))
         return tuple(dict.fromkeys(found))

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from streams.core.join.rules import SIGNALS, PromiseRule, SignalRule
 from streams.sources.counts import MOST_CUSTOMERS, NounCounts, RowCounts
+from streams.sources.identity import PERSONAL
 
 _WORDS = {"telemetry": "telemetry", "order": "orders", "contact": "contacts"}
 _RULES = {rule.signal: rule for rule in SIGNALS}
@@ -36,6 +37,11 @@ def remarks(tally: RowCounts, customers: int) -> list[str]:
 def _notes(tally: RowCounts) -> Iterable[str]:
     """What is not as it looks, though issues can come of it."""
     for noun, counts in tally.nouns.items():
+        if any(map(PERSONAL.search, counts.customers)):
+            yield (
+                f"The customers of {_WORDS[noun]} are e-mail addresses or telephone numbers, and would be keys of "
+                "topics and tables. Write customer as {pseudonym: ...} before you play this file."
+            )
         if counts.repeated:
             yield (
                 f"{counted(counts.repeated, 'event')} for {noun} with the id of an earlier one: each id counts once. "

@@ -225,6 +225,15 @@ def test_orders_that_can_raise_nothing_are_told_so(status: str, more: str, why: 
     assert bool(remarks) is bool(why)
 
 
+@pytest.mark.parametrize(("customer", "warned"), [("anna@example.org", True), ("+4930123", True), ("c-1", False)])
+def test_customers_that_are_named_by_a_persons_address_are_told(customer: str, warned: bool, tmp_path: Path) -> None:
+    fields = '{order_id: "{no}", product: shop, status: delivered, promised_at_ms: {field: at, plus: 1d}}'
+    text = f'name: m\ncustomer: "{{who}}"\nevents: [{{to: order, time: {{field: at}}, fields: {fields}}}]\n'
+    remarks = reported(text, ["who,at,no", f"{customer},2026-03-10T12:00:00Z,1"], tmp_path).remarks
+    assert any("Write customer as {pseudonym: ...}" in remark for remark in remarks) is warned
+    assert customer not in " ".join(remarks)
+
+
 def test_events_of_one_id_are_told(tmp_path: Path) -> None:
     fields = '{order_id: "{no}", product: shop, status: delivered, promised_at_ms: {field: at, plus: 1d}}'
     text = f'name: m\ncustomer: "{{who}}"\nevents: [{{to: order, time: {{field: at}}%s, fields: {fields}}}]\n'
