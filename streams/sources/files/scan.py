@@ -14,7 +14,7 @@ import msgspec
 from schemas.topics import MAX_EVENT_BYTES
 from streams.sources.files.lines import MOST_SHOWN, Read
 
-_SPACE = re.compile(rb"[ \t\r\n\x1e]*+")
+_SOLID = re.compile(rb"[^ \t\r\n\x1e]")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKET = re.compile(rb'[^\[\]{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^\[\]{}"]*+)*+(?:([\[{])|([\]}])|")', re.DOTALL)
 
@@ -59,9 +59,10 @@ class JsonText:
     def peek(self) -> bytes:
         """The next character that is no space; empty at the end."""
         while True:
-            self._at = _SPACE.match(self._buffer, self._at).end()  # type: ignore[union-attr]  # matches always
-            if self._at < len(self._buffer):
-                return self._buffer[self._at : self._at + 1]
+            if found := _SOLID.search(self._buffer, self._at):
+                self._at = found.start()
+                return found[0]
+            self._at = len(self._buffer)
             if not self._more():
                 return b""
 
