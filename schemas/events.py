@@ -36,6 +36,7 @@ Attributes = Annotated[dict[AttributeName, Label], Field(max_length=30)]
 """The company's own dimensions of an event: name -> value."""
 Subjects = Annotated[tuple[Token, ...], Field(max_length=16, strict=False)]
 DurationMs = Annotated[float, Field(ge=0, le=1e9)]
+CurrencyCode = Annotated[str, Field(max_length=3, pattern=PLAIN_TEXT)]
 Cents = Annotated[int, Field(ge=-1_000_000_000_000, le=1_000_000_000_000)]
 Origin = Literal["live", "replay", "drill"]
 """Where events come from: live = as they happen, replay = a file of what has happened, drill = made up."""
@@ -107,7 +108,7 @@ class Order(Event):
         default=0, description="Order value in cents: hundredths of one unit of the currency, whatever it is",
         examples=[4_990],
     )  # fmt: skip
-    currency: Annotated[str, Field(max_length=3, pattern=PLAIN_TEXT)] = Field(
+    currency: CurrencyCode = Field(
         default="", description="ISO 4217 code; empty = the company's own", examples=["EUR"]
     )
     payment_provider: Label = Field(default="", description="Payment provider", examples=["paynow"])

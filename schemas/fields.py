@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.events import PLAIN_TEXT, Label, Origin, Record, TimeMs, Token
+from schemas.events import PLAIN_TEXT, CurrencyCode, Label, Origin, Record, TimeMs, Token
 
 T0 = 1_767_225_600_000
 """Time of the examples: 2026-01-01T00:00:00Z in ms."""
@@ -50,7 +50,7 @@ Values = Annotated[
 class Money(Record):
     """An amount of one currency."""
 
-    currency: Annotated[str, Field(max_length=3, pattern=PLAIN_TEXT)] = Field(
+    currency: CurrencyCode = Field(
         description="ISO 4217 code; XXX = one that it does not know, empty = the company's own, then in hundredths",
         examples=["EUR"],
     )

@@ -152,7 +152,7 @@ def explain(error: ErrorDetails, model: type[Record]) -> MalformedEvent:
     path, rule = error["loc"], _rule(error)
     if path[-1:] == (_KEY,):
         path, rule = path[:-2], f"names {rule}"
-    return MalformedEvent(_path(path, model), rule, value_class, reason)
+    return MalformedEvent(_path(path, _names(model)), rule, value_class, reason)
 
 
 def json_type(value: object) -> str:
@@ -183,8 +183,8 @@ def _refuse_ambiguous(value: bytes, models: Mapping[str, type[Record]]) -> None:
     found = None if names_nothing_twice((value,), value) else first_ambiguous(value)
     if found is not None:
         known = _ENVELOPE.union(*map(_names, models.values()))
-        path = ".".join(name if name in known else "*" for name in found.path)
-        raise MalformedEvent(path, "should not have two values", json_type(found.value), "ambiguous")
+        path, value_class = _path(found.path, known), json_type(found.value)
+        raise MalformedEvent(path, "should not have two values", value_class, "ambiguous")
 
 
 def _model_for(models: Mapping[str, type[Record]], fields: Mapping[str, Any]) -> type[Record]:
@@ -204,9 +204,8 @@ def _kind(model: type[Record]) -> str:
     return field.default if field is not None and isinstance(field.default, str) else model.__name__.lower()
 
 
-def _path(location: tuple[int | str, ...], model: type[Record]) -> str:
-    """Dotted path of names from the contract; keys that a sender chose become ``*``."""
-    known = _names(model)
+def _path(location: tuple[int | str, ...], known: frozenset[str]) -> str:
+    """Dotted path of names from the contract, ``known``; keys that a sender chose become ``*``."""
     return ".".join(str(part) if isinstance(part, int) or part in known else "*" for part in location)
 
 

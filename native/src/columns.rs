@@ -146,7 +146,7 @@ impl Column {
 
     pub fn text(&mut self, text: &[u8]) {
         match self.layout {
-            Layout::Word | Layout::Texts { word: true } | Layout::Money => self.words.push(text),
+            Layout::Word | Layout::Texts { word: true } => self.words.push(text),
             _ => put_text(&mut self.values, text),
         }
     }

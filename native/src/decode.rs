@@ -465,31 +465,19 @@ fn map(
     parts: &mut Vec<Span>,
 ) -> Result<Value, Undecided> {
     let first = parts.len();
-    cursor.take(b'{')?;
-    if cursor.solid() != b'}' {
-        loop {
-            if parts.len() - first == 2 * sizes.1 as usize {
-                return Err(Undecided);
-            }
-            let span = cursor.text(name.min, name.max, name.plain, scratch)?;
-            let text = span.of(cursor.message, scratch);
-            if parts[first..].iter().step_by(2).any(|known| known.of(cursor.message, scratch) == text) {
-                return Err(Undecided);
-            }
-            parts.push(span);
-            cursor.skip_space();
-            cursor.take(b':')?;
-            cursor.skip_space();
-            parts.push(cursor.text(value.min, value.max, value.plain, scratch)?);
-            match cursor.solid() {
-                b',' => cursor.at += 1,
-                b'}' => break,
-                _ => return Err(Undecided),
-            }
-            cursor.skip_space();
+    entries(cursor, *b"{}", sizes.1, |cursor| {
+        let span = cursor.text(name.min, name.max, name.plain, scratch)?;
+        let text = span.of(cursor.message, scratch);
+        if parts[first..].iter().step_by(2).any(|known| known.of(cursor.message, scratch) == text) {
+            return Err(Undecided);
         }
-    }
-    cursor.at += 1;
+        parts.push(span);
+        cursor.skip_space();
+        cursor.take(b':')?;
+        cursor.skip_space();
+        parts.push(cursor.text(value.min, value.max, value.plain, scratch)?);
+        Ok(())
+    })?;
     counted(first, parts.len(), 2, sizes.0)
 }
 
@@ -503,23 +491,34 @@ fn texts(
     parts: &mut Vec<Span>,
 ) -> Result<Value, Undecided> {
     let first = parts.len();
-    cursor.take(b'[')?;
-    if cursor.solid() != b']' {
-        loop {
-            if parts.len() - first == sizes.1 as usize {
-                return Err(Undecided);
-            }
-            parts.push(cursor.text(element.min, element.max, element.plain, scratch)?);
-            match cursor.solid() {
-                b',' => cursor.at += 1,
-                b']' => break,
-                _ => return Err(Undecided),
-            }
-            cursor.skip_space();
-        }
-    }
-    cursor.at += 1;
+    entries(cursor, *b"[]", sizes.1, |cursor| {
+        parts.push(cursor.text(element.min, element.max, element.plain, scratch)?);
+        Ok(())
+    })?;
     counted(first, parts.len(), 1, sizes.0)
+}
+
+/// Up to `most` entries between two brackets; `one` reads an entry.
+#[inline(always)]
+fn entries(
+    cursor: &mut Cursor,
+    [open, close]: [u8; 2],
+    most: u32,
+    mut one: impl FnMut(&mut Cursor) -> Result<(), Undecided>,
+) -> Result<(), Undecided> {
+    cursor.take(open)?;
+    if cursor.solid() == close {
+        return cursor.take(close);
+    }
+    for _ in 0..most {
+        one(cursor)?;
+        if cursor.solid() != b',' {
+            return cursor.take(close);
+        }
+        cursor.at += 1;
+        cursor.skip_space();
+    }
+    Err(Undecided)
 }
 
 /// The texts from `first` to `end`, so many of them an entry, if there are entries enough.

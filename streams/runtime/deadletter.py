@@ -16,7 +16,7 @@ from streams.runtime.batch import Headers, RawBatch
 
 PREFIX = "dlq."
 FIRST_FAILED = "dlq.first_failed_at_ms"
-SOURCE_HEADERS = ("ce_source", "source")
+_SOURCE_HEADERS = ("ce_source", "source")
 _MAX_TEXT = 512
 
 
@@ -61,11 +61,16 @@ SOURCE_FIELD = re.compile(rb'"source"\s*:\s*"([^"\\]{1,128})"')
 
 def emitter(batch: RawBatch, index: int) -> bytes:
     """Who sent a message that may not decode: its source header, else its source field, else its key."""
-    for name, value in batch.headers[index]:
-        if name in SOURCE_HEADERS and value:
-            return value
-    found = SOURCE_FIELD.search(batch.values[index] or b"")
-    return found.group(1) if found else batch.keys[index] or b""
+    return source_of(batch.headers[index], batch.values[index]) or batch.keys[index] or b""
+
+
+def source_of(headers: Headers, value: bytes | None) -> bytes:
+    """The source that a message names in a header, else in its field; empty if in neither."""
+    for name, found in headers:
+        if name in _SOURCE_HEADERS and found:
+            return found
+    field = SOURCE_FIELD.search(value or b"")
+    return field[1] if field else b""
 
 
 @dataclass

@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import CxError, SinkUnavailable
 from schemas.topics import BY_NOUN, FROM_COMPANIES, REPLAYED_HEADER
-from streams.runtime.deadletter import SOURCE_FIELD, SOURCE_HEADERS
+from streams.runtime.deadletter import SOURCE_FIELD, source_of
 from streams.security.brokers import connection
 from streams.settings import Settings
 from streams.topics import need_topics, partition_counts
@@ -69,10 +69,7 @@ class Letter:
         """Who sent it: a mapping, or the source that the message names; never a key, which may be a customer."""
         if self.header("mapping"):
             return f"mapping {self.header('mapping')}"
-        named = next((value for name, value in self.headers if name in SOURCE_HEADERS and value), None)
-        found = SOURCE_FIELD.search(self.value or b"")
-        source = named or (found[1] if found else b"")
-        return source.decode("utf-8", "replace")[:128] or "unnamed"
+        return source_of(self.headers, self.value).decode("utf-8", "replace")[:128] or "unnamed"
 
     @property
     def where(self) -> str:

@@ -145,11 +145,14 @@ fn follow_promise(room: &mut Core, row: Row<'_>, is_late: bool, newest_ms: i64) 
 fn attach_contact(room: &mut Core, row: Row<'_>, customer: u64, newest_ms: i64) {
     let topic = &room.rules.topics[room.rules.contact_topic];
     let rule = &room.rules.contact;
+    if !rule.opened.holds(row) {
+        return;
+    }
     let time_ms = row.int(topic.event_time).unwrap_or(0);
     let order = rule.order.as_ref().filter(|naming| naming.is_given(row)).map_or(0, |naming| naming.of(row, customer));
     let subjects = rule.subjects.map_or_else(Box::default, |(field, seed)| subjects_of(row, field, seed, customer, order));
     let by_order = time_ms < newest_ms - room.rules.attach_ms;
-    if by_order && order == 0 && subjects.is_empty() || !rule.opened.holds(row) {
+    if by_order && order == 0 && subjects.is_empty() {
         return;
     }
     let contacted = OpenedContact {

@@ -137,10 +137,12 @@ class JoinStage:
     def _attach_contacts(self, state: JoinState, admitted: list[Admitted]) -> None:
         opened, named, attach_ms = self.rules.contact.opened, self._named, self.rules.attach_ms
         for event, time_ms, customer, _, newest_ms in admitted:
+            if getattr(event, opened.name) not in opened.values:
+                continue
             order = named(event, customer) if named is not None and named.is_given(event) else 0
             subjects = subjects_of(self._subject, event.subject_ids, customer, order) if event.subject_ids else ()
             by_order = time_ms < newest_ms - attach_ms
-            if (order or subjects or not by_order) and getattr(event, opened.name) in opened.values:
+            if order or subjects or not by_order:
                 opening = (time_ms, event.contact_id, event.product, event.reason)
                 state.episodes.contact(event.customer_id, OpenedContact(*opening, order, by_order, subjects))
 

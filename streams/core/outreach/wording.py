@@ -119,7 +119,11 @@ def plain(value: str) -> str:
 
 def title_words(signal: str, language: str) -> str:
     """What the customer sees as the subject."""
-    return _TITLES[speak(language)][signal if worded(signal) else _GENERAL]
+    return _words(_TITLES, signal, language)
+
+
+def _words(table: Mapping[str, Mapping[str, str]], signal: str, language: str) -> str:
+    return table[speak(language)][signal if worded(signal) else _GENERAL]
 
 
 def worded(signal: str) -> bool:
@@ -134,7 +138,7 @@ def cause_words(signal: str, cause: Mapping[str, str], language: str) -> str:
     """
     spoken = speak(language)
     names = _NAMES[spoken]
-    text = _CAUSES[spoken][signal if worded(signal) else _GENERAL]
+    text = _words(_CAUSES, signal, language)
     details = [f"{names[name]} {plain(value)}" for name, value in sorted(cause.items()) if name in names]
     details = [detail for detail in details if len(detail.split()) > 1]
     while details and len(text) + len(", ".join(details)) + 3 > _MOST:
