@@ -12,7 +12,7 @@ from inspect import getdoc
 from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -35,7 +35,6 @@ from streams.sources.times import duration_ms
 from streams.stack import endpoints
 from streams.topics import ensure_topics
 
-T = TypeVar("T")
 Speed = Annotated[str, typer.Option(help="Times faster than event time, e.g. 600, or flat (as fast as possible).")]
 Heartbeat = Annotated[str, typer.Option(help="Event time between heartbeats, e.g. 60s or 5m.")]
 

@@ -6,6 +6,7 @@ Fits 80 columns. The exit code is 65 (``EX_DATAERR`` of sysexits) if no row coul
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from schemas.errors import ConfigError
+from streams.cli.ending import say
 from streams.sources import RowCounts
 from streams.sources.counts import Reason
 from streams.sources.remarks import counted
@@ -51,7 +53,7 @@ def needed_percent(share: float) -> int:
     >>> needed_percent(33.3), needed_percent(20.0)
     (34, 20)
     """
-    return min(100, -int(-share // 1))
+    return min(100, math.ceil(share))
 
 
 def parse_share(text: str) -> MostRejects:
@@ -66,7 +68,7 @@ def parse_share(text: str) -> MostRejects:
 def refuse_unusable(tally: RowCounts, limit: MostRejects) -> None:
     """End with exit code 65 and a sentence if no row made an event, or more were rejected than is allowed."""
     if refusal := _nothing_mapped(tally) or limit.refusal(tally):
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]cxwatch:[/] {escape(refusal)}", highlight=False)
+        say(refusal)
         raise typer.Exit(WRONG_DATA)
 
 

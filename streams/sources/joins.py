@@ -21,7 +21,7 @@ import msgspec
 from schemas.errors import ConfigError
 from streams.sources.files import Shape, read_rows
 from streams.sources.first_rows import FirstRows
-from streams.sources.named import NamedField, compare_header, nearest, refuse_repeated
+from streams.sources.named import NamedField, compare_header, meant, nearest, refuse_repeated
 from streams.sources.node import Node
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -150,9 +150,8 @@ class JoinedFile:
         refuse_repeated(header, self._named)
         right = self._rule.right
         if right not in header:
-            near = nearest(right, header)
-            meant = f" (did you mean {near}?)" if near else ""
-            raise ConfigError(f"{self._file}: column {right}, the key of --with {self._rule.name}, is not there{meant}")
+            near = meant(nearest(right, header))
+            raise ConfigError(f"{self._file}: column {right}, the key of --with {self._rule.name}, is not there{near}")
         if header.count(right) > 1:
             raise ConfigError(f"{self._file}: column {right}, the key of --with {self._rule.name}, is there twice")
         self.warnings.extend(f"{self._file.name}: {one}" for one in compare_header(header, self._named, ()))
@@ -183,9 +182,8 @@ class JoinedFile:
         """Names of its columns as the mapping writes them. Raises ConfigError if the main file lacks the key."""
         left = self._rule.left
         if left not in columns and left.split(".")[0] not in columns:
-            near = nearest(left, columns)
-            meant = f" (did you mean {near}?)" if near else ""
-            raise ConfigError(f"column {left}, the key of --with {self._rule.name}, is not in the header{meant}")
+            near = meant(nearest(left, columns))
+            raise ConfigError(f"column {left}, the key of --with {self._rule.name}, is not in the header{near}")
         return [f"{self._rule.name}.{one.name}" for one in self._named]
 
     def has(self, one: NamedField) -> bool:

@@ -221,8 +221,6 @@ class KeptLinks:
         self._table.close()
 
 
-
-
 def links_file(state_dir: Path, prefix: str, mapping: str) -> Path:
     """Where the links of a follower are kept: one file for each mapping and prefix of topics."""
     return state_dir / "links" / f"{quote(prefix + mapping, safe='')}.sqlite"

@@ -118,10 +118,10 @@ def _sentence(name: str, uses: Sequence[NamedField], header: Sequence[str], stra
 
 def sentence(what: str, uses: Sequence[NamedField], problem: str, near: str | None) -> str:
     """What is absent, where it is named, what was meant most likely, and where else it is named."""
-    return f"{what}, named by {uses[0].file} {uses[0].location}, {problem}{_meant(near)}{_others(uses)}"
+    return f"{what}, named by {uses[0].file} {uses[0].location}, {problem}{meant(near)}{_others(uses)}"
 
 
-def _meant(near: str | None) -> str:
+def meant(near: str | None) -> str:
     """A question, in which spaces at the ends and signs that do not show are seen."""
     if near is None:
         return ""

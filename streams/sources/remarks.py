@@ -99,7 +99,8 @@ def _contacts(counts: NounCounts, _: int) -> str:
     if failed:
         more = "contacts that report none (with reason question, say)"
         return _always(exposed, failed, "contacts report a failure", more)
-    empty = sum(count for (status, reason), count in counts.values.items() if not reason and status in _opened())
+    opened = rule.exposed.values
+    empty = sum(count for (status, reason), count in counts.values.items() if not reason and status in opened)
     if empty == exposed:
         return f"none of {exposed:,} has a reason. Map reason; these report a failure: {wanted}."
     return (
@@ -109,10 +110,6 @@ def _contacts(counts: NounCounts, _: int) -> str:
 
 
 _REASONS = {"telemetry": _telemetry, "order": _orders, "contact": _contacts}
-
-
-def _opened() -> frozenset[str]:
-    return _RULES["contact"].exposed.values
 
 
 def _split(rule: SignalRule, values: dict[tuple[str, str], int]) -> tuple[int, int]:

@@ -68,28 +68,30 @@ def _equal(value: Value, other: Value, *, ignore_case: bool) -> Test:
 
 def _texts(value: Value, test: Callable[[str], bool], where: str) -> Test:
     """Whether the test holds for a text. Objects and lists are refused."""
+    return lambda fields: _holds(value(fields), test, where)
 
-    def holds(fields: Fields) -> bool:
-        found = value(fields)
-        if found is None:
-            return False
-        try:
-            return test(plain(found))
-        except (TypeError, UnicodeEncodeError):
-            raise broken(where, "is a text", found) from None
 
-    return holds
+def _holds(found: Any, test: Callable[[str], bool], where: str) -> bool:
+    if found is None:
+        return False
+    try:
+        return test(plain(found))
+    except (TypeError, UnicodeEncodeError):
+        raise broken(where, "is a text", found) from None
 
 
 def _contains(value: Value, parts: list[str], where: str, *, ignore_case: bool) -> Test:
     """A text contains parts, a list of the row its members."""
-    in_text = _texts(value, lambda text: any(part in _cased(text, ignore_case) for part in parts), where)
+
+    def has_part(text: str) -> bool:
+        cased = _cased(text, ignore_case)
+        return any(part in cased for part in parts)
 
     def contains(fields: Fields) -> bool:
         found = value(fields)
         if isinstance(found, list):
             return any(_same(member, ignore_case) in parts for member in found)
-        return in_text(fields)
+        return _holds(found, has_part, where)
 
     return contains
 

@@ -252,12 +252,8 @@ def read_table(node: Node) -> dict[str, Any]:
     """A table of a file's values and ours."""
     if not node.value:
         node.refuse("must be a mapping of the file's values to ours.")
-    return {plain(name): node.child(str(name), value).scalar() for name, value in _pairs(node)}
-
-
-def _pairs(node: Node) -> list[tuple[Any, Any]]:
-    node.entries()
-    return list(node.value.items())
+    node.entries()  # refuses what is no mapping
+    return {plain(name): node.child(str(name), value).scalar() for name, value in node.value.items()}
 
 
 def _or_default(value: Value, default: Any) -> Value:

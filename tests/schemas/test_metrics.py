@@ -19,11 +19,11 @@ ALLOWED_LABELS = {"reason", "room", "topic", "partition", "outcome", "consumergr
 def test_a_worker_exports_exactly_the_metrics_of_the_catalogue() -> None:
     metrics = Metrics()
     collectors = {one for one in vars(metrics).values() if isinstance(one, MetricWrapperBase)}
-    exported = {(signal.name, signal.type, one._labelnames, signal.documentation)
-                for one in collectors for signal in one.describe()}
-    exported |= {(signal.name, signal.type, metrics.age.labels, signal.documentation)
-                 for signal in metrics.age.describe()}
-    assert {signal.name for signal in metrics.registry.collect()} == {name for name, *_ in exported}
+    exported = {(family.name, family.type, one._labelnames, family.documentation)
+                for one in collectors for family in one.describe()}
+    exported |= {(family.name, family.type, metrics.age.labels, family.documentation)
+                 for family in metrics.age.describe()}
+    assert {family.name for family in metrics.registry.collect()} == {name for name, *_ in exported}
     wanted = {(metric.name.removesuffix("_total"), metric.kind, metric.labels, metric.meaning)
               for metric in METRICS if metric.origin == "worker"}
     assert exported == wanted
@@ -31,12 +31,12 @@ def test_a_worker_exports_exactly_the_metrics_of_the_catalogue() -> None:
 
 def test_a_sender_exports_exactly_the_metrics_of_the_catalogue() -> None:
     metrics = SenderMetrics()
-    exported = {(signal.name, signal.type, one._labelnames, signal.documentation)
-                for one in vars(metrics).values() if isinstance(one, MetricWrapperBase) for signal in one.describe()}
+    exported = {(family.name, family.type, one._labelnames, family.documentation)
+                for one in vars(metrics).values() if isinstance(one, MetricWrapperBase) for family in one.describe()}
     wanted = {(metric.name.removesuffix("_total"), metric.kind, metric.labels, metric.meaning)
               for metric in METRICS if metric.origin == "sender"}
     assert exported == wanted
-    assert {signal.name for signal in metrics.registry.collect()} == {name for name, *_ in wanted}
+    assert {family.name for family in metrics.registry.collect()} == {name for name, *_ in wanted}
 
 
 def test_names_follow_the_rule_and_labels_are_closed_sets() -> None:

@@ -10,7 +10,6 @@ import json
 import os
 import random
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ import pytest
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import Endpoints
+from streams.stack.ports import any_free
 from tests.docs.guide import first_commands
 from tests.patience import Deadline, patience
 
@@ -83,19 +83,13 @@ def walk(kafka: str, clickhouse: Endpoints, stack_settings: Settings, tmp_path: 
         "CX_CLICKHOUSE_DATABASE": f"cx_{name}",
         "CX_INSTANCE": name,
         "CX_PARTITIONS": "1",
-        "CX_BOARD_PORT": str(free_port()),
+        "CX_BOARD_PORT": str(any_free(set())),
     }
     try:
         yield Walk(tmp_path, environment)
     finally:
         (stack_settings.state_dir / "last-run.json").unlink(missing_ok=True)  # other tests share the state folder
         ClickHouse(login(clickhouse, "migrator", "default")).query(f"DROP DATABASE IF EXISTS cx_{name}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def write_exports(folder: Path) -> None:

@@ -25,6 +25,7 @@ from streams.sources.guess.names import (
     words_of,
 )
 from streams.sources.guess.sample import Sample, SampledColumn
+from streams.sources.remarks import counted
 from streams.sources.unread import MARK
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./ -]*[A-Za-z0-9_]|[A-Za-z]")
@@ -89,9 +90,8 @@ def write_proposal(sample: Sample, file: str, noun: str, finished: str = "") -> 
     filled = {name: len(column.values) for name, column in columns.items()}
     roles = roles_of(noun or guessed, findings, filled)
     kind = "" if noun or sure else "  # unsure: the names of the columns fit other kinds, too (--to)"
-    rows = f"{sample.rows:,} row{'s' * (sample.rows > 1)}"
     lines = [
-        _HEAD.format(rows=rows, file=file),
+        _HEAD.format(rows=counted(sample.rows, "row"), file=file),
         *([f"# It has the columns of an export that is known: see `cxwatch mappings show {finished}` first.", ""]
           if finished else []),
         f"name: {todo('a short name of your own; it is part of the ids of events')}",
@@ -211,7 +211,7 @@ def _by_status(roles: Roles) -> bool:
 
 def _table(name: str, words: Mapping[str, Iterable[str]], column: SampledColumn, *, default: bool = False) -> list[str]:
     known = {text for texts in words.values() for text in texts}
-    different = {text.strip().lower() for text in column.texts}
+    different = {str(value).strip().lower() for value in column.values}
     unknown = len(different - known)
     lines = [f"  {name}:  # your words (in lower case) and ours"]
     if unknown:

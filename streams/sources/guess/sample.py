@@ -39,11 +39,6 @@ class SampledColumn:
     name: str
     values: list[Any] = field(default_factory=list)
 
-    @property
-    def texts(self) -> list[str]:
-        """The values as text."""
-        return [value if isinstance(value, str) else str(value) for value in self.values]
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -189,8 +184,7 @@ def _first_list(text: str) -> tuple[str, ...]:
 
 def _delimiter(text: str) -> str | None:
     """The delimiter that splits the first lines into the same number of cells, the more the better."""
-    lines = text.splitlines()
-    sample = lines[: min(len(lines), 60)]
+    sample = text.splitlines()[:60]
     if sample and re.fullmatch(r'"?sep=.+', sample[0].strip(), re.IGNORECASE):
         sample = sample[1:]
     best, most = None, 1
