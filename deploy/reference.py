@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from schemas.definitions import page as definitions_page
 from schemas.metrics import page as metrics_page
 from schemas.rooms import ROOMS, WORKERS
 from schemas.tables import INGEST_TIME, TABLES, VIEWS
@@ -29,7 +30,7 @@ def pages() -> dict[str, str]:
     """File name in docs/reference -> its text."""
     makers: dict[str, Callable[[], str]] = {
         "topics.md": topics, "tables.md": tables, "metrics.md": metrics_page, "settings.md": settings,
-        "commands.md": commands,
+        "commands.md": commands, "definitions.md": definitions_page,
     }  # fmt: skip
     return {name: make() for name, make in makers.items()}
 

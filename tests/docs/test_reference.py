@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deploy.reference import DOCS, pages
+from schemas.definitions import DEFINITIONS
 from schemas.metrics import METRICS
 from schemas.rooms import ROOMS
 from schemas.tables import TABLES, VIEWS
@@ -29,6 +30,7 @@ def test_everything_of_the_catalogues_has_a_line() -> None:
         "topics.md": [*(f"| `{topic.name}` |" for topic in TOPICS), *(f"| `{room.name}` |" for room in ROOMS)],
         "tables.md": [*(f"## {table.name}\n" for table in TABLES), *(f"| `{name}` |" for name in VIEWS)],
         "metrics.md": [f"| `{metric.name}` |" for metric in METRICS],
+        "definitions.md": [f"### {one.name}: {one.title}\n" for one in DEFINITIONS],
         "settings.md": [f"| `CX_{name.upper()}` |" for name in Settings.model_fields],
         "commands.md": [f"## cxwatch {name}" for name in COMMANDS],
     }
