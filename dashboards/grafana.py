@@ -1,7 +1,7 @@
 """Boards as Grafana JSON: the Classic dashboard schema 42 for the ClickHouse data source, from Grafana 11.6 on.
 
 ``python -m dashboards.grafana`` writes ``dashboards/generated``; a test says so if that was forgotten. Everything is
-explicit (ids, grid, units, uid), nothing depends on the moment, and the data source is a variable.
+explicit (ids, grid, units, uid), nothing depends on the moment, and data source and database are variables.
 """
 
 from __future__ import annotations
@@ -11,41 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.boards import BOARDS
-from dashboards.model import LAG_BAD_S, LAG_WARN_S, Board, Field, Panel, Tone, Unit
+from dashboards.grafana_panels import PANEL_TYPES, options_of, overrides_of
+from dashboards.lint import DATABASE
+from dashboards.model import Annotation, Board, Link, Panel, Variable
+from dashboards.palette import INFO, TONES
+from dashboards.statements import qualified, statement, with_empty_row
 
 PLUGIN = "grafana-clickhouse-datasource"
 PLUGIN_VERSION = "4.20.0"
 DATASOURCE_UID = "cx-clickhouse"
 FOLDER_UID = "cxwatch"
 SCHEMA_VERSION = 42
+DEFINITIONS_UID = "cx-definitions"
 GENERATED = Path(__file__).parent / "generated"
 
 Json = dict[str, Any]
 
 _SOURCE: Json = {"type": PLUGIN, "uid": "${ds}"}
-_PANEL_TYPES = {
-    "sentence": "stat", "stat": "stat", "table": "table", "timeseries": "timeseries", "state": "state-timeline",
-}
+_OTHER_PANEL: Json = {"type": "datasource", "uid": "-- Dashboard --"}
 _TIME_SERIES, _TABLE = 0, 1
-_UNITS: dict[Unit, tuple[str, int | None]] = {
-    "customers": ("locale", 0), "issues": ("locale", 0), "notices": ("locale", 0), "events": ("locale", 0),
-    "count": ("locale", 0), "money": ("locale", None), "money_per_minute": ("locale", None),
-    "per_minute": ("locale", 1), "per_second": ("suffix:/s", 2), "share": ("percentunit", 1), "seconds": ("s", 0),
-    "lag": ("s", 0),
-}
-"""Our unit -> Grafana's unit and decimals. How many decimals money has depends on its currency, which is its label."""
-_COLOURS: dict[Tone, str] = {"plain": "text", "bad": "red", "warn": "orange", "good": "green"}
-_SENTENCES = (("^No open issue\\. Nobody is known to suffer right now\\.$", "green"), ("^No open issue", "orange"))
-"""How a sentence begins -> its colour; everything else is red."""
-_STATES = {
-    "open": "red", "escalating": "red", "regressed": "red", "recovering": "orange", "resolved": "green",
-    "no data": "red", "late": "orange", "quiet": "text", "ok": "green", "sent": "green", "pending": "blue",
-    "held": "orange", "refused": "text", "held out": "text", "failed": "red", "expired": "orange", "unknown": "orange",
-    "suppressed": "text", "waiting": "orange", "gone": "red", "accepts nothing": "orange",
-}
-_WIDTHS = {
-    "state": 110, "time": 170, "customers": 100, "events": 110, "seconds": 100, "amounts": 150, "per_minute": 120,
-}
+_ALL = "$__all"
 
 
 def dashboard(board: Board) -> Json:
@@ -62,10 +47,10 @@ def dashboard(board: Board) -> Json:
         "time": {"from": f"now-{board.hours}h", "to": "now"},
         "graphTooltip": 1,
         "fiscalYearStartMonth": 0,
-        "links": [],
-        "annotations": {"list": [_builtin_annotations()]},
-        "templating": {"list": [_datasource_variable()]},
-        "panels": [_panel(panel) for panel in board.panels],
+        "links": [_way_to(other) for other in BOARDS if other.uid != board.uid],
+        "annotations": {"list": [_builtin_annotations(), *(_annotation(board, one) for one in board.annotations)]},
+        "templating": {"list": [_datasource_variable(), *(_variable(board, one) for one in board.variables)]},
+        "panels": [_panel(board, panel) for panel in board.panels],
     }
 
 
@@ -114,146 +99,115 @@ def _datasource_variable() -> Json:
     }
 
 
-def _panel(panel: Panel) -> Json:
-    defaults, options = {
-        "sentence": _sentence, "stat": _stat, "table": _table_panel, "timeseries": _timeseries, "state": _state
-    }[panel.kind](panel)
+def _way_to(board: Board) -> Json:
+    """A link at the top of every board; it keeps the time range and the variables."""
     return {
-        "id": panel.id,
-        "type": _PANEL_TYPES[panel.kind],
-        "title": panel.title,
-        "description": panel.description,
+        "asDropdown": False, "icon": "dashboard", "includeVars": True, "keepTime": True, "tags": [],
+        "targetBlank": False, "title": board.title, "tooltip": board.description, "type": "link",
+        "url": f"/d/{board.uid}",
+    }  # fmt: skip
+
+
+def _variable(board: Board, variable: Variable) -> Json:
+    everything: Json = {"text": ["All"], "value": [_ALL]} if variable.multi else {"text": "All", "value": _ALL}
+    return {
+        "name": variable.name,
+        "label": variable.label,
+        "type": "query",
         "datasource": _SOURCE,
-        "gridPos": {"x": panel.grid.x, "y": panel.grid.y, "w": panel.grid.w, "h": panel.grid.h},
-        "targets": [_target(panel)],
-        "fieldConfig": {"defaults": defaults, "overrides": [_override(field) for field in panel.fields]},
-        "options": options,
-        "transparent": False,
+        "definition": _query(board, variable.sql),
+        "query": _query(board, variable.sql),
+        "refresh": 2,
+        "sort": 0,
+        "regex": "",
+        "hide": 0,
+        "includeAll": variable.every,
+        "multi": variable.multi,
+        "current": everything if variable.every else {},
+        "options": [],
+        "skipUrlSync": False,
     }
 
 
-def _target(panel: Panel) -> Json:
-    series = panel.kind in ("timeseries", "state")
+def _annotation(board: Board, annotation: Annotation) -> Json:
     return {
-        "refId": "A",
+        "name": annotation.name,
+        "datasource": _SOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": INFO if annotation.tone == "plain" else TONES[annotation.tone],
+        "target": _target(_query(board, annotation.sql), "Anno", timed=False),
+    }
+
+
+def _query(board: Board, sql: str) -> str:
+    """The statement as Grafana is given it: in the database that is chosen, if the board lets choose one."""
+    chosen = any(variable.name == DATABASE for variable in board.variables)
+    return qualified(sql.strip(), f"${{{DATABASE}:raw}}") if chosen else sql.strip()
+
+
+def _panel(board: Board, panel: Panel) -> Json:
+    defaults, options = options_of(panel)
+    made: Json = {
+        "id": panel.id,
+        "type": PANEL_TYPES[panel.kind],
+        "title": panel.title,
+        "description": panel.description,
+        "gridPos": {"x": panel.grid.x, "y": panel.grid.y, "w": panel.grid.w, "h": panel.grid.h},
+        "fieldConfig": {
+            "defaults": defaults, "overrides": overrides_of(panel, lambda link, of_row: _href(board, link, of_row)),
+        },
+        "options": options,
+        "transparent": False,
+        "links": _panel_links(board, panel),
+    }
+    if panel.kind != "text":
+        targets = _targets(board, panel)
+        made |= {"datasource": targets[0]["datasource"], "targets": targets}
+    return made
+
+
+def _targets(board: Board, panel: Panel) -> list[Json]:
+    if panel.of:
+        return [{"refId": "A", "datasource": _OTHER_PANEL, "panelId": board.panel(panel.of).id}]
+    timed = panel.kind in ("timeseries", "state")
+    sql = statement(panel)
+    asked = with_empty_row(sql, panel) if panel.kind == "table" else sql
+    made = [_target(_query(board, asked), "A", timed)]
+    if panel.band:
+        made.append(_target(_query(board, panel.band), "B", timed))
+    return made
+
+
+def _target(sql: str, ref: str, timed: bool) -> Json:
+    return {
+        "refId": ref,
         "datasource": _SOURCE,
         "editorType": "sql",
         "pluginVersion": PLUGIN_VERSION,
-        "format": _TIME_SERIES if series else _TABLE,
-        "queryType": "timeseries" if series else "table",
-        "rawSql": panel.sql.strip(),
+        "format": _TIME_SERIES if timed else _TABLE,
+        "queryType": "timeseries" if timed else "table",
+        "rawSql": sql,
     }
 
 
-def _thresholds(*steps: tuple[str, float | None]) -> Json:
-    return {"mode": "absolute", "steps": [{"color": color, "value": value} for color, value in steps]}
+def _panel_links(board: Board, panel: Panel) -> list[Json]:
+    made = [{"title": link.title, "url": _href(board, link, of_row=False)} for link in panel.links]
+    number = next((one.id for other in BOARDS if other.uid == DEFINITIONS_UID
+                   for one in other.panels if one.slug == panel.metric), None)  # fmt: skip
+    if number is not None:
+        made.append({"title": "How this is worked out", "url": f"/d/{DEFINITIONS_UID}?viewPanel=panel-{number}"})
+    return made
 
 
-def _sentence(panel: Panel) -> tuple[Json, Json]:
-    """A text, coloured by how it begins: only the all-clear is green."""
-    mappings = [
-        {"type": "regex", "options": {"pattern": pattern, "result": {"color": color, "index": index}}}
-        for index, (pattern, color) in enumerate(_SENTENCES)
-    ]
-    defaults = {"color": {"mode": "thresholds"}, "mappings": mappings, "noValue": panel.empty,
-                "thresholds": _thresholds(("red", None))}
-    options = _stat_options("value", "/^sentence$/", values=False)
-    return defaults, {**options, "text": {"valueSize": 22}}
-
-
-def _stat(panel: Panel) -> tuple[Json, Json]:
-    by_row = panel.unit in ("money", "money_per_minute", "lag")
-    thresholds = _thresholds(("text", None), (_COLOURS[panel.tone], 0.000001))
-    mappings: list[Json] = []
-    if panel.unit == "lag":
-        thresholds = _thresholds(("green", None), ("orange", LAG_WARN_S), ("red", LAG_BAD_S))
-        unknown = {"text": panel.empty, "color": "red", "index": 0}
-        mappings = [{"type": "special", "options": {"match": "null", "result": unknown}}]
-    defaults = {**_unit(panel.unit), "color": {"mode": "thresholds"}, "mappings": mappings, "noValue": panel.empty,
-                "thresholds": thresholds}
-    return defaults, _stat_options("value_and_name" if by_row else "value", "", by_row)
-
-
-def _stat_options(text_mode: str, fields: str, values: bool) -> Json:
-    return {
-        "colorMode": "value",
-        "graphMode": "none",
-        "justifyMode": "auto",
-        "orientation": "auto",
-        "percentChangeColorMode": "standard",
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": fields, "values": values},
-        "showPercentChange": False,
-        "textMode": text_mode,
-        "wideLayout": True,
-    }
-
-
-def _table_panel(panel: Panel) -> tuple[Json, Json]:
-    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False}
-    defaults = {"color": {"mode": "thresholds"}, "custom": custom, "mappings": [], "noValue": panel.empty,
-                "thresholds": _thresholds(("text", None))}
-    return defaults, {"cellHeight": "sm", "showHeader": True}
-
-
-def _timeseries(panel: Panel) -> tuple[Json, Json]:
-    custom = {
-        "drawStyle": "line",
-        "fillOpacity": 12,
-        "lineInterpolation": "stepAfter" if panel.unit == "customers" else "linear",
-        "lineWidth": 2,
-        "showPoints": "never",
-        "spanNulls": panel.unit != "per_second",
-    }
-    defaults = {**_unit(panel.unit), "color": {"mode": "palette-classic"}, "custom": custom, "mappings": [], "min": 0,
-                "displayName": f"${{__field.labels.{panel.label}}}", "noValue": panel.empty,
-                "thresholds": _thresholds(("text", None))}
-    options = {
-        "legend": {"calcs": ["lastNotNull"], "displayMode": "list", "placement": "bottom", "showLegend": True},
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    }
-    return defaults, options
-
-
-def _state(panel: Panel) -> tuple[Json, Json]:
-    names = {str(value): {"text": text, "color": color, "index": value}
-             for value, (text, color) in enumerate(zip(panel.states, ("green", "red"), strict=True))}
-    defaults = {
-        "color": {"mode": "thresholds"},
-        "custom": {"fillOpacity": 80, "lineWidth": 0, "spanNulls": True},
-        "displayName": f"${{__field.labels.{panel.label}}}",
-        "mappings": [{"type": "value", "options": names}],
-        "noValue": panel.empty,
-        "thresholds": _thresholds(("green", None), ("red", 1)),
-    }
-    options = {
-        "alignValue": "left",
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-        "mergeValues": True,
-        "rowHeight": 0.8,
-        "showValue": "never",
-        "tooltip": {"mode": "single", "sort": "none"},
-    }
-    return defaults, options
-
-
-def _override(field: Field) -> Json:
-    """Heading, unit and width of one column of a table."""
-    properties: list[Json] = [{"id": "displayName", "value": field.title}]
-    properties += [{"id": name, "value": value} for name, value in _unit(field.unit).items()]
-    if field.unit in _WIDTHS:
-        properties.append({"id": "custom.width", "value": _WIDTHS[field.unit]})
-    if field.unit == "state":
-        options = {name: {"color": color, "index": index} for index, (name, color) in enumerate(_STATES.items())}
-        properties.append({"id": "mappings", "value": [{"type": "value", "options": options}]})
-        properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})
-    return {"matcher": {"id": "byName", "options": field.name}, "properties": properties}
-
-
-def _unit(unit: Unit) -> Json:
-    if unit not in _UNITS:
-        return {}
-    name, decimals = _UNITS[unit]
-    return {"unit": name} if decimals is None else {"unit": name, "decimals": decimals}
+def _href(board: Board, link: Link, of_row: bool) -> str:
+    """An address in Grafana: time range and variables are kept, those of the row are its own."""
+    own = {name for name, _ in link.variables}
+    target = next((other for other in BOARDS if other.uid == link.board), None)
+    there = {variable.name for variable in target.variables} if target else set()
+    kept = [f"${{{one.name}:queryparam}}" for one in board.variables if one.name in there - own]
+    given = [f"var-{name}=${{__data.fields.{column}:percentencode}}" for name, column in link.variables if of_row]
+    return f"/d/{link.board}?" + "&".join(["${__url_time_range}", "${ds:queryparam}", *kept, *given])
 
 
 if __name__ == "__main__":

@@ -1,14 +1,20 @@
-"""The macros of Grafana's ClickHouse data source that our SQL uses, expanded as its backend does.
+"""The macros of Grafana's ClickHouse data source that our SQL uses, expanded as its back end and its page do.
 
 Only these exist here; an unknown macro is an error, so that no panel comes to depend on one that older servers lack.
+A variable is read as ``${name:sqlstring}``, which quotes every value, and stands inside ``$__conditionalAll``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-_CALL = re.compile(r"\$__(\w+)")
+_CALL = re.compile(r"\$__(\w+)|\$\{(\w+):sqlstring\}")
+_WITH_ARGUMENT = {"timeFilter", "timeFilter_ms", "timeInterval"}
+
+Chosen = Mapping[str, tuple[str, ...]]
+"""Variable -> the values chosen; a variable that is not named, or has none, is All."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +33,40 @@ class Range:
         return cls(max(to_ms - width_ms, 0), to_ms, interval_s)
 
 
-def expand(sql: str, span: Range) -> str:
-    """SQL with every macro replaced. Raises ValueError for a macro that is not supported or lacks its argument."""
+def expand(sql: str, span: Range, chosen: Chosen | None = None) -> str:
+    """SQL with every macro and variable replaced. Raises ValueError for a macro that is not supported or incomplete."""
+    values = chosen or {}
     parts, at = [], 0
     while found := _CALL.search(sql, at):
+        parts.append(sql[at : found.start()])
+        if found[2]:
+            parts.append(_quoted(values.get(found[2], ())))
+            at = found.end()
+            continue
         argument, end = _argument(sql, found.end())
-        parts += [sql[at : found.start()], _expansion(found[1], argument, span)]
+        if found[1] == "conditionalAll":
+            parts.append(_conditional(argument, span, values))
+            at = end
+            continue
+        parts.append(_expansion(found[1], argument, span))
         at = end if argument is not None and found[1] in _WITH_ARGUMENT else found.end()
     return "".join([*parts, sql[at:]])
 
 
-_WITH_ARGUMENT = {"timeFilter", "timeFilter_ms", "timeInterval"}
+def _quoted(values: tuple[str, ...]) -> str:
+    r"""Every value as a literal of ClickHouse, where a backslash escapes; Grafana doubles quotes.
+
+    >>> _quoted(("it's", "a\\b"))
+    "'it''s','a\\\\b'"
+    """
+    return ",".join("'" + value.replace("\\", "\\\\").replace("'", "''") + "'" for value in values) or "''"
+
+
+def _conditional(argument: str | None, span: Range, chosen: Chosen) -> str:
+    condition, comma, name = (argument or "").rpartition(",")
+    if not comma or not name.strip().startswith("$"):
+        raise ValueError("macro $__conditionalAll lacks its condition or its variable")
+    return f"({expand(condition.strip(), span, chosen)})" if chosen.get(name.strip()[1:]) else "1=1"
 
 
 def _expansion(name: str, argument: str | None, span: Range) -> str:

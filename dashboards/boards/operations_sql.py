@@ -132,7 +132,7 @@ INNER JOIN
 WHERE $__timeFilter(c.bin)
     AND arrayAll((name, value) -> c.values[indexOf(c.attributes, name)] = value, i.names, i.wanted)
 GROUP BY time, issue
-HAVING sum(c.exposed) > 0
+HAVING sum(c.exposed) >= 20
 ORDER BY time, issue
 """
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from dashboards.boards import BOARDS, OPERATIONS
 from dashboards.boards.operations_sql import HEADLINE
 from dashboards.grafana import DATASOURCE_UID, FOLDER_UID, GENERATED, PLUGIN, dashboard, render, write
+from dashboards.lint import problems
 from dashboards.macros import Range, expand
-from dashboards.model import Board, Grid, problems
+from dashboards.model import Annotation, Board, Field, Grid, Link, Panel, Variable
 from schemas.tables import BY_NAME, VIEWS
 
 PROVISIONING = GENERATED.parent / "provisioning"
@@ -43,11 +44,32 @@ def test_no_board_breaks_the_rules_of_the_lint(board: Board) -> None:
         ({"ranged": True}, "affected and its time macro disagree"),
         ({"kind": "table"}, "affected is a table without declared columns"),
         ({"kind": "timeseries"}, "affected and its label column disagree"),
+        ({"metric": ""}, "affected leads nowhere"),
+        ({"empty": "All is well."}, "affected reassures when it is empty"),
+        ({"unit": "share"}, "affected shows a rate of too few"),
+        ({"unit": "share", "least": 5}, "affected shows a rate of too few"),
+        ({"kind": "table", "fields": (Field("customers", "Customers"),)}, "affected has a column without a width"),
+        ({"kind": "table", "fields": (Field("customers", "Customers", width=1_101),)}, "affected is too wide a table"),
+        ({"band": "SELECT 1"}, "affected has a band, but is no chart"),
+        ({"sql": ""}, "affected has no statement"),
+        ({"sql": "", "of": "issues", "column": "title"}, "affected reads a column that issues does not keep"),
+        ({"sql": "", "of": "headline", "column": "tone"}, "affected reads a column that headline does not keep"),
+        ({"of": "issues"}, "affected reads issues and has a statement"),
+        ({"kind": "text"}, "affected and its text disagree"),
+        ({"sql": "SELECT 1 WHERE line IN (${product:sqlstring})"}, "affected reads the variable product, which is not"),
     ],
 )
 def test_the_lint_finds(change: dict[str, Any], sentence: str) -> None:
     panels = [replace(panel, **change) if panel.slug == "affected" else panel for panel in OPERATIONS.panels]
     assert any(sentence in found for found in problems(replace(OPERATIONS, panels=tuple(panels))))
+
+
+def test_the_lint_finds_variables_that_nothing_reads_and_annotations_that_read_what_is_not_declared() -> None:
+    variables = (Variable("region", "Region", "SELECT 1"), Variable("database", "Database", "SELECT 1"))
+    marks = (Annotation("changes", "SELECT 1 WHERE $__conditionalAll(line = ${product:sqlstring}, $product)"),)
+    assert problems(replace(OPERATIONS, variables=variables, annotations=marks)) == [
+        "annotation changes reads the variable product, which is not declared", "variable region is read by nothing",
+    ]
 
 
 def test_the_headline_and_the_view_of_rooms_put_an_age_into_the_same_words() -> None:
@@ -87,9 +109,13 @@ def test_every_target_is_what_the_clickhouse_data_source_reads(board: Board) -> 
     made = dashboard(board)
     variable = made["templating"]["list"][0]
     assert (variable["name"], variable["query"], variable["current"]["value"]) == ("ds", PLUGIN, DATASOURCE_UID)
-    for panel in made["panels"]:
-        (target,) = panel["targets"]
-        assert panel["datasource"] == target["datasource"] == {"type": PLUGIN, "uid": "${ds}"}
+    asked = [target for panel in made["panels"] if panel["type"] != "text" for target in panel["targets"]]
+    for target in [*asked, *(one["target"] for one in made["annotations"]["list"][1:])]:
+        if "panelId" in target:
+            assert target["datasource"]["uid"] == "-- Dashboard --"
+            assert target["panelId"] in {panel["id"] for panel in made["panels"]}
+            continue
+        assert target["datasource"] == {"type": PLUGIN, "uid": "${ds}"}
         assert target["format"] in (0, 1)
         assert isinstance(target["format"], int)
         assert (target["editorType"], target["queryType"]) == ("sql", ["timeseries", "table"][target["format"]])
@@ -134,11 +160,84 @@ def test_a_macro_expands_as_grafanas_backend_does_it(macro: str, expanded: str) 
 
 
 @pytest.mark.parametrize(
-    "macro", ["$__conditionalAll(a, $b)", "$__timeFilter", "$__timeFilter()", "$__timeFilter(a", "$__x"]
+    ("chosen", "expanded"),
+    [
+        ({}, "1=1 AND x IN ('')"),
+        ({"b": ()}, "1=1 AND x IN ('')"),
+        ({"b": ("x",)}, "(a IN ('x')) AND x IN ('x')"),
+        ({"b": ("x", "it's")}, "(a IN ('x','it''s')) AND x IN ('x','it''s')"),
+        ({"b": ("\\' OR 1=1 --",)}, "(a IN ('\\\\'' OR 1=1 --')) AND x IN ('\\\\'' OR 1=1 --')"),
+    ],
+)
+def test_a_variable_expands_quoted_and_all_of_it_is_no_condition(chosen: Any, expanded: str) -> None:
+    sql = "$__conditionalAll(a IN (${b:sqlstring}), $b) AND x IN (${b:sqlstring})"
+    assert expand(sql, SPAN, chosen) == expanded
+
+
+def test_a_condition_may_hold_other_macros() -> None:
+    sql = "$__conditionalAll($__timeFilter(t) OR a IN (${b:sqlstring}), $b)"
+    assert expand(sql, SPAN, {"b": ("x",)}) == f"({expand('$__timeFilter(t)', SPAN)} OR a IN ('x'))"
+
+
+@pytest.mark.parametrize(
+    "macro",
+    ["$__conditionalAll(a)", "$__conditionalAll", "$__timeFilter", "$__timeFilter()", "$__timeFilter(a", "$__x"],
 )
 def test_an_unknown_or_broken_macro_is_refused(macro: str) -> None:
     with pytest.raises(ValueError, match="macro"):
         expand(macro, SPAN)
+
+
+FIELDS = (
+    Field("name", "Name", link=Link("Its issue", "cx-operations", (("product", "name"),)), width=100),
+    Field("total", "Total", hidden=True, none="0"),
+)
+ROWS = Panel(1, "rows", "Rows", "table", "text", "Rows.", Grid(0, 0, 24, 8), "SELECT 'a' AS name, 1 AS total",
+             fields=FIELDS, metric="affected")
+LINE = Panel(2, "line", "Line", "timeseries", "share", "Line.", Grid(0, 8, 24, 8), "SELECT $__timeInterval(t) AS time",
+             label="issue", band="SELECT 2", least=20)
+SMALL = Board("cx-small", "Small", "A board for tests.", (
+    ROWS, LINE,
+    Panel(3, "tile", "Tile", "stat", "count", "A figure.", Grid(0, 16, 4, 4), of="rows", column="total"),
+    Panel(4, "words", "Words", "text", "text", "Words.", Grid(4, 16, 4, 4), text="What it means."),
+), (Variable("database", "Database", "SELECT currentDatabase()", every=False, multi=False),
+    Variable("product", "Product", "SELECT line FROM issue_overview")))  # fmt: skip
+
+
+def test_no_panel_has_a_no_value_text_that_would_stand_in_null_cells_and_over_failed_queries() -> None:
+    assert all("noValue" not in render(board) for board in [*BOARDS, SMALL])
+
+
+def test_a_figure_is_read_from_the_answer_of_the_table_that_it_names() -> None:
+    rows, _, tile, words = dashboard(SMALL)["panels"]
+    assert tile["targets"] == [{"refId": "A", "panelId": rows["id"],
+                                "datasource": {"type": "datasource", "uid": "-- Dashboard --"}}]
+    assert tile["options"]["reduceOptions"]["fields"] == "/^total$/"
+    assert (words["options"]["content"], words.get("targets")) == ("What it means.", None)
+
+
+def test_a_link_of_a_row_keeps_time_and_variables_and_takes_its_own_from_the_row() -> None:
+    (links,) = [one["value"] for override in dashboard(SMALL)["panels"][0]["fieldConfig"]["overrides"]
+                for one in override["properties"] if one["id"] == "links"]
+    url = links[0]["url"]
+    assert url.startswith("/d/cx-operations?${__url_time_range}&${ds:queryparam}")
+    assert url.endswith("var-product=${__data.fields.name:percentencode}")
+    assert "product:queryparam" not in url
+
+
+def test_the_usual_range_is_a_second_query_whose_upper_end_is_filled_down_to_the_lower_one() -> None:
+    line = dashboard(SMALL)["panels"][1]
+    assert [target["refId"] for target in line["targets"]] == ["A", "B"]
+    filled = [one["value"] for override in line["fieldConfig"]["overrides"] for one in override["properties"]
+              if one["id"] == "custom.fillBelowTo"]
+    assert filled == ["usual, lower end"]
+
+
+def test_a_chosen_database_stands_before_every_table_and_view_and_variables_are_asked_there_too() -> None:
+    (_, database, product) = dashboard(SMALL)["templating"]["list"]
+    assert product["query"] == "SELECT line FROM ${database:raw}.issue_overview"
+    assert (database["multi"], database["current"]) == (False, {})
+    assert product["current"] == {"text": ["All"], "value": ["$__all"]}
 
 
 @given(st.integers(0, 4_000_000_000_000), st.sampled_from((1, 6, 24)))
