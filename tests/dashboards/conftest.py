@@ -8,10 +8,11 @@ import pytest
 
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import Endpoints
+from tests.dashboards.demo_at import DemoAt, demo_at
 from tests.dashboards.seed import seed
 from tests.sinks.conftest import database, migrated, reader, writer
 
-__all__ = ["afternoon", "database", "reader", "seeded", "writer"]
+__all__ = ["afternoon", "database", "demo", "demo_database", "reader", "seeded", "writer"]
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +27,17 @@ def afternoon(clickhouse: Endpoints) -> Iterator[str]:
 def seeded(clickhouse: Endpoints, afternoon: str) -> ClickHouse:
     """A reader of that afternoon."""
     return ClickHouse(login(clickhouse, "reader", afternoon))
+
+
+@pytest.fixture(scope="session")
+def demo() -> DemoAt:
+    """The demo's company at 12:40, through all rooms in memory."""
+    return demo_at()
+
+
+@pytest.fixture(scope="session")
+def demo_database(clickhouse: Endpoints, demo: DemoAt) -> Iterator[str]:
+    """Name of a database that holds what boards read at that moment; not to be written to."""
+    with migrated(clickhouse) as name:
+        demo.store(ClickHouse(login(clickhouse, "writer", name)))
+        yield name
