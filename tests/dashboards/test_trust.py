@@ -13,6 +13,7 @@ from dashboards.boards.operations_sql import HEADLINE
 from dashboards.grafana import dashboard
 from dashboards.macros import Range
 from dashboards.model import LAG_BAD_S, LAG_WARN_S
+from dashboards.palette import TONES
 from streams.agents.store import Store
 from streams.board.feed import Feed
 from streams.board.server import start
@@ -155,16 +156,16 @@ def test_grafana_shows_the_sentence_green_only_for_the_all_clear() -> None:
     panels: dict[str, Any] = {panel["title"]: panel for panel in dashboard(OPERATIONS)["panels"]}
     defaults = panels["In one sentence"]["fieldConfig"]["defaults"]
     rules = [(one["options"]["pattern"], one["options"]["result"]["color"]) for one in defaults["mappings"]]
-    assert defaults["thresholds"]["steps"] == [{"color": "red", "value": None}]
+    assert defaults["thresholds"]["steps"] == [{"color": TONES["bad"], "value": None}]
 
     def colour(sentence: str) -> str:
-        return next((color for pattern, color in rules if re.search(pattern, sentence)), "red")
+        return next((color for pattern, color in rules if re.search(pattern, sentence)), TONES["bad"])
 
-    assert colour(ALL_CLEAR) == "green"
-    assert colour(ALL_CLEAR + " Not up to date: match is 4 minutes behind.") == "orange"
-    assert colour("Nobody can say whether all is well. Not up to date: sender was never heard of.") == "red"
+    assert colour(ALL_CLEAR) == TONES["good"]
+    assert colour(ALL_CLEAR + " Not up to date: match is 4 minutes behind.") == TONES["warn"]
+    assert colour("Nobody can say whether all is well. Not up to date: sender was never heard of.") == TONES["bad"]
     (unknown,) = panels["Up to date?"]["fieldConfig"]["defaults"]["mappings"]
-    assert unknown["options"]["result"] == {"text": "unknown", "color": "red", "index": 0}
+    assert unknown["options"]["result"] == {"text": "unknown", "color": TONES["bad"], "index": 0}
 
 
 @pytest.mark.browser
