@@ -1,9 +1,10 @@
 """Every board, as a model: one module per board. Grafana's JSON and the live board's page are drawn from it."""
 
+from dashboards.boards.definitions import DEFINITIONS_BOARD
 from dashboards.boards.operations import OPERATIONS
 from dashboards.model import Board
 
-__all__ = ["BOARDS", "OPERATIONS"]
+__all__ = ["BOARDS", "DEFINITIONS_BOARD", "OPERATIONS"]
 
-BOARDS: tuple[Board, ...] = (OPERATIONS,)
+BOARDS: tuple[Board, ...] = (OPERATIONS, DEFINITIONS_BOARD)
 """Every board."""

@@ -15,6 +15,13 @@ OUTREACH: tuple[Definition, ...] = (
         _DECISION, "count()", "notice_latest", "decided_at", per=("status", "reason"),
     ),
     Definition(
+        "notices", "Notices by what became of them", SERVICE, "notices",
+        "Decisions about a notice: sent, pending, held (waiting for approval, the end of quiet hours or a resume), "
+        "refused (no consent, opted out, budget used up, too late) or held out (not told, so that telling can be "
+        "measured).",
+        _DECISION, "count()", "notice_latest", "decided_at", "stage = 'notice'", ("status",),
+    ),
+    Definition(
         "told", "Customers told", SERVICE, "customers",
         "Distinct customers to whom a notice was delivered.",
         _DECISION, "uniqExact(customer_id)", "notice_latest", "decided_at", "stage = 'notice' AND status = 'sent'",

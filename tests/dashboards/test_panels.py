@@ -43,6 +43,8 @@ def ask(client: ClickHouse, slug: str, span: Range = SPAN) -> Answer:
 def test_every_panel_of_every_board_runs_on_an_empty_database(reader: ClickHouse) -> None:
     for board in BOARDS:
         for panel in board.panels:
+            if not panel.sql:
+                continue
             answer = reader.query(expand(panel.sql, Range.ending(0, 6)))
             assert panel.kind == "sentence" or not any(row[-1] for row in answer.rows), panel.slug
 
