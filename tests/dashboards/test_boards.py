@@ -21,6 +21,7 @@ from dashboards.grafana import DATASOURCE_UID, FOLDER_UID, GENERATED, PLUGIN, da
 from dashboards.lint import problems
 from dashboards.macros import Range, expand
 from dashboards.model import Annotation, Board, Field, Grid, Link, Panel, Variable
+from dashboards.palette import ISSUE_COLOURS
 from schemas.tables import BY_NAME, VIEWS
 
 PROVISIONING = GENERATED.parent / "provisioning"
@@ -231,6 +232,21 @@ def test_the_usual_range_is_a_second_query_whose_upper_end_is_filled_down_to_the
     filled = [one["value"] for override in line["fieldConfig"]["overrides"] for one in override["properties"]
               if one["id"] == "custom.fillBelowTo"]
     assert filled == ["usual, lower end"]
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance, as WCAG 2.2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("ground", ["#181B1F", "#FFFFFF"])
+def test_every_colour_of_an_issue_stands_out_from_a_dark_and_a_light_ground(ground: str) -> None:
+    assert len(set(ISSUE_COLOURS)) == 16
+    for colour in ISSUE_COLOURS:
+        low, high = sorted((_luminance(colour), _luminance(ground)))
+        assert (high + 0.05) / (low + 0.05) >= 3, colour
 
 
 def test_a_chosen_database_stands_before_every_table_and_view_and_variables_are_asked_there_too() -> None:
