@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from dashboards.model import Panel
-from schemas.tables import BY_NAME, VIEWS
+from schemas.tables import BY_NAME
+from schemas.views import VIEWS
 
 _KNOWN = "|".join(sorted({*BY_NAME, *VIEWS}, key=len, reverse=True))
 _NAMES = re.compile(rf"\b(FROM|JOIN)\s+({_KNOWN})\b(?!\s*\()")

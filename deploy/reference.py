@@ -13,8 +13,9 @@ import typer
 from schemas.definitions import page as definitions_page
 from schemas.metrics import page as metrics_page
 from schemas.rooms import ROOMS, WORKERS
-from schemas.tables import INGEST_TIME, TABLES, VIEWS
+from schemas.tables import INGEST_TIME, TABLES
 from schemas.topics import DAY_MS, TOPICS, Topic, state_topic
+from schemas.views import VIEWS
 from streams.cli.main import COMMANDS, build_app
 from streams.cli.settings import rows as setting_rows
 from streams.security.access import ROLES

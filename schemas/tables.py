@@ -3,7 +3,7 @@
 The migrations in ``schemas/ddl`` create what is listed here (a test compares both on a real server) and the sink
 inserts by this column order. Every findings table holds absolute rows: the row with the highest ``version`` column
 replaces the others of the same key. Retention counts from ``ingest_time``, a column the server fills, never from
-event time, so that replayed history is kept. Views (``<noun>_latest`` and the others) are listed in ``VIEWS``.
+event time, so that replayed history is kept. Views (``<noun>_latest`` and the others) are listed in ``schemas.views``.
 """
 
 from __future__ import annotations
@@ -381,18 +381,3 @@ TABLES: tuple[Table, ...] = (
 """Every table, in the order of the line."""
 
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
-
-VIEWS: dict[str, str] = {
-    **{f"{name}_latest": f"Newest row per key of {name}" for name in (
-        "cohort_count", "source_count", "episode", "issue", "affected", "affected_count", "impact", "outreach",
-        "delivery", "channel", "dead_letter",
-    )},
-    "event_clock": "One row: now (newest event time known) and closed_through (all bins before it are closed)",
-    "issue_overview": "One row per issue: what, cause, since, affected, contacted, silent, money",
-    "notice_latest": "One row per outreach decision with what became of it: sent, pending, failed, held, refused, ...",
-    "channel_status": "One row per channel: the worst state of its circuit breaker, why, since when",
-    "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
-    "room_status": "One row per room: watermark, how far behind, how long without progress, state, trouble in words",
-    "source_gap": "Stretches of the last 7 days in which a producer gave no data",
-}
-"""Every view and its meaning; the boards and the operator's commands read these."""

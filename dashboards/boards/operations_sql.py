@@ -7,36 +7,12 @@ money, streams) carry no time filter, everything that is a history does.
 
 from __future__ import annotations
 
-from schemas.currencies import DECIMALS
-
-
-def _codes(decimals: int) -> str:
-    return ", ".join(f"'{code}'" for code, found in sorted(DECIMALS.items()) if found == decimals)
-
-
-_DECIMALS_OF = (
-    f"(code -> multiIf(code IN ({_codes(0)}), 0, code IN ({_codes(3)}), 3, code IN ({_codes(4)}), 4, 2)) AS decimals_of"
-)
-MONEY_TEXT = f"""{_DECIMALS_OF},
-    (one -> toInt64(exp10(decimals_of(one.currency)))) AS unit_of,
-    (one -> concat(
-        if(one.minor < 0, '-', ''),
-        reverse(replaceRegexpOne(
-            replaceRegexpAll(reverse(toString(intDiv(abs(one.minor), unit_of(one)))), '([0-9]{{3}})', '\\\\1,'),
-            ',\\\\z', '')),
-        if(decimals_of(one.currency) = 0, '',
-            concat('.', leftPad(toString(abs(one.minor) % unit_of(one)), decimals_of(one.currency), '0'))),
-        if(one.currency = '', '', concat(' ', one.currency)))) AS money_text,
-    (amounts -> arrayStringConcat(arrayMap(one -> money_text(one), amounts), ' + ')) AS money_texts"""
-"""Money for people, as ``schemas.currencies.money_text`` writes it: of one amount, and of a list of them."""
+from dashboards.boards.common_sql import AGE_TEXT, DECIMALS_OF, MONEY_TEXT
 
 HEADLINE = """
 WITH
     <money>,
-    (s -> multiIf(
-        s >= 172800, formatReadableTimeDelta(s, 'days', 'days'),
-        s >= 7200, formatReadableTimeDelta(s, 'hours', 'minutes'),
-        formatReadableTimeDelta(s, 'minutes', 'minutes'))) AS words,
+    <ages>,
     assumeNotNull((SELECT now FROM event_clock)) AS newest,
     greatest(0, dateDiff('second', newest, $__toTime_ms)) AS age_s,
     (SELECT countIf(active) FROM issue_overview) AS issues,
@@ -79,9 +55,7 @@ SELECT
             'No open issue. Nobody is known to suffer right now.'),
         if(empty(troubles) OR empty, '', concat(' Not up to date: ', arrayStringConcat(troubles, ', '), '.'))
     ) AS sentence
-""".replace("<money>", MONEY_TEXT)
-"""The lambda ``words`` stands in the view ``room_status`` as well: that migration is released and never changes, and a
-function that both could call would belong to the whole server. A test keeps the two alike."""
+""".replace("<money>", MONEY_TEXT).replace("<ages>", AGE_TEXT)
 
 ROOMS = """
 SELECT room, lag_s
@@ -227,7 +201,7 @@ WHERE stage = 'notice' AND $__timeFilter(decided_at)
 
 def money_now(column: str) -> str:
     """The sum of a column of money over the active issues, per currency, in the currency's main unit."""
-    return _MONEY_NOW.format(column=column, decimals_of=_DECIMALS_OF)
+    return _MONEY_NOW.format(column=column, decimals_of=DECIMALS_OF)
 
 
 def notices(status: str) -> str:

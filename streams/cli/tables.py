@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from schemas.tables import TABLES, VIEWS
+from schemas.tables import TABLES
+from schemas.views import VIEWS
 from streams.cli.listing import print_listing
 from streams.cli.output import AsJson
 from streams.settings import load_settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from schemas import findings, issues
+from schemas import events, findings, issues
 from schemas.events import Record
 from schemas.fields import Money, Signal
 from streams.agents.store import Store
@@ -28,6 +28,7 @@ PRODUCERS = {
 RELEASES = (("5.1.0", "android"), ("5.2.0", "android"), ("7.0.1", "ios"))
 LEAVES = [(*release, region) for release in RELEASES for region in ("DE", "FR")]
 LIFT = findings.Assumption(name="churn_lift", value=0.02, unit="ratio", source="default", assumed=True)
+SEGMENTS = ("business", "family", "")
 APP_ATTRIBUTES = ("app_version", "platform", "region")
 
 
@@ -63,6 +64,11 @@ def seed(client: ClickHouse) -> None:
     Store(client).write(list(batches()))
 
 
+def appended(made: RawBatch, at_ms: int = NOW) -> RawBatch:
+    """The batch as the broker stored it at that time; what claims to be from the future of it is refused."""
+    return replace(made, timestamps=[at_ms] * len(made))
+
+
 def batches() -> Iterator[RawBatch]:
     """The afternoon as batches of the line's topics."""
     chance = random.Random(7)
@@ -80,6 +86,14 @@ def batches() -> Iterator[RawBatch]:
         findings.ChannelState(channel="webhook", partition=2, state="paused", reason="gone", since_ms=NOW - 5 * MINUTE),
         findings.ChannelState(channel="webhook", partition=3, state="open", reason="http_401", since_ms=NOW - MINUTE),
     ])
+    yield appended(batch("change", [events.Change(
+        change_id="rel-5.2.0", changed_at_ms=NOW - 97 * MINUTE, change_kind="release", product="shop",
+        attributes={"app_version": "5.2.0"}, title="Android 5.2.0")]))
+    yield appended(batch("customer", [
+        events.Customer(customer_id=f"c-app-{number:04d}", updated_at_ms=NOW - 24 * 60 * MINUTE, value_cents=12_000,
+                        segment=SEGMENTS[number % len(SEGMENTS)])
+        for number in range(60)
+    ]))
     reject_headers = {"dlq.reason": b"schema", "dlq.field": b"status", "dlq.rule": b"should be a known status"}
     yield batch("order.dlq", [b"{}"] * 3, headers=[list(reject_headers.items())] * 3)
 

@@ -22,7 +22,8 @@ from dashboards.lint import problems
 from dashboards.macros import Range, expand
 from dashboards.model import Annotation, Board, Field, Grid, Link, Panel, Variable
 from dashboards.palette import ISSUE_COLOURS
-from schemas.tables import BY_NAME, VIEWS
+from schemas.tables import BY_NAME
+from schemas.views import VIEWS
 
 PROVISIONING = GENERATED.parent / "provisioning"
 SPAN = Range(1_767_225_600_000, 1_767_229_200_500, 20)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dashboards.boards import BOARDS, OPERATIONS
-from dashboards.boards.operations_sql import MONEY_TEXT
+from dashboards.boards.common_sql import MONEY_TEXT
 from dashboards.macros import Range, expand
 from schemas import findings
 from schemas.currencies import money_text

@@ -8,8 +8,9 @@ from deploy.reference import DOCS, pages
 from schemas.definitions import DEFINITIONS
 from schemas.metrics import METRICS
 from schemas.rooms import ROOMS
-from schemas.tables import TABLES, VIEWS
+from schemas.tables import TABLES
 from schemas.topics import TOPICS
+from schemas.views import VIEWS
 from streams.cli.main import COMMANDS
 from streams.settings import Settings
 

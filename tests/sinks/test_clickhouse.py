@@ -14,8 +14,9 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.errors import ConfigError, SinkUnavailable
-from schemas.tables import BY_NAME, INGEST_TIME, TABLES, VIEWS
+from schemas.tables import BY_NAME, INGEST_TIME, TABLES
 from schemas.topics import TOPICS
+from schemas.views import VIEWS
 from streams.agents.store import Store, room
 from streams.runtime.batch import RawBatch
 from streams.settings import Settings

@@ -1,0 +1,24 @@
+"""The catalogue of ClickHouse views: each with what its rows are."""
+
+from __future__ import annotations
+
+VIEWS: dict[str, str] = {
+    **{f"{name}_latest": f"Newest row per key of {name}" for name in (
+        "cohort_count", "source_count", "episode", "issue", "affected", "affected_count", "impact", "outreach",
+        "delivery", "channel", "dead_letter",
+    )},
+    "change_latest": "What the company changed, newest revision per change",
+    "command_latest": "Operators' orders, without their free-text reasons",
+    "known_segments": "Segments that customers belong to",
+    "known_lines": "Service lines and signals with counts in the last day of event time, or with an issue",
+    "known_regions": "Regions with counts in the last 6 hours of event time",
+    "intake_hour": "One row: messages stored and rejected in the last hour of the server's clock",
+    "event_clock": "One row: now (newest event time known) and closed_through (all bins before it are closed)",
+    "issue_overview": "One row per issue: what, cause, since, affected, contacted, silent, money",
+    "notice_latest": "One row per outreach decision with what became of it: sent, pending, failed, held, refused, ...",
+    "channel_status": "One row per channel: the worst state of its circuit breaker, why, since when",
+    "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
+    "room_status": "One row per room: watermark, how far behind, how long without progress, state, trouble in words",
+    "source_gap": "Stretches of the last 7 days in which a producer gave no data",
+}
+"""Every view and its meaning; the boards and the operator's commands read these."""
