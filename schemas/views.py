@@ -5,7 +5,7 @@ from __future__ import annotations
 VIEWS: dict[str, str] = {
     **{f"{name}_latest": f"Newest row per key of {name}" for name in (
         "cohort_count", "source_count", "episode", "issue", "affected", "affected_count", "impact", "outreach",
-        "delivery", "channel", "dead_letter",
+        "delivery", "channel", "dead_letter", "vital", "vital_task",
     )},
     "change_latest": "What the company changed, newest revision per change",
     "command_latest": "Operators' orders, without their free-text reasons",
@@ -19,6 +19,8 @@ VIEWS: dict[str, str] = {
     "channel_status": "One row per channel: the worst state of its circuit breaker, why, since when",
     "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
     "room_status": "One row per room: watermark, how far behind, how long without progress, state, trouble in words",
+    "room_progress": "One row per room and partition: lag, watermark, state size, last sign of life, state in words",
+    "process_run": "One row per room and start of a process: first and last sign of life, how many starts before it",
     "source_gap": "Stretches of the last 7 days in which a producer gave no data",
 }
 """Every view and its meaning; the boards and the operator's commands read these."""
