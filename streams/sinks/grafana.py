@@ -1,43 +1,61 @@
-"""The only module that talks to Grafana: a thin adapter over grafana_api, by uid, idempotent.
+"""The only module that talks to Grafana: a thin adapter over grafana_api, by uid.
 
-Applying boards again changes nothing in Grafana: what is there is compared first. Repeated only where repeating is
-harmless (GET, PUT, DELETE), never POST. Errors carry Grafana's status code and nothing that could hold the token.
+Repeated only where repeating is harmless (GET, PUT, DELETE), never POST. Errors carry Grafana's status code, for 403
+the permission and role that the call needs, and nothing that could hold the token. What is written, and when, is said
+by ``streams.sinks.grafana_boards``.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from grafana_api import grafana_api as library
 from grafana_api.grafana_face import GrafanaFace
 from pydantic import SecretStr
 from urllib3.util.retry import Retry
 
-from dashboards.boards import BOARDS
-from dashboards.grafana import DATASOURCE_UID, FOLDER_UID, PLUGIN, PLUGIN_VERSION, dashboard
 from schemas.errors import ConfigError, CxError
-from streams.sinks.clickhouse import Login
 
-FOLDER_TITLE = "Customer trouble"
-NOT_FOUND = 404
+NOT_FOUND, FORBIDDEN = 404, 403
 Json = dict[str, Any]
+
+_NEEDS = (
+    ("get", "dashboards", "dashboards:read", "Viewer"),
+    ("get", "folders", "folders:read", "Viewer"),
+    ("get", "annotations", "annotations:read", "Viewer"),
+    ("get", "datasources", "datasources:read", "Admin"),
+    ("get", "plugins", "plugins:install or datasources:read", "Admin"),
+    ("get", "v1", "alert.provisioning:read", "Admin, or Editor with the alert rules of the folder"),
+    ("", "dashboards", "dashboards:create and dashboards:write on the folder", "Editor"),
+    ("", "folders", "folders:create", "Editor"),
+    ("", "annotations", "annotations:create", "Editor"),
+    ("", "datasources", "datasources:create and datasources:write", "Admin"),
+    ("", "v1", "alert.provisioning:write", "Admin, or Editor with the alert rules of the folder"),
+)
+"""Method ("" = any that writes), first part of the path, permission, the least of Grafana's own roles that has it."""
 
 
 class GrafanaError(CxError):
     """Grafana refused, or gave no answer that can be read (``status`` 0)."""
 
-    def __init__(self, status: int, message: str) -> None:
-        """Keep the HTTP status; ``message`` is Grafana's, cut short."""
-        super().__init__(f"Grafana: {message[:200]}" + (f" (HTTP {status})" if status else ""))
+    def __init__(self, status: int, message: str, needs: str = "") -> None:
+        """Keep the HTTP status; ``message`` is Grafana's, cut short. ``needs``: what the call needs, for 403."""
+        super().__init__(f"Grafana: {message[:200]}" + (f" (HTTP {status})" if status else "") + needs)
         self.status = status
 
 
 class Grafana:
     """One Grafana, addressed by uid only, with a service account's token."""
 
-    def __init__(self, url: str, token: SecretStr, verify: bool = True) -> None:
-        """Keep where it is; nothing is sent yet. Raises ConfigError if ``url`` has no host."""
+    def __init__(
+        self, url: str, token: SecretStr, verify: bool = True, *, timeout_s: float = 10.0, repeats: int = 4
+    ) -> None:
+        """Keep where it is; nothing is sent yet. Raises ConfigError if ``url`` has no host.
+
+        ``timeout_s`` bounds the wait for one answer, ``repeats`` how often a harmless call is repeated.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError("CX_GRAFANA_URL is wrong: allowed is http(s)://host[:port][/path]")
@@ -49,75 +67,40 @@ class Grafana:
             protocol=parts.scheme,
             url_path_prefix=f"{prefix}/" if prefix else "",
             verify=verify,
-            timeout=(3.05, 10),
+            timeout=(min(3.05, timeout_s), timeout_s),
         )
         again = Retry(
-            total=4, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504), raise_on_status=False,
+            total=repeats, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504), raise_on_status=False,
             allowed_methods=frozenset({"GET", "PUT", "DELETE"}),
         )
         session = self._face.api.s
         session.mount(f"{parts.scheme}://", library.requests.adapters.HTTPAdapter(max_retries=again))
         session.trust_env = False
 
-    def call(self, method: str, *path: str, json: Json | None = None) -> Any:
+    def call(
+        self, method: str, *path: str, json: Json | None = None, query: Json | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
         """One request to ``/api/<path...>``, each part quoted. Raises GrafanaError."""
         address = "/" + "/".join(quote(part, safe="") for part in path)
+        if query:
+            address += f"?{urlencode(query, doseq=True)}"
         try:
-            return getattr(self._face.api, method)(address, json=json)
+            return getattr(self._face.api, method)(address, json=json, headers=headers)
         except library.GrafanaException as error:
-            raise GrafanaError(int(error.status_code), str(error.message)) from None
+            status = int(error.status_code)
+            raise GrafanaError(status, str(error.message), needed(method, path[0], status)) from None
+        except library.requests.JSONDecodeError:
+            raise GrafanaError(
+                0, "no readable answer: not JSON. Is CX_GRAFANA_URL Grafana's address with its path, and no login page?"
+            ) from None
         except library.requests.RequestException as error:
             raise GrafanaError(0, f"no readable answer ({type(error).__name__})") from None
         except (TypeError, KeyError, ValueError):
             raise GrafanaError(0, "no readable answer") from None
 
-    def version(self) -> str:
-        """Grafana's version. Raises GrafanaError if it cannot be reached."""
-        return str(self.call("get", "health").get("version", "unknown"))
-
-    def push(self, reader: Login | None = None) -> list[str]:
-        """Folder, data source (if ``reader`` is given) and every board; returns what was changed."""
-        changed = ["folder"] * self.upsert_folder(FOLDER_UID, FOLDER_TITLE)
-        if reader is not None:
-            self.upsert_datasource(reader)
-            changed.append("data source")  # its password cannot be read back, so it is always written
-        return changed + [board.uid for board in BOARDS if self.upsert_dashboard(dashboard(board))]
-
-    def upsert_folder(self, uid: str, title: str) -> bool:
-        """Create the folder if it is not there; True if it was created."""
-        if self._get("folders", uid) is not None:
-            return False
-        self.call("post", "folders", json={"uid": uid, "title": title})
-        return True
-
-    def upsert_dashboard(self, board: Json) -> bool:
-        """Write the dashboard unless Grafana holds the same one; True if it was written."""
-        stored = self._get("dashboards", "uid", str(board["uid"]))
-        if stored is not None and _without_numbers(stored.get("dashboard", {})) == _without_numbers(board):
-            return False
-        body = {"dashboard": {**board, "id": None}, "folderUid": FOLDER_UID, "overwrite": True, "message": "cxwatch"}
-        self.call("post", "dashboards", "db", json=body)
-        return True
-
-    def upsert_datasource(self, reader: Login) -> None:
-        """Create or update the ClickHouse data source under its fixed uid."""
-        body = {
-            "uid": DATASOURCE_UID,
-            "name": "cxwatch",
-            "type": PLUGIN,
-            "access": "proxy",
-            "jsonData": {
-                "host": reader.host, "port": reader.port, "protocol": "native", "username": reader.user,
-                "defaultDatabase": reader.database, "version": PLUGIN_VERSION,
-            },
-            "secureJsonData": {"password": reader.password.get_secret_value()},
-        }
-        if self._get("datasources", "uid", DATASOURCE_UID) is None:
-            self.call("post", "datasources", json=body)
-        else:
-            self.call("put", "datasources", "uid", DATASOURCE_UID, json=body)
-
-    def _get(self, *path: str) -> Json | None:
+    def get(self, *path: str) -> Json | None:
+        """One object, None if it is not there. Raises GrafanaError."""
         try:
             found = self.call("get", *path)
         except GrafanaError as error:
@@ -128,7 +111,25 @@ class Grafana:
             raise GrafanaError(0, "no readable answer")
         return found
 
+    def version(self) -> str:
+        """Grafana's version, "" if it keeps it to itself. Raises GrafanaError if it cannot be reached."""
+        found = self.get("health")
+        if found is None or "database" not in found:
+            raise GrafanaError(0, "no readable answer: this is not Grafana's health. Is CX_GRAFANA_URL right?")
+        return str(found.get("version", ""))
 
-def _without_numbers(board: Json) -> Json:
-    """A dashboard without what Grafana numbers itself."""
-    return {name: value for name, value in board.items() if name not in ("id", "version")}
+
+def needed(method: str, area: str, status: int) -> str:
+    """The sentence about permission and role that follows a 403; empty for other answers."""
+    if status != FORBIDDEN:
+        return ""
+    for verb, first, permission, role in _NEEDS:
+        if first == area and (verb == method or (not verb and method != "get")):
+            return f": the token needs {permission} (role {role})"
+    return ""
+
+
+def release(version: str) -> tuple[int, ...]:
+    """``12.4.0-pre`` as (12, 4, 0), for comparing; () if it is not a version."""
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    return tuple(int(part or 0) for part in found.groups()) if found else ()

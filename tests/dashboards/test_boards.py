@@ -127,7 +127,7 @@ def test_every_target_is_what_the_clickhouse_data_source_reads(board: Board) -> 
 def test_the_provisioning_files_fit_the_boards() -> None:
     source = yaml.safe_load((PROVISIONING / "datasources" / "clickhouse.yaml").read_text())["datasources"][0]
     assert (source["uid"], source["type"]) == (DATASOURCE_UID, PLUGIN)
-    assert isinstance(source["jsonData"]["port"], int)
+    assert source["jsonData"]["port"] == "$CLICKHOUSE_PORT"
     assert source["secureJsonData"]["password"].startswith("$")
     provider = yaml.safe_load((PROVISIONING / "dashboards" / "cxwatch.yaml").read_text())["providers"][0]
     assert provider["folderUid"] == FOLDER_UID
