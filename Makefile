@@ -70,6 +70,9 @@ faults: $(TEST_READY) native ## break everything on real servers, write docs/fau
 	@$(if $(N),CX_TEST_FAULTS=full CX_TEST_FAULT=$(N) $(BIN)/pytest -m fault tests/faults,$(BIN)/python deploy/run_faults.py)
 	@$(if $(N),,$(BIN)/python -m tests.faults.table)
 
+screenshots: $(TEST_READY) browser ## pictures of every board into .cxwatch/screenshots (ONLY=operations), to be looked at
+	@$(BIN)/python -P -m tests.dashboards.screenshots $(ONLY)
+
 reference: $(TEST_READY) ## write docs/reference (topics, tables, metrics, definitions, settings, commands) and the table of rights
 	@$(BIN)/python -P -m deploy.reference
 

@@ -1,126 +1,188 @@
-// Fetches /api/board every few seconds and keeps the page in step. A failed fetch leaves the last figures, and says so.
-import { clock, day, duration, element, number } from "./format.js";
-import { draw, resize, toneOf } from "./panels.js";
+// Keeps the page in step with the server's stream. Without it the last figures stay, and are called old.
+import { element, use } from "./format.js";
+import { forget } from "./chart.js";
+import { controls, eventClock, freshness, headline, navigation, rooms } from "./header.js";
+import { draw, toneOf } from "./panels.js";
+import { address, here, linked, question } from "./url.js";
 
+const QUIET_MS = 15000;
+const AGAIN_MS = 2000;
+const GLANCE_MS = 30000;
+const ROW_PX = 32;
+const CHART_PX = 240;
+const TABLE_PX = 520;
+const WALL_ROWS = 34;
 const at = (id) => document.getElementById(id);
 const sections = new Map();
-let hours = 6;
+let board = null;
+let asked = "";
+let stream = null;
+let again = 0;
 let answeredAt = 0;
-let last = null;
-let lostSince = 0;
-let timer = 0;
+let lost = 0;
+let refused = "";
 
-function section(panel, top) {
-  const body = element("div", { class: "body", tabindex: panel.kind === "table" ? "0" : "" });
-  const fault = element("span", { class: "fault" });
-  const made = element("section", { id: panel.slug, "aria-label": panel.title },
-    element("h2", { title: panel.description }, panel.title, fault), body);
-  const { x, y, w, h } = panel.grid;
-  made.style.gridColumn = `${x + 1} / span ${w}`;
-  made.style.gridRow = `${y - top + 1} / span ${h}`;
-  at("grid").append(made);
-  return { made, body, fault, shown: "" };
+function open() {
+  clearTimeout(again);
+  stream?.close();
+  const state = here();
+  asked = `${state.board}?${question(state)}`;
+  const mine = new EventSource(`/api/stream/${encodeURIComponent(state.board)}?${question(state)}`);
+  stream = mine;
+  mine.addEventListener("message", (event) => { if (mine === stream) take(JSON.parse(event.data)); });
+  mine.addEventListener("error", () => { if (mine === stream) broken(mine); });
 }
 
-function show(board) {
+async function broken(mine) {
+  lose();
+  if (mine.readyState !== EventSource.CLOSED) return;
+  const state = here();
+  try {
+    const answer = await fetch(`/api/board/${encodeURIComponent(state.board)}?${question(state)}`, { cache: "no-store" });
+    refused = answer.status >= 400 && answer.status < 500 || answer.status === 503 ? `This view is not shown: ${(await answer.text()).trim()}.` : "";
+  } catch { refused = ""; }
+  freshness(board, answeredAt, lost, refused);
+  again = setTimeout(open, AGAIN_MS);
+}
+
+function lose() {
+  lost ||= Date.now();
+  if (board) {
+    headline({ ...board, state: "unreachable" });
+    rooms({ ...board, state: "unreachable" });
+  }
+  freshness(board, answeredAt, lost, refused);
+}
+
+// What changed, laid over what is known.
+function take(news) {
+  const known = new Map((board?.panels ?? []).map((panel) => [panel.slug, panel]));
+  for (const panel of news.panels) known.set(panel.slug, panel);
+  board = { ...board, ...news, panels: [...known.values()] };
+  answeredAt = Date.now();
+  lost = 0;
+  refused = "";
+  show();
+}
+
+function show() {
+  use(board.palette);
   const now = board.event_now ? Date.parse(board.event_now) : 0;
-  const range = { from: board.from_ms, to: board.to_ms };
-  const drawn = board.panels.filter((panel) => panel.kind !== "sentence" && panel.unit !== "lag");
+  const marks = board.annotations.flatMap((one) => one.marks.map(([time, text]) => ({ at: time, text, tone: one.tone })));
+  const view = { now, from: board.span[0], to: board.span[1], marks };
+  const drawn = board.panels.filter((panel) => !above(panel));
   const top = Math.min(...drawn.map((panel) => panel.grid.y));
   for (const panel of drawn) {
     if (!sections.has(panel.slug)) sections.set(panel.slug, section(panel, top));
-    const held = sections.get(panel.slug);
-    held.made.className = `${panel.kind}-panel ${panel.kind === "stat" ? `tone-${toneOf(panel)}` : ""}`.trim();
-    held.fault.textContent = panel.error ? "last figures: query failed" : "";
-    held.fault.title = panel.error;
-    const text = JSON.stringify([panel.content, panel.kind === "stat" ? 0 : now, hours]);
-    if (text === held.shown) continue;
-    held.shown = text;
-    draw(panel, held.body, now, range);
+    refresh(sections.get(panel.slug), panel, view);
   }
+  const bottoms = [...sections.values()].map((held) => held.bottom).filter((bottom) => bottom <= WALL_ROWS);
+  at("grid").style.setProperty("--rows", String(Math.max(...bottoms, 1)));
+  navigation(board);
+  controls(board);
   headline(board);
   rooms(board);
-  at("clock").replaceChildren(element("span", {}, "event time "), now ? `${day(now)} ${clock(now)}` : "–");
-  choices(board);
+  eventClock(board);
+  freshness(board, answeredAt, lost, refused);
+  if (at("grid").getAttribute("aria-busy") === "true") arrived();
+}
+
+// Sentence and status lines stand above the figures.
+function above(panel) {
+  return panel.kind === "sentence" || panel.kind === "status" || panel.unit === "lag" && panel.kind === "stat" && panel.grid.y < 6;
+}
+
+function section(panel, top) {
+  const body = element("div", { class: "body" });
+  const fault = element("span", { class: "fault" });
+  const made = element("section", { id: panel.slug, "aria-labelledby": `${panel.slug}-title` });
+  const about = element("details", { class: "about" }, element("summary", { title: panel.description, "aria-label": `About: ${panel.title}` }, "?"), element("p", {}, panel.description));
+  const links = element("span", { class: "links" });
+  made.append(element("div", { class: "top" }, element("h2", { id: `${panel.slug}-title` }, panel.title), fault, links, about), body);
+  const { x, y, w, h } = panel.grid;
+  made.style.gridColumn = `${x + 1} / span ${w}`;
+  made.style.gridRow = `${y - top + 1} / span ${h}`;
+  if (panel.kind === "timeseries") made.style.minHeight = `${Math.max(h * ROW_PX - 10, CHART_PX)}px`;
+  if (panel.kind === "table") made.style.maxHeight = `${Math.max(h * ROW_PX, TABLE_PX)}px`;
+  made.style.order = String(y * 100 + x);
+  at("grid").append(made);
+  return { made, body, fault, links, bottom: y - top + h, shown: "" };
+}
+
+function refresh(held, panel, view) {
+  const first = ["customers", "money", "money_per_minute", "amounts"].includes(panel.unit) && panel.kind === "stat";
+  held.made.className = `${panel.kind}-panel ${first ? "first " : ""}${panel.kind === "stat" ? `tone-${toneOf(panel)}` : ""}`.trim();
+  held.fault.textContent = panel.error ? "✗ query failed: last figures" : "";
+  held.fault.title = panel.error;
+  held.made.classList.toggle("failed", Boolean(panel.error));
+  held.made.classList.toggle("beyond", held.bottom > WALL_ROWS);
+  const still = panel.kind === "stat" || panel.kind === "bars" || panel.kind === "text";
+  const text = JSON.stringify([panel.content, panel.error, still ? 0 : view, location.search, document.documentElement.dataset.theme]);
+  if (text === held.shown) return;
+  held.shown = text;
+  ways(held.links, panel);
+  draw(panel, held.body, view);
+  const scrolls = held.body.scrollHeight > held.body.clientHeight + 1;
+  if (scrolls) held.body.setAttribute("tabindex", "0");
+  else held.body.removeAttribute("tabindex");
+}
+
+// Where the panel leads: other boards, and how its figure is worked out.
+function ways(place, panel) {
+  const made = panel.links.map((link) => element("a", { href: linked(link) }, link.title));
+  if (panel.metric && board.board.name !== "definitions" && board.boards.some((one) => one.name === "definitions")) {
+    made.push(element("a", { href: address({ board: "definitions", hash: panel.metric }), "aria-label": `How ${panel.title} is worked out` }, "how"));
+  }
+  place.replaceChildren(...made);
+}
+
+function arrived() {
   at("grid").setAttribute("aria-busy", "false");
-  document.title = `${count(board, "open_issues") || "no"} open issues · cxwatch`;
+  const wanted = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (wanted) { wanted.scrollIntoView({ block: "center" }); wanted.classList.add("wanted"); }
 }
 
-function count(board, slug) {
-  const values = board.panels.find((panel) => panel.slug === slug)?.content?.values ?? [];
-  return values.length ? Number(values[0].value) : 0;
-}
-
-// One sentence, made where the figures are. Without an answer of the database nobody can say that all is well.
-function headline(board) {
-  const panel = board.panels.find((one) => one.kind === "sentence");
-  const told = board.state !== "unreachable" && !panel.error && panel.content;
-  const { tone, text } = told ? panel.content : { tone: "bad", text: "Nobody can say whether all is well: the figures cannot be read." };
-  const cut = text.search(/[:.]/);
-  if (at("headline").textContent === text) return;
-  at("headline").replaceChildren(element("b", { class: tone }, text.slice(0, cut + 1)), text.slice(cut + 1));
-}
-
-function rooms(board) {
-  const panel = board.panels.find((one) => one.unit === "lag");
-  const known = board.state !== "unreachable" && !panel.error ? panel.content?.values ?? [] : [];
-  const tone = (value) => value === null || value >= board.lag_bad_s ? "bad" : value >= board.lag_warn_s ? "warn" : "";
-  const words = (value) => value === null ? "unknown" : number(value, "lag");
-  at("rooms").replaceChildren(...known.map(({ label, value }) => element("li", { class: tone(value) }, `${label} ${words(value)}`)));
-}
-
-function choices(board) {
-  const nav = at("choices");
-  if (nav.childElementCount === 0) {
-    for (const choice of board.choices) {
-      const button = element("button", { type: "button" }, `${choice} h`);
-      button.addEventListener("click", () => { hours = choice; clearTimeout(timer); refresh(); });
-      nav.append(button);
-    }
+// The address changed: another board starts afresh, another range or theme is drawn into the same panels.
+function moved() {
+  window.decideTheme();
+  const state = here();
+  if (`${state.board}?${question(state)}` === asked) {
+    if (board) show();
+    return;
   }
-  board.choices.forEach((choice, index) => nav.children[index].setAttribute("aria-pressed", String(choice === hours)));
+  if (state.board !== board?.board.name) {
+    for (const slug of sections.keys()) forget(slug);
+    sections.clear();
+    at("grid").replaceChildren();
+    board = null;
+    scrollTo(0, 0);
+  }
+  at("grid").setAttribute("aria-busy", "true");
+  open();
 }
 
-function freshness() {
-  const fresh = at("fresh");
-  const lost = lostSince !== 0;
-  const state = lost ? "unreachable" : last?.state ?? "";
-  const age = answeredAt ? Math.round((Date.now() - answeredAt) / 1000) : 0;
-  fresh.className = `fresh ${state}`;
-  fresh.textContent = lost ? `last answer ${duration(Math.max(age, 1))} ago` : last ? (age < 4 ? "live, just now" : `updated ${age} s ago`) : "connecting";
-  if (!lost && last && last.state !== "live") fresh.textContent = { stale: "standing still", empty: "no data yet", unreachable: "database down" }[last.state];
-  const banner = at("banner");
-  const since = (text) => clock(Date.parse(text));
-  let said = "";
-  if (lost) said = `The board's server does not answer since ${clock(lostSince)} UTC. The figures below are old.`;
-  else if (last?.state === "unreachable") said = `${last.message} since ${since(last.since)} UTC. The figures below are the last ones known.`;
-  else if (last?.state === "stale") said = `No new data since ${since(last.since)} UTC (clock on the wall): event time stands still. Silence is not health.`;
-  else if (last?.state === "empty") said = "No data: no event has arrived yet.";
-  banner.hidden = said === "";
-  banner.className = `banner ${state}`;
-  if (banner.textContent !== said) banner.textContent = said;
-  at("grid").classList.toggle("old", state === "unreachable");
-}
+window.addEventListener("moved", moved);
+new MutationObserver(() => { window.dispatchEvent(new Event("themed")); if (board) show(); })
+  .observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+// A browser keeps six connections to a server: a page that nobody sees gives its own back and only looks now and then.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) open();
+  else { stream?.close(); clearTimeout(again); again = setTimeout(glance, GLANCE_MS); }
+});
 
-async function refresh() {
-  let wait = last?.refresh_ms ?? 2000;
+async function glance() {
+  if (!document.hidden) return;
+  const state = here();
   try {
-    const answer = await fetch(`/api/board?hours=${hours}`, { cache: "no-store", signal: AbortSignal.timeout(30000) });
+    const answer = await fetch(`/api/board/${encodeURIComponent(state.board)}?${question(state)}`, { cache: "no-store", signal: AbortSignal.timeout(GLANCE_MS) });
     if (!answer.ok) throw new Error(String(answer.status));
-    last = await answer.json();
-    answeredAt = Date.now();
-    lostSince = 0;
-    show(last);
-  } catch (error) {
-    if (lostSince === 0) { lostSince = Date.now(); console.warn("no answer", error); }
-    if (last) { headline({ ...last, state: "unreachable" }); rooms({ ...last, state: "unreachable" }); }
-    wait = Math.max(wait, 2000);
-  }
-  freshness();
-  timer = setTimeout(refresh, document.hidden ? wait * 5 : wait);
+    take(await answer.json());
+  } catch { lose(); }
+  again = setTimeout(glance, GLANCE_MS);
 }
 
-window.addEventListener("resize", () => requestAnimationFrame(resize));
-document.addEventListener("visibilitychange", () => { if (!document.hidden) { clearTimeout(timer); refresh(); } });
-setInterval(freshness, 1000);
-refresh();
+setInterval(() => {
+  if (answeredAt && !document.hidden && Date.now() - answeredAt > Math.max(QUIET_MS, (board?.refresh_ms ?? 0) * 5)) lose();
+  else freshness(board, answeredAt, lost, refused);
+}, 1000);
+open();

@@ -1,188 +1,185 @@
-"""What the live board shows, as plain values: every panel of a board run against ClickHouse, shaped for a page.
+"""What the live board shows, as plain values: every panel of a view run against ClickHouse, shaped for a page.
 
-The board's "now" is the newest event time stored, because simulated or replayed time lies in the past. A panel that
-fails keeps its last rows and says so; a slow panel is asked less often, so that the board takes at most a tenth of one
-core of ClickHouse. Blocking; call it from a thread.
+The board's "now" is the newest event time stored, because simulated or replayed time lies in the past. Panels, tiles
+and boards with the same statement, range and values share one question. A panel that fails keeps its last rows and says
+so. Used in one event loop; the questions run in threads.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Literal
 
-from dashboards.boards import OPERATIONS
-from dashboards.macros import Range, expand
-from dashboards.model import LAG_BAD_S, LAG_WARN_S, Board, Panel
+from dashboards.boards import BOARDS
+from dashboards.lint import named_variables
+from dashboards.macros import expand
+from dashboards.model import LAG_BAD_S, LAG_WARN_S, Annotation, Panel, Tone, Variable
+from dashboards.palette import INFO, ISSUE_COLOURS, STATES, TONES
 from schemas.errors import SinkUnavailable
 from streams.board.queries import event_now, iso
-from streams.sinks.clickhouse import Answer, ClickHouse
+from streams.board.questions import Asked, Questions
+from streams.board.shapes import Json, first_of, marks, shape
+from streams.board.views import HOURS, ITSELF, TimeRange, View
+from streams.sinks.clickhouse import ClickHouse
 
-HOURS = (1, 6, 24)
 STALE_AFTER_S = 60.0
 """Wall-clock seconds without any progress of event time after which the board calls itself stale."""
-IDLE_FACTOR = 10.0
-"""A panel that took t seconds is asked again after 10 t at the earliest."""
-
-Json = dict[str, Any]
-
-
-@dataclass
-class _CachedPanel:
-    """Last good content of one panel, when it was asked, and how long the answer took."""
-
-    content: Json | None = None
-    asked_at: float = -math.inf
-    took_s: float = 0.0
-    error: str = ""
+OPTIONS_S = 15.0
+"""Seconds between two looks at what a variable offers."""
+_UNTOLD = ("sql", "band")
+_TONE_OF: dict[str, Tone | Literal["info"]] = {colour: tone for tone, colour in TONES.items()} | {INFO: "info"}
+PALETTE = {"issues": ISSUE_COLOURS, "states": {word: _TONE_OF[colour] for word, colour in STATES.items()}}
+"""Colours of issues by the first hex digit of their id, and the tone of each word of a state."""
+Values = Mapping[str, tuple[str, ...]]
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """One pass over a view: what is now, what is chosen, and whether ClickHouse can be asked."""
+
+    view: View
+    now_ms: int
+    chosen: Values
+    ask: bool
+
+
 class Feed:
-    """Turns one board into the JSON of ``/api/board``. Not for several threads at once."""
+    """Turns views into the JSON of ``/api/board/<name>``."""
 
-    client: ClickHouse
-    clock: Callable[[], float]
-    """Seconds that never go back (freshness)."""
-    wall: Callable[[], float]
-    """Seconds since 1970 (what a person reads)."""
-    board: Board = OPERATIONS
-    refresh_s: float = 2.0
-    simulated: bool = False
-    """True if the stream's own time is the time of day: its newest event is never called old."""
-    _panels: dict[tuple[int, str], _CachedPanel] = field(default_factory=dict)
-    _now: datetime | None = None
-    _moved_at: float = -math.inf
-    _moved_wall: float = 0.0
-    _down_since: float | None = None
+    def __init__(
+        self, client: ClickHouse, clock: Callable[[], float], wall: Callable[[], float], refresh_s: float = 2.0,
+        simulated: bool = False,
+    ) -> None:  # fmt: skip
+        """``clock``: seconds that never go back (freshness); ``wall``: seconds since 1970 (what a person reads).
 
-    def collect(self, hours: int) -> Json:
-        """The board over the last ``hours`` of event time. Never raises for a server that is down."""
-        problem = self._look_at_the_clock()
+        ``simulated``: the stream's own time is the time of day, its newest event is never called old.
+        """
+        self.questions = Questions(client, clock)
+        self.refresh_s = refresh_s
+        self._clock, self._wall, self._simulated = clock, wall, simulated
+        self._now: datetime | None = None
+        self._looked_at = self._moved_at = -math.inf
+        self._moved_wall = 0.0
+        self._down_since: float | None = None
+        self._problem: SinkUnavailable | None = None
+        self._looking = asyncio.Lock()
+
+    async def collect(self, view: View) -> Json:
+        """The board of this view as it is now. Never raises for a server that is down."""
+        await self._look_at_the_clock()
         now_ms = int(self._now.timestamp() * 1000) if self._now else 0
-        span = Range.ending(now_ms, hours)
-        today = span if self.simulated else Range.ending(int(self.wall() * 1000), hours)
-        panels = [
-            self._panel(panel, hours, today if _about_itself(panel) else span, ask=problem is None)
-            for panel in self.board.panels
-        ]
+        board, span = view.board, view.window.span(now_ms)
+        moment = _Moment(view, now_ms, {}, ask=self._problem is None)
+        variables = await self._variables(moment)
+        moment = _Moment(view, now_ms, {one["name"]: tuple(one["chosen"]) for one in variables}, moment.ask)
+        panels = await asyncio.gather(*(self._panel(panel, moment) for panel in board.panels))
+        annotations = await asyncio.gather(*(self._annotation(one, moment) for one in board.annotations))
         return {
-            "title": self.board.title,
-            "description": self.board.description,
-            "hours": hours,
-            "choices": HOURS,
-            "lag_warn_s": LAG_WARN_S,
-            "lag_bad_s": LAG_BAD_S,
+            "board": {"name": board.name, "title": board.title, "description": board.description},
+            "boards": [{"name": one.name, "title": one.title} for one in BOARDS],
+            "range": {"hours": view.window.hours, "choices": HOURS, "home": board.hours},
+            "palette": PALETTE,
+            "lag": {"warn_s": LAG_WARN_S, "bad_s": LAG_BAD_S},
             "refresh_ms": int(self.refresh_s * 1000),
             "event_now": iso(self._now) if self._now else None,
-            "from_ms": span.from_ms,
-            "to_ms": span.to_ms,
-            **self._state(problem),
-            "panels": panels,
+            "span": [span.from_ms, span.to_ms],
+            **self._state(),
+            "variables": variables,
+            "annotations": list(annotations),
+            "panels": list(panels),
         }
 
-    def _look_at_the_clock(self) -> SinkUnavailable | None:
-        """Read the event clock; returns what is wrong with the server, if anything is."""
-        try:
-            now = event_now(self.client)
-        except SinkUnavailable as error:
-            self._down_since = self._down_since or self.wall()
-            return error
-        self._down_since = None
-        if now != self._now or self._moved_at == -math.inf:
-            self._now, self._moved_at, self._moved_wall = now, self.clock(), self.wall()
-        return None
+    async def _look_at_the_clock(self) -> None:
+        """Read the event clock, once a period for all views."""
+        async with self._looking:
+            if self._clock() - self._looked_at < self.refresh_s * 0.9:
+                return
+            self._looked_at = self._clock()
+            try:
+                now = await self.questions.run(event_now)
+            except SinkUnavailable as error:
+                self._problem, self._down_since = error, self._down_since or self._wall()
+                return
+            self._problem = self._down_since = None
+            if now != self._now or self._moved_at == -math.inf:
+                self._now, self._moved_at, self._moved_wall = now, self._clock(), self._wall()
 
-    def _state(self, problem: SinkUnavailable | None) -> Json:
+    def _state(self) -> Json:
         """unreachable, empty, stale or live; ``since`` is wall-clock time."""
-        if problem is not None:
-            since = _wall_iso(self._down_since or self.wall())
-            cause = problem.sink if problem.sink != "ClickHouse" else "ClickHouse unreachable"
+        if self._problem is not None:
+            since = _wall_iso(self._down_since or self._wall())
+            cause = self._problem.sink if self._problem.sink != "ClickHouse" else "ClickHouse unreachable"
             return {"state": "unreachable", "since": since, "message": cause}
         if self._now is None:
             return {"state": "empty", "since": None, "message": "No event has arrived yet."}
-        if self.clock() - self._moved_at > STALE_AFTER_S:
+        if self._clock() - self._moved_at > STALE_AFTER_S:
             return {"state": "stale", "since": _wall_iso(self._moved_wall), "message": "Event time stands still"}
         return {"state": "live", "since": None, "message": ""}
 
-    def _panel(self, panel: Panel, hours: int, span: Range, ask: bool) -> Json:
-        cached = self._panels.setdefault((hours if panel.ranged else 0, panel.slug), _CachedPanel())
-        if ask and self.clock() - cached.asked_at >= max(self.refresh_s * 0.9, cached.took_s * IDLE_FACTOR):
-            self._ask(panel, span, cached)
+    async def _variables(self, moment: _Moment) -> list[Json]:
+        """Each variable with what it offers and what is chosen; one without "all" takes its first value."""
+        given, made, chosen = dict(moment.view.chosen), [], dict[str, tuple[str, ...]]()
+        for variable in moment.view.board.variables:
+            here = _Moment(moment.view, moment.now_ms, chosen, moment.ask)
+            asked = await self._asked(variable.sql, here, moment.view.window, OPTIONS_S)
+            rows = asked.answer.rows if asked.answer else []
+            options = [[str(row[0]), str(row[-1])] for row in rows]
+            values = given.get(variable.name, ())
+            if not values and not variable.every:
+                values = tuple(value for value, _ in options[:1]) or ("",)
+            if values:
+                chosen[variable.name] = values
+            made.append(_variable(variable, options, values, asked.error if moment.ask else ""))
+        return made
+
+    async def _panel(self, panel: Panel, moment: _Moment) -> Json:
+        source = moment.view.board.panel(panel.of) if panel.of else panel
+        content, error = None, ""
+        if source.sql:
+            window = ITSELF if _about_itself(source) else moment.view.window
+            asked = await self._asked(source.sql, moment, window, self.refresh_s * 0.9, _about_itself(source))
+            band = await self._asked(panel.band, moment, window, self.refresh_s * 0.9) if panel.band else None
+            error = asked.error or (band.error if band else "")
+            if asked.answer:
+                content = (first_of(panel, source, asked.answer) if panel.of else
+                           shape(panel, asked.answer, asked.span, band.answer if band else None))
         return {
-            **{name: getattr(panel, name) for name in ("id", "slug", "title", "kind", "unit", "description", "tone",
-                                                       "empty", "states")},
-            "grid": asdict(panel.grid),
-            "fields": [asdict(one) for one in panel.fields],
-            "content": cached.content,
-            "error": cached.error if ask else "",
+            **{name: value for name, value in asdict(panel).items() if name not in _UNTOLD},
+            "content": content,
+            "error": error if moment.ask else "",
         }
 
-    def _ask(self, panel: Panel, span: Range, cached: _CachedPanel) -> None:
-        cached.asked_at = self.clock()
-        try:
-            cached.content = shape(panel, self.client.query(expand(panel.sql, span)), span)
-            cached.error = ""
-        except SinkUnavailable as error:
-            cached.error = error.sink
-        cached.took_s = self.clock() - cached.asked_at
+    async def _annotation(self, one: Annotation, moment: _Moment) -> Json:
+        asked = await self._asked(one.sql, moment, moment.view.window, OPTIONS_S)
+        return {"name": one.name, "tone": one.tone, "marks": marks(asked.answer) if asked.answer else [],
+                "error": asked.error if moment.ask else ""}
+
+    async def _asked(
+        self, sql: str, moment: _Moment, window: TimeRange, least_s: float, itself: bool = False
+    ) -> Asked:
+        """The answer to a statement over a window; those with the same text, window and values are one."""
+        read = named_variables(sql)
+        chosen = {name: values for name, values in moment.chosen.items() if values and name in read}
+        key: Hashable = (sql, window if "$__" in sql else None, itself, tuple(sorted(chosen.items())))
+        if not moment.ask:
+            return self.questions.kept(key)
+        now_ms = int(self._wall() * 1000) if itself and not self._simulated else moment.now_ms
+        span = window.span(now_ms)
+        return await self.questions.get(key, lambda: expand(sql, span, chosen), span, least_s)
 
 
 def _about_itself(panel: Panel) -> bool:
     """True if a panel says how far to trust the others: it compares event time with the time of day."""
-    return panel.kind == "sentence" or panel.unit == "lag"
+    return panel.kind in ("sentence", "status") or panel.unit == "lag"
 
 
-def shape(panel: Panel, answer: Answer, span: Range) -> Json:
-    """Rows of a panel as its kind needs them: values, a table, aligned series, or lanes of spans. Times in ms UTC."""
-    rows = [[_value(value) for value in row] for row in answer.rows]
-    if panel.kind == "timeseries":
-        return _series(rows)
-    if panel.kind == "state":
-        return _lanes(rows, span)
-    if panel.kind == "sentence":
-        return {"tone": rows[0][0], "text": rows[0][1]}
-    if panel.kind == "stat":
-        return {"values": [{"label": row[0] if len(row) > 1 else "", "value": row[-1]} for row in rows]}
-    return {"columns": list(answer.names), "rows": rows}
-
-
-def _series(rows: list[list[Any]]) -> Json:
-    """(time, name, number) rows as one shared time axis and a list of numbers or None per name."""
-    times = sorted({row[0] for row in rows})
-    index_of = {time: index for index, time in enumerate(times)}
-    series: dict[str, list[Any]] = {}
-    for time, name, value in rows:
-        series.setdefault(name, [None] * len(times))[index_of[time]] = value
-    return {"times": times, "series": [{"name": name, "values": values} for name, values in series.items()]}
-
-
-def _lanes(rows: list[list[Any]], span: Range) -> Json:
-    """(time, lane, 0 or 1) changes as spans of ones, cut to the range. Of changes at one time the last one counts."""
-    lanes: dict[str, list[list[int]]] = {}
-    for time, name, value in rows:
-        spans = lanes.setdefault(name, [])
-        if spans and spans[-1][1] == -1:
-            spans[-1][1] = time
-        if value:
-            spans.append([time, -1])
-    return {"lanes": [{"name": name, "spans": _closed(spans, span.to_ms)} for name, spans in lanes.items()]}
-
-
-def _closed(spans: list[list[int]], end: int) -> list[list[int]]:
-    """Spans with the open one ended at ``end``, empty ones dropped."""
-    closed = [[began, end if over == -1 else over] for began, over in spans]
-    return [one for one in closed if one[1] > one[0]]
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return int(value.timestamp() * 1000)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def _variable(variable: Variable, options: list[list[str]], values: tuple[str, ...], error: str) -> Json:
+    return {"name": variable.name, "label": variable.label, "every": variable.every, "multi": variable.multi,
+            "options": options, "chosen": list(values), "error": error}
 
 
 def _wall_iso(seconds: float) -> str:

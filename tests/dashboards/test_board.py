@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
-from dashboards.boards import OPERATIONS
+from dashboards.boards import BOARDS, OPERATIONS
 from schemas.errors import SinkUnavailable
 from streams.agents.store import Store
+from streams.board import viewers
 from streams.board.server import FILES, BoardServer, start
 from streams.sinks.clickhouse import Answer, ClickHouse
+from tests.dashboards.browsing import page
 from tests.dashboards.progress import marks
 from tests.dashboards.seed import BIN, NOW, batches
 from tests.dashboards.test_panels import source_rows
 from tests.patience import patience
 from tests.sinks.examples import EXAMPLES, batch, impact, issue
 
-CHROMIUM = Path("/usr/bin/chromium")
+__all__ = ["page"]
 
 
 class Silent(ClickHouse):
@@ -54,7 +56,8 @@ async def get(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[
 
 @pytest.mark.loopback
 async def test_page_files_and_content_are_served_with_a_closed_content_policy(dark: BoardServer) -> None:
-    for path in ("", "api/board", *(f"static/{name}" for name in FILES)):
+    boards = [board.name for board in BOARDS]
+    for path in (*boards, *(f"api/board/{name}" for name in boards), *(f"static/{name}" for name in FILES)):
         status, headers, body = await get(dark.address + path)
         assert (status, bool(body)) == (200, True), path
         assert "default-src 'none'" in headers["Content-Security-Policy"]
@@ -64,9 +67,9 @@ async def test_page_files_and_content_are_served_with_a_closed_content_policy(da
 
 @pytest.mark.loopback
 async def test_a_board_without_database_says_so_and_since_when(dark: BoardServer) -> None:
-    first = json.loads((await get(dark.address + "api/board"))[2])
+    first = json.loads((await get(dark.address + "api/board/operations"))[2])
     await asyncio.sleep(0.3)
-    second = json.loads((await get(dark.address + "api/board"))[2])
+    second = json.loads((await get(dark.address + "api/board/operations"))[2])
     assert (first["state"], first["message"]) == ("unreachable", "ClickHouse unreachable")
     assert first["since"] == second["since"]
     assert len(first["panels"]) == len(OPERATIONS.panels)
@@ -79,7 +82,7 @@ async def test_a_board_without_database_says_so_and_since_when(dark: BoardServer
 )
 async def test_a_request_that_names_another_host_is_refused(dark: BoardServer, host: str) -> None:
     port = dark.address.rsplit(":", 1)[1].strip("/")
-    status, headers, _ = await get(dark.address + "api/board", Host=host.format(port=port))
+    status, headers, _ = await get(dark.address + "api/board/operations", Host=host.format(port=port))
     assert status == 403
     assert "default-src 'none'" in headers["Content-Security-Policy"]
 
@@ -89,7 +92,7 @@ async def test_a_request_that_names_another_host_is_refused(dark: BoardServer, h
     "host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST", "localhost.", "localhost:80", "[::1]:443"]
 )
 async def test_a_request_to_loopback_is_answered_whatever_port_it_names(dark: BoardServer, host: str) -> None:
-    assert (await get(dark.address + "api/board", Host=host))[0] == 200
+    assert (await get(dark.address + "api/board/operations", Host=host))[0] == 200
 
 
 @pytest.mark.loopback
@@ -103,19 +106,81 @@ async def test_a_name_in_the_settings_is_answered_too() -> None:
 @pytest.mark.loopback
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 async def test_nothing_but_reading_is_allowed(dark: BoardServer, method: str) -> None:
-    assert (await get(dark.address + "api/board", method))[0] == 405
+    assert (await get(dark.address + "api/board/operations", method))[0] == 405
 
 
 @pytest.mark.loopback
-@pytest.mark.parametrize("path", ["static/../board.py", "static/%2e%2e/boards.py", "static/README", "api/boards"])
+@pytest.mark.parametrize(
+    "path",
+    ["static/../board.py", "static/%2e%2e/boards.py", "static/README", "api/boards", "api/board", "nothing",
+     "api/stream/nothing"],
+)
 async def test_only_the_pages_own_files_can_be_reached(dark: BoardServer, path: str) -> None:
     assert (await get(dark.address + path))[0] == 404
 
 
 @pytest.mark.loopback
-@pytest.mark.parametrize("hours", ["0", "-1", "7", "1e9", "x", "6;DROP"])
-async def test_only_the_offered_ranges_are_answered(dark: BoardServer, hours: str) -> None:
-    assert (await get(f"{dark.address}api/board?hours={hours}"))[0] == 400
+@pytest.mark.parametrize(
+    "query", ["from=now-7h", "from=0&to=x", "from=5&to=1", "hours=6", "var-nothing=1", "from=now-6h&to=7"]
+)
+@pytest.mark.parametrize("kind", ["board", "stream"])
+async def test_only_ranges_and_variables_that_exist_are_answered(dark: BoardServer, kind: str, query: str) -> None:
+    status, headers, body = await get(f"{dark.address}api/{kind}/operations?{query}")
+    assert (status, headers["Content-Type"]) == (400, "text/plain; charset=utf-8")
+    assert body
+
+
+@pytest.mark.loopback
+async def test_the_first_board_is_where_one_arrives_and_the_address_is_kept(dark: BoardServer) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{dark.address}?from=now-24h&to=now") as answer:
+        assert str(answer.url) == f"{dark.address}{BOARDS[0].name}?from=now-24h&to=now"
+
+
+async def next_event(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+    """The next event of a stream."""
+    while not (line := await answer.content.readline()).startswith(b"data: "):
+        assert line, "the stream ended"
+    return dict(json.loads(line.removeprefix(b"data: ")))
+
+
+@pytest.mark.loopback
+async def test_a_stream_begins_with_everything_and_goes_on_with_what_changed(dark: BoardServer) -> None:
+    timeout = aiohttp.ClientTimeout(total=patience(20))
+    async with (
+        aiohttp.ClientSession(read_bufsize=2**22, timeout=timeout) as session,
+        session.get(f"{dark.address}api/stream/operations") as answer,
+    ):
+        assert answer.content_type == "text/event-stream"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        first, second = await next_event(answer), await next_event(answer)
+    assert len(first["panels"]) == len(OPERATIONS.panels)
+    assert (second["panels"], second["number"], "board" in second) == ([], 2, False)
+
+
+@pytest.mark.loopback
+async def test_a_server_that_ends_lets_its_viewers_go(dark: BoardServer) -> None:
+    async with (
+        aiohttp.ClientSession(read_bufsize=2**22) as session,
+        session.get(f"{dark.address}api/stream/operations") as answer,
+    ):
+        await next_event(answer)
+        async with asyncio.timeout(patience(10)):
+            await dark.runner.cleanup()
+
+
+@pytest.mark.loopback
+async def test_one_viewer_or_one_view_too_many_is_refused(dark: BoardServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewers, "MOST_VIEWS", 1)
+    monkeypatch.setattr(viewers, "MOST_VIEWERS", 1)
+    async with (
+        aiohttp.ClientSession(read_bufsize=2**22) as session,
+        session.get(f"{dark.address}api/stream/operations") as answer,
+    ):
+        await next_event(answer)
+        for path in ("api/stream/operations", "api/board/operations?from=now-1h"):
+            status, headers, _ = await get(dark.address + path)
+            assert (status, headers["Retry-After"]) == (503, "10"), path
+        assert (await get(f"{dark.address}api/board/operations"))[0] == 200
 
 
 def test_no_file_of_the_page_asks_for_anything_elsewhere() -> None:
@@ -125,24 +190,6 @@ def test_no_file_of_the_page_asks_for_anything_elsewhere() -> None:
             assert "http:" not in text, name
             assert "https:" not in text, name
             assert "innerHTML" not in text, name
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    """A page in a real Chromium that fails the test on any script error."""
-    if not CHROMIUM.exists():
-        pytest.skip("no Chromium on this machine")
-    errors: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        made = await browser.new_page(viewport={"width": 1600, "height": 1000})
-        made.set_default_timeout(patience(30_000))
-        expect.set_options(timeout=patience(5_000))
-        made.on("pageerror", lambda error: errors.append(str(error)))
-        made.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        yield made
-        await browser.close()
-    assert [error for error in errors if "Failed to load resource" not in error] == []
 
 
 @pytest.mark.browser
@@ -181,10 +228,10 @@ async def test_the_whole_afternoon_is_drawn(page: Page, writer: ClickHouse, read
     try:
         await page.goto(server.address)
         await expect(page.locator("#issues tbody tr")).to_have_count(3)
-        await expect(page.locator("#streams .badge.bad")).to_have_text("no data")
+        await expect(page.locator("#streams .badge.bad")).to_have_text("✗ no data")
         await expect(page.locator("canvas")).to_have_count(3)
-        await expect(page.locator("#silence .lane span")).to_have_count(2)
-        await page.get_by_role("button", name="1 h").click()
+        await expect(page.locator("#silence .lane span.bad")).to_have_count(2)
+        await page.get_by_role("link", name="1 h", exact=True).click()
         await expect(page.locator("#issues tbody tr")).to_have_count(2)
         width = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width == 0

@@ -12,10 +12,8 @@ from dashboards.boards.common_sql import MONEY_TEXT
 from dashboards.macros import Range, expand
 from schemas import findings
 from schemas.currencies import money_text
-from schemas.errors import SinkUnavailable
 from schemas.issue_ids import UnknownIssue
 from streams.agents.store import Store
-from streams.board.feed import Feed, shape
 from streams.board.queries import (
     counts,
     event_now,
@@ -26,7 +24,7 @@ from streams.board.queries import (
     list_sources,
 )
 from streams.sinks.clickhouse import Answer, ClickHouse
-from tests.dashboards.seed import BIN, MINUTE, NOW, SILENT_FROM, SILENT_TO, TROUBLES
+from tests.dashboards.seed import BIN, NOW, SILENT_FROM, SILENT_TO, TROUBLES
 from tests.sinks.examples import EXAMPLES, batch, issue
 
 pytestmark = pytest.mark.clickhouse
@@ -220,76 +218,6 @@ def test_counts_add_up(seeded: ClickHouse) -> None:
 
 def test_now_is_the_newest_event_time_and_unknown_on_an_empty_database(seeded: ClickHouse) -> None:
     assert event_now(seeded) == datetime.fromtimestamp(NOW / 1000, UTC)
-
-
-def test_an_empty_database_is_called_empty(reader: ClickHouse) -> None:
-    assert event_now(reader) is None
-    shown = Feed(reader, lambda: 0.0, lambda: 0.0).collect(6)
-    assert (shown["state"], shown["event_now"]) == ("empty", None)
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_the_feed_says_stale_when_event_time_stands_still_and_live_when_it_moves(
-    writer: ClickHouse, reader: ClickHouse
-) -> None:
-    clock = Clock()
-    feed = Feed(reader, clock, clock)
-    Store(writer).write([batch("source_count", source_rows("app-android", 9, range(3)))])
-    assert feed.collect(6)["state"] == "live"
-    clock.now += 120
-    assert feed.collect(6)["state"] == "stale"
-    Store(writer).write([batch("source_count", source_rows("app-android", 9, range(3, 4)))])
-    assert feed.collect(6)["state"] == "live"
-
-
-def test_the_feed_keeps_the_last_figures_and_the_time_when_the_server_went(
-    seeded: ClickHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock()
-    feed = Feed(seeded, clock, clock)
-    before = feed.collect(6)
-    monkeypatch.setattr(seeded, "query", _refuse)
-    for _ in range(2):
-        clock.now += 10
-        after = feed.collect(6)
-    assert (after["state"], after["since"]) == ("unreachable", "1970-01-01T00:16:50.000Z")
-    assert [panel["content"] for panel in after["panels"]] == [panel["content"] for panel in before["panels"]]
-
-
-def test_a_panel_that_fails_says_so_and_the_others_go_on(
-    seeded: ClickHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, unbroken = Clock(), seeded.query
-    feed = Feed(seeded, clock, clock)
-
-    def query(sql: str, parameters: dict[str, Any] | None = None) -> Answer:
-        return _refuse() if "dead_letter" in sql else unbroken(sql, parameters)
-
-    monkeypatch.setattr(seeded, "query", query)
-    panels = {panel["slug"]: panel for panel in feed.collect(6)["panels"]}
-    assert panels["dead_letters"]["error"]
-    assert [slug for slug, panel in panels.items() if panel["error"]] == ["dead_letters"]
-
-
-def _refuse(*_arguments: Any) -> Answer:
-    raise SinkUnavailable("ClickHouse")
-
-
-def test_lanes_are_spans_of_the_exception_cut_to_the_range(seeded: ClickHouse) -> None:
-    (panel,) = [panel for panel in OPERATIONS.panels if panel.slug == "silence"]
-    lanes = {lane["name"]: lane["spans"] for lane in shape(panel, seeded.query(expand(panel.sql, SPAN)), SPAN)["lanes"]}
-    assert lanes["telemetry · app-ios"] == [[SILENT_FROM, SILENT_TO]]
-    assert lanes["order · carrier"] == [[NOW - MINUTE, NOW]]
-    assert lanes["telemetry · app-android"] == []
 
 
 def test_sources_say_how_long_their_events_are_on_their_way_and_which_bound_fits(

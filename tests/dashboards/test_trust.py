@@ -17,13 +17,15 @@ from dashboards.palette import TONES
 from streams.agents.store import Store
 from streams.board.feed import Feed
 from streams.board.server import start
+from streams.board.views import TimeRange, View
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.sinks.migrations import DDL
 from streams.stack import Endpoints
+from tests.dashboards.browsing import page
 from tests.dashboards.progress import MARKED, marks
 from tests.dashboards.seed import MINUTE, NOW
-from tests.dashboards.test_board import page
-from tests.dashboards.test_panels import Clock, ask
+from tests.dashboards.test_feed import Clock
+from tests.dashboards.test_panels import ask
 from tests.sinks.examples import EXAMPLES, batch, impact, issue
 
 __all__ = ["page"]
@@ -111,15 +113,16 @@ def test_one_partition_that_stands_still_is_enough(
 
 
 @pytest.mark.clickhouse
-def test_old_events_are_called_old_and_simulated_ones_are_not(writer: ClickHouse, reader: ClickHouse) -> None:
+async def test_old_events_are_called_old_and_simulated_ones_are_not(writer: ClickHouse, reader: ClickHouse) -> None:
     Store(writer).write(marks(NOW))
     assert headline(reader, NOW + 3 * MINUTE)[0] == "warn"
     assert headline(reader, NOW + 11 * MINUTE) == (
         "bad", "Nobody can say whether all is well. Not up to date: the newest event is 11 minutes old.")
     clock = Clock()
+    view = View(OPERATIONS.uid, TimeRange(6))
     for simulated, tone in ((True, "good"), (False, "bad")):
         clock.now = NOW / 1000 + 3_600
-        shown = Feed(reader, clock, clock, simulated=simulated).collect(6)["panels"]
+        shown = (await Feed(reader, clock, clock, simulated=simulated).collect(view))["panels"]
         (sentence,) = [panel["content"] for panel in shown if panel["slug"] == "headline"]
         assert sentence["tone"] == tone
 
@@ -184,7 +187,7 @@ async def test_the_page_takes_the_all_clear_back_when_a_room_falls_behind_and_wh
         Store(writer).write(marks(NOW + 30 * MINUTE, {"detection": 30 * MINUTE}, ver=2))
         await expect(page.locator("#headline b")).to_have_class("bad")
         await expect(page.locator("#headline")).to_contain_text("detection is 30 minutes behind")
-        await expect(page.locator("#rooms li.bad")).to_have_text("detection 30 min")
+        await expect(page.locator("#rooms li.bad")).to_have_text("✗ detection 30 min")
     finally:
         await server.close()
     await expect(page.locator("#headline")).to_have_text(

@@ -10,7 +10,7 @@ from streams.board.server import start
 from streams.sinks.receiver import Receiver
 from streams.sources.arrivals import heartbeats
 from streams.sources.producer import Destination, writer
-from tests.dashboards.test_board import page
+from tests.dashboards.browsing import page
 from tests.faults.conftest import Arena
 from tests.faults.harness import SECRET, Deployment, Process
 from tests.faults.result import Result

