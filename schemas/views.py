@@ -5,10 +5,13 @@ from __future__ import annotations
 VIEWS: dict[str, str] = {
     **{f"{name}_latest": f"Newest row per key of {name}" for name in (
         "cohort_count", "source_count", "episode", "issue", "affected", "affected_count", "impact", "outreach",
-        "delivery", "channel", "dead_letter", "vital", "vital_task",
+        "delivery", "channel", "dead_letter",
     )},
     "change_latest": "What the company changed, newest revision per change",
     "command_latest": "Operators' orders, without their free-text reasons",
+    "customer_latest": "One row per customer who was not erased: segment, margin over 12 months, language, zone",
+    "issue_1m_latest": "Newest row per issue and minute of event time: its state, expected and observed failures",
+    "issue_evidence": "One row per issue and stream that says something about it, at least that of its own signal",
     "known_segments": "Segments that customers belong to",
     "known_lines": "Service lines and signals with counts in the last day of event time, or with an issue",
     "known_regions": "Regions with counts in the last 6 hours of event time",
@@ -19,8 +22,6 @@ VIEWS: dict[str, str] = {
     "channel_status": "One row per channel: the worst state of its circuit breaker, why, since when",
     "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
     "room_status": "One row per room: watermark, how far behind, how long without progress, state, trouble in words",
-    "room_progress": "One row per room and partition: lag, watermark, state size, last sign of life, state in words",
-    "process_run": "One row per room and start of a process: first and last sign of life, how many starts before it",
     "source_gap": "Stretches of the last 7 days in which a producer gave no data",
 }
 """Every view and its meaning; the boards and the operator's commands read these."""
