@@ -1,10 +1,11 @@
 """Every board, as a model: one module per board. Grafana's JSON and the live board's page are drawn from it."""
 
 from dashboards.boards.definitions import DEFINITIONS_BOARD
+from dashboards.boards.issue import ISSUE
 from dashboards.boards.operations import OPERATIONS
 from dashboards.model import Board
 
-__all__ = ["BOARDS", "DEFINITIONS_BOARD", "OPERATIONS"]
+__all__ = ["BOARDS", "DEFINITIONS_BOARD", "ISSUE", "OPERATIONS"]
 
-BOARDS: tuple[Board, ...] = (OPERATIONS, DEFINITIONS_BOARD)
+BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, DEFINITIONS_BOARD)
 """Every board."""

@@ -58,6 +58,11 @@ TROUBLES = (
             "resolved", 290, 180, 133, 21, 0),
 )
 
+CHANGES = (
+    events.Change(change_id="rel-5.2.0", changed_at_ms=NOW - 97 * MINUTE, change_kind="release", product="shop",
+                  attributes={"app_version": "5.2.0"}, title="Android 5.2.0"),
+)
+
 
 def seed(client: ClickHouse) -> None:
     """Write the afternoon."""
@@ -76,24 +81,20 @@ def batches() -> Iterator[RawBatch]:
     yield batch("cohort_count", [*_cohort_counts(chance),
                                  *(findings.BinClosed(partition=p, partitions=2, through_ms=NOW) for p in (0, 1))])
     for trouble in TROUBLES:
+        yield batch("issue", [_issue(trouble, "recovering")] if trouble.over_min else [], ver=1)
         yield batch("issue", [_issue(trouble)], ver=2)
         yield batch("impact", [*_impacts(trouble)], ver=2)
         yield batch("affected", [*_affected(trouble)], ver=2)
+        yield batch("episode", [*_episodes(trouble)], ver=2)
+        yield appended(batch("customer", [*_customers(trouble)]))
         yield from _outreach(trouble, chance)
+    yield appended(batch("change", CHANGES))
     yield batch("channel", [
         findings.ChannelState(channel="webhook", partition=0, state="closed", since_ms=NOW - 300 * MINUTE),
         findings.ChannelState(channel="webhook", partition=1, state="paused", reason="gone", since_ms=NOW - 4 * MINUTE),
         findings.ChannelState(channel="webhook", partition=2, state="paused", reason="gone", since_ms=NOW - 5 * MINUTE),
         findings.ChannelState(channel="webhook", partition=3, state="open", reason="http_401", since_ms=NOW - MINUTE),
     ])
-    yield appended(batch("change", [events.Change(
-        change_id="rel-5.2.0", changed_at_ms=NOW - 97 * MINUTE, change_kind="release", product="shop",
-        attributes={"app_version": "5.2.0"}, title="Android 5.2.0")]))
-    yield appended(batch("customer", [
-        events.Customer(customer_id=f"c-app-{number:04d}", updated_at_ms=NOW - 24 * 60 * MINUTE, value_cents=12_000,
-                        segment=SEGMENTS[number % len(SEGMENTS)])
-        for number in range(60)
-    ]))
     reject_headers = {"dlq.reason": b"schema", "dlq.field": b"status", "dlq.rule": b"should be a known status"}
     yield batch("order.dlq", [b"{}"] * 3, headers=[list(reject_headers.items())] * 3)
 
@@ -126,15 +127,20 @@ def _cohort_counts(chance: random.Random) -> Iterator[Record]:
                                    attributes=APP_ATTRIBUTES, leaves=tuple(leaves), closed=True)
 
 
-def _issue(trouble: Trouble) -> issues.Issue:
+def _issue(trouble: Trouble, earlier: issues.IssueState | None = None) -> issues.Issue:
+    """The issue as it stands; ``earlier``: as it stood in that state, 15 minutes before it was over."""
+    changes = tuple(change.change_id for change in CHANGES if change.attributes.items() <= trouble.cause.items())
     cause = issues.Cause(attributes=trouble.cause, risk_ratio=11.2, risk_ratio_low=8.1, risk_ratio_high=15.6,
-                           support=0.94, exposed=1_180, failed=trouble.affected, changes=())
+                         support=0.94, exposed=1_180, failed=trouble.affected, changes=changes)
     began = NOW - trouble.began_min * MINUTE
     over = None if trouble.over_min is None else NOW - trouble.over_min * MINUTE
+    resolved = None if earlier else over
     return issues.Issue(
-        issue_id=trouble.issue_id, root_id=trouble.issue_id, line="shop", signal=trouble.signal, state=trouble.state,
-        title=trouble.title, cause=cause, opened_at_ms=began, detected_at_ms=began + 4 * MINUTE,
-        updated_at_ms=over or NOW, resolved_at_ms=over, scale_ms=BIN, expected=12.5, observed=float(trouble.affected),
+        issue_id=trouble.issue_id, root_id=trouble.issue_id, line="shop", signal=trouble.signal,
+        state=earlier or trouble.state, title=trouble.title, cause=cause, opened_at_ms=began,
+        detected_at_ms=began + 4 * MINUTE, shown_at_ms=began + 4 * MINUTE + 30_000,
+        updated_at_ms=(over or NOW) - (15 * MINUTE if earlier else 0), resolved_at_ms=resolved,
+        end_reason="recovered" if resolved else None, scale_ms=BIN, expected=12.5, observed=float(trouble.affected),
         ratio_low=8.1, provisional=True,
     )
 
@@ -162,8 +168,45 @@ def _affected(trouble: Trouble) -> Iterator[Record]:
             issue_id=trouble.issue_id, root_id=trouble.issue_id, customer_id=f"c-{trouble.signal}-{number:04d}",
             line="shop", signal=trouble.signal, known_at_ms=hit, first_failed_ms=hit, last_failed_ms=hit + 1_000,
             contacted_at_ms=hit + 300_000 if number < trouble.contacted else None, amounts=euros(4_990),
-            value_cents=12_000 if number % 3 else None,
+            value_cents=value_of(number), put_right_ms=hit + 40 * MINUTE if number % 10 == 0 else None,
         )
+
+
+def _episodes(trouble: Trouble) -> Iterator[Record]:
+    began = NOW - trouble.began_min * MINUTE
+    for number in range(trouble.affected):
+        hit, of = began + number * 9_000, {**trouble.cause, "region": region_of(trouble, number)}
+        leaf = findings.LeafEvidence(values=tuple(of.values()), first_ms=hit, last_ms=hit + 1_000, failures=1)
+        yield findings.Episode(
+            customer_id=f"c-{trouble.signal}-{number:04d}", line="shop", signal=trouble.signal,
+            window_ms=hit - hit % (60 * MINUTE), attributes=tuple(of), leaves=(leaf,), first_failed_ms=hit,
+            last_failed_ms=hit + 1_000, failures=1, evidence=(f"e-{number}",), amounts=euros(4_990),
+        )
+
+
+def _customers(trouble: Trouble) -> Iterator[Record]:
+    for number in range(trouble.affected):
+        value = value_of(number)
+        if value is not None:
+            yield events.Customer(
+                customer_id=f"c-{trouble.signal}-{number:04d}", updated_at_ms=NOW - 24 * 60 * MINUTE,
+                segment=segment_of(number), value_cents=value,
+            )
+
+
+def value_of(number: int) -> int | None:
+    """Margin of a customer over 12 months, cents; nothing is known of every third."""
+    return (3_000, 12_000, 60_000, 250_000)[number % 4] if number % 3 else None
+
+
+def segment_of(number: int) -> str:
+    """Segment of a customer of whom something is known; empty if it is not known."""
+    return SEGMENTS[number // 3 % len(SEGMENTS)]
+
+
+def region_of(trouble: Trouble, number: int) -> str:
+    """Where a customer was when it failed."""
+    return trouble.cause.get("region", ("DE", "FR", "DE")[number % 3])
 
 
 DECISIONS: tuple[tuple[findings.Decision, str], ...] = (
