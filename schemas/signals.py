@@ -26,13 +26,19 @@ class SignalSpec:
     element: Element | None
     """None: what the events say does not tell."""
     severity: Severity
+    owner: str = ""
+    """Who usually has to act, in words; empty: nobody can say."""
 
 
 SIGNALS: tuple[SignalSpec, ...] = (
-    SignalSpec("app", "What the product did failed: outcomes of telemetry", "telemetry", "facility", "high"),
-    SignalSpec("payment", "Payments fail: orders paid or not", "order", "process", "critical"),
-    SignalSpec("delivery", "Promises are broken: orders done by the promised time", "order", "process", "medium"),
-    SignalSpec("contact", "A larger share of contacts reports a failure", "contact", None, "medium"),
+    SignalSpec("app", "What the product did failed: outcomes of telemetry", "telemetry", "facility", "high",
+               "product engineering"),
+    SignalSpec("payment", "Payments fail: orders paid or not", "order", "process", "critical",
+               "payments"),
+    SignalSpec("delivery", "Promises are broken: orders done by the promised time", "order", "process", "medium",
+               "logistics"),
+    SignalSpec("contact", "A larger share of contacts reports a failure", "contact", None, "medium",
+               "customer service"),
 )
 """Every signal that this build finds."""
 

@@ -17,7 +17,9 @@ VIEWS: dict[str, str] = {
     "known_regions": "Regions with counts in the last 6 hours of event time",
     "intake_hour": "One row: messages stored and rejected in the last hour of the server's clock",
     "event_clock": "One row: now (newest event time known) and closed_through (all bins before it are closed)",
-    "issue_overview": "One row per issue: what, cause, since, affected, contacted, silent, money",
+    "issue_overview": "One row per issue: title, cause and owner in words, since, affected, contacted, silent, money",
+    "issue_board": "One row per issue that is active or ended in the last 40 days: what a board of operations says of "
+    "it, and the totals over the active ones",
     "notice_latest": "One row per outreach decision with what became of it: sent, pending, failed, held, refused, ...",
     "channel_status": "One row per channel: the worst state of its circuit breaker, why, since when",
     "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",

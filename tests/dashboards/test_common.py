@@ -69,18 +69,15 @@ def test_what_is_late_old_gone_and_stopped_is_said_with_its_sign(writer: ClickHo
     assert status(reader)["sending"] == "✓ not stopped"
 
 
-@pytest.mark.parametrize(("events", "text"), [
-    (99_999, "! 1, below 0.01 % of the messages"), (399, "! 1, 0.25 % of the messages"),
-    (49, "✗ 1, 2 % of the messages"),
-])
-def test_dead_letters_are_said_with_their_share_of_all_messages(
-    writer: ClickHouse, reader: ClickHouse, events: int, text: str
-) -> None:
+def test_dead_letters_are_said_with_their_share_of_all_messages(writer: ClickHouse, reader: ClickHouse) -> None:
     letter = batch("order.dlq", [b"{}"], headers=[[("dlq.reason", b"schema")]])
-    Store(writer).write([
-        batch("source_count", [counted(events)]), appended(letter, time.time_ns() // 1_000_000)])
-    Store(writer).write([batch("source_count", [counted(events)], ver=2)])
-    assert status(reader)["dead letters, last hour"] == text
+    Store(writer).write([appended(letter, time.time_ns() // 1_000_000)])
+    for ver, (events, text) in enumerate((
+        (49, "✗ 1, 2 % of the messages"), (399, "! 1, 0.25 % of the messages"),
+        (99_999, "! 1, below 0.01 % of the messages"),
+    ), 1):
+        Store(writer).write([batch("source_count", [counted(events)], ver=ver)])
+        assert status(reader)["dead letters, last hour"] == text
 
 
 def test_variables_offer_what_there_is(seeded: ClickHouse) -> None:

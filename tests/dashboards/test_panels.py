@@ -85,7 +85,7 @@ def test_a_customer_hit_by_two_issues_counts_once_and_is_silent_only_if_silent_i
 
 def test_the_failure_rate_is_that_of_the_blamed_cohorts_only(seeded: ClickHouse) -> None:
     rows = ask(seeded, "failure_rate").rows
-    assert {row[1] for row in rows} == {TROUBLES[0].title}
+    assert {row[1] for row in rows} == {f"i-app {TROUBLES[0].title}"}
     began = datetime.fromtimestamp(NOW / 1000 - TROUBLES[0].began_min * 60, UTC)
     before = [rate for time, _, rate in rows if time < began]
     after = [rate for time, _, rate in rows if time > began]
