@@ -13,7 +13,8 @@ import typer
 from schemas.definitions import page as definitions_page
 from schemas.metrics import page as metrics_page
 from schemas.rooms import ROOMS, WORKERS
-from schemas.tables import INGEST_TIME, TABLES
+from schemas.table import INGEST_TIME
+from schemas.tables import TABLES
 from schemas.topics import DAY_MS, TOPICS, Topic, state_topic
 from schemas.views import VIEWS
 from streams.cli.main import COMMANDS, build_app

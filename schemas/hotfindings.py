@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 import msgspec
 
 from schemas.events import Record
+from schemas.experience import ContactCase, OrderOutcome
 from schemas.fields import Money
 from schemas.findings import (
     Affected,
@@ -42,7 +43,7 @@ from schemas.topics import BY_NOUN
 
 STRUCTS: tuple[type[Record], ...] = (
     LeafCount, CohortCount, BinClosed, SeenValue, ValuesSeen, SourceCount, Money, LeafEvidence, Episode, Watermark,
-    Respite, Affected, Late,
+    Respite, Affected, Late, ContactCase, OrderOutcome,
 )
 """Models that have a struct."""
 NOUNS = frozenset(
@@ -158,3 +159,5 @@ affected = cast("Callable[..., Affected]", struct_of(Affected))
 late = cast("Callable[..., Late]", struct_of(Late))
 watermark = cast("Callable[..., Watermark]", struct_of(Watermark))
 bin_closed = cast("Callable[..., BinClosed]", struct_of(BinClosed))
+contact_case = cast("Callable[..., ContactCase]", struct_of(ContactCase))
+order_outcome = cast("Callable[..., OrderOutcome]", struct_of(OrderOutcome))

@@ -39,6 +39,8 @@ ROOMS: tuple[RoomSpec, ...] = (
     RoomSpec("join", "Counts per cohort and bin, and each customer's failures as episodes",
              ("telemetry", "order", "contact"), ("cohort_count", "source_count", "episode", "late", "tick"),
              "customer_id", worker=1),
+    RoomSpec("experience", "How each contact and each order went for its customer", ("order", "contact"),
+             ("contact_case", "order_outcome"), "customer_id", state=False),
     RoomSpec("detect", "Counts become issues", ("cohort_count", "change", "control"), ("issue",), "", worker=2),
     RoomSpec("match", "Which customers an issue hits", ("episode", "customer", "issue"),
              ("affected", "affected_count"), "customer_id", worker=2),

@@ -8,66 +8,31 @@ event time, so that replayed history is kept. Views (``<noun>_latest`` and the o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from schemas.experience_tables import EXPERIENCE_TABLES
+from schemas.table import (
+    BIG,
+    CENTS,
+    COUNT,
+    CUSTOMER,
+    FLAG,
+    LINE,
+    MONEY,
+    NAMES,
+    OWN_CENTS,
+    PAIRS,
+    REAL,
+    TEXT,
+    TIME,
+    TIME_OR_NULL,
+    VALUES,
+    VER,
+    WORD,
+    Column,
+    Table,
+)
 
-TIME = "DateTime64(3, 'UTC')"
-TIME_OR_NULL = f"Nullable({TIME})"
-WORD = "LowCardinality(String)"
-TEXT = "String"
-COUNT = "UInt32"
-BIG = "UInt64"
-CENTS = "Int64"
-MONEY = "Array(Tuple(currency LowCardinality(String), minor Int64))"
-"""One entry per currency, in its minor units. Never add up entries of different currencies."""
-REAL = "Float64"
-FLAG = "Bool"
-NAMES = "Array(LowCardinality(String))"
-VALUES = "Array(String)"
-PAIRS = "Map(LowCardinality(String), String)"
-
-OWN_CENTS = "cents of CX_CURRENCY"
-
-INGEST_TIME = "ingest_time"
-"""Column of every table that the server fills; the only one retention reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: ClickHouse type, unit (empty if it has none) and meaning."""
-
-    name: str
-    type: str
-    meaning: str
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table. ``key`` is the sorting key; the highest ``version`` of a key wins ("": copies are equal)."""
-
-    name: str
-    noun: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    version: str
-    retention_days: int
-    meaning: str
-    kind: Literal["findings", "rollup", "raw", "reference"] = "findings"
-    deleted: str = ""
-    """Column that is 1 in a row that stands for nothing: FINAL leaves it out, with all it replaces."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the columns in the order in which the sink inserts them."""
-        return tuple(column.name for column in self.columns)
-
-
-VER = Column("ver", BIG, "epoch << 40 | flush number of the room that made the finding; the highest wins")
 ISSUE_ID = Column("issue_id", TEXT, "Stable id of the issue")
 ROOT_ID = Column("root_id", TEXT, "Id of the issue's first onset")
-CUSTOMER = Column("customer_id", TEXT, "Opaque customer token")
-LINE = Column("line", WORD, "Service line")
 SIGNAL = Column("signal", WORD, "What fails: name of a signal of the catalogue")
 PARTITION = Column("partition", COUNT, "Customer partition the row comes from")
 AFFECTED = Column("affected", COUNT, "Distinct customers hit", "customers")
@@ -251,6 +216,7 @@ TABLES: tuple[Table, ...] = (
         Column("done_at", TIME_OR_NULL, "When the outcome was known", "ms UTC"),
         VER,
     ), ("outreach_id",), "ver", 400, "What became of one decision to send"),
+    *EXPERIENCE_TABLES,
     Table("channel", "channel", (
         Column("channel", WORD, "Channel"),
         Column("partition", COUNT, "Partition of the sender"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas import events, findings, issues
+from schemas import events, experience, findings, issues
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -73,6 +73,9 @@ TOPICS: tuple[Topic, ...] = (
           dead_letters=True),
     Topic("source_count", (findings.SourceCount,), "source", "customer", dead_letters=True),
     Topic("episode", (findings.Episode, findings.Watermark), "customer_id", "customer", dead_letters=True),
+    Topic("contact_case", (experience.ContactCase, findings.Watermark), "customer_id", "customer",
+          retention_ms=90 * DAY_MS),
+    Topic("order_outcome", (experience.OrderOutcome,), "customer_id", "customer", retention_ms=90 * DAY_MS),
     Topic("issue", (issues.Issue, findings.Watermark), "issue_id", "customer", broadcast=True, dead_letters=True,
           retention_ms=90 * DAY_MS),
     Topic("affected", (findings.Affected, findings.Watermark), "customer_id", "customer", dead_letters=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 VIEWS: dict[str, str] = {
     **{f"{name}_latest": f"Newest row per key of {name}" for name in (
         "cohort_count", "source_count", "episode", "issue", "affected", "affected_count", "impact", "outreach",
-        "delivery", "channel", "dead_letter",
+        "delivery", "channel", "dead_letter", "contact_case", "order_outcome",
     )},
     "change_latest": "What the company changed, newest revision per change",
     "command_latest": "Operators' orders, without their free-text reasons",

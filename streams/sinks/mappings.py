@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Protocol
 from schemas.columns import field_of
 from schemas.events import Change, Command, Customer
 from schemas.findings import CohortCount
-from schemas.tables import BY_NAME, MONEY, TABLES, Column
-from schemas.topics import BY_NOUN, DLQ_SUFFIX, MINUTE_MS
+from schemas.table import MONEY, Column
+from schemas.tables import BY_NAME, TABLES
+from schemas.topics import BY_NOUN, DAY_MS, DLQ_SUFFIX, MINUTE_MS
 from streams.core.context import FUTURE_MS, Erasure
 from streams.core.stage import RawPart
 
@@ -226,8 +227,15 @@ _COMPUTED: Mapping[str, Mapping[str, Getter]] = {
         }.items()
     },
     "impact_1m": {"minute": lambda record: _minute(record.as_of_ms)},
+    "contact_case": {"deleted": lambda record: int(record.gone)},
+    "order_outcome": {"deleted": lambda record: int(record.gone)},
 }  # fmt: skip
 """Table -> column -> what it shows of a record, where that is no field."""
+_KEYS: Mapping[str, Callable[[Any], Hashable]] = {
+    "contact_case": lambda record: (record.opened_at_ms // DAY_MS, record.customer_id, record.contact_id),
+    "order_outcome": lambda record: (record.placed_at_ms // DAY_MS, record.customer_id, record.order_id),
+}
+"""Table -> natural key there, where it is made of more than fields."""
 
 WATERMARKS = mapping_of("watermark", WatermarkRow, located=_watermark_row)
 COHORTS = RowMapping(
@@ -259,7 +267,7 @@ def _mappings() -> dict[str, tuple[RowMapping, ...]]:
     for table in TABLES:
         if table.kind in ("findings", "rollup") and table.noun not in special:
             model = BY_NOUN[table.noun].records[0]
-            mapping = mapping_of(table.name, model, _COMPUTED.get(table.name))
+            mapping = mapping_of(table.name, model, _COMPUTED.get(table.name), _KEYS.get(table.name))
             found[table.noun] = (*found.get(table.noun, ()), mapping)
     return found
 

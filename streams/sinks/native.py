@@ -18,7 +18,8 @@ from schemas.columns import field_name
 from schemas.events import HEARTBEAT_KEY, Record
 from schemas.fieldspec import FieldRow, NestedRow, field_specs, nested_specs
 from schemas.findings import CohortCount, Episode
-from schemas.tables import BY_NAME, NAMES, PAIRS, VALUES, Table
+from schemas.table import NAMES, PAIRS, VALUES, Table
+from schemas.tables import BY_NAME
 from schemas.topics import BY_NOUN, VERSION_HEADER
 from streams.core.join.native import require
 from streams.core.stage import RawPart

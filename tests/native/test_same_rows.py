@@ -21,7 +21,8 @@ from schemas.fieldspec import field_specs, nested_specs
 from schemas.findings import BinClosed, CohortCount, Episode, LeafCount, Watermark
 from schemas.issues import Issue
 from schemas.rooms import BY_ROOM
-from schemas.tables import BY_NAME, Column, Table
+from schemas.table import Column, Table
+from schemas.tables import BY_NAME
 from schemas.topics import BY_NOUN
 from streams.agents.store import MAX_ROWS, Store, room
 from streams.core.join.native import find

@@ -10,7 +10,8 @@ import pytest
 from schemas.columns import RecordField, field_name, field_of
 from schemas.findings import LeafCount
 from schemas.issues import Issue
-from schemas.tables import TABLES, Column
+from schemas.table import Column
+from schemas.tables import TABLES
 from schemas.topics import BY_NOUN
 from streams.sinks.mappings import mapping_of
 

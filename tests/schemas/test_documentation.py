@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter
 
-from schemas import events, findings
+from schemas import events, experience, findings
 from schemas.events import Record
 from schemas.topics import TOPICS
 
@@ -56,7 +56,7 @@ def test_units_are_in_names_and_words(record: str, name: str, info: Any) -> None
 
 def test_every_record_has_a_docstring_and_belongs_to_a_topic() -> None:
     known = all_records()
-    for module in (events, findings):
+    for module in (events, experience, findings):
         for name, value in vars(module).items():
             if isinstance(value, type) and issubclass(value, Record) and value not in (Record, events.Event):
                 assert known.get(name) is value, f"{name} is in no topic"

@@ -23,7 +23,8 @@ PAIRS = [(noun, model) for noun in sorted(NOUNS) for model in BY_NOUN[noun].reco
 
 
 def test_every_record_that_comes_in_numbers_is_read_as_a_struct() -> None:
-    assert set(NOUNS) == {"cohort_count", "source_count", "episode", "affected", "late"}
+    counts = {"cohort_count", "source_count"}
+    assert set(NOUNS) == {*counts, "episode", "affected", "late", "contact_case", "order_outcome"}
 
 
 @pytest.mark.parametrize("model", STRUCTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schemas import events, findings, issues
+from schemas import events, experience, findings, issues
 from schemas.codec import encode
 from schemas.events import HEARTBEAT_KEY, Record
 from schemas.fields import Money
@@ -76,6 +76,29 @@ def outreach(**changes: object) -> findings.Outreach:
     return known.model_copy(update=changes)
 
 
+def contact_case(**changes: object) -> experience.ContactCase:
+    """A contact that ended well."""
+    known = experience.ContactCase(
+        customer_id="c-1", contact_id="k-1", line="shop", channel="phone", mode="automatic", last_mode="human",
+        reason="delivery", language="de", region="DE", order_id="o-1", subject_ids=("o-1", "t-9"), opened_at_ms=DAY,
+        last_at_ms=DAY + 400_000, answered_at_ms=DAY + 42_000, wait_ms=42_000, handle_ms=180_000, abandoned=False,
+        transfers=1, first_resolved_at_ms=DAY + 400_000, resolved_at_ms=DAY + 400_000, reopened=0, csat=4, effort=2,
+        repeat_of="k-0", channel_before="chat", mode_before="automatic", outcome="resolved",
+        first_contact_resolved=True, origin="live",
+    )  # fmt: skip
+    return known.model_copy(update=changes)
+
+
+def order_outcome(**changes: object) -> experience.OrderOutcome:
+    """An order that is not done yet, and was not right."""
+    known = experience.OrderOutcome(
+        customer_id="c-1", order_id="o-1", line="shop", region="DE", placed_at_ms=DAY, ended="",
+        failed_at_ms=DAY + 60_000, contacted_at_ms=DAY + 90_000, contacts=1, replaced_by="",
+        reasons=("contacted", "payment_failed"), outcome="wrong", first_time_right=False, origin="live",
+    )
+    return known.model_copy(update=changes)
+
+
 EXAMPLES: dict[str, tuple[Record, ...]] = {
     "telemetry": (
         events.Telemetry(event_id="t-1", event_time_ms=DAY, customer_id="c-1", source="app-android", product="shop",
@@ -128,6 +151,8 @@ EXAMPLES: dict[str, tuple[Record, ...]] = {
         findings.Delivery(outreach_id="o-1", issue_id="i-1", customer_id="c-1", stage="notice", channel="webhook",
                           outcome="delivered", attempts=1, claimed_at_ms=DAY + 91_000, done_at_ms=DAY + 91_200),
     ),
+    "contact_case": (contact_case(),),
+    "order_outcome": (order_outcome(),),
     "channel": (
         findings.ChannelState(channel="webhook", partition=0, state="paused", reason="gone", since_ms=DAY + 92_000),
     ),

@@ -14,7 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.errors import ConfigError, SinkUnavailable
-from schemas.tables import BY_NAME, INGEST_TIME, TABLES
+from schemas.table import INGEST_TIME
+from schemas.tables import BY_NAME, TABLES
 from schemas.topics import TOPICS
 from schemas.views import VIEWS
 from streams.agents.store import Store, room
