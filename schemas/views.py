@@ -20,6 +20,8 @@ VIEWS: dict[str, str] = {
     "issue_overview": "One row per issue: title, cause and owner in words, since, affected, contacted, silent, money",
     "issue_board": "One row per issue that is active or ended in the last 40 days: what a board of operations says of "
     "it, and the totals over the active ones",
+    "issue_minute": "One row per issue and minute in which something changed: affected, contacted, silent, new, money; "
+    "independent of flushes",
     "notice_latest": "One row per outreach decision with what became of it: sent, pending, failed, held, refused, ...",
     "channel_status": "One row per channel: the worst state of its circuit breaker, why, since when",
     "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
