@@ -231,6 +231,7 @@ def _outreach(trouble: Trouble, chance: random.Random) -> Iterator[RawBatch]:
             channel="webhook" if decision == "send" else None, address="a-1", template="notice/1", title=trouble.title,
             decided_at_ms=NOW - (trouble.began_min - 5) * MINUTE + number * 1_000,
             not_before_ms=NOW - trouble.began_min * MINUTE, deadline_ms=NOW + 60 * MINUTE,
+            drawn_at_ms=None if decision == "refuse" else NOW - (trouble.began_min - 5) * MINUTE + number * 1_000,
         )
         decisions.append(record)
         if decision == "send" and number % 50:

@@ -23,7 +23,7 @@ def as_record(value: bytes | None) -> Any:
 
 
 def comparable(value: bytes | None) -> Any:
-    """A message of this version without what version 1 could not know: which amounts were in euros, who was drawn when."""
+    """A message of this version without what version 1 could not know: which amounts were euros, when one was drawn."""
     fields = as_record(value)
     if isinstance(fields, dict) and fields.get("kind") == "episode":
         fields["amounts"] = _euros(max((one["minor"] for one in fields["amounts"]), default=0))
