@@ -216,7 +216,8 @@ def _column(field: Field, panel: Panel, href: Callable[[Link, bool], str]) -> Js
     if field.hidden:
         properties += [{"id": "custom.hidden", "value": True}, {"id": "custom.hideFrom.viz", "value": True}]
     elif panel.kind == "table":
-        properties.append({"id": "custom.width", "value": field.width})
+        name = "custom.minWidth" if field is _widest(panel) else "custom.width"
+        properties.append({"id": name, "value": field.width})
     if field.unit == "state":
         mapped = {name: {"color": color, "index": index} for index, (name, color) in enumerate(STATES.items())}
         properties.append({"id": "mappings", "value": [{"type": "value", "options": mapped}]})
@@ -224,3 +225,8 @@ def _column(field: Field, panel: Panel, href: Callable[[Link, bool], str]) -> Js
     if field.link:
         properties.append({"id": "links", "value": [{"title": field.link.title, "url": href(field.link, True)}]})
     return {"matcher": {"id": "byName", "options": field.name}, "properties": properties}
+
+
+def _widest(panel: Panel) -> Field:
+    """The column that takes what a wide screen leaves over: the last of the widest ones."""
+    return max(reversed([field for field in panel.fields if not field.hidden]), key=lambda field: field.width)

@@ -3,10 +3,9 @@
 from dashboards.boards.definitions import DEFINITIONS_BOARD
 from dashboards.boards.issue import ISSUE
 from dashboards.boards.operations import OPERATIONS
-from dashboards.boards.outreach import OUTREACH
 from dashboards.model import Board
 
-__all__ = ["BOARDS", "DEFINITIONS_BOARD", "ISSUE", "OPERATIONS", "OUTREACH"]
+__all__ = ["BOARDS", "DEFINITIONS_BOARD", "ISSUE", "OPERATIONS"]
 
-BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, OUTREACH, DEFINITIONS_BOARD)
+BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, DEFINITIONS_BOARD)
 """Every board."""

@@ -1,178 +1,118 @@
 """The board of operations: what is wrong, who suffers, what it costs, what was sent, and whether to trust it.
 
-The statement of each panel is in ``dashboards.boards.operations_sql``.
+One screen, to be read from five metres. The statement of each panel is in ``dashboards.boards.operations_sql``.
 """
 
 from __future__ import annotations
 
+from dashboards.boards import common
 from dashboards.boards import operations_sql as sql
-from dashboards.model import Board, Field, Grid, Panel
+from dashboards.boards.producers import producer_panels
+from dashboards.model import Board, Field, Grid, Link, Panel
+
+TO_ISSUE = Link("All about this issue", "cx-issue", (("issue", "issue_id"),))
+TO_OUTREACH = Link("What was sent about it, and why", "cx-outreach", (("issue", "issue_id"),))
+
+_ISSUE_COLUMNS = (
+    Field("id", "Id", width=90, link=TO_ISSUE),
+    Field("state", "State", "state", 90),
+    Field("title", "What is wrong, and where", width=190, link=TO_ISSUE),
+    Field("opened_at", "Since", "time", 85),
+    Field("severity", "Severity", width=65),
+    Field("affected", "Affected", "customers", 70),
+    Field("silent_share", "Silent", "share", 60),
+    Field("last_hour", "Last hour", width=95),
+    Field("per_minute", "Cost a minute", "amounts", 90),
+    Field("sent", "Notices", width=115, link=TO_OUTREACH),
+    Field("next_step", "Owner: next step", width=150),
+    Field("issue_id", "Issue", hidden=True),
+    Field("all_issues", "Open issues", "issues", hidden=True, none="0"),
+    Field("all_affected", "Customers affected", "customers", hidden=True, none="0"),
+    Field("all_silent", "Of them silent", "customers", hidden=True, none="0"),
+    Field("all_per_minute", "Cost of another minute", "amounts", hidden=True, none="'none'"),
+    Field("all_at_risk", "Money at risk", "amounts", hidden=True, none="'none'"),
+    Field("all_sent", "Notices sent", "notices", hidden=True, none="0"),
+)
 
 OPERATIONS = Board(
     uid="cx-operations",
-    title="Customer trouble, now",
-    description="What is failing, who suffers, what it costs, what was sent, and whether the streams can be trusted.",
+    title="Operations",
+    description="What is failing, who suffers, what it costs, what was sent, and whether the figures can be trusted.",
+    variables=common.variables("product", "signal"),
+    annotations=common.ANNOTATIONS,
     panels=(
         Panel(
             18, "headline", "In one sentence", "sentence", "text",
-            "What is wrong, who suffers and what it costs; and which part of cxwatch is not up to date. Never "
-            "all-clear while a part is over 2 minutes behind, silent or unknown.", Grid(0, 0, 24, 2),
-            sql.HEADLINE, ranged=True, metric="affected",
+            "What is wrong, who suffers and what it costs, over all products; and which part of cxwatch is not up to "
+            "date. Never all-clear while a part is over 2 minutes behind, silent or unknown.", Grid(0, 0, 24, 3),
+            sql.HEADLINE, ranged=True, metric="status",
         ),
-        Panel(
-            19, "rooms", "Up to date?", "stat", "lag",
-            "How far each part of cxwatch is behind the newest event, or how long ago it last got on, whichever is "
-            "more: orange from 2 minutes, red from 10 or if nothing was ever heard of it. The newest event: its age.",
-            Grid(0, 2, 24, 3), sql.ROOMS, ranged=True, metric="watermark_age",
-        ),
+        common.status_panel(19, Grid(0, 3, 24, 3)),
         Panel(
             1, "open_issues", "Open issues", "stat", "issues",
-            "Issues that are open, escalating, recovering or regressed.", Grid(0, 5, 4, 4),
-            sql.OPEN_ISSUES, tone="bad", metric="open_issues",
+            "Issues that are open, escalating, recovering or regressed.", Grid(0, 6, 3, 4),
+            of="issues", column="all_issues", tone="bad", metric="open_issues",
         ),
         Panel(
             2, "affected", "Customers affected", "stat", "customers",
-            "Distinct customers hit by the open issues; a customer hit by two issues counts once.", Grid(4, 5, 5, 4),
-            sql.AFFECTED_NOW, tone="bad", metric="affected",
+            "Distinct customers hit by the open issues; a customer hit by two issues counts once.", Grid(3, 6, 4, 4),
+            of="issues", column="all_affected", tone="bad", metric="affected",
         ),
         Panel(
-            3, "silent", "Suffering in silence", "stat", "customers",
+            3, "silent", "Of them silent", "stat", "customers",
             "Of the affected, those who have not contacted the company about any of the open issues.",
-            Grid(9, 5, 5, 4),
-            sql.SILENT_NOW,
-            tone="warn", metric="silent",
+            Grid(7, 6, 4, 4), of="issues", column="all_silent", tone="warn", metric="silent",
         ),
         Panel(
-            4, "at_risk", "Money at risk", "stat", "money",
-            "Margin expected to be lost to the open issues, per currency; the parameters behind it are listed by "
-            "`cxwatch issues show`.", Grid(14, 5, 5, 4),
-            sql.money_now("at_risk"), tone="warn", metric="at_risk",
+            5, "per_minute", "Cost of another minute", "stat", "amounts",
+            "What one more minute costs while the open issues go on, per currency: the sum of the rows below. Margins "
+            "that no profile states are assumed; each issue's own board lists every assumption.", Grid(11, 6, 5, 4),
+            of="issues", column="all_per_minute", tone="bad", metric="per_minute",
         ),
         Panel(
-            5, "per_minute", "Each minute of inaction", "stat", "money_per_minute",
-            "What one more minute costs while the open issues go on, per currency.", Grid(19, 5, 5, 4),
-            sql.money_now("per_minute"), tone="bad", metric="per_minute",
+            4, "at_risk", "Money at risk (range)", "stat", "amounts",
+            "Margin expected to be lost to the open issues, per currency, with its plausible range: the sum of the "
+            "rows below. What is assumed and what was measured is listed on each issue's own board.",
+            Grid(16, 6, 5, 4), of="issues", column="all_at_risk", tone="warn", metric="at_risk",
+        ),
+        Panel(
+            9, "sent", "Notices sent", "stat", "notices",
+            "Customers to whom a notice about one of the open issues was delivered.", Grid(21, 6, 3, 4),
+            of="issues", column="all_sent", tone="good", metric="told",
         ),
         Panel(
             6, "issues", "What is wrong", "table", "issues",
-            "Open issues, costliest first, then those resolved in the time range. Since: estimated onset. "
-            "All times are event times.", Grid(0, 9, 24, 9), sql.ISSUES, ranged=True,
-            fields=(
-                Field("state", "State", "state", 80),
-                Field("title", "Issue", width=150),
-                Field("cause", "Cause", "pairs", 110),
-                Field("opened_at", "Since", "time", 90),
-                Field("detected_at", "Detected", "time", 90),
-                Field("resolved_at", "Over", "time", 90),
-                Field("affected", "Affected", "customers", 70),
-                Field("contacted", "Contacted us", "customers", 70),
-                Field("silent", "Silent", "customers", 60),
-                Field("orders", "Orders at stake", "amounts", 80),
-                Field("at_risk", "At risk", "amounts", 80),
-                Field("per_minute", "Per minute", "amounts", 80),
-                Field("issue_id", "Id", width=50),
-            ),
-            empty="No issue is open, and none was resolved in this time range.", metric="affected",
+            "Open issues, costliest minute first, then those resolved in the time range. Since: estimated onset, "
+            "event time. Silent: share of the affected who did not get in touch, from 20 affected on. Last hour: newly "
+            "affected customers, five minutes a bar. Cost a minute: see the tile.", Grid(0, 10, 24, 9),
+            sql.ISSUES, ranged=True, fields=_ISSUE_COLUMNS, least=20, metric="affected",
+            empty="No issue is open, and none was resolved in this time range.",
         ),
         Panel(
             7, "affected_over_time", "Customers affected over time", "timeseries", "customers",
-            "Distinct customers hit since each issue's onset.", Grid(0, 18, 12, 8), sql.AFFECTED, ranged=True,
-            label="issue", empty="Nobody is known to have been affected in this time range.", metric="affected",
+            "Distinct customers hit since each issue's onset, per minute of event time.", Grid(0, 19, 9, 9),
+            sql.AFFECTED, ranged=True, label="issue", empty="Nobody is known to have been affected in this time range.",
+            metric="affected",
         ),
         Panel(
             8, "failure_rate", "Failure rate inside the causes", "timeseries", "share",
             "Of the customers who could have failed in the cohorts that an issue blames, the share that did "
-            "(a customer counts once per bin as exposed, once per hour as failed).", Grid(12, 18, 12, 8),
-            sql.FAILURE_RATE, ranged=True, label="issue", empty="No issue in this time range.", least=20,
-            metric="failure_rate",
+            "(a customer counts once per bin as exposed, once per hour as failed); at least 20 exposed a point.",
+            Grid(9, 19, 8, 9), sql.FAILURE_RATE, ranged=True, label="issue", empty="No issue in this time range.",
+            least=20, metric="failure_rate",
         ),
         Panel(
-            9, "sent", "Notices sent", "stat", "notices",
-            "Customers to whom a notice was delivered, decided in the time range.", Grid(0, 26, 3, 4),
-            sql.notices("sent"), ranged=True, tone="good", metric="notices",
-        ),
-        Panel(
-            10, "held", "Held", "stat", "notices",
-            "Waiting: for approval, for the end of quiet hours, or because sending is stopped.", Grid(3, 26, 3, 4),
-            sql.notices("held"), ranged=True, tone="warn", metric="notices",
-        ),
-        Panel(
-            11, "refused", "Refused", "stat", "notices",
-            "Not to be told: no consent, opted out, budget used up, or too late to be useful.", Grid(6, 26, 3, 4),
-            sql.notices("refused"), ranged=True, metric="notices",
-        ),
-        Panel(
-            12, "held_out", "Held out", "stat", "notices",
-            "Eligible, but not told, so that the effect of telling can be measured.", Grid(9, 26, 3, 4),
-            sql.notices("held out"), ranged=True, metric="notices",
-        ),
-        Panel(
-            13, "outreach", "Outreach and why", "table", "notices",
-            "Decisions of the time range by what became of them, with the reason that is kept for each.",
-            Grid(12, 26, 12, 15), sql.OUTREACH, ranged=True,
+            21, "today", "Today against the same weekday", "table", "count",
+            "From midnight UTC until now, and the same hours a week ago. Blank where nothing was counted then.",
+            Grid(17, 19, 7, 9), sql.TODAY, metric="throughput",
             fields=(
-                Field("status", "Status", "state", 90),
-                Field("reason", "Reason", width=150),
-                Field("stage", "Stage", width=90),
-                Field("customers", "Customers", "customers", 90),
-                Field("last_decided", "Last decided", "time", 100),
+                Field("measure", "Measure", width=130),
+                Field("today", "Today", "count", 80),
+                Field("week_ago", "A week ago", "count", 80),
+                Field("change", "Change", width=70),
             ),
-            empty="No decision was made in this time range.", metric="notices",
+            empty="Nothing was counted today.",
         ),
-        Panel(
-            20, "channels", "Channels", "table", "text",
-            "Where notices go. Accepts nothing: only probes are sent, everything waits. Gone: the receiver answered "
-            "410; nothing is sent until `cxwatch channels resume`.",
-            Grid(0, 30, 12, 4), sql.CHANNELS,
-            fields=(
-                Field("channel", "Channel", width=120),
-                Field("state", "State", "state", 130),
-                Field("reason", "Last answer", width=150),
-                Field("since", "Since", "time", 120),
-            ),
-            empty="No sender was ever heard of.", metric="delivery_share",
-        ),
-        Panel(
-            14, "dead_letters", "Dead letters", "table", "events",
-            "Messages that broke their contract, by rule. Their bytes are in the dead-letter topics.",
-            Grid(0, 34, 12, 7), sql.DEAD_LETTERS,
-            fields=(
-                Field("topic", "Topic", width=90),
-                Field("reason", "Reason", width=100),
-                Field("field", "Field", width=90),
-                Field("rule", "Rule", width=140),
-                Field("messages", "Messages", "events", 80),
-                Field("last_rejected", "Last (stored)", "time", 110),
-            ),
-            empty="No dead letter is stored.", metric="dead_letter_share",
-        ),
-        Panel(
-            15, "streams", "Stream health", "table", "events",
-            "One row per topic and producer. No data: silent for at least one bin and for five expected events at its "
-            "usual rate of the hour before; quiet: too few events to judge; late: over 10 % behind the disorder bound.",
-            Grid(0, 41, 24, 8), sql.STREAMS,
-            fields=(
-                Field("state", "State", "state", 90),
-                Field("stream", "Topic · producer", width=200),
-                Field("per_minute", "Events, last minute", "events", 110),
-                Field("usual_per_minute", "Usual per minute", "per_minute", 110),
-                Field("last_event", "Last event", "time", 120),
-                Field("silent_s", "Silent for", "seconds", 100),
-                Field("late_hour", "Late (1 h)", "events", 100),
-                Field("duplicates_hour", "Duplicates (1 h)", "events", 120),
-            ),
-            empty="No event has arrived yet.", metric="no_data",
-        ),
-        Panel(
-            16, "event_rate", "Events per second", "timeseries", "per_second",
-            "Accepted events by topic and producer, in event time.", Grid(0, 49, 12, 8), sql.EVENT_RATE, ranged=True,
-            label="stream", empty="No event in this time range.", metric="throughput",
-        ),
-        Panel(
-            17, "silence", "Streams without data", "state", "state",
-            "Stretches in which a producer gave no data although at least 12 events were to be expected (last 7 days).",
-            Grid(12, 49, 12, 8), sql.NO_DATA, ranged=True, label="stream", empty="No producer is known yet.",
-            metric="no_data",
-        ),
+        *producer_panels(15, 28),
     ),
 )

@@ -7,7 +7,12 @@ money, streams) carry no time filter, everything that is a history does.
 
 from __future__ import annotations
 
-from dashboards.boards.common_sql import AGE_TEXT, DECIMALS_OF, MONEY_TEXT
+from dashboards.boards.common_sql import AGE_TEXT, MONEY_TEXT
+
+CHOSEN = """(
+        $__conditionalAll(line IN (${product:sqlstring}), $product)
+        AND $__conditionalAll(signal IN (${signal:sqlstring}), $signal))"""
+"""What a viewer chose, of any view that has line and signal."""
 
 HEADLINE = """
 WITH
@@ -15,25 +20,13 @@ WITH
     <ages>,
     assumeNotNull((SELECT now FROM event_clock)) AS newest,
     greatest(0, dateDiff('second', newest, $__toTime_ms)) AS age_s,
-    (SELECT countIf(active) FROM issue_overview) AS issues,
     (
-        SELECT (uniqExact(customer_id), uniqExact(customer_id) - uniqExactIf(customer_id, contacted_at IS NOT NULL))
-        FROM affected_latest
-        WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
-    ) AS hit,
-    (
-        SELECT groupArray((currency, minor)::Tuple(currency String, minor Int64))
-        FROM
-        (
-            SELECT one.currency AS currency, sum(one.minor) AS minor
-            FROM issue_overview
-            ARRAY JOIN per_minute AS one
-            WHERE active
-            GROUP BY currency
-            HAVING minor > 0
-            ORDER BY currency
-        )
-    ) AS costs,
+        SELECT (
+            countIf(active), argMaxIf(title, (arrayMax(one -> one.minor, per_minute), affected), active),
+            any(total_affected), any(total_silent), any(total_per_minute), sumIf(sent, active))
+        FROM issue_board
+    ) AS board,
+    board.1 AS issues, board.3 AS affected, arrayFilter(one -> one.minor > 0, board.5) AS costs, board.6 AS sent,
     arrayConcat(
         (SELECT groupArray(trouble) FROM (SELECT trouble FROM room_status WHERE state != 'ok' ORDER BY position)),
         if(age_s >= 120, [concat('the newest event is ', words(age_s), ' old')], [])
@@ -46,41 +39,58 @@ SELECT
         multiIf(
             empty, 'Nothing is known: no event has arrived yet.',
             issues > 0, concat(
-                toString(issues), if(issues = 1, ' open issue: ', ' open issues: '),
-                toString(hit.1), if(hit.1 = 1, ' customer affected, ', ' customers affected, '),
-                toString(hit.2), ' of them silent.',
-                if(empty(costs), '', concat(' Every minute costs ', money_texts(costs), '.'))),
+                toString(issues), if(issues = 1, ' open issue: ', ' open issues: '), board.2,
+                if(issues = 1, '. ', concat(', and ', toString(issues - 1), ' more. ')),
+                toString(affected), if(affected = 1, ' customer affected, ', ' customers affected, '),
+                toString(board.4), ' of them silent.',
+                if(empty(costs), '', concat(' Every minute costs ', money_texts(costs), '.')),
+                multiIf(sent = 0, ' No notice was sent.', sent = 1, ' 1 notice was sent.',
+                    concat(' ', toString(sent), ' notices were sent.'))),
             blind, 'Nobody can say whether all is well.',
             notEmpty(troubles), 'No open issue as far as is known.',
             'No open issue. Nobody is known to suffer right now.'),
-        if(empty(troubles) OR empty, '', concat(' Not up to date: ', arrayStringConcat(troubles, ', '), '.'))
+        if(empty(troubles) OR empty, '', concat(
+            ' Not up to date: ', arrayStringConcat(arraySlice(troubles, 1, 2), ', '),
+            if(length(troubles) > 2, concat(' and ', toString(length(troubles) - 2), ' more'), ''), '.'))
     ) AS sentence
 """.replace("<money>", MONEY_TEXT).replace("<ages>", AGE_TEXT)
 
-ROOMS = """
-SELECT room, lag_s
-FROM
-(
-    SELECT 0 AS position, 'newest event' AS room,
-        if(toUnixTimestamp(now) = 0, NULL, greatest(0, dateDiff('second', now, $__toTime_ms))) AS lag_s
-    FROM event_clock
-    UNION ALL
-    SELECT position, room, lag_s FROM room_status
-)
-ORDER BY position
-"""
-
 ISSUES = """
-WITH <money>
+WITH
+    <money>,
+    (amounts -> arrayReduce('sumMap', arrayMap(one -> [one.currency], amounts), arrayMap(one -> [one.minor], amounts)))
+        AS summed,
+    (amounts -> arrayMap(
+        (currency, minor) -> (currency, minor)::Tuple(currency String, minor Int64),
+        summed(amounts).1, summed(amounts).2)) AS totals,
+    (
+        SELECT (uniqExact(customer_id), uniqExact(customer_id) - uniqExactIf(customer_id, contacted_at IS NOT NULL))
+        FROM affected_latest
+        WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active AND <chosen>)
+    ) AS hit
 SELECT
-    state, title, cause_text AS cause, opened_at, detected_at, resolved_at, affected, contacted, silent,
-    money_texts(o.amounts) AS orders, money_texts(o.at_risk) AS at_risk, money_texts(o.per_minute) AS per_minute,
-    issue_id
-FROM issue_overview AS o
-WHERE active OR (state = 'resolved' AND resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(resolved_at)))
-ORDER BY active DESC, o.per_minute[1].minor DESC, affected DESC, detected_at DESC
+    substring(o.issue_id, 1, 10) AS id, o.state AS state, o.title AS title, o.opened_at AS opened_at,
+    o.severity AS severity, o.affected AS affected, if(o.affected >= 20, o.silent_share, NULL) AS silent_share,
+    o.sparkline AS last_hour,
+    if(empty(o.per_minute), NULL, concat(money_texts(o.per_minute), if(o.money_basis = 'assumed', ' (assumed)', '')))
+        AS per_minute,
+    o.sent_text AS sent,
+    if(o.owner = '', o.next_step, concat(o.owner, ': ', o.next_step)) AS next_step, o.issue_id AS issue_id,
+    countIf(o.active) OVER () AS all_issues, hit.1 AS all_affected, hit.2 AS all_silent,
+    money_texts(totals(groupArrayArray(if(o.active, o.per_minute, [])) OVER ())) AS all_per_minute,
+    concat(
+        money_texts(totals(groupArrayArray(if(o.active, o.at_risk, [])) OVER ())), ' (',
+        money_ranges(
+            totals(groupArrayArray(if(o.active, o.at_risk_low, [])) OVER ()),
+            totals(groupArrayArray(if(o.active, o.at_risk_high, [])) OVER ())), ')') AS all_at_risk,
+    sumIf(o.sent, o.active) OVER () AS all_sent
+FROM issue_board AS o
+WHERE (o.active OR (o.state = 'resolved' AND o.resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(o.resolved_at))))
+    AND <chosen>
+ORDER BY o.active DESC, arrayMax(one -> one.minor, o.per_minute) DESC, o.affected DESC, o.detected_at DESC
 LIMIT 100
-""".replace("<money>", MONEY_TEXT)
+""".replace("<money>", MONEY_TEXT).replace("<chosen>", CHOSEN)
+"""The tiles read the columns ``all_...`` of the first row: sums of the very rows, so that both agree to the cent."""
 
 AFFECTED = """
 SELECT $__timeInterval(p.minute) AS time, any(i.label) AS issue, max(p.affected) AS affected
@@ -110,100 +120,35 @@ HAVING sum(c.exposed) >= 20
 ORDER BY time, issue
 """
 
-EVENT_RATE = """
+TODAY = """
+WITH
+    assumeNotNull((SELECT now FROM event_clock)) AS until,
+    toDateTime64(toStartOfDay(until), 3, 'UTC') AS since,
+    (at -> at >= since AND at < until) AS is_today,
+    (at -> is_today(at + toIntervalDay(7))) AS was_then
 SELECT
-    $__timeInterval(bin) AS time, concat(topic, ' · ', if(source = '', '(unnamed)', source)) AS stream,
-    sum(events) / $__interval_s AS events_per_second
-FROM source_count_latest
-WHERE $__timeFilter(bin)
-GROUP BY time, stream
-ORDER BY time, stream
-"""
-
-NO_DATA = """
-SELECT time, stream, silent
+    measure, today, if(known, week_ago, NULL) AS week_ago,
+    if(known AND week_ago >= 20, concat(if(today >= week_ago, '+', '-'),
+        toString(round(100 * abs(toInt64(today) - toInt64(week_ago)) / week_ago)), ' %'), NULL) AS change
 FROM
 (
-    SELECT toDateTime64($__fromTime, 3, 'UTC') AS time, stream, 0 AS silent
-    FROM source_status
+    SELECT
+        transform(topic, ['telemetry', 'order', 'contact'], [3, 2, 1], 4) AS position,
+        transform(topic, ['telemetry', 'order', 'contact'], ['Product events', 'Order events', 'Contact events'], '')
+            AS measure,
+        sumIf(events, is_today(bin)) AS today, sumIf(events, was_then(bin)) AS week_ago, week_ago > 0 AS known
+    FROM source_count_latest
+    WHERE (is_today(bin) OR was_then(bin)) AND topic IN ('telemetry', 'order', 'contact')
+    GROUP BY topic
     UNION ALL
-    SELECT change.1 AS time, stream, change.2 AS silent
-    FROM source_gap
-    ARRAY JOIN if(ended IS NULL, [(greatest(started, toDateTime64($__fromTime, 3, 'UTC')), 1)],
-        [(greatest(started, toDateTime64($__fromTime, 3, 'UTC')), 1), (assumeNotNull(ended), 0)]) AS change
-    WHERE started <= $__toTime_ms AND (ended IS NULL OR ended >= $__fromTime) AND change.1 <= $__toTime_ms
+    SELECT
+        0, 'Customers newly affected', uniqExactIf(customer_id, is_today(first_failed_at)),
+        uniqExactIf(customer_id, was_then(first_failed_at)),
+        (SELECT min(bin) FROM source_count_latest WHERE bin >= since - toIntervalDay(8)) <= since - toIntervalDay(7)
+    FROM affected_latest
+    WHERE <chosen>
 )
-ORDER BY time, stream, silent
-"""
-
-STREAMS = """
-SELECT
-    state, stream, events_minute AS per_minute, rate_per_s * 60 AS usual_per_minute, last_event,
-    silent_s, late_hour, duplicates_hour
-FROM source_status
-ORDER BY state = 'no data' DESC, state = 'late' DESC, stream
-LIMIT 200
-"""
-
-OUTREACH = """
-SELECT status, reason, stage, count() AS customers, max(decided_at) AS last_decided
-FROM notice_latest
-WHERE $__timeFilter(decided_at)
-GROUP BY status, reason, stage
-ORDER BY customers DESC
-LIMIT 50
-"""
-
-CHANNELS = """
-SELECT channel, state, reason, since
-FROM channel_status
-ORDER BY channel
-"""
-
-DEAD_LETTERS = """
-SELECT topic, reason, field, rule, count() AS messages, max(rejected_at) AS last_rejected
-FROM dead_letter_latest
-GROUP BY topic, reason, field, rule
-ORDER BY messages DESC
-LIMIT 50
-"""
-
-OPEN_ISSUES = "SELECT countIf(active) AS issues FROM issue_overview"
-
-AFFECTED_NOW = """
-SELECT uniqExact(customer_id) AS customers
-FROM affected_latest
-WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
-"""
-
-SILENT_NOW = """
-SELECT uniqExact(customer_id) - uniqExactIf(customer_id, contacted_at IS NOT NULL) AS customers
-FROM affected_latest
-WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
-"""
-
-_MONEY_NOW = """
-WITH {decimals_of}
-SELECT one.currency AS currency, sum(one.minor) / exp10(decimals_of(currency)) AS amount
-FROM issue_overview
-ARRAY JOIN {column} AS one
-WHERE active
-GROUP BY currency
-ORDER BY currency
-"""
-
-_NOTICES = """
-SELECT countIf(status = '{status}') AS notices
-FROM notice_latest
-WHERE stage = 'notice' AND $__timeFilter(decided_at)
-"""
-
-
-def money_now(column: str) -> str:
-    """The sum of a column of money over the active issues, per currency, in the currency's main unit."""
-    return _MONEY_NOW.format(column=column, decimals_of=DECIMALS_OF)
-
-
-def notices(status: str) -> str:
-    """How many notices of the time range have this status."""
-    return _NOTICES.format(status=status)
+ORDER BY position
+""".replace("<chosen>", CHOSEN)
+"""Today until now against the same weekday a week ago until the same time of day. Blank where nothing was counted then;
+a change is only said of at least 20."""

@@ -85,9 +85,9 @@ async def test_a_panel_that_fails_says_so_and_the_others_go_on(
     feed = Feed(seeded, clock, clock)
 
     def query(sql: str, parameters: dict[str, Any] | None = None) -> Answer:
-        return _refuse() if "FROM dead_letter_latest" in sql else unbroken(sql, parameters)
+        return _refuse() if "FROM source_gap" in sql else unbroken(sql, parameters)
 
-    wanted = {panel.slug for panel in OPERATIONS.panels if "FROM dead_letter_latest" in panel.sql}
+    wanted = {panel.slug for panel in OPERATIONS.panels if "FROM source_gap" in panel.sql}
     assert wanted
     monkeypatch.setattr(seeded, "query", query)
     panels = panels_of(await feed.collect(VIEW))
@@ -124,17 +124,17 @@ async def test_a_slow_statement_is_asked_less_often(seeded: ClickHouse, monkeypa
 
     def query(sql: str, parameters: dict[str, Any] | None = None) -> Answer:
         asked[sql] += 1
-        clock.now += 0.5 if sql == OPERATIONS.panel("open_issues").sql else 0.0
+        clock.now += 0.5 if sql == OPERATIONS.panel("streams").sql else 0.0
         return unbroken(sql, parameters)
 
     monkeypatch.setattr(seeded, "query", query)
     await feed.collect(VIEW)
     clock.now += 0.5 * IDLE_FACTOR - 1
     await feed.collect(VIEW)
-    assert asked[OPERATIONS.panel("open_issues").sql] == 1
+    assert asked[OPERATIONS.panel("streams").sql] == 1
     clock.now += 2
     await feed.collect(VIEW)
-    assert asked[OPERATIONS.panel("open_issues").sql] == 2
+    assert asked[OPERATIONS.panel("streams").sql] == 2
     await feed.questions.close()
 
 

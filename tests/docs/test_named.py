@@ -95,7 +95,7 @@ def test_a_newcomer_finds_the_file_to_change() -> None:
         "the attributes of delivery": ("streams/core/join/rules.py", '("carrier", "warehouse", "region")'),
         "wrong currency": ("schemas/events.py", "currency: "),
         "the text of a notice": ("streams/sinks/templates/delivery.notice@1.en.txt", "block apology"),
-        "the panel of silent customers": ("dashboards/boards/operations_sql.py", "SILENT_NOW"),
+        "the panel of silent customers": ("dashboards/boards/operations_sql.py", "all_silent"),
     }
     for words, (path, contained) in asked.items():
         answers = [answer for question, answer in questions.items() if words in question]
