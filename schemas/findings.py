@@ -278,6 +278,10 @@ class Outreach(Record):
     decided_at_ms: TimeMs = Field(description="When it was decided, event time", examples=[T0 + 95_000])
     not_before_ms: TimeMs = Field(description="Earliest time to send (quiet hours)", examples=[T0 + 95_000])
     deadline_ms: TimeMs = Field(description="Useless after this time", examples=[T0 + 14_400_000])
+    drawn_at_ms: TimeMs | None = Field(
+        default=None, examples=[T0 + 95_000],
+        description="When it was drawn whether to tell this customer or to hold out, whatever became of it later",
+    )  # fmt: skip
 
 
 DeliveryOutcome = Literal["claimed", "waiting", "delivered", "failed", "expired", "suppressed", "unknown"]

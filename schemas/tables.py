@@ -202,6 +202,7 @@ TABLES: tuple[Table, ...] = (
         Column("decided_at", TIME, "When it was decided", "ms UTC"),
         Column("not_before", TIME, "Earliest time to send", "ms UTC"),
         Column("deadline", TIME, "Useless after this time", "ms UTC"),
+        Column("drawn_at", TIME_OR_NULL, "When it was drawn whether to tell or hold out; NULL if never", "ms UTC"),
         VER,
     ), ("outreach_id",), "ver", 400, "A decision about one customer and one issue; never an address"),
     Table("delivery", "delivery", (

@@ -20,7 +20,13 @@ VIEWS: dict[str, str] = {
     "issue_overview": "One row per issue: title, cause and owner in words, since, affected, contacted, silent, money",
     "issue_board": "One row per issue that is active or ended in the last 40 days: what a board of operations says of "
     "it, and the totals over the active ones",
+    "issue_minute": "One row per issue and minute in which something changed: affected, contacted, silent, new, money; "
+    "independent of flushes",
     "notice_latest": "One row per outreach decision with what became of it: sent, pending, failed, held, refused, ...",
+    "holdout_drawn": "One row per customer drawn: group, when, first contact in 48 hours, first order in 28 days",
+    "message_answered": "One row per message delivered: first contact of its customer within 48 hours, and about it",
+    "budget_charge": "Messages that count against the contact budget, customers as numbers without meaning",
+    "opted_out": "Customers whose newest profile revokes every contact: when it changed, segment",
     "channel_status": "One row per channel: the worst state of its circuit breaker, why, since when",
     "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
     "room_status": "One row per room: watermark, how far behind, how long without progress, state, trouble in words",

@@ -3,9 +3,10 @@
 from dashboards.boards.definitions import DEFINITIONS_BOARD
 from dashboards.boards.issue import ISSUE
 from dashboards.boards.operations import OPERATIONS
+from dashboards.boards.outreach import OUTREACH
 from dashboards.model import Board
 
-__all__ = ["BOARDS", "DEFINITIONS_BOARD", "ISSUE", "OPERATIONS"]
+__all__ = ["BOARDS", "DEFINITIONS_BOARD", "ISSUE", "OPERATIONS", "OUTREACH"]
 
-BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, DEFINITIONS_BOARD)
+BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, OUTREACH, DEFINITIONS_BOARD)
 """Every board."""

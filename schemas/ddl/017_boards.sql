@@ -212,3 +212,92 @@ FROM issue_overview AS o
 INNER JOIN shown AS s ON s.issue_id = o.issue_id
 LEFT JOIN counted AS h ON h.issue_id = o.issue_id AND h.by_issue
 LEFT JOIN decided AS d ON d.issue_id = o.issue_id;
+
+-- What impact would have said of each issue at the end of each minute of event time, from when each customer was known,
+-- first failed and contacted: it does not depend on when rooms flushed. A row wherever something changed; figures hold
+-- until the next one. `new`: customers known in the minute; `recent`: first failure in the last 15 minutes; `open` is
+-- false if the issue was resolved by then. Money as in streams/core/impact, in its currency, with the parameters that it
+-- states now; none where it states none yet. Sums over arrays, not windows, so that a filter on issue_id reaches the
+-- tables' keys.
+CREATE OR REPLACE VIEW issue_minute AS
+WITH
+    (hundredths, code) -> multiIf(
+        code IN ('BIF', 'BYR', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND',
+            'VUV', 'XAF', 'XOF', 'XPF'), intDiv(toInt64(hundredths) + 50, 100),
+        code IN ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND'), toInt64(hundredths) * 10,
+        code IN ('CLF', 'UYW'), toInt64(hundredths) * 100,
+        toInt64(hundredths)) AS in_minor,
+    step AS
+    (
+        SELECT
+            issue_id, change.1 AS at, sum(change.2) AS new, sum(change.3) AS newly_contacted,
+            sum(change.4) AS newly_recent, sum(change.5) AS newly_valued, sum(change.6) AS more_value
+        FROM
+        (
+            SELECT
+                issue_id,
+                intDiv(toUnixTimestamp64Milli(known_at), 60000) AS known,
+                intDiv(toUnixTimestamp64Milli(first_failed_at), 60000) + 15 AS no_longer_recent,
+                known < no_longer_recent AS recent,
+                arrayJoin([
+                    (known, 1, 0, toInt64(recent), toInt64(value_cents IS NOT NULL),
+                        greatest(ifNull(value_cents, 0), 0)),
+                    if(contacted_at IS NULL, (known, 0, 0, 0, 0, 0),
+                        (greatest(known, intDiv(toUnixTimestamp64Milli(assumeNotNull(contacted_at)), 60000)),
+                            0, 1, 0, 0, 0)),
+                    if(recent, (no_longer_recent, 0, 0, -1, 0, 0), (known, 0, 0, 0, 0, 0))
+                ]::Array(Tuple(Int64, Int64, Int64, Int64, Int64, Int64))) AS change
+            FROM affected FINAL
+            UNION ALL
+            SELECT issue_id, 0, 0, 0,
+                (intDiv(toUnixTimestamp64Milli(assumeNotNull(resolved_at)) - 1, 60000), 0, 0, 0, 0, 0)
+                    ::Tuple(Int64, Int64, Int64, Int64, Int64, Int64)
+            FROM issue FINAL
+            WHERE resolved_at IS NOT NULL AND state != 'suspected'
+        )
+        GROUP BY issue_id, at
+    ),
+    line AS
+    (
+        SELECT
+            issue_id,
+            arraySort(groupArray((at, new, newly_contacted, newly_recent, newly_valued, more_value))) AS steps,
+            arrayZip(
+                steps.1, steps.2, arrayCumSum(steps.2), arrayCumSum(steps.3), arrayCumSum(steps.4),
+                arrayCumSum(steps.5), arrayCumSum(steps.6)) AS sums
+        FROM step
+        GROUP BY issue_id
+    ),
+    total AS
+    (
+        SELECT
+            issue_id, sum.1 AS at, sum.2 AS new, sum.3 AS affected, sum.4 AS contacted, sum.5 AS recent,
+            sum.6 AS valued, sum.7 AS value_cents
+        FROM line
+        ARRAY JOIN sums AS sum
+    ),
+    terms AS
+    (
+        SELECT
+            issue_id, at_risk[1].currency AS currency, has(assumption_names, 'loyalty_drop') AS stated,
+            assumption_values[indexOf(assumption_names, 'loyalty_drop')] AS loyalty_drop,
+            assumption_values[indexOf(assumption_names, 'margin_unknown')] AS margin,
+            assumption_values[indexOf(assumption_names, 'contact_cost')] AS contact_cost
+        FROM impact FINAL
+    )
+SELECT
+    t.issue_id AS issue_id, i.line AS line, i.signal AS signal,
+    fromUnixTimestamp64Milli(t.at * 60000, 'UTC') AS minute,
+    i.resolved_at IS NULL OR intDiv(toUnixTimestamp64Milli(assumeNotNull(i.resolved_at)) - 1, 60000) > t.at AS open,
+    t.affected AS affected, t.contacted AS contacted, t.affected - t.contacted AS silent, t.new AS new,
+    t.recent AS recent,
+    p.loyalty_drop * (t.value_cents + (t.affected - t.valued) * p.margin) AS risk,
+    t.contacted * p.contact_cost AS handling,
+    if(p.stated, [(p.currency, in_minor(round(risk), p.currency))], [])
+        ::Array(Tuple(currency LowCardinality(String), minor Int64)) AS at_risk,
+    if(p.stated, [(p.currency, in_minor(
+        if(open AND t.affected > 0, round(t.recent / 15 * ((risk + handling) / t.affected)), 0), p.currency))], [])
+        ::Array(Tuple(currency LowCardinality(String), minor Int64)) AS per_minute
+FROM total AS t
+INNER JOIN issue AS i FINAL ON i.issue_id = t.issue_id
+LEFT JOIN terms AS p ON p.issue_id = t.issue_id;

@@ -28,6 +28,13 @@ PRODUCERS = {
 RELEASES = (("5.1.0", "android"), ("5.2.0", "android"), ("7.0.1", "ios"))
 LEAVES = [(*release, region) for release in RELEASES for region in ("DE", "FR")]
 LIFT = findings.Assumption(name="churn_lift", value=0.02, unit="ratio", source="default", assumed=True)
+TERMS = (
+    LIFT,
+    findings.Assumption(name="loyalty_drop", value=0.25, unit="ratio", source="default", assumed=True),
+    findings.Assumption(name="contact_cost", value=500, unit="cents", source="default", assumed=True),
+    findings.Assumption(name="margin_unknown", value=5_000, unit="cents", source="default", assumed=True),
+)
+"""Parameters of money. The figures of the afternoon are round ones, not made with them."""
 SEGMENTS = ("business", "family", "")
 APP_ATTRIBUTES = ("app_version", "platform", "region")
 
@@ -156,7 +163,7 @@ def _impacts(trouble: Trouble) -> Iterator[Record]:
             silent=affected - contacted, at_risk=euros(affected * 2_990), at_risk_low=euros(affected * 1_100),
             at_risk_high=euros(affected * 5_200), per_minute=euros(trouble.per_minute), service=euros(contacted * 650),
             amounts=(*euros(affected * 4_990), Money(currency="JPY", minor=127_650)), as_of_ms=NOW - before * MINUTE,
-            assumptions=(LIFT,),
+            assumptions=TERMS,
         )
 
 
@@ -224,6 +231,7 @@ def _outreach(trouble: Trouble, chance: random.Random) -> Iterator[RawBatch]:
             channel="webhook" if decision == "send" else None, address="a-1", template="notice/1", title=trouble.title,
             decided_at_ms=NOW - (trouble.began_min - 5) * MINUTE + number * 1_000,
             not_before_ms=NOW - trouble.began_min * MINUTE, deadline_ms=NOW + 60 * MINUTE,
+            drawn_at_ms=None if decision == "refuse" else NOW - (trouble.began_min - 5) * MINUTE + number * 1_000,
         )
         decisions.append(record)
         if decision == "send" and number % 50:

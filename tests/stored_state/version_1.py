@@ -23,12 +23,14 @@ def as_record(value: bytes | None) -> Any:
 
 
 def comparable(value: bytes | None) -> Any:
-    """A message of this version without what version 1 could not know: which of the amounts were in euros."""
+    """A message of this version without what version 1 could not know: which amounts were euros, when one was drawn."""
     fields = as_record(value)
     if isinstance(fields, dict) and fields.get("kind") == "episode":
         fields["amounts"] = _euros(max((one["minor"] for one in fields["amounts"]), default=0))
     if isinstance(fields, dict) and fields.get("kind") == "impact":
         del fields["amounts"]
+    if isinstance(fields, dict) and fields.get("kind") == "outreach":
+        del fields["drawn_at_ms"]
     return fields
 
 
@@ -37,6 +39,9 @@ def as_stored(room: str, key: bytes, value: bytes) -> bytes:
     if room == "join":
         kind, *_ = msgspec.msgpack.decode(key)
         return msgspec.msgpack.encode(_join_row(kind, msgspec.msgpack.decode(value))) if kind in "cpq" else value
+    if room == "outreach" and key.startswith(b'["d"'):
+        fields = {name: one for name, one in json.loads(value).items() if name != "drawn_ms"}
+        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     if room in ("match", "impact") and b'"amounts":' in value:
         fields = {name: one for name, one in json.loads(value).items() if room == "match" or name != "amounts"}
         plain = {("amount_cents" if name == "amounts" else name): (_largest(one) if name == "amounts" else one)

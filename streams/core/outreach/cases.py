@@ -148,6 +148,8 @@ class Case(msgspec.Struct, rename=STORED):
     address: str = ""
     language: str = "en"
     time_zone: str = ""
+    drawn_ms: int | None = None
+    """When this customer was first drawn: to be told, or to be held out."""
 
     @property
     def id(self) -> str:

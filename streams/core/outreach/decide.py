@@ -15,12 +15,16 @@ from streams.core.outreach.wording import worded
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is decided at one time, and why; ``next_ms`` is when to decide again by itself."""
+    """What is decided at one time, and why; ``next_ms`` is when to decide again by itself.
+
+    ``drawn``: nothing forbade to tell the customer, so it was drawn whether to do it.
+    """
 
     decision: Decision
     reason: str
     next_ms: int | None = None
     way: Way | None = None
+    drawn: bool = False
 
 
 def judge(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> Verdict:
@@ -99,14 +103,15 @@ def _timing(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int, 
     opens = rules.quiet.opens_at(at_ms, profile.time_zone)
     if opens is None:
         return Verdict("refuse", "time_zone")
-    if case.stage == "notice" and held_out(case.root, case.customer, rules.holdout_ratio):
-        return Verdict("hold_out", "hold_out")
+    drawn = case.stage == "notice" and rules.holdout_ratio > 0
+    if drawn and held_out(case.root, case.customer, rules.holdout_ratio):
+        return Verdict("hold_out", "hold_out", drawn=True)
     waits = _waits_for_operator(state, rules, case, at_ms)
     if waits:
-        return Verdict("hold", waits)
+        return Verdict("hold", waits, drawn=drawn)
     if opens > at_ms:
-        return Verdict("hold" if opens < case.deadline_ms else "refuse", "quiet_hours", opens)
-    return Verdict("send", "eligible", way=way)
+        return Verdict("hold" if opens < case.deadline_ms else "refuse", "quiet_hours", opens, drawn=drawn)
+    return Verdict("send", "eligible", way=way, drawn=drawn)
 
 
 def _waits_for_operator(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> str | None:

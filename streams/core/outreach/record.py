@@ -17,6 +17,7 @@ def record_of(case: Case, known: KnownIssue | None, rules: OutreachRules) -> Out
         "title": title_words(case.signal, case.language),
         "cause_text": _cause_text(case, known, rules),
         "decided_at_ms": case.decided_ms, "not_before_ms": case.not_before_ms, "deadline_ms": case.deadline_ms,
+        "drawn_at_ms": case.drawn_ms,
     })  # fmt: skip
 
 

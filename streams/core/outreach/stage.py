@@ -42,6 +42,9 @@ __all__ = ["OutreachRules", "OutreachStage", "OutreachState"]
 
 RELEASES = ("approve", "unmute", "resume", "resolve")
 """Orders that may end a hold."""
+HELD_AFTER_DRAW = {("hold", reason) for reason in ("stopped", "muted", "approval", "quiet_hours")}
+"""Holds of somebody who was drawn already. Where they lack the time of it, a version that did not keep it decided: the
+held out of that time lack it too, so those to be told must not get a later one."""
 
 
 def _key(*parts: str) -> bytes:
@@ -285,6 +288,8 @@ class OutreachStage:
         if (case.decision, case.reason) == (verdict.decision, verdict.reason) and case.next_ms == verdict.next_ms:
             return
         profile = state.profiles.get(case.customer)
+        if verdict.drawn and case.drawn_ms is None and (case.decision, case.reason) not in HELD_AFTER_DRAW:
+            case.drawn_ms = at_ms
         case.decision, case.reason, case.decided_ms, case.next_ms = (
             verdict.decision, verdict.reason, at_ms, verdict.next_ms,
         )  # fmt: skip

@@ -196,6 +196,35 @@ def test_the_hold_out_is_a_tenth_drawn_by_hash_after_eligibility_and_logged() ->
     assert {name for name in names if held_out("i-2", name, 0.1)} != out
 
 
+def test_whoever_is_drawn_stays_so_whatever_becomes_of_it_and_whoever_is_refused_before_is_not() -> None:
+    rules, night = OutreachRules(), NOON + 11 * HOUR
+    names = [f"c-{number}" for number in range(200)]
+    hits = [affected(name, night) for name in names]
+    called = [hit.model_copy(update={"contacted_at_ms": night + 2 * HOUR}) for hit in hits]
+    rows = play(*hits, *called, rules=rules, until=night + DAY).values()
+    assert {(row.decision, row.reason) for row in rows} == {("hold_out", "hold_out"), ("refuse", "already_contacted")}
+    assert {row.drawn_at_ms for row in rows} == {night}
+    before = [hit.model_copy(update={"contacted_at_ms": night - MINUTE}) for hit in hits]
+    assert {row.drawn_at_ms for row in play(*before, rules=rules).values()} == {None}
+    assert play(affected())[("c-1", "notice")].drawn_at_ms is None, "nobody is held out: there is no draw"
+
+
+def test_a_hold_of_a_version_that_kept_no_draws_gets_none_later() -> None:
+    runner = Runner(OutreachStage(OutreachRules(approval_above=0)))
+    names = [f"c-{number}" for number in range(50)]
+    runner.feed("customer", *map(customer, names))
+    runner.feed("issue", issue(at=NOON - HOUR), mark(END))
+    runner.feed("affected", *map(affected, names), mark(NOON + HOUR))
+    for case in runner.state.cases.values():
+        case.drawn_ms = None
+    runner.feed("command", command("approve", NOON + 2 * HOUR))
+    runner.feed("affected", mark(END))
+    runner.flush()
+    sent = [row for row in runner.latest("outreach", "customer_id").values() if row.decision == "send"]
+    assert len(sent) > 30
+    assert {row.drawn_at_ms for row in sent} == {None}
+
+
 def test_a_regression_does_not_tell_the_same_customer_twice_but_tells_one_who_was_refused() -> None:
     runner = Runner(OutreachStage(NOBODY_HELD_OUT))
     first, again = issue(at=NOON - HOUR), issue("i-1b", NOON + 2 * DAY, root_id="i-1", onset=2)
