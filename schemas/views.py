@@ -30,6 +30,10 @@ VIEWS: dict[str, str] = {
     "channel_status": "One row per channel: the worst state of its circuit breaker, why, since when",
     "source_status": "One row per topic and producer: rate, last event, silence, state (ok, late, quiet, no data)",
     "room_status": "One row per room: watermark, how far behind, how long without progress, state, trouble in words",
+    "case_overview": "One row per contact case: access, service, what became of it, whether that is final",
+    "order_overview": "One row per order: what became of it, whether that is final",
+    "stage_use": "Uses of a stage of the customers' journey, one row per stored copy of an event",
+    "stage_hour": "Uses and failures per stage of the journey, region and hour of event time",
     "source_gap": "Stretches of the last 7 days in which a producer gave no data",
 }
 """Every view and its meaning; the boards and the operator's commands read these."""

@@ -185,6 +185,16 @@ _KINDS: dict[str, dict[str, Words]] = {
         "suppressed": Words("stopped at the last check", "bei der letzten Prüfung gestoppt", "最后核查时拦下"),
         "unknown": Words("nobody knows whether it arrived", "unbekannt, ob es ankam", "不知道是否送达"),
     },
+    "wrong": {
+        "payment_failed": Words("a payment failed", "eine Zahlung schlug fehl", "付款失败"),
+        "late": Words("late", "verspätet", "延误"),
+        "promise_broken": Words("not there by the promised time", "nicht zur zugesagten Zeit da", "未按承诺时间送达"),
+        "cancelled_by_company": Words("cancelled by us", "von uns storniert", "被我方取消"),
+        "refunded": Words("refunded", "erstattet", "已退款"),
+        "returned": Words("returned", "zurückgeschickt", "已退货"),
+        "contacted": Words("the customer had to contact us", "der Kunde musste sich melden", "客户不得不联系我们"),
+        "replaced": Words("the customer had to order again", "der Kunde musste neu bestellen", "客户不得不重新下单"),
+    },
     "channel": {
         "webhook": Words("webhook", "Webhook", "Webhook"),
         "email": Words("e-mail", "E-Mail", "电子邮件"),

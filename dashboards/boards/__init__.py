@@ -1,12 +1,13 @@
 """Every board, as a model: one module per board. Grafana's JSON and the live board's page are drawn from it."""
 
 from dashboards.boards.definitions import DEFINITIONS_BOARD
+from dashboards.boards.experience import EXPERIENCE
 from dashboards.boards.issue import ISSUE
 from dashboards.boards.operations import OPERATIONS
 from dashboards.boards.outreach import OUTREACH
 from dashboards.model import Board
 
-__all__ = ["BOARDS", "DEFINITIONS_BOARD", "ISSUE", "OPERATIONS", "OUTREACH"]
+__all__ = ["BOARDS", "DEFINITIONS_BOARD", "EXPERIENCE", "ISSUE", "OPERATIONS", "OUTREACH"]
 
-BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, OUTREACH, DEFINITIONS_BOARD)
+BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, EXPERIENCE, OUTREACH, DEFINITIONS_BOARD)
 """Every board."""

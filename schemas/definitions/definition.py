@@ -38,24 +38,39 @@ class Definition:
         """The statement for the whole time range, with the macros of Grafana's ClickHouse data source; "": none."""
         return self.by(self.per) if self.source else ""
 
-    def by(self, dimensions: Sequence[str], conditions: Sequence[str] = ()) -> str:
+    def by(
+        self, dimensions: Sequence[str], conditions: Sequence[str] = (), source: str = "", weeks: int = 0
+    ) -> str:
         """The statement per combination of ``dimensions`` (SQL expressions, best with AS), over rows that also keep
         ``conditions``.
 
-        >>> cases = Definition("cases", "Cases", "me", "cases", "All.", "now",
-        ...                    "count()", "issue_overview", where="active")
+        ``source``: read this instead, which has the same columns and more; ``weeks``: of the time range this many weeks
+        earlier. Raises ValueError if there is no statement.
+
+        >>> cases = Definition("cases", "Cases", "me", "cases", "All.", "now", "count()", "issue_overview",
+        ...                    where="active")
         >>> cases.by(["line"], ["severity = 'high'"])
         "SELECT line, count() AS cases FROM issue_overview WHERE active AND severity = 'high' GROUP BY 1 ORDER BY 1"
         """
-        kept = [self.where, f"$__timeFilter({self.at})" if self.at else "", *conditions]
+        if not self.source:
+            raise ValueError(f"the definition {self.name} has no statement")
+        kept = [self.where, self._timed(weeks), *conditions]
         where = " AND ".join(condition for condition in kept if condition)
         keys = ", ".join(str(number + 1) for number in range(len(dimensions)))
         parts = (
             ("SELECT ", ", ".join([*dimensions, f"{self.value} AS {self.name}"])),
-            ("FROM ", self.source),
+            ("FROM ", source or self.source),
             ("WHERE ", where),
             ("GROUP BY ", keys),
             ("HAVING ", f"{self.exposed} >= {self.least}" if self.least else ""),
             ("ORDER BY ", keys),
         )
         return " ".join(word + text for word, text in parts if text)
+
+    def _timed(self, weeks: int) -> str:
+        if not self.at:
+            return ""
+        if not weeks:
+            return f"$__timeFilter({self.at})"
+        ago = f"toIntervalWeek({weeks})"
+        return f"{self.at} >= $__fromTime - {ago} AND {self.at} <= toDateTime($__toTime_ms, 'UTC') - {ago}"

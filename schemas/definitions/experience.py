@@ -29,14 +29,13 @@ _STAGE_LOWS = """(
 )"""
 EFFORT_STAGES = """(
     SELECT c.line AS line, c.region AS region, c.customer_id AS customer_id, c.opened_at AS opened_at,
-        c.effort AS effort, c.csat AS csat, t.journey_stage AS stage
+        c.effort AS effort, c.csat AS csat, t.stage AS stage
     FROM case_overview AS c
     ASOF INNER JOIN
     (
-        SELECT customer_id, event_time, journey_stage
-        FROM telemetry_raw
-        WHERE journey_stage != '' AND event_time >= $__fromTime - toIntervalDay(1) AND event_time <= $__toTime_ms
-            AND customer_id IN (
+        SELECT customer_id, event_time, stage
+        FROM stage_use
+        WHERE event_time >= $__fromTime - toIntervalDay(1) AND event_time <= $__toTime_ms AND customer_id IN (
                 SELECT customer_id FROM case_overview
                 WHERE $__timeFilter(opened_at) AND (effort IS NOT NULL OR csat IS NOT NULL))
     ) AS t ON t.customer_id = c.customer_id AND c.opened_at >= t.event_time
@@ -69,6 +68,11 @@ EXPERIENCE: tuple[Definition, ...] = (
         "left out. It can only fall: what may still go wrong counts as right.",
         _ORDER, "countIf(outcome != 'wrong') / count()", "order_overview", "placed_at", "outcome != 'withdrawn'",
         ("line",), least=ENOUGH,
+    ),
+    Definition(
+        "wrong_reasons", "Why orders were not right", PRODUCT, "orders",
+        "Orders placed, by what went wrong with them; an order with two reasons counts in both.",
+        _ORDER, "count()", "order_overview ARRAY JOIN reasons AS one", "placed_at", "", ("one AS reason",),
     ),
     Definition(
         "use_without_failure", "Use without failure", PRODUCT, "share of exposed customers",

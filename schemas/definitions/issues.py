@@ -42,26 +42,26 @@ ISSUES: tuple[Definition, ...] = (
         "Affected customers x loyalty drop x margin over 12 months. A margin that a profile states is used, an assumed "
         "one for the others; every assumption is listed with the issue. The range takes all parameters at their low "
         "and at their high end.",
-        _REVISION, "sum(one.minor)", "issue_overview ARRAY JOIN at_risk AS one", where="active",
+        _REVISION, "sum(one.minor)", "issue_overview AS o ARRAY JOIN o.at_risk AS one", where="active",
         per=("one.currency AS currency",),
     ),
     Definition(
         "per_minute", "Cost of one more minute", FINANCE, "minor units per minute, each currency by itself",
         "Customers newly affected per minute (mean of the last 15 minutes) x (money at risk + cost of handling "
         "contacts) per affected customer. Nothing once the issue is resolved.",
-        _REVISION, "sum(one.minor)", "issue_overview ARRAY JOIN per_minute AS one", where="active",
+        _REVISION, "sum(one.minor)", "issue_overview AS o ARRAY JOIN o.per_minute AS one", where="active",
         per=("one.currency AS currency",),
     ),
     Definition(
         "service_cost", "Cost of handling contacts", FINANCE, "minor units, each currency by itself",
         "Contacts of affected customers x cost of one contact (assumed unless it is set).",
-        _REVISION, "sum(one.minor)", "issue_overview ARRAY JOIN service AS one", where="active",
+        _REVISION, "sum(one.minor)", "issue_overview AS o ARRAY JOIN o.service AS one", where="active",
         per=("one.currency AS currency",),
     ),
     Definition(
         "amounts", "Order amounts at stake", FINANCE, "minor units, each currency by itself",
         "Sum of the largest order amount of each affected customer that failed. Not a loss: what the orders are worth.",
-        _REVISION, "sum(one.minor)", "issue_overview ARRAY JOIN amounts AS one", where="active",
+        _REVISION, "sum(one.minor)", "issue_overview AS o ARRAY JOIN o.amounts AS one", where="active",
         per=("one.currency AS currency",),
     ),
     Definition(

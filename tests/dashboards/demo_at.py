@@ -46,7 +46,7 @@ class DemoAt:
         store = Store(client)
         for noun in BY_NOUN:
             for name in (noun, f"{noun}.dlq"):
-                store.write([_as_batch(name, entries) for entries in _by_partition(self.line.raw(name))])
+                store.write(as_batches(name, self.line.raw(name)))
         deliveries = self.deliveries()
         marks = [Watermark(partition=number, through_ms=self.until_ms) for number in range(PARTITIONS)]
         channels = [ChannelState(channel="webhook", partition=number, state="closed", since_ms=LIVE_START_MS)
@@ -89,6 +89,11 @@ def _delivered(decision: Any) -> Delivery:
         stage=decision.stage, channel="webhook", outcome="delivered", attempts=1, claimed_at_ms=at_ms,
         done_at_ms=at_ms + 200,
     )
+
+
+def as_batches(noun: str, entries: list[Logged]) -> list[RawBatch]:
+    """A topic's messages as a consumer reads them, one batch per partition."""
+    return [_as_batch(noun, part) for part in _by_partition(entries)]
 
 
 def _by_partition(entries: list[Logged]) -> list[list[Logged]]:

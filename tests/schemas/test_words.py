@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from schemas import findings, issues, signals
+from schemas import experience, findings, issues, signals
 from schemas.events import Channel
 from schemas.wordlists import KINDS
 from schemas.words import LANGUAGES, codes_without_words, words_of
@@ -54,6 +54,7 @@ def codes() -> dict[str, set[str]]:
         "decision": set(get_args(findings.Decision)),
         "stage": set(get_args(findings.Stage)),
         "status": {*get_args(findings.DeliveryOutcome), "sent", "pending", "held", "refused", "held out"},
+        "wrong": set(get_args(experience.Wrong)),
         "channel": set(get_args(Channel)),
         "channel_state": {*get_args(findings.ChannelCondition), "ok", "gone", "accepts nothing"},
     }
