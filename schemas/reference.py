@@ -71,8 +71,8 @@ def reference_decode(noun: str, value: bytes | None, max_bytes: int | None = Non
 
 
 def is_ours(noun: str) -> bool:
-    """True for a topic that our own rooms write, whose encoders name nothing twice."""
-    return BY_NOUN[noun].writer == "rooms"
+    """True for a topic that our own rooms and processes write, whose encoders name nothing twice."""
+    return BY_NOUN[noun].writer in ("rooms", "processes")
 
 
 def decode_with(

@@ -13,6 +13,7 @@ from schemas.table import (
     BIG,
     CENTS,
     COUNT,
+    COUNTS,
     CUSTOMER,
     FLAG,
     LINE,
@@ -44,6 +45,11 @@ BIN = Column("bin", TIME, "Start of the half-open bin", "ms UTC")
 WIDTH = Column("width_ms", COUNT, "Width of the bin", "ms")
 TOPIC = Column("topic", WORD, "Noun of the topic")
 SOURCE = Column("source", WORD, "Producer")
+ROOM = Column("room", WORD, "Room")
+PROCESS = Column("process", WORD, "Worker or sender, and its CX_INSTANCE")
+MINUTE = Column("minute", TIME, "Minute of `at`: of one minute the latest row is kept", "ms UTC")
+AT = Column("at", TIME, "When it was said, the process's clock", "ms UTC")
+APPENDED = Column("appended_at", TIME, "When the broker stored it, the broker's clock", "ms UTC")
 
 _RAW_TAIL = (
     Column("topic", WORD, "Noun of the topic"),
@@ -240,6 +246,7 @@ TABLES: tuple[Table, ...] = (
         TOPIC,
         Column("partition", COUNT, "Partition of the rejected message"),
         Column("offset", BIG, "Offset of the rejected message"),
+        Column("source", WORD, "Producer that the message names, readable or not; empty if it names none"),
         Column("reason", WORD, "Class of the defect"),
         Column("field", WORD, "Field that is wrong, dotted"),
         Column("rule", WORD, "What was expected"),
@@ -258,9 +265,39 @@ TABLES: tuple[Table, ...] = (
         Column("room", WORD, "Room that passed an idle input"),
         PARTITION,
         Column("event_time", TIME, "Event time of the tick", "ms UTC"),
-        Column("offsets", "Map(LowCardinality(String), UInt64)", "Next offset per input topic where it applies"),
+        Column("offsets", COUNTS, "Next offset per input topic where it applies"),
         VER,
     ), ("room", "partition", "event_time"), "ver", 90, "An idle input was passed"),
+    Table("vital", "vital", (
+        ROOM, MINUTE, PROCESS, Column("started_at", TIME, "When the process started, its clock", "ms UTC"),
+        AT, APPENDED,
+        Column("phase", WORD, "joining, recovering, running or draining"),
+        Column("ready", FLAG, "Assigned, recovered, and its commits and its sink work"),
+        Column("degraded", FLAG, "In a run of dead letters from several emitters"),
+        Column("flushes", BIG, "Flushes since the start of the process", "flushes"),
+        Column("flush_ms", BIG, "Duration of all of them together", "ms"),
+        Column("flush_max_ms", BIG, "Longest flush that ended in the minute", "ms"),
+        Column("written", BIG, "Records (store: messages) written since the start", "records"),
+        Column("rows", BIG, "Rows given to ClickHouse since the start (store)", "rows"),
+        Column("refused", BIG, "Writes that the sink refused since the start (store)", "writes"),
+    ), ("room", "minute", "process", "started_at"), "at", 30,
+       "What each process says about each of its rooms, once a minute; counts start anew with the process"),
+    Table("vital_task", "vital", (
+        ROOM, PARTITION, MINUTE, PROCESS,
+        Column("opened_at", TIME, "When the task was opened: at the start, and after every rebalance", "ms UTC"),
+        AT, APPENDED,
+        Column("position", BIG, "Next offsets to read, added up over the topics it reads", "records"),
+        Column("end", BIG, "Ends of these topics, added up", "records"),
+        Column("behind", COUNTS, "Topic -> records from position to end; without those read to their end", "records"),
+        Column("lag", BIG, "All of them together", "records"),
+        Column("undecided", BIG, "Records behind a transaction without an end", "records"),
+        Column("records", COUNTS, "Outcome -> records read since the task was opened", "records"),
+        Column("state_keys", BIG, "Keys of the state", "keys"),
+        Column("state_bytes", BIG, "Bytes of these keys with their values", "bytes"),
+        Column("pending", COUNT, "Notices that wait for their time (sender)", "notices"),
+        Column("claimed", COUNT, "Notices claimed and not settled (sender)", "notices"),
+    ), ("room", "partition", "minute", "process", "opened_at"), "at", 30,
+       "What each process says about each partition of its rooms; counts start anew when the partition is taken over"),
     Table("customer", "customer", (
         CUSTOMER,
         Column("updated_at", TIME, "When the profile changed; the newest wins", "ms UTC"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas import events, experience, findings, issues
+from schemas import events, experience, findings, issues, vitals
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -32,8 +32,9 @@ class Topic:
     key: str
     partitioning: Literal["customer", "one"]
     """customer: as many partitions as the setting says, co-partitioned; one: a single partition."""
-    writer: Literal["companies", "operators", "rooms"] = "rooms"
-    """Who writes it: a company's own systems, the operators' commands, or the rooms (which: ``schemas.rooms``)."""
+    writer: Literal["companies", "operators", "rooms", "processes"] = "rooms"
+    """Who writes it: a company's own systems, the operators' commands, the rooms (which: ``schemas.rooms``), or every
+    worker and sender, about itself."""
     broadcast: bool = False
     """True if every record is written once per partition with explicit partition."""
     disorder_ms: int = 0
@@ -89,6 +90,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("channel", (findings.ChannelState,), "channel", "customer", retention_ms=90 * DAY_MS),
     Topic("late", (findings.Late,), "source", "customer", retention_ms=30 * DAY_MS),
     Topic("tick", (findings.Tick,), "room", "customer", retention_ms=90 * DAY_MS),
+    Topic("vital", (vitals.Vital,), "room", "one", "processes", retention_ms=DAY_MS),
 )
 """Every topic of the line, in the order in which an event passes it."""
 
@@ -96,6 +98,7 @@ BY_NOUN: dict[str, Topic] = {topic.noun: topic for topic in TOPICS}
 
 FROM_COMPANIES = tuple(topic.noun for topic in TOPICS if topic.writer == "companies")
 ORDERS = tuple(topic.noun for topic in TOPICS if topic.writer == "operators")
+ABOUT_PROCESSES = tuple(topic.noun for topic in TOPICS if topic.writer == "processes")
 EVENT_NOUNS = tuple(topic.noun for topic in TOPICS if events.Heartbeat in topic.records)
 """Topics of what happens to customers: they have a clock, disorder, lateness, and a table of raw copies."""
 

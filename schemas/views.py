@@ -5,7 +5,7 @@ from __future__ import annotations
 VIEWS: dict[str, str] = {
     **{f"{name}_latest": f"Newest row per key of {name}" for name in (
         "cohort_count", "source_count", "episode", "issue", "affected", "affected_count", "impact", "outreach",
-        "delivery", "channel", "dead_letter", "contact_case", "order_outcome",
+        "delivery", "channel", "dead_letter", "contact_case", "order_outcome", "vital", "vital_task",
     )},
     "change_latest": "What the company changed, newest revision per change",
     "command_latest": "Operators' orders, without their free-text reasons",
@@ -34,6 +34,8 @@ VIEWS: dict[str, str] = {
     "order_overview": "One row per order: what became of it, whether that is final",
     "stage_use": "Uses of a stage of the customers' journey, one row per stored copy of an event",
     "stage_hour": "Uses and failures per stage of the journey, region and hour of event time",
+    "room_progress": "One row per room and partition: lag, watermark, state size, last sign of life, state in words",
+    "process_run": "One row per room and start of a process: first and last sign of life, how many starts before it",
     "source_gap": "Stretches of the last 7 days in which a producer gave no data",
 }
 """Every view and its meaning; the boards and the operator's commands read these."""

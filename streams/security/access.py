@@ -14,6 +14,7 @@ from typing import Literal
 
 from schemas.rooms import BY_ROOM, ROOMS, WORKER_ROOMS
 from schemas.topics import (
+    ABOUT_PROCESSES,
     BY_NOUN,
     EVENT_NOUNS,
     FIXED_SENDERS,
@@ -81,7 +82,7 @@ def _events() -> Iterator[Grant]:
 
 
 def _worker() -> Iterator[Grant]:
-    written = {topic.name for topic in derived()} | {BY_NOUN[noun].name for noun in REKEYED}
+    written = {topic.name for topic in derived()} | {BY_NOUN[noun].name for noun in (*REKEYED, *ABOUT_PROCESSES)}
     for topic in TOPICS:
         yield Grant("worker", "topic", topic.name, ("Read", "Write") if topic.name in written else ("Read",))
         if topic.dead_letters:
@@ -98,7 +99,7 @@ def _worker() -> Iterator[Grant]:
 def _sender() -> Iterator[Grant]:
     for noun in SENDER.inputs:
         yield Grant("sender", "topic", BY_NOUN[noun].name, ("Read",))
-    for noun in SENDER.outputs:
+    for noun in (*SENDER.outputs, *ABOUT_PROCESSES):
         yield Grant("sender", "topic", BY_NOUN[noun].name, ("Write",))
     yield Grant("sender", "topic", state_topic("send"), ("Read", "Write"))
     for group in (SENDERS, FIXED_SENDERS, HEARD):

@@ -6,24 +6,29 @@ Written here is only what names cannot say: columns that are computed, and rows 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 from schemas.columns import field_of
-from schemas.events import Change, Command, Customer
+from schemas.events import PLAIN_TEXT, Change, Command, Customer
 from schemas.findings import CohortCount
 from schemas.table import MONEY, Column
 from schemas.tables import BY_NAME, TABLES
 from schemas.topics import BY_NOUN, DAY_MS, DLQ_SUFFIX, MINUTE_MS
+from schemas.vitals import TaskVital, Vital
 from streams.core.context import FUTURE_MS, Erasure
 from streams.core.stage import RawPart
+from streams.runtime.deadletter import source_of
 
 Headers = Sequence[tuple[str, bytes | None]]
 Getter = Callable[[Any], Any]
 Columns = list[list[Any]]
 """One list per column of a table, in the order of the catalogue."""
+_PLAIN = re.compile(PLAIN_TEXT)
+_LONGEST_LABEL = 128
 VERSION = "ver"
 """Column with the version of a row, which comes from the message's headers."""
 
@@ -101,11 +106,12 @@ def _key(names: tuple[str, ...], model: type, computed: Mapping[str, Getter]) ->
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterRow:
-    """What the headers of a dead letter say. Its bytes are not read."""
+    """What the headers of a dead letter say, and the producer that it names. Nothing else of its bytes is read."""
 
     topic: str
     partition: int
     offset: int
+    source: str
     reason: str
     field: str
     rule: str
@@ -124,12 +130,19 @@ def dead_letter_row(batch: Messages, index: int, headers: Headers) -> DeadLetter
         topic=batch.topic.removesuffix(DLQ_SUFFIX),
         partition=number("dlq.partition", batch.partition),
         offset=number("dlq.offset", batch.offsets[index]),
+        source=_named_source(headers, batch.values[index]),
         reason=texts.get("dlq.reason", "unknown"),
         field=texts.get("dlq.field", ""),
         rule=texts.get("dlq.rule", ""),
         value_class=texts.get("dlq.value_class", ""),
         rejected_at_ms=max(batch.timestamps[index], 0),
     )
+
+
+def _named_source(headers: Headers, value: bytes | None) -> str:
+    """The producer that a message names, empty if that is no label: then it is no name either."""
+    source = source_of(headers, value).decode("utf-8", "replace")
+    return source if len(source) <= _LONGEST_LABEL and _PLAIN.fullmatch(source) else ""
 
 
 class WatermarkRow(NamedTuple):
@@ -146,6 +159,21 @@ class ChangeRow(NamedTuple):
 
     change: Change
     offset: int
+
+
+class VitalRow(NamedTuple):
+    """What a process says about a room, and when the broker stored it."""
+
+    vital: Vital
+    appended_at_ms: int
+
+
+class TaskRow(NamedTuple):
+    """What a process says about one partition of a room, and when the broker stored it."""
+
+    vital: Vital
+    task: TaskVital
+    appended_at_ms: int
 
 
 class ErasedProfile(NamedTuple):
@@ -167,6 +195,10 @@ def erased_profile(erasure: Erasure) -> ErasedProfile:
 
 def _watermark_row(record: Any, batch: Messages, _index: int) -> WatermarkRow:
     return WatermarkRow(batch.topic, record.partition, getattr(record, "partitions", 0), record.through_ms)
+
+
+def _vital_row(record: Vital, batch: Messages, index: int) -> VitalRow:
+    return VitalRow(record, max(batch.timestamps[index], 0))
 
 
 _LEAF: Mapping[str, Getter] = {
@@ -250,6 +282,18 @@ _CHANGES = mapping_of(
     "change", ChangeRow, located=lambda record, batch, index: ChangeRow(record, batch.offsets[index])
 )
 _COMMANDS = mapping_of("command", Command)
+_OF_VITALS: Mapping[str, Getter] = {
+    "minute": lambda row: _minute(row.vital.at_ms),
+    "lag": lambda row: sum(row.task.behind.values()),
+}
+_VITALS = mapping_of("vital", VitalRow, _OF_VITALS, located=_vital_row)
+_TASKS = mapping_of("vital_task", TaskRow, _OF_VITALS)
+
+
+def _task_columns(rows: list[VitalRow], vers: list[int]) -> Columns:
+    """One row a task."""
+    tasks = [TaskRow(row.vital, task, row.appended_at_ms) for row in rows for task in row.vital.tasks]
+    return _TASKS.columns(tasks, vers)
 
 
 def _mappings() -> dict[str, tuple[RowMapping, ...]]:
@@ -262,6 +306,7 @@ def _mappings() -> dict[str, tuple[RowMapping, ...]]:
         "change": (_CHANGES,),
         "command": (_COMMANDS,),
         "control": (_COMMANDS,),
+        "vital": (_VITALS, RowMapping("vital_task", _VITALS.key, _task_columns, _vital_row)),
     }
     special = {*found, "dead_letter"}
     for table in TABLES:

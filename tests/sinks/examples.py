@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schemas import events, experience, findings, issues
+from schemas import events, experience, findings, issues, vitals
 from schemas.codec import encode
 from schemas.events import HEARTBEAT_KEY, Record
 from schemas.fields import Money
@@ -99,6 +99,22 @@ def order_outcome(**changes: object) -> experience.OrderOutcome:
     return known.model_copy(update=changes)
 
 
+def task_vital(**changes: object) -> vitals.TaskVital:
+    """What a worker says about one partition."""
+    known = vitals.TaskVital(partition=0, opened_ms=DAY, position=90, end=97, behind={"order": 5, "contact": 2},
+                            records={"accepted": 88, "dead": 2}, state_keys=12, state_bytes=3_400)
+    return known.model_copy(update=changes)
+
+
+def vital(**changes: object) -> vitals.Vital:
+    """What a worker says about the room join, of which it has one partition."""
+    known = vitals.Vital(
+        room="join", process="worker-a", started_ms=DAY - 5_000, at_ms=DAY + 40_000, phase="running", ready=True,
+        flushes=9, flush_ms=120, flush_max_ms=31, written=44, tasks=(task_vital(),),
+    )
+    return known.model_copy(update=changes)
+
+
 EXAMPLES: dict[str, tuple[Record, ...]] = {
     "telemetry": (
         events.Telemetry(event_id="t-1", event_time_ms=DAY, customer_id="c-1", source="app-android", product="shop",
@@ -161,6 +177,7 @@ EXAMPLES: dict[str, tuple[Record, ...]] = {
                       watermark_ms=DAY + 700_000),
     ),
     "tick": (findings.Tick(room="join", partition=0, event_time_ms=DAY, offsets={"order": 4}),),
+    "vital": (vital(),),
 }
 
 
@@ -171,11 +188,13 @@ def batch(
     headers: Sequence[Headers] | None = None,
     start: int = 0,
     partition: int = 0,
+    appended_ms: int = DAY,
 ) -> RawBatch:
-    """A batch of one topic partition at offsets ``start``..., each record with the version ``ver``."""
+    """A batch of one topic partition at offsets ``start``..., each record with the version ``ver``, all appended at
+    ``appended_ms``."""
     values = [record if isinstance(record, bytes) else encode(record) for record in records]
     keys = [HEARTBEAT_KEY if isinstance(record, events.Heartbeat) else b"c-1" for record in records]
     stamped: list[Headers] = [[("cx.ver", str(ver).encode())] for _ in values]
     size = len(values)
     return RawBatch(noun, partition, start, start + size, range(start, start + size), keys, values,
-                    headers if headers is not None else stamped, [DAY] * size)
+                    headers if headers is not None else stamped, [appended_ms] * size)
