@@ -128,6 +128,9 @@ class Settings(BaseSettings):
         "a", pattern=r"^[a-zA-Z0-9._-]{1,40}$", description="Name of this worker: its static membership in each group"
     )
     flush_ms: int = Field(400, ge=10, le=60_000, description="Time between two flushes (one Kafka transaction each)")
+    vital_ms: int = Field(
+        10_000, ge=100, le=10_000, description="Time between two signs of life of a worker or sender; boards show them"
+    )
     fetch_max_wait_ms: int = Field(
         50, ge=1, le=30_000,
         description="Longest wait of a fetch for fetch_min_bytes, in rooms that read events or customers",
@@ -283,13 +286,7 @@ class Settings(BaseSettings):
         None, ge=0, description="Cost of handling one contact, cents of the currency; unset: an assumed default"
     )
 
-    @field_validator("rooms", mode="before")
-    @classmethod
-    def _split_rooms(cls, value: object) -> object:
-        """Accept ``join,match`` as well as a tuple."""
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("outreach_zones", "sender_partitions", "store_topics", "web_hosts", mode="before")
+    @field_validator("rooms", "outreach_zones", "sender_partitions", "store_topics", "web_hosts", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         """Accept a list separated by commas."""

@@ -90,4 +90,4 @@ def room(settings: Settings) -> SinkRoom:
         await asyncio.get_running_loop().run_in_executor(thread, store.sink.close)
         thread.shutdown(wait=False)
 
-    return SinkRoom("store", inputs(settings.store_topics), write, close, pace(settings), check)
+    return SinkRoom("store", inputs(settings.store_topics), write, close, pace(settings), check, lambda: store.stored)

@@ -28,6 +28,7 @@ from streams.runtime.offsets import GroupProgress
 from streams.runtime.recovery import StateReader
 from streams.runtime.room import Room
 from streams.runtime.shell import Context, Shell
+from streams.runtime.tally import TaskTally
 from streams.runtime.task import PartitionTask, RangeLost
 from streams.runtime.transaction import Transaction
 from streams.runtime.writer import TransactionWriter
@@ -94,6 +95,12 @@ class StageShell(Shell, Generic[S]):
         """What the tasks were fed and no committed transaction holds."""
         return self._writing_bytes + self._fed_bytes()
 
+    def task_tallies(self) -> Mapping[int, TaskTally]:
+        """Of every task."""
+        return {
+            partition: TaskTally(task.opened_ms, task.outcomes(), task.size) for partition, task in self.tasks.items()
+        }
+
     def _fed_bytes(self) -> int:
         return sum(task.pending_bytes for task in self.tasks.values())
 
@@ -111,6 +118,7 @@ class StageShell(Shell, Generic[S]):
     def _after(self, transactions: list[Transaction], seconds: float) -> None:
         """Metrics of a flush that is committed."""
         self.status.moved()
+        self.tally.flushed(seconds, sum(one.records for one in transactions), time.time())
         metrics = self.context.metrics
         metrics.flush.labels(self.name).observe(seconds)
         metrics.written.labels(self.name).inc(sum(one.records for one in transactions))
@@ -125,7 +133,7 @@ class StageShell(Shell, Generic[S]):
                 self.name,
                 self.context.rules.bad_run,
             )
-        self._degraded = degraded
+        self._degraded = self.tally.degraded = degraded
         metrics.degraded.labels(self.name).set(int(degraded))
 
     def _passed(self) -> dict[TP, int]:

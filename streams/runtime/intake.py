@@ -66,6 +66,10 @@ class TopicCounts:
     """Records below the source offset: read a second time."""
     unknown_fields: int = 0
 
+    def by_outcome(self) -> dict[str, int]:
+        """Outcome -> records."""
+        return {outcome: count for outcome, count in vars(self).items() if outcome != "unknown_fields"}
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:

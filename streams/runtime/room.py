@@ -18,6 +18,11 @@ async def _nothing() -> None:
     """Nothing to close, nothing to check."""
 
 
+def _none() -> int:
+    """Rows of a sink that counts none."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Room(Generic[S]):
     """A pure room: the runtime makes it a Faust app, and a task of the in-memory driver."""
@@ -74,6 +79,8 @@ class SinkRoom:
     pace: SinkPace = SinkPace()
     check: Callable[[], Awaitable[None]] = _nothing
     """Once before the first write: ConfigError if the sink is not what rows need, SinkUnavailable if it is down."""
+    rows: Callable[[], int] = _none
+    """Rows written since the start."""
 
 
 def wire_name(noun: str) -> str:

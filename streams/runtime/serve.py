@@ -27,6 +27,7 @@ from streams.runtime.limits import TaskRules
 from streams.runtime.room import Room, SinkRoom
 from streams.runtime.shell import Context, Shell
 from streams.runtime.sink import SinkShell
+from streams.runtime.vitals import Process, Vitals, vital_of
 from streams.runtime.watchdog import Watchdog
 from streams.security.brokers import brokers_of
 from streams.security.keyfile import order_rules
@@ -116,6 +117,10 @@ async def serve(settings: Settings, rooms: Sequence[Room[Any] | SinkRoom], conte
     half.write_text(json.dumps(about), encoding="utf-8")
     half.replace(file)
     announce(settings, [room.name for room in rooms], url)
+    process = Process("worker", settings.instance)
+    vitals = Vitals(context.bootstrap, context.prefix, settings.vital_ms,
+                    lambda: [vital_of(shell, process, shell.status.ready) for shell in shells])
+    vitals.start()
     watchdog.start()
     beating = asyncio.create_task(_beat(shells, watchdog, context.end))
     starting = [asyncio.create_task(shell.start()) for shell in shells]
@@ -125,7 +130,7 @@ async def serve(settings: Settings, rooms: Sequence[Room[Any] | SinkRoom], conte
     watchdog.stop()
     beating.cancel()
     await _stop(*(shell.stop() for shell in shells))
-    await _stop(health.stop(), *(room.close() for room in rooms if isinstance(room, SinkRoom)))
+    await _stop(vitals.stop(), health.stop(), *(room.close() for room in rooms if isinstance(room, SinkRoom)))
     file.unlink(missing_ok=True)
     return ExitCode.CLEAN
 

@@ -29,6 +29,7 @@ from streams.runtime.lived import Lived
 from streams.runtime.offsets import SourceTopics
 from streams.runtime.room import wire_name
 from streams.runtime.status import Status
+from streams.runtime.tally import RoomTally, Standing, TaskTally
 from streams.runtime.transport import (
     QUEUE_FETCHES,
     BatchConsumer,
@@ -100,6 +101,7 @@ class Shell(ABC):
         self.name = name
         self.context = context
         self.status = Status(name, context.lived)
+        self.tally = RoomTally()
         self.nouns = {context.prefix + wire_name(noun): noun for noun in inputs}
         self.topics = {noun: topic for topic, noun in self.nouns.items()}
         self.sources = SourceTopics(name, self.topics)
@@ -165,6 +167,14 @@ class Shell(ABC):
         """Bytes of records that were read and are not durable yet."""
 
     @abstractmethod
+    def task_tallies(self) -> Mapping[int, TaskTally]:
+        """What each partition has done since it was opened."""
+
+    def rows(self) -> int:
+        """Rows given to a sink since the start."""
+        return 0
+
+    @abstractmethod
     async def flush(self) -> None:
         """Make everything durable that was read so far."""
 
@@ -209,6 +219,11 @@ class Shell(ABC):
         thread = self.consumer.thread
         found = {tp: (position, thread.end_of(tp)) for tp, position in self.positions().items()}
         return {tp: (position, end) for tp, (position, end) in found.items() if end is not None}
+
+    def standings(self) -> list[Standing]:
+        """Where the inputs stand, of those whose end is known."""
+        ends, thread = self.ends(), self.consumer.thread
+        return [Standing(self.nouns[tp.topic], tp.partition, *ends[tp], thread.undecided(tp)) for tp in ends]
 
     def _build_app(self) -> RoomApp:
         app = RoomApp(

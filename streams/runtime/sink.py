@@ -30,6 +30,7 @@ from streams.runtime.exits import Guard
 from streams.runtime.offsets import GroupProgress
 from streams.runtime.room import SinkRoom
 from streams.runtime.shell import OFFSETS_EVERY_S, Context, Shell
+from streams.runtime.tally import TaskTally
 
 log = logging.getLogger("cx.room")
 
@@ -56,6 +57,7 @@ class SinkShell(Shell):
         self._started = 0.0
         self._sooner = asyncio.Event()
         self._checked = False
+        self._tallies: dict[int, TaskTally] = {}
         super().__init__(room.name, room.inputs, context)
 
     def positions(self) -> Mapping[TP, int]:
@@ -72,12 +74,15 @@ class SinkShell(Shell):
                 started = self._started = time.monotonic()
                 self.status.dirty_since = self.status.clock()
                 await self._write(batches)
-                self.context.metrics.flush.labels(self.name).observe(time.monotonic() - started)
-                self.context.metrics.written.labels(self.name).inc(sum(map(len, batches)))
-                now_ms = time.time() * 1_000
+                seconds, written, now_ms = time.monotonic() - started, sum(map(len, batches)), time.time() * 1_000
+                self.context.metrics.flush.labels(self.name).observe(seconds)
+                self.context.metrics.written.labels(self.name).inc(written)
+                self.tally.flushed(seconds, written, now_ms / 1_000)
                 for batch in batches:
                     self.context.metrics.age.observe(self.name, batch.topic, batch.timestamps, now_ms)
                     self.context.metrics.events.labels(self.name, batch.topic, "accepted").inc(len(batch))
+                    if (tally := self._tallies.get(batch.partition)) is not None:
+                        tally.records["accepted"] = tally.records.get("accepted", 0) + len(batch)
             self._writing_bytes = 0
             due = self._progress.due(behind)
         await self.commit_offsets(due)
@@ -85,6 +90,14 @@ class SinkShell(Shell):
     def unflushed_bytes(self) -> int:
         """What was taken and is not written yet."""
         return self._writing_bytes + self._bytes
+
+    def task_tallies(self) -> Mapping[int, TaskTally]:
+        """What was written of each partition, all topics together."""
+        return self._tallies
+
+    def rows(self) -> int:
+        """Rows that the sink was given since the start."""
+        return self.room.rows()
 
     async def _flush_in_time(self) -> None:
         """Flush whenever a round is due; what is left of the offsets is committed a second later."""
@@ -123,6 +136,7 @@ class SinkShell(Shell):
                 tries += 1
                 self.status.retrying = True
                 self.context.metrics.sink_retries.labels(self.name).inc()
+                self.tally.refused += 1
                 wait = min(down.retry_after * 2 ** min(tries - 1, 6), MAX_RETRY_S)
                 log.warning("room %s waits for %s, try %d", self.name, down.sink, tries)
                 await asyncio.sleep(wait)
@@ -143,11 +157,12 @@ class SinkShell(Shell):
             await self._check()
         tps = [self.tp(noun, partition) for partition, nouns in assigned.items() for noun in nouns]
         if not tps:
-            self._positions = {}
+            self._positions, self._tallies = {}, {}
             return
         committed = await self.consumer.thread.committed_group(tps)
         first = await self.consumer.earliest_offsets(*tps)
         self._positions = {tp: max(committed.get(tp, 0), first[tp]) for tp in tps}
+        self._tallies = {partition: TaskTally(time.time_ns() // 1_000_000) for partition in assigned}
 
     def _require_topics(self) -> None:
         """Raise ConfigError if a topic is missing."""

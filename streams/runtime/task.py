@@ -13,6 +13,7 @@ I/O, no clock: the caller passes the time of the flush, which only dead letters 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Iterator
 from typing import Generic, TypeVar
 
@@ -28,6 +29,7 @@ from streams.runtime.intake import RIM, Intake, time_of
 from streams.runtime.limits import TaskRules
 from streams.runtime.room import Room
 from streams.runtime.state import Meta, Recovered, StateDamaged, next_epoch
+from streams.runtime.tally import StateSize
 from streams.runtime.transaction import SideOutputs, Transaction, TransactionBuilder
 
 S = TypeVar("S")
@@ -49,7 +51,7 @@ class PartitionTask(Generic[S]):
         rules: TaskRules | None = None,
         wall_s: float = 0.0,
     ) -> None:
-        """Start from what recovery found (None or empty: from nothing) at ``wall_s``, which only the version shows.
+        """Start from what recovery found (None or empty: from nothing) at ``wall_s``, which no finding depends on.
 
         Raises ConfigError if the state was built with another number of customer partitions, StateDamaged if it has
         no meta record.
@@ -82,6 +84,7 @@ class PartitionTask(Generic[S]):
         self._long = room.stage if isinstance(room.stage, LongStage) else None
         self._spent = 0
         """Units of a long stage's work done since the last step was handed back to the caller."""
+        self.opened_ms, self.size = int(wall_s * 1_000), StateSize(items.items())
         self.state: S = _state_of(room, partition, partitions, found.meta, items)
 
     def start_at(self, noun: str, offset: int) -> None:
@@ -197,6 +200,7 @@ class PartitionTask(Generic[S]):
             return None
         self.flushes += 1
         drained = self.room.stage.drain(self.state)
+        self.size.change(drained.changes)
         side = self._side.take()
         meta = Meta(
             self.epoch,
@@ -210,6 +214,10 @@ class PartitionTask(Generic[S]):
         self.dirty = False
         self.pending_bytes = 0
         return (yield from self._builder.steps(drained, side, meta, now_ms))
+
+    def outcomes(self) -> dict[str, int]:
+        """Outcome -> records of all topics that were read since the start."""
+        return dict(sum((Counter(counts.by_outcome()) for counts in self.counts.values()), Counter()))
 
     @property
     def degraded(self) -> bool:

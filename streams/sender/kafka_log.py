@@ -101,6 +101,14 @@ class KafkaLog:
         return TopicPartition(self._prefix + BY_NOUN[noun].name, self.partition)
 
     @property
+    def end(self) -> int | None:
+        """End of the committed decisions as of the last fetch."""
+        if self._decisions is None:
+            return None
+        found: int | None = self._decisions.last_stable_offset(self._tp("outreach"))
+        return found
+
+    @property
     def must_report(self) -> bool:
         """True if orders were handed out since the last commit, or if this owner has not reported yet how far it is."""
         return self._reported != self._heard

@@ -20,6 +20,7 @@ from streams.rules import outreach_rules
 from streams.runtime.exits import Guard, die
 from streams.runtime.health import Health
 from streams.runtime.lived import Lived
+from streams.runtime.vitals import Process, Vitals, vital_of
 from streams.runtime.watchdog import Watchdog
 from streams.security.keyfile import order_rules
 from streams.sender.kafka_log import KafkaLog
@@ -27,6 +28,7 @@ from streams.sender.metrics import SenderMetrics, Statuses
 from streams.sender.partition import Outside, PartitionSender
 from streams.sender.ports import Clock, Pace, StreamClock, WallClock
 from streams.sender.service import SenderService
+from streams.sender.vitals import SenderRoom
 from streams.settings import Settings
 from streams.sinks.channels import WebhookChannel
 from streams.sinks.messages import Library, read_sources
@@ -77,18 +79,21 @@ async def serve(
         loop.add_signal_handler(number, stopping.set)
 
     pace, gate, metrics, statuses = Pace(), Breaker(), SenderMetrics(), Statuses()
+    room, process = SenderRoom(statuses.group), Process("sender", settings.instance)
+    vitals = Vitals(bootstrap, settings.topic_prefix, settings.vital_ms,
+                    lambda: [vital_of(room, process, all(status.ready for status in statuses))])
 
     orders = order_rules(settings)
 
     def build(partition: int) -> PartitionSender:
         ledger = Ledger(rules, partition, settings.partitions)
         kafka = KafkaLog(bootstrap, settings.topic_prefix, partition, settings.partitions, orders=orders)
-        return PartitionSender(ledger, Outside(kafka, channel, clock, library, pace, gate, metrics, statuses))
+        return PartitionSender(ledger, Outside(kafka, channel, clock, library, pace, gate, metrics, statuses, room))
 
     service = SenderService(build, settings.session_timeout_ms, statuses.group)
     log.info("sender: %s clock, %d templates", settings.sender_clock, len(library.names))
     try:
-        async with seen(settings, statuses, metrics):
+        async with seen(settings, statuses, metrics), vitals:
             if settings.sender_partitions:
                 await service.run_fixed(bootstrap, settings.topic_prefix, settings.sender_partitions, stopping)
             else:

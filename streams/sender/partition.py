@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -29,8 +30,11 @@ from schemas.findings import ChannelCondition, DeliveryOutcome
 from streams.core.outreach.breaker import Breaker
 from streams.core.outreach.ledger import Ledger
 from streams.core.outreach.ledger_records import Close, Notice, Wait
+from streams.runtime.status import Status
+from streams.runtime.tally import Standing, StateSize, TaskTally
 from streams.sender.metrics import STATES, SenderMetrics, Statuses
 from streams.sender.ports import Clock, Log, Pace
+from streams.sender.vitals import SenderRoom
 from streams.sinks.channels import ChannelPort, RenderedNotice, Sent
 from streams.sinks.messages import Library, TemplateRefused
 
@@ -53,6 +57,7 @@ class Outside:
     gate: Breaker = field(default_factory=Breaker)
     metrics: SenderMetrics = field(default_factory=SenderMetrics)
     statuses: Statuses = field(default_factory=Statuses)
+    room: SenderRoom = field(default_factory=lambda: SenderRoom(Status("send")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class PartitionSender:
         """Nothing is opened yet."""
         self.ledger = ledger
         self.outcomes: Counter[str] = Counter()
+        self._tally = TaskTally(0)
         self._out = outside
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._offers: dict[str, Offer] = {}
@@ -102,8 +108,9 @@ class PartitionSender:
         """Steps 1 and 2, then take up the claims that the last owner left open."""
         asked_at = self._out.pace.monotonic()
         opened = await self._out.log.open()
-        self._owned_at = asked_at
-        self.ledger.load(opened.items, opened.next_offset)
+        self._owned_at, items = asked_at, list(opened.items)
+        self._tally = TaskTally(time.time_ns() // 1_000_000, {"accepted": 0}, StateSize(items))
+        self.ledger.load(items, opened.next_offset)
         await self._learn()
         held_back = self.ledger.knowledge.preferences.counts()
         log.info("partition %d: customers held back: %s", self.ledger.partition, held_back)
@@ -130,6 +137,7 @@ class PartitionSender:
         finally:
             self._out.statuses.leave(self.ledger.partition)
             self._out.metrics.forget(self.ledger.partition)
+            self._out.room.forget(self.ledger.partition)
             for task in self._tasks.values():
                 task.cancel()
             await self._out.log.close()
@@ -138,6 +146,7 @@ class PartitionSender:
         """One round: steps 2 to 4 for what has come, step 6 for what has ended."""
         for offset, record in await self._out.log.decisions(self._out.pace.poll_s):
             self.ledger.take(offset, record)
+            self._tally.records["accepted"] += 1
         await self._learn()
         self._record()
         for name in _due(self._backing_off, self._out.pace.monotonic()):
@@ -160,6 +169,10 @@ class PartitionSender:
         for reason, customers in self.ledger.knowledge.preferences.counts().items():
             metrics.held_back.labels(partition, reason).set(customers)
         metrics.breaker.set(STATES[self._out.gate.state(now_s)])
+        self._tally.pending, self._tally.claimed = len(self.ledger.pending), len(self.ledger.claimed)
+        position, end = self.ledger.next_offset, self._out.log.end
+        standing = Standing("outreach", self.ledger.partition, position, max(position, end or 0))
+        self._out.room.note(standing, self._tally)
 
     def _note(self) -> None:
         """Store and report how the channel stands; the breaker is shared, so every partition of the process agrees."""
@@ -223,6 +236,9 @@ class PartitionSender:
             asked_at = self._out.pace.monotonic()
             await self._out.log.commit(drained, self.ledger.next_offset)
             self._owned_at, self._proof_wanted = asked_at, False
+            self._tally.size.change(drained.changes)
+            written = len(drained.changes) + len(drained.messages)
+            self._out.room.tally.flushed(self._out.pace.monotonic() - asked_at, written, time.time())
             self._out.metrics.recorded(message.record for message in drained.messages)
 
     def _record(self) -> None:

@@ -31,6 +31,10 @@ class Log(Protocol):
     async def decisions(self, wait_s: float) -> list[tuple[int, Any]]:
         """The next decisions and watermarks of outreach with their offsets; waits at most ``wait_s``."""
 
+    @property
+    def end(self) -> int | None:
+        """End of the decisions as of the last answer; None before the first."""
+
     async def news(self) -> list[Any]:
         """ReadUpdate, Astray, Home, Command, Issue, Affected: all appended up to now, in order, each returned once."""
 

@@ -7,7 +7,9 @@ import json
 import random
 import signal
 import time
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -19,8 +21,8 @@ from streams.runtime.recovery import StateReader
 from streams.runtime.state import Meta, Recovered, next_epoch, state_records
 from streams.runtime.transaction import Transaction, Write
 from streams.runtime.writer import TransactionWriter
-from tests.integration.harness import Line, until
-from tests.patience import patience
+from tests.integration.harness import Line, Worker, until
+from tests.patience import Deadline, patience
 from tests.runtime.example import event
 
 pytestmark = pytest.mark.kafka
@@ -34,6 +36,23 @@ def flush_of(meta: Meta, *pairs: tuple[bytes, bytes]) -> Transaction:
 async def read_state(line: Line) -> Recovered:
     reader = StateReader(line.bootstrap, line.prefix + "cx.join.state.v1", stall_s=20.0)
     return (await reader.read([0, 1, 2, 3]))[0]
+
+
+def _added(vital: dict[str, Any], name: str) -> Counter[str]:
+    """A map of all tasks of a sign of life, added up."""
+    return sum((Counter(task[name]) for task in vital["tasks"]), Counter())
+
+
+async def last_vital(line: Line, worker: Worker, accepted: int) -> dict[str, Any]:
+    """A sign of life of the room join that has read and written all that the worker will, or TimeoutError."""
+    deadline = Deadline(30)
+    while not deadline.over:
+        vital: dict[str, Any] = json.loads((await line.read("cx.vital.v1"))[-1].value)
+        written = worker.metric('cx_runtime_written_total{room="join"}')
+        if _added(vital, "records")["accepted"] == accepted and vital["written"] == written:
+            return vital
+        await asyncio.sleep(0.1)
+    raise TimeoutError("no sign of life has come so far")
 
 
 @pytest.mark.slow
@@ -120,7 +139,7 @@ async def test_a_second_worker_takes_half_without_reading_anything_twice(line: L
 
 @pytest.mark.parametrize("bulk", ["true", "false"])
 async def test_dead_letters_and_rekeyed_records_are_in_the_transaction_of_their_offsets(line: Line, bulk: str) -> None:
-    worker = line.start(CX_BULK_FETCH=bulk)
+    worker = line.start(CX_BULK_FETCH=bulk, CX_VITAL_MS="100")
     async with line.producer() as producer:
         await line.produce(producer, 90)
         bad = [b"{", b"\xff\xfe", b"[1]", json.dumps({"event_id": "x"}).encode()]
@@ -143,12 +162,22 @@ async def test_dead_letters_and_rekeyed_records_are_in_the_transaction_of_their_
         assert origin.value == dead.value
     copies = [record for record in await line.read("cx.order.v1") if dict(record.headers).get("cx.rekeyed")]
     assert [copy.key for copy in copies] == [stray.customer_id.encode()]
+    before = await last_vital(line, worker, len(line.produced))
+    assert _added(before, "records") == {"accepted": len(line.produced), "dead": len(bad), "rekeyed": 1}
+    assert not any(task["behind"] for task in before["tasks"])
+    assert sum(task["position"] for task in before["tasks"]) >= sum(_added(before, "records").values())
+    assert sum(task["state_keys"] for task in before["tasks"]) == len(await line.truth())
+    assert (before["phase"], before["ready"], before["flush_ms"] > 0, before["rows"]) == ("running", True, True, 0)
     worker.kill()
-    again = line.start(CX_BULK_FETCH=bulk)
+    again = line.start(CX_BULK_FETCH=bulk, CX_VITAL_MS="100")
     await until(again.ready)
     async with line.producer() as producer:
         await line.produce(producer, 30)
         assert await line.wait_until_counted() == await line.truth()
+    after = await last_vital(line, again, 30)
+    assert after["started_ms"] > before["started_ms"], "a restart shows"
+    assert _added(after, "records") == {"accepted": 30}, "counts start anew, and nothing is read twice"
+    assert sum(task["state_keys"] for task in after["tasks"]) == len(await line.truth())
     assert len(await line.read("cx.order.v1.dlq")) == len(bad), "no dead letter twice"
 
 

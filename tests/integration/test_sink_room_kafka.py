@@ -41,7 +41,7 @@ async def wait_for_rows(line: Line) -> Rows:
 
 async def test_a_sink_that_is_down_is_offered_the_same_batches_and_no_other_room_waits(line: Line) -> None:
     (line.folder / "sink-down").touch()
-    worker = line.start(rooms=("join", "store"))
+    worker = line.start(rooms=("join", "store"), CX_VITAL_MS="100")
     async with line.producer() as producer:
         await until(lambda: worker.metric('cx_runtime_tasks{room="store"}') > 0)
         await line.produce(producer, 900)
@@ -57,6 +57,11 @@ async def test_a_sink_that_is_down_is_offered_the_same_batches_and_no_other_room
         assert len(found) == len(set(found)), "each batch was written once"
         await until(worker.ready)
         assert worker.terminate() == ExitCode.CLEAN
+    vitals = [json.loads(record.value) for record in await line.read("cx.vital.v1")]
+    down = [one for one in vitals if one["room"] == "store" and one["refused"]]
+    assert (down[0]["ready"], down[0]["written"]) == (False, 0)
+    assert any(one["ready"] and one["written"] for one in down), "it is back, and has written"
+    assert [one["ready"] for one in vitals if one["room"] == "join"][-1] is True, "no other room is concerned"
 
 
 async def test_kill_9_repeats_rows_but_loses_none(line: Line) -> None:

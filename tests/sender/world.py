@@ -100,6 +100,11 @@ class MemoryLog:
         self._read += len(found)
         return found
 
+    @property
+    def end(self) -> int | None:
+        """All decisions that there are."""
+        return len(self.broker.decisions)
+
     async def news(self) -> list[Any]:
         """Everything appended since."""
         self.fate.moment()
