@@ -17,8 +17,11 @@ PANEL_TYPES: dict[Kind, str] = {
     "state": "state-timeline", "bars": "barchart", "text": "text",
 }
 _GOOD_SENTENCE = "^No open issue\\. Nobody is known to suffer right now\\.$"
-_SENTENCES = ((_GOOD_SENTENCE, TONES["good"]), ("^No open issue", TONES["warn"]))
-"""How a sentence begins -> its colour; everything else is bad."""
+_SENTENCES = (
+    (_GOOD_SENTENCE, TONES["good"]), ("^No (open )?issue", TONES["warn"]), ("; over: ", TONES["plain"]),
+    (" Only suspected so far| A suspicion of | and recovering\\. ", TONES["warn"]),
+)
+"""What a sentence says -> its colour; everything else is bad."""
 _BY_ROW = ("money", "money_per_minute", "lag")
 """Units of figures of which each row is one."""
 _POINT_PX = 5

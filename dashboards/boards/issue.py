@@ -134,7 +134,8 @@ _WHO = (
     ),
     Panel(
         14, "values", "By value", "bars", "customers",
-        "Affected customers by their margin over 12 months, from their profile, in the company's currency.",
+        "Affected customers by their margin over 12 months, from their profile, in the company's currency. Of a range, "
+        "the lower end belongs to it.",
         Grid(18, 53, 6, 9), people.VALUES, metric="affected", fields=_PEOPLE, empty="Nobody is known to be affected.",
     ),
     Panel(
@@ -144,8 +145,8 @@ _WHO = (
         Grid(0, 62, 14, 8), sql.MONEY,
         metric="at_risk",
         fields=(
-            Field("term", "Term", width=120), Field("amount", "Amount", "amounts", 150),
-            Field("bounds", "Range", "amounts", 190), Field("basis", "Basis", width=90), Field("how", "How", width=240),
+            Field("term", "Term", width=100), Field("amount", "Amount", "amounts", 150),
+            Field("bounds", "Range", "amounts", 230), Field("basis", "Basis", width=90), Field("how", "How", width=230),
             _HIDDEN_ISSUE,
         ),
         empty="What it costs was not worked out yet.",
@@ -162,7 +163,7 @@ _WHO = (
     ),
     Panel(
         17, "customers", "Affected customers", "table", "customers",
-        "The latest 200 by first failure. The name is the beginning of the SHA-256 of the customer's token: the same "
+        "The latest 50 by first failure. The name is the beginning of the SHA-256 of the customer's token: the same "
         "on every board, and not the token. It has no key, so whoever holds a token can find its row; `cxwatch "
         "affected` lists the tokens. Notices are those of every onset.",
         Grid(0, 70, 24, 12), people.AFFECTED, metric="told",
@@ -180,9 +181,9 @@ _WHO = (
         Grid(0, 82, 15, 6), sql.ONSETS, metric="issue_times",
         fields=(
             Field("issue", "Issue", width=100, link=Link("This onset", "cx-issue", (("issue", "issue_id"),))),
-            Field("onset", "Onset", "count", 60), Field("state", "State", "state", 90),
-            Field("opened_at", "Since", "time", 140), Field("resolved_at", "Over", "time", 140),
-            Field("affected", "Affected", "customers", 80), Field("cause", "Cause", "pairs", 220), _HIDDEN_ISSUE,
+            Field("onset", "Onset", "count", 60), Field("state", "State", "state", 120),
+            Field("opened_at", "Since", "time", 130), Field("resolved_at", "Over", "time", 130),
+            Field("affected", "Affected", "customers", 80), Field("cause", "Cause", width=200), _HIDDEN_ISSUE,
         ),
         empty="No issue has this id.",
     ),

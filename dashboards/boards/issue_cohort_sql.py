@@ -7,53 +7,59 @@ exposed; points are made wider where fewer come, and a point that still has fewe
 from __future__ import annotations
 
 from dashboards.boards.issue_sql import filled
+from schemas.words import words_sql
 
 LEAST = 20
 """Exposures under which no rate is shown."""
-_COUNTED = """
-    SELECT c.bin AS bin, c.attributes AS attributes, c.`values` AS `values`, c.exposed AS exposed, c.failed AS failed,
-        i.names AS names, i.opened_at AS opened_at,
-        arrayAll((name, value) -> c.`values`[indexOf(c.attributes, name)] = value, i.names, i.wanted) AS inside
-    FROM cohort_count_latest AS c
-    INNER JOIN
-    (
-        SELECT line, signal, mapKeys(cause) AS names, mapValues(cause) AS wanted, opened_at
-        FROM issue_latest
-        WHERE <this>
-    ) AS i ON i.line = c.line AND i.signal = c.signal
-    WHERE c.line IN (SELECT line FROM issue_latest WHERE <this>)
-        AND c.signal IN (SELECT signal FROM issue_latest WHERE <this>) AND <when>"""
-"""Leaves of the issue's line and signal; inside: they have the cause."""
-_IN_RANGE = filled(_COUNTED, when="$__timeFilter(c.bin)")
-SINCE_ONSET = filled(
-    _COUNTED,
-    when="""c.bin >= (SELECT min(opened_at) FROM issue_latest WHERE <this>)
-        AND c.bin < (
-            SELECT least(min(opened_at) + toIntervalHour(12), min(ifNull(resolved_at, opened_at + toIntervalHour(12))))
-            FROM issue_latest WHERE <this>)""",
-)
-"""The first 12 hours of the issue, or all of it if it was shorter."""
-BEFORE = filled(
-    _COUNTED,
-    when="""c.bin >= (SELECT min(opened_at) - toIntervalHour(24) FROM issue_latest WHERE <this>)
-        AND c.bin < (SELECT min(opened_at) - toIntervalMinute(5) FROM issue_latest WHERE <this>)""",
-)
+_ISSUE = "(SELECT <what> FROM issue_latest WHERE <this>)"
+ONSET = _ISSUE.replace("<what>", "min(opened_at)")
+UNTIL = _ISSUE.replace(
+    "<what>", "min(least(opened_at + toIntervalHour(12), ifNull(resolved_at, opened_at + toIntervalHour(12))))")
+"""The first 12 hours of an issue are looked at, or all of it if it was shorter."""
+USUAL = filled("c.bin >= <onset> - toIntervalHour(24) AND c.bin < <onset> - toIntervalMinute(5)", onset=ONSET)
 """The day before the onset, less the last 5 minutes, in which it may have begun."""
+SINCE = filled("c.bin >= <onset> AND c.bin < <until>", onset=ONSET, until=UNTIL)
 
-_POINTS = filled("""
-    SELECT width, intDiv(second, width) * width AS at, inside, sum(exposed) AS exposed, sum(failed) AS failed
+_LEAVES = filled("""
+    WITH <keys> AS names, <values> AS wanted
+    SELECT c.bin AS bin, c.attributes AS attributes, c.`values` AS `values`, c.exposed AS exposed, c.failed AS failed,
+        names AS named,
+        (length(names) < 1 OR c.`values`[indexOf(c.attributes, names[1])] = wanted[1])
+            AND (length(names) < 2 OR c.`values`[indexOf(c.attributes, names[2])] = wanted[2])
+            AND (length(names) < 3
+                OR arrayAll((name, value) -> c.`values`[indexOf(c.attributes, name)] = value, names, wanted)) AS inside
+    FROM cohort_count_latest AS c
+    WHERE c.line = <line> AND c.signal = <signal> AND (<when>)""",
+    keys=_ISSUE.replace("<what>", "groupArrayArray(mapKeys(cause))"),
+    values=_ISSUE.replace("<what>", "groupArrayArray(mapValues(cause))"),
+    line=_ISSUE.replace("<what>", "any(line)"), signal=_ISSUE.replace("<what>", "any(signal)"),
+)  # fmt: skip
+"""Leaves of the issue's line and signal; inside: they have the cause. Conditions that are constant for the whole
+statement let ClickHouse skip what other lines and other times wrote."""
+
+_POINTS = """
+    SELECT width, intDiv(second, width) * width AS at, inside, usual_exposed, usual_failed,
+        sum(exposed) AS exposed, sum(failed) AS failed
     FROM
     (
-        SELECT toUnixTimestamp(bin) AS second, inside, sum(c.exposed) AS exposed, sum(c.failed) AS failed,
-            sum(if(inside, exposed, 0)) OVER () AS inside_exposed,
-            max(second) OVER () - min(second) OVER () + 10 AS span_s,
+        SELECT second, inside, exposed, failed, shown,
+            sum(if(inside AND usual, exposed, 0)) OVER () AS usual_exposed,
+            sum(if(inside AND usual, failed, 0)) OVER () AS usual_failed,
+            sum(if(inside AND shown, exposed, 0)) OVER () AS inside_exposed,
+            max(if(shown, second, 0)) OVER () - min(if(shown, second, 4000000000)) OVER () + 10 AS span_s,
             toUInt32(greatest($__interval_s, 10 * least(8640,
                 ceil(if(inside_exposed = 0, 0, 4 * span_s / inside_exposed))))) AS width
-        FROM (<counted>) AS c
-        GROUP BY second, inside
+        FROM
+        (
+            SELECT toUnixTimestamp(c.bin) AS second, inside, $__timeFilter(c.bin) AS shown, <usual> AS usual,
+                sum(c.exposed) AS exposed, sum(c.failed) AS failed
+            FROM (<leaves>) AS c
+            GROUP BY second, inside, shown, usual
+        )
     )
-    GROUP BY width, at, inside
-    HAVING exposed >= 20""", counted=_IN_RANGE)
+    WHERE shown
+    GROUP BY width, at, inside, usual_exposed, usual_failed
+    HAVING exposed >= 20"""
 """Points as wide as the range asks for, or so wide that 40 with the cause are exposed in the mean."""
 
 COHORT = filled("""
@@ -68,31 +74,23 @@ FROM
     FROM (<points>)
 )
 ORDER BY time, cohort
-""", points=_POINTS)
+""", points=filled(_POINTS, leaves=_LEAVES, usual="0", when="$__timeFilter(c.bin)"))
 """Two rates; where the next point of one is missing, a NULL ends its line."""
 
 BAND = filled("""
-WITH usual.failed / usual.exposed AS rate, 1.96 * sqrt(rate * (1 - rate) / r.exposed) AS reach
-SELECT toDateTime(r.at, 'UTC') AS time, greatest(0, rate - reach) AS low, least(1, rate + reach) AS high
-FROM (SELECT at, exposed FROM (<points>) WHERE inside) AS r
-CROSS JOIN
-(
-    SELECT sum(exposed) + 1 AS exposed, sum(failed) + 0.5 AS failed FROM (<before>) WHERE inside HAVING exposed >= 200
-) AS usual
+WITH
+    (usual_failed + 0.5) / (usual_exposed + 1) AS rate, 1.96 * sqrt(rate * (1 - rate) / exposed) AS reach
+SELECT toDateTime(at, 'UTC') AS time, greatest(0, rate - reach) AS low, least(1, rate + reach) AS high
+FROM (<points>)
+WHERE inside AND usual_exposed >= 200
 ORDER BY time
-""", points=_POINTS, before=BEFORE)
+""", points=filled(_POINTS, leaves=_LEAVES, usual=USUAL, when=f"$__timeFilter(c.bin) OR {USUAL}"))
 """Where 95 of 100 points lie if the cohort fails as on the day before the onset, by how many are exposed at each."""
 
 COUNTER = filled("""
 WITH
     (n -> concat(toString(n[2]), ' of ', toString(n[1]), ' exposed', if(n[1] < 20, ', too few for a rate',
-        concat(' (', toString(round(100 * n[2] / n[1], 1)), ' %)')))) AS said,
-    (
-        SELECT [toInt64(sumIf(exposed, inside)), toInt64(sumIf(failed, inside)),
-            toInt64(sumIf(exposed, NOT inside)), toInt64(sumIf(failed, NOT inside))]
-        FROM (<since>)
-    ) AS counted,
-    (SELECT [toInt64(sum(exposed)), toInt64(sum(failed))] FROM (<before>) WHERE inside) AS inside_before
+        concat(' (', toString(round(100 * n[2] / n[1], 1)), ' %)')))) AS said
 SELECT item, text, issue_id
 FROM
 (
@@ -104,19 +102,26 @@ FROM
             (2, 'had the cause and failed', said(arraySlice(counted, 1, 2))),
             (3, 'had it not and failed', if(empty(cause), 'nobody is outside: the cause is the whole line',
                 said(arraySlice(counted, 3, 2)))),
-            (4, 'had the cause and failed the day before', said(inside_before)),
+            (4, 'had the cause and failed the day before', said(arraySlice(counted, 5, 2))),
             (5, 'failures that the cause leaves open', if(empty(cause), 'all: no part of the line explains them',
                 concat(toString(round(100 * (1 - support), 1)), ' % of those above the usual')))
         ]) AS row, row.1 AS place, row.2 AS item, row.3 AS text
-    FROM issue_latest
-    WHERE <this>
+    FROM (SELECT issue_id, exposed, failed, cause, support FROM issue_latest WHERE <this>) AS i
+    CROSS JOIN
+    (
+        SELECT [
+            toInt64(sumIf(c.exposed, inside AND <since>)), toInt64(sumIf(c.failed, inside AND <since>)),
+            toInt64(sumIf(c.exposed, NOT inside AND <since>)), toInt64(sumIf(c.failed, NOT inside AND <since>)),
+            toInt64(sumIf(c.exposed, inside AND <usual>)), toInt64(sumIf(c.failed, inside AND <usual>))] AS counted
+        FROM (<leaves>) AS c
+    ) AS n
 )
 ORDER BY place
-""", since=SINCE_ONSET, before=BEFORE)
+""", leaves=filled(_LEAVES, when=f"({USUAL}) OR ({SINCE})"), since=f"({SINCE})", usual=f"({USUAL})")
 
 OTHERS = filled("""
 SELECT
-    attribute, value, with_exposed, if(with_exposed >= 20, with_failed / with_exposed, NULL) AS with_rate,
+    <words> AS attribute, value, with_exposed, if(with_exposed >= 20, with_failed / with_exposed, NULL) AS with_rate,
     without_exposed, if(without_exposed >= 20, without_failed / without_exposed, NULL) AS without_rate,
     multiIf(
         with_rate IS NULL OR without_rate IS NULL, 'too few to say',
@@ -127,17 +132,22 @@ SELECT
 FROM
 (
     SELECT
-        pair.1 AS attribute, pair.2 AS value,
+        pair.1 AS name, pair.2 AS value,
         sumIf(exposed, inside) AS with_exposed, sumIf(failed, inside) AS with_failed,
         sumIf(exposed, NOT inside) AS without_exposed, sumIf(failed, NOT inside) AS without_failed
-    FROM (<since>)
-    ARRAY JOIN arrayFilter(one -> NOT has(names, one.1),
+    FROM
+    (
+        SELECT attributes, `values`, inside, named, sum(c.exposed) AS exposed, sum(c.failed) AS failed
+        FROM (<leaves>) AS c
+        GROUP BY attributes, `values`, inside, named
+    )
+    ARRAY JOIN arrayFilter(one -> NOT has(named, one.1),
         arrayZip(arrayMap(x -> CAST(x, 'String'), attributes), `values`)) AS pair
-    WHERE pair.2 != '' AND notEmpty(names)
-    GROUP BY attribute, value
+    WHERE pair.2 != '' AND notEmpty(named)
+    GROUP BY name, value
 ) AS a
 CROSS JOIN (SELECT issue_id FROM issue_latest WHERE <this>) AS i
 WHERE with_exposed + without_exposed >= 20
 ORDER BY with_exposed DESC, attribute, value
 LIMIT 30
-""", since=SINCE_ONSET)
+""", leaves=filled(_LEAVES, when=SINCE), words=words_sql("attribute", "name"))

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dashboards.boards.issue_sql import filled
 from schemas.currencies import DECIMALS
+from schemas.words import words_sql
 
 _HIT = "customer_id IN (SELECT customer_id FROM affected_latest WHERE <this>)"
+_LATEST = """
+    SELECT issue_id, customer_id, first_failed_at, contacted_at, put_right_at
+    FROM affected_latest
+    WHERE <this>
+    ORDER BY first_failed_at DESC, customer_id
+    LIMIT 50"""
 PSEUDONYM = "concat('p-', substring(lower(hex(SHA256(a.customer_id))), 1, 10))"
 """A name that is the same on every board and is not the token: the first 10 hexadecimal digits of its SHA-256."""
 
@@ -20,7 +27,9 @@ ORDER BY affected DESC, label
 LIMIT 15
 """, hit=_HIT)
 
+_CHOSEN = "(SELECT <what> FROM issue_latest WHERE <this>)"
 REGIONS = filled("""
+WITH <keys> AS names, <values> AS wanted, <began> - toIntervalMinute(5) AS began
 SELECT if(e.region = '', 'not known', e.region) AS label, count() AS affected,
     countIf(a.contacted_at IS NULL) AS silent
 FROM affected_latest AS a
@@ -29,19 +38,13 @@ LEFT JOIN
     SELECT customer_id, argMin(leaf[indexOf(attributes, 'region')], (NOT fits, first_failed_at)) AS region
     FROM
     (
-        SELECT e.customer_id AS customer_id, e.attributes AS attributes, e.first_failed_at AS first_failed_at, leaf,
-            arrayAll((name, value) -> leaf[indexOf(e.attributes, name)] = value, i.names, i.wanted) AS fits
-        FROM episode_latest AS e
+        SELECT customer_id, attributes, first_failed_at, leaf,
+            (length(names) < 1 OR leaf[indexOf(attributes, names[1])] = wanted[1])
+                AND (length(names) < 2 OR leaf[indexOf(attributes, names[2])] = wanted[2]) AS fits
+        FROM episode_latest
         ARRAY JOIN leaves AS leaf
-        CROSS JOIN
-        (
-            SELECT line, signal, mapKeys(cause) AS names, mapValues(cause) AS wanted, opened_at,
-                ifNull(resolved_at, updated_at + toIntervalDay(7)) AS until
-            FROM issue_latest
-            WHERE <this>
-        ) AS i
-        WHERE e.line = i.line AND e.signal = i.signal AND e.last_failed_at >= i.opened_at - toIntervalMinute(5)
-            AND e.first_failed_at <= i.until AND e.<hit>
+        WHERE line = <line> AND signal = <signal> AND window >= began - toIntervalHour(1) AND window <= <until>
+            AND last_failed_at >= began AND <hit>
     )
     WHERE has(attributes, 'region')
     GROUP BY customer_id
@@ -50,20 +53,26 @@ WHERE a.<this>
 GROUP BY label
 ORDER BY affected DESC, label
 LIMIT 15
-""", hit=_HIT)
+""", hit=_HIT, keys=_CHOSEN.replace("<what>", "groupArrayArray(mapKeys(cause))"),
+    values=_CHOSEN.replace("<what>", "groupArrayArray(mapValues(cause))"),
+    began=_CHOSEN.replace("<what>", "min(opened_at)"), line=_CHOSEN.replace("<what>", "any(line)"),
+    until=_CHOSEN.replace("<what>", "min(ifNull(resolved_at, updated_at + toIntervalDay(7)))"),
+    signal=_CHOSEN.replace("<what>", "any(signal)"),
+)  # fmt: skip
+"""Of the leaves in which a customer failed, one that has the cause tells the region; else the first one."""
 
 VALUES = filled("""
 WITH
     (SELECT any(at_risk[1].currency) FROM impact_latest WHERE <this>) AS own,
     if(own IN (<whole>), 100, 1) AS scale,
-    (n -> concat(toString(n * scale), ' ', own)) AS named
+    (n -> toString(n * scale)) AS named
 SELECT
     multiIf(
         value IS NULL, 'not known',
-        value < 5000 * scale, concat('under ', named(50)),
-        value < 20000 * scale, concat(named(50), ' to under ', named(200)),
-        value < 100000 * scale, concat(named(200), ' to under ', named(1000)),
-        concat(named(1000), ' and more')) AS label,
+        value < 5000 * scale, concat('below ', named(50), ' ', own),
+        value < 20000 * scale, concat(named(50), ' to ', named(200), ' ', own),
+        value < 100000 * scale, concat(named(200), ' to ', named(1000), ' ', own),
+        concat('from ', named(1000), ' ', own)) AS label,
     count() AS affected, countIf(contacted_at IS NULL) AS silent
 FROM
 (
@@ -96,7 +105,10 @@ FROM
         FROM affected_latest AS a
         LEFT JOIN
         (
-            SELECT DISTINCT customer_id FROM notice_latest WHERE <root> AND stage = 'notice' AND status = 'sent'
+            SELECT DISTINCT customer_id
+            FROM delivery_latest
+            WHERE issue_id IN (SELECT issue_id FROM issue_latest WHERE <root>)
+                AND stage = 'notice' AND outcome = 'delivered'
         ) AS n ON n.customer_id = a.customer_id
         WHERE a.<this>
     ) AS a
@@ -112,13 +124,16 @@ SELECT
         concat(CAST(n.status, 'String'), if(n.reason = '', '', concat(': ', <reason>)))) AS notice,
     if(n.status = 'sent', n.done_at, NULL) AS told_at, a.put_right_at AS put_right_at,
     if(c.segment = '', 'not known', CAST(c.segment, 'String')) AS segment, a.issue_id AS issue_id
-FROM affected_latest AS a
+FROM (<latest>) AS a
 LEFT JOIN
 (
-    SELECT customer_id, status, reason, done_at FROM notice_latest WHERE <root> AND stage = 'notice'
+    SELECT customer_id, status, reason, done_at
+    FROM notice_latest
+    WHERE <root> AND stage = 'notice' AND customer_id IN (SELECT customer_id FROM (<latest>))
 ) AS n ON n.customer_id = a.customer_id
-LEFT JOIN (SELECT customer_id, segment FROM customer_latest WHERE <hit>) AS c ON c.customer_id = a.customer_id
-WHERE a.<this>
+LEFT JOIN
+(
+    SELECT customer_id, segment FROM customer_latest WHERE customer_id IN (SELECT customer_id FROM (<latest>))
+) AS c ON c.customer_id = a.customer_id
 ORDER BY first_failed_at DESC, customer
-LIMIT 200
-""", hit=_HIT, pseudonym=PSEUDONYM, reason="replaceAll(CAST(n.reason, 'String'), '_', ' ')")
+""", latest=_LATEST, pseudonym=PSEUDONYM, reason=words_sql("reason", "n.reason"))

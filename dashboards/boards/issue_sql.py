@@ -7,6 +7,7 @@ chosen by the variable ``issue``; of an id that nobody knows every statement has
 from __future__ import annotations
 
 from dashboards.boards.common_sql import MONEY_TEXT
+from schemas.words import words_sql
 
 WITH_ISSUE = "issue_id = ${issue:sqlstring}"
 """The condition on a table or view that has the issue's id."""
@@ -38,9 +39,7 @@ def filled(sql: str, **parts: str) -> str:
 
 CHOICES = """
 SELECT issue_id AS value,
-    concat(
-        substring(issue_id, 1, 10), ' ', label,
-        multiIf(active, '', state = 'suspected', ' (suspected)', ' (over)')) AS text
+    concat(label, multiIf(active, '', state = 'suspected', ' (suspected)', ' (over)')) AS text
 FROM issue_overview
 WHERE state != 'suspected' OR resolved_at IS NULL
 ORDER BY active DESC, state = 'suspected', if(active, per_minute[1].minor, 0) DESC, detected_at DESC, issue_id
@@ -52,6 +51,7 @@ HEADLINE = filled("""
 WITH
     <money>,
     <spell>,
+    arrayMap(amounts -> money_texts(amounts), [o.at_risk, o.per_minute]) AS sums,
     assumeNotNull((SELECT now FROM event_clock)) AS newest,
     (
         SELECT arrayStringConcat(groupArray(concat(toString(notices), ' ', words)), ', ')
@@ -75,29 +75,29 @@ SELECT
             concat('No issue has the id ', substring(asked.id, 1, 80),
                 '. It may never have been one, or be older than what is kept.')),
         concat(
-            o.label, ', ', o.line, '. ',
+            o.readable_title, if(o.onset > 1, concat(' (onset ', toString(o.onset), ')'), ''), ', ', o.line, '. ',
             multiIf(
                 o.state = 'suspected' AND o.resolved_at IS NOT NULL,
                     concat('A suspicion of ', moment(o.opened_at), ' that came to nothing and was never shown. '),
                 o.state = 'suspected', concat('Only suspected so far, since ', moment(o.opened_at), '. '),
                 o.resolved_at IS NULL, concat(
                     'Since ', moment(o.opened_at), ', ', spell(greatest(0, dateDiff('second', o.opened_at, newest))),
-                    ', and ', o.state, '. '),
+                    ', and ', <state>, '. '),
                 concat(
                     'From ', moment(o.opened_at), ' for ',
                     spell(greatest(0, dateDiff('second', o.opened_at, assumeNotNull(o.resolved_at)))), '; over: ',
-                    if(o.end_reason = '', 'resolved', CAST(o.end_reason, 'String')), '. ')),
+                    if(o.end_reason = '', 'resolved', <end>), '. ')),
             toString(hit), if(hit = 1, ' customer affected, ', ' customers affected, '), toString(unheard),
             ' of them silent. ',
             if(empty(o.at_risk), 'What it costs is not known yet. ', concat(
-                money_texts(o.at_risk), ' at risk (', money_ranges(o.at_risk_low, o.at_risk_high),
+                sums[1], ' at risk (', money_ranges(o.at_risk_low, o.at_risk_high),
                 if(has(o.assumption_assumed, true), ', on assumptions)', ')'),
-                if(o.active, concat(', and ', money_texts(o.per_minute), ' more with every minute. '), '. '))),
+                if(o.active, concat(', and ', sums[2], ' more with every minute. '), '. '))),
             if(notices = '', 'Nothing was decided about telling anybody.', concat('Notices: ', notices, '.')))
     ) AS sentence
 FROM (SELECT ${issue:sqlstring} AS id) AS asked
 LEFT JOIN (SELECT * FROM issue_overview WHERE <this>) AS o ON o.issue_id = asked.id
-""")
+""", state=words_sql("state", "o.state"), end=words_sql("end", "o.end_reason"))
 
 _TIMES = filled("""
 SELECT
@@ -113,7 +113,7 @@ SELECT
             concat('the first of ', toString(n.sent), ' delivered'))),
         (7, 'recovering', if(m.since = 0, NULL, fromUnixTimestamp64Milli(m.since, 'UTC')),
             'normal again is more likely than half of it; the minute of its last turn for the better'),
-        (8, 'resolved', i.resolved_at, if(i.end_reason = '', 'over', CAST(i.end_reason, 'String')))
+        (8, 'resolved', i.resolved_at, if(i.end_reason = '', 'over', <end>))
     ] AS steps,
     c.first AS complained
 FROM (SELECT * FROM issue_latest WHERE <this>) AS i
@@ -123,9 +123,9 @@ CROSS JOIN
 ) AS c
 CROSS JOIN
 (
-    SELECT minOrNull(done_at) AS first, count(done_at) AS sent
-    FROM notice_latest
-    WHERE <root> AND <this> AND stage = 'notice' AND status = 'sent'
+    SELECT minOrNull(done_at) AS first, count() AS sent
+    FROM delivery_latest
+    WHERE <this> AND stage = 'notice' AND outcome = 'delivered'
 ) AS n
 CROSS JOIN
 (
@@ -137,7 +137,7 @@ CROSS JOIN
     ) AS w
     WHERE <this>
 ) AS m
-""")
+""", end=words_sql("end", "i.end_reason"))
 """One row: the onset, the steps of the issue's life (place, name, time or NULL, what it is), the first complaint."""
 
 TIMELINE = filled("""
@@ -159,26 +159,27 @@ SELECT step, at, if(at IS NULL, NULL, dateDiff('second', onset, assumeNotNull(at
     issue_id
 FROM
 (
-    SELECT place, step, at, what, onset, over, shown, complained, issue_id
+    SELECT issue_id, onset, over, shown, complained, each.1 AS place, each.2 AS step, each.3 AS at, each.4 AS what
     FROM
     (
-        SELECT issue_id, onset, over, complained, each.1 AS place, each.2 AS step, each.3 AS at, each.4 AS what,
-            shown
-        FROM (<times>)
-        ARRAY JOIN steps AS each
+        SELECT t.issue_id AS issue_id, t.onset AS onset, t.over AS over, t.shown AS shown, t.complained AS complained,
+            arrayConcat(t.steps, n.changes) AS all_steps
+        FROM (<times>) AS t
+        CROSS JOIN
+        (
+            SELECT groupArray((1, 'change', if(c.change_id = '', NULL, c.changed_at), multiIf(
+                i.named = '', 'no change is known near the onset',
+                c.change_id = '', concat(i.named, ': not kept any more'),
+                concat(if(c.title = '', c.change_id, c.title), ', ', CAST(c.change_kind, 'String'), ': a candidate')
+            ))) AS changes
+            FROM
+            (
+                SELECT arrayJoin(if(empty(changes), [''], changes)) AS named FROM issue_latest WHERE <this>
+            ) AS i
+            LEFT JOIN change_latest AS c ON c.change_id = i.named
+        ) AS n
     )
-    UNION ALL
-    SELECT 1, 'change', if(c.change_id = '', NULL, c.changed_at),
-        if(i.named = '', 'no change is known near the onset',
-            if(c.change_id = '', concat(i.named, ': not kept any more'),
-                concat(if(c.title = '', c.change_id, c.title), ', ', CAST(c.change_kind, 'String'), ': a candidate'))),
-        t.onset, t.over, t.shown, t.complained, i.issue_id
-    FROM
-    (
-        SELECT issue_id, arrayJoin(if(empty(changes), [''], changes)) AS named FROM issue_latest WHERE <this>
-    ) AS i
-    CROSS JOIN (<times>) AS t
-    LEFT JOIN change_latest AS c ON c.change_id = i.named
+    ARRAY JOIN all_steps AS each
 )
 ORDER BY at IS NULL, at, place
 """, times=_TIMES)
@@ -204,7 +205,8 @@ FROM
     SELECT
         issue_id,
         arrayJoin([
-            (1, 'cause', cause_text),
+            (1, 'cause', if(empty(pairs), cause_text, concat(cause_text, ': ',
+                arrayStringConcat(arrayMap(pair -> concat(pair.1, ' = ', pair.2), pairs), ', ')))),
             (2, 'risk ratio', if(empty(cause), 'none: no part of the line stands out against the rest',
                 concat(short(risk_ratio), ' times the failure rate of everybody else (95 % interval ',
                     short(risk_ratio_low), ' to ', short(risk_ratio_high), ')'))),
@@ -245,25 +247,22 @@ WITH
     <money>,
     (others -> if(arrayExists((name, assumed) -> assumed AND NOT has(others, CAST(name, 'String')),
         assumption_names, assumption_assumed), 'assumed', 'measured or set')) AS basis_without
-SELECT term, amount, bounds, basis, how, issue_id
+SELECT term, money_texts(amounts) AS amount, money_ranges(low, high) AS bounds, basis, how, issue_id
 FROM
 (
     SELECT
         issue_id,
         arrayJoin([
-            (1, 'at risk', money_texts(o.at_risk),
-                money_ranges(o.at_risk_low, o.at_risk_high),
-                basis_without(['word_of_mouth', 'contact_cost']),
+            (1, 'at risk', o.at_risk, o.at_risk_low, o.at_risk_high, basis_without(['word_of_mouth', 'contact_cost']),
                 'affected x loyalty drop x margin over 12 months'),
-            (2, 'one more minute', money_texts(o.per_minute), '',
-                basis_without(['word_of_mouth']),
+            (2, 'one more minute', o.per_minute, [], [], basis_without(['word_of_mouth']),
                 'new affected per minute (last 15 minutes) x what each has cost so far'),
-            (3, 'handling contacts', money_texts(o.service), '', if(has(arrayFilter((name, assumed) -> NOT assumed,
+            (3, 'handling contacts', o.service, [], [], if(has(arrayFilter((name, assumed) -> NOT assumed,
                 assumption_names, assumption_assumed), 'contact_cost'), 'measured or set', 'assumed'),
                 'contacts so far x cost of one contact'),
-            (4, 'orders at stake', money_texts(o.amounts), '', 'measured', 'largest failed order of each customer')
-        ]) AS row, row.1 AS place, row.2 AS term, row.3 AS amount, row.4 AS bounds, row.5 AS basis,
-        row.6 AS how
+            (4, 'orders at stake', o.amounts, [], [], 'measured', 'largest failed order of each customer')
+        ]) AS row, row.1 AS place, row.2 AS term, row.3 AS amounts, row.4 AS low, row.5 AS high, row.6 AS basis,
+        row.7 AS how
     FROM issue_overview AS o
     WHERE <this> AND notEmpty(assumption_names)
 )

@@ -65,8 +65,8 @@ FROM
     SELECT issue_id,
         arrayJoin([
             (1, 'what it means', words[1]), (2, 'look first', words[2]), (3, 'whom to call', words[3]),
-            (4, 'stop telling people', concat('`cxwatch mute ', issue_id, '` for this issue, `cxwatch stop` for all')),
-            (5, 'end it by hand', concat('`cxwatch resolve ', issue_id, '` if it is over and nobody noticed')),
+            (4, 'stop telling people', concat('cxwatch mute ', issue_id, ' (this issue), cxwatch stop (all)')),
+            (5, 'end it by hand', concat('cxwatch resolve ', issue_id, ' (if it is over and nobody noticed)')),
             (6, 'more', words[4])
         ]) AS row, row.1 AS place, row.2 AS item, row.3 AS text
     FROM issue_latest

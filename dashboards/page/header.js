@@ -91,7 +91,7 @@ export function headline(board) {
   const changes = changed("headline", [tone, text]);
   if (changes) {
     const [main, behind] = text.split(BEHIND);
-    const cut = main.search(/[:.]/);
+    const cut = main.search(/[:.](?=\s|$)/);
     const first = cut < 0 ? main : main.slice(0, cut + 1);
     const sign = SIGNS[tone] ? element("span", { class: `sign ${tone}`, "aria-hidden": "true" }) : "";
     if (sign) sign.dataset.sign = SIGNS[tone];
