@@ -207,7 +207,11 @@ def _href(board: Board, link: Link, of_row: bool) -> str:
     there = {variable.name for variable in target.variables} if target else set()
     kept = [f"${{{one.name}:queryparam}}" for one in board.variables if one.name in there - own]
     given = [f"var-{name}=${{__data.fields.{column}:percentencode}}" for name, column in link.variables if of_row]
-    return f"/d/{link.board}?" + "&".join(["${__url_time_range}", "${ds:queryparam}", *kept, *given])
+    looked_at = "${__url_time_range}"
+    if link.span and of_row:
+        looked_at = "&".join(
+            f"{edge}=${{__data.fields.{name}}}" for edge, name in zip(("from", "to"), link.span, strict=True))
+    return f"/d/{link.board}?" + "&".join([looked_at, "${ds:queryparam}", *kept, *given])
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ class Link:
     """Uid of the board."""
     variables: tuple[tuple[str, str], ...] = ()
     """(variable of that board, column of the row whose value it takes); only of a row's own links."""
+    span: tuple[str, str] | None = None
+    """Columns of the row, in ms since 1970, between which that board looks; without them the time range is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from dashboards.boards.runbooks import runbook_sql
 from dashboards.model import Annotation, Board, Field, Grid, Link, Panel, Variable
 
 _ALL_ISSUES = Link("All issues", "cx-operations")
+_NOTICES = Link("What was decided and sent", "cx-outreach", (("issue", "issue_id"),))
+_SENT = Link("What was decided and sent", "cx-outreach")
+_AROUND = Link("All lines in the 2 hours around it", "cx-operations", span=("from_ms", "to_ms"))
 _HIDDEN_ISSUE = Field("issue_id", "Id", hidden=True)
 _PEOPLE = (Field("affected", "Affected", "customers"), Field("silent", "Of these silent", "customers"))
 
@@ -31,7 +34,7 @@ _WHAT = (
         "complaint is the first contact of an affected customer about it; a notice counts from its delivery.",
         Grid(0, 6, 15, 10), sql.TIMELINE, metric="head_start",
         fields=(
-            Field("step", "Step", width=100), Field("at", "When", "time", 140),
+            Field("step", "Step", width=100, link=_NOTICES), Field("at", "When", "time", 140),
             Field("minutes", "Minutes after onset", "score", 90),
             Field("lead", "Against the first complaint", width=200),
             Field("what", "What", width=320), _HIDDEN_ISSUE,
@@ -104,10 +107,11 @@ _WHY = (
         "What the company changed in the 2 hours before the onset and until it was detected. Candidates share a value "
         "with the cause and contradict none.", Grid(0, 47, 24, 6), sql.CHANGES, metric="issue_times",
         fields=(
-            Field("change", "Change", width=200), Field("kind", "Kind", width=90),
+            Field("change", "Change", width=200, link=_AROUND), Field("kind", "Kind", width=90),
             Field("changed_at", "When", "time", 150), Field("minutes", "Minutes after onset", "score", 110),
             Field("touches", "Touches", "pairs", 260), Field("verdict", "Reading", width=260),
-            Field("line", "Line", hidden=True),
+            Field("line", "Line", hidden=True), Field("from_ms", "From", hidden=True),
+            Field("to_ms", "To", hidden=True),
         ),
         empty="No change was reported in the 2 hours before the onset.",
     ),
@@ -120,6 +124,7 @@ _WHO = (
         "name to have failed. Notice: delivered, in this or an earlier onset. Put right: what failed happened after "
         "all.", Grid(0, 53, 6, 9), people.FUNNEL, metric="affected",
         fields=(Field("customers", "Customers", "customers"),), empty="No such issue: nobody is counted.",
+        links=(_SENT,),
     ),
     Panel(
         12, "segments", "By segment", "bars", "customers",
@@ -168,7 +173,7 @@ _WHO = (
         "affected` lists the tokens. Notices are those of every onset.",
         Grid(0, 70, 24, 12), people.AFFECTED, metric="told",
         fields=(
-            Field("customer", "Customer", width=130), Field("segment", "Segment", width=100),
+            Field("customer", "Customer", width=130, link=_NOTICES), Field("segment", "Segment", width=100),
             Field("first_failed_at", "First failure", "time", 150), Field("contacted_at", "Contacted us", "time", 150),
             Field("notice", "Notice", width=250), Field("told_at", "Delivered", "time", 150),
             Field("put_right_at", "Put right", "time", 150), _HIDDEN_ISSUE,

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dashboards.boards.common_sql import MONEY_TEXT
 from schemas.words import words_sql
 
-WITH_ISSUE = "issue_id = ${issue:sqlstring}"
+CHOSEN = "[${issue:sqlstring}][1]"
+"""The id that was chosen; the first of several, which another board may hand over."""
+WITH_ISSUE = f"issue_id = {CHOSEN}"
 """The condition on a table or view that has the issue's id."""
 ROOT = "root_id IN (SELECT root_id FROM issue_latest WHERE <this>)"
 """The condition on what belongs to every onset of the issue, such as notices."""
@@ -29,9 +31,9 @@ def filled(sql: str, **parts: str) -> str:
     """The statement with ``<name>`` replaced by each part, and with the parts that many share.
 
     >>> filled("SELECT 1 FROM issue_latest WHERE <this> AND <also>", also="onset > 1")
-    'SELECT 1 FROM issue_latest WHERE issue_id = ${issue:sqlstring} AND onset > 1'
+    'SELECT 1 FROM issue_latest WHERE issue_id = [${issue:sqlstring}][1] AND onset > 1'
     """
-    shared = {"money": MONEY_TEXT, "spell": SPELL, "root": ROOT, "this": WITH_ISSUE}
+    shared = {"money": MONEY_TEXT, "spell": SPELL, "root": ROOT, "this": WITH_ISSUE, "chosen": CHOSEN}
     for name, text in {**parts, **shared}.items():
         sql = sql.replace(f"<{name}>", text)
     return sql
@@ -95,7 +97,7 @@ SELECT
                 if(o.active, concat(', and ', sums[2], ' more with every minute. '), '. '))),
             if(notices = '', 'Nothing was decided about telling anybody.', concat('Notices: ', notices, '.')))
     ) AS sentence
-FROM (SELECT ${issue:sqlstring} AS id) AS asked
+FROM (SELECT <chosen> AS id) AS asked
 LEFT JOIN (SELECT * FROM issue_overview WHERE <this>) AS o ON o.issue_id = asked.id
 """, state=words_sql("state", "o.state"), end=words_sql("end", "o.end_reason"))
 
@@ -184,16 +186,16 @@ FROM
 ORDER BY at IS NULL, at, place
 """, times=_TIMES)
 
-EVIDENCE = """
+EVIDENCE = filled("""
 SELECT
     if(e.topic = '', 'stream not known', e.topic) AS stream, e.signal AS signal, e.since AS since,
     e.expected AS expected, e.observed AS observed, if(e.expected > 0, e.observed / e.expected, NULL) AS ratio,
     if(e.asked, 'said by the stream itself', 'count of the detector; other streams were not asked') AS basis,
     e.issue_id AS issue_id
 FROM issue_evidence AS e
-WHERE e.issue_id = ${issue:sqlstring}
+WHERE e.<this>
 ORDER BY since, stream, signal
-"""
+""")
 
 EXPLANATION = filled("""
 WITH
@@ -232,7 +234,8 @@ SELECT
         arrayStringConcat(arrayMap((k, v) -> concat(k, ' = ', v), mapKeys(c.attributes), mapValues(c.attributes)), ', ')
     ) AS touches,
     if(has(i.changes, c.change_id), 'candidate: fits the cause', 'near the onset, does not fit the cause') AS verdict,
-    i.line AS line
+    i.line AS line, toUnixTimestamp64Milli(c.changed_at) - 7200000 AS from_ms,
+    toUnixTimestamp64Milli(c.changed_at) + 7200000 AS to_ms
 FROM change_latest AS c
 CROSS JOIN (SELECT line, changes, opened_at, detected_at FROM issue_latest WHERE <this>) AS i
 WHERE has(i.changes, c.change_id)
@@ -277,7 +280,7 @@ SELECT
         ['loyalty drop of those affected', 'cost of one contact', 'margin of customers with a profile',
         'margin of customers without a profile', 'customers lost by word of mouth'], one.1) AS name,
     multiIf(
-        startsWith(one.3, 'cents '), concat(toString(round(one.2 / 100, 2)), ' ', own, substring(one.3, 6)),
+        startsWith(one.3, 'cents'), concat(toString(round(one.2 / 100, 2)), ' ', own, substring(one.3, 6)),
         one.3 = 'ratio', concat(toString(round(100 * one.2, 2)), ' %'),
         concat(toString(one.2), ' ', one.3)) AS value,
     multiIf(one.5, 'assumed', one.4 = 'configured', 'set by the company', 'measured') AS basis,

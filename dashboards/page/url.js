@@ -32,7 +32,9 @@ export function linked(link, row = {}) {
   for (const [variable, column] of link.variables ?? []) {
     if (row[column] !== null && row[column] !== undefined) variables[variable] = [String(row[column])];
   }
-  return address({ board: link.board ? link.board.replace(/^cx-/, "") : here().board, variables });
+  const board = link.board ? link.board.replace(/^cx-/, "") : here().board;
+  const [from, to] = (link.span ?? []).map((column) => row[column]);
+  return address(from && to ? { board, variables, from: String(from), to: String(to) } : { board, variables });
 }
 
 function query(state) {

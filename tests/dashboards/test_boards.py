@@ -231,6 +231,15 @@ def test_a_link_of_a_row_keeps_time_and_variables_and_takes_its_own_from_the_row
     assert "product:queryparam" not in url
 
 
+def test_a_link_of_a_row_may_look_at_a_time_of_the_row() -> None:
+    look = Link("Around it", "cx-operations", span=("from_ms", "to_ms"))
+    edges = tuple(Field(name, name, hidden=True) for name in ("from_ms", "to_ms"))
+    rows = replace(ROWS, fields=(Field("name", "Name", link=look, width=100), *edges))
+    text = str(dashboard(replace(SMALL, panels=(rows,))))
+    assert "/d/cx-operations?from=${__data.fields.from_ms}&to=${__data.fields.to_ms}&${ds:queryparam}" in text
+    assert "__url_time_range" not in text
+
+
 def test_the_usual_range_is_a_second_query_whose_upper_end_is_filled_down_to_the_lower_one() -> None:
     line = dashboard(SMALL)["panels"][1]
     assert [target["refId"] for target in line["targets"]] == ["A", "B"]
