@@ -78,7 +78,11 @@ COMMANDS: dict[str, KnownCommand] = {
     "topics": KnownCommand("streams.cli.topics", "The topics of the line: the catalogue against the cluster."),
     "schemas": KnownCommand("streams.cli.schemas", "What the contracts say, as files."),
     "tables": KnownCommand("streams.cli.tables", "The tables in ClickHouse."),
-    "boards": KnownCommand("streams.cli.boards", "The boards for Grafana."),
+    "annotate": KnownCommand(
+        "streams.cli.annotate",
+        "Mark in Grafana where issues were opened, escalated or resolved and changes made. Ends on SIGTERM.",
+    ),
+    "boards": KnownCommand("streams.cli.boards", "Boards and alert rules for Grafana."),
     "board": KnownCommand(
         "streams.cli.board", "Serve the live board on loopback and print its address; Ctrl-C ends it."
     ),

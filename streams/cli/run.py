@@ -1,4 +1,7 @@
-"""``cxwatch run``: the rooms, the sender and, if asked for, the board, kept running in processes of their own."""
+"""``cxwatch run``: the rooms, the sender and, if asked for, the board, kept running in processes of their own.
+
+With a Grafana in the settings, so is the process that marks issues and changes there.
+"""
 
 from __future__ import annotations
 
@@ -81,6 +84,8 @@ def programs_of(settings: Settings, workers: Sequence[str], board: bool) -> list
         arguments[f"worker-{number}"] = ["worker", "--rooms", rooms, "--instance", name], ports
     if can_send(settings):
         arguments["sender"] = ["sender"], {}
+    if can_mark(settings) and any("store" in rooms for rooms in workers):  # one run of a line stores, so one marks
+        arguments["annotate"] = ["annotate"], {}
     if board:
         arguments["board"] = ["board"], {}
     environment, logs = environment_of(settings), settings.state_dir / "logs"
@@ -93,6 +98,11 @@ def programs_of(settings: Settings, workers: Sequence[str], board: bool) -> list
 def can_send(settings: Settings) -> bool:
     """True if there is a channel at all; a half set one is the sender's to refuse."""
     return settings.webhook_url is not None or settings.webhook_secret is not None
+
+
+def can_mark(settings: Settings) -> bool:
+    """True if there is a Grafana to mark issues in, and a token for it."""
+    return settings.grafana_url is not None and settings.grafana_token is not None
 
 
 def run_file(settings: Settings) -> Path:

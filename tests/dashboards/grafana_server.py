@@ -41,7 +41,9 @@ class FakeGrafana(ThreadingHTTPServer):
         self.failures: list[tuple[int, bytes]] = []
         """Answers to give first, instead of the right one."""
         self.refuse_writes: int = 0
-        """HTTP status of every answer to a write, 0: the right one."""
+        """HTTP status of every answer to a write, which then changes nothing; 0: the right one."""
+        self.lose_answers: bool = False
+        """Do what a write asks, and answer as a proxy whose server did not."""
         self.hold = threading.Event()
         """Cleared: every answer waits."""
         self.hold.set()
@@ -112,6 +114,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.log.append((self.command, address.path))
         self.server.hold.wait(30)
         status, text = self._answer(address.path, parse_qs(address.query), body)
+        if self.server.lose_answers and self.command != "GET":
+            status, text = 504, b"<html>gateway timeout</html>"
         try:
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
