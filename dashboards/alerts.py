@@ -192,14 +192,23 @@ def _rule(alert: Alert, docs: str) -> Json:
         "noDataState": alert.no_data,
         "execErrState": alert.on_error,
         "for": _duration(alert.for_s),
-        "annotations": {
-            "summary": _summary(alert),
-            "description": f"{alert.means} Without data: {alert.no_data}. {alert.why_no_data}",
-            "runbook": f"docs/{alert.runbook}",
-        } | ({"runbook_url": f"{docs.rstrip('/')}/{alert.runbook}"} if docs else {}),
+        "annotations": _annotations(alert, docs),
         "labels": {"severity": alert.severity, "product": "cxwatch"},
         "isPaused": False,
     }
+
+
+def _annotations(alert: Alert, docs: str) -> dict[str, str]:
+    found = {
+        "summary": _summary(alert),
+        "description": f"{alert.means} Without data: {alert.no_data}. {alert.why_no_data}",
+        "runbook": f"docs/{alert.runbook}",
+    }
+    if alert.key == "issue":
+        found["board"] = "d/cx-issue?var-issue={{ .Labels.issue }}"
+    if docs:
+        found["runbook_url"] = f"{docs.rstrip('/')}/{alert.runbook}"
+    return found
 
 
 def _summary(alert: Alert) -> str:

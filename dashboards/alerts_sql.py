@@ -29,8 +29,8 @@ _UNIT = f"exp10(multiIf(code IN ({_codes(0)}), 0, code IN ({_codes(3)}), 3, code
 _ISSUE = """
 WITH assumeNotNull((SELECT now FROM event_clock)) AS newest
 SELECT
-    i.issue_id AS issue, i.label AS title,
-    CAST(i.signal, 'String') AS signal, CAST(cost.currency, 'String') AS currency,
+    i.issue_id AS issue, i.readable_title AS title,
+    i.owner AS owner, CAST(i.signal, 'String') AS signal, CAST(cost.currency, 'String') AS currency,
     toFloat64({value}) AS {name}
 FROM issue_overview AS i
 LEFT JOIN
@@ -123,7 +123,9 @@ ORDER BY topic
 
 OUTREACH_HELD = """
 WITH assumeNotNull((SELECT now FROM event_clock)) AS newest
-SELECT n.issue_id AS issue, any(i.label) AS title, CAST(n.reason, 'String') AS reason, toFloat64(count()) AS customers
+SELECT
+    n.issue_id AS issue, any(i.readable_title) AS title, CAST(n.reason, 'String') AS reason,
+    toFloat64(count()) AS customers
 FROM notice_latest AS n
 INNER JOIN issue_overview AS i ON i.issue_id = n.issue_id
 WHERE n.status = 'held' AND n.deadline > newest

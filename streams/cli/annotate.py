@@ -50,7 +50,7 @@ def annotator_of(settings: Settings) -> Annotator:
     if settings.grafana_url is None or settings.grafana_token is None:
         raise ConfigError("set CX_GRAFANA_URL and CX_GRAFANA_TOKEN (token of a service account with role Editor)")
     grafana = Grafana(settings.grafana_url, settings.grafana_token, timeout_s=TIMEOUT_S, repeats=0)
-    account = login(endpoints(settings, ("clickhouse",)), "writer", settings.clickhouse_database)
+    account = login(endpoints(settings, ("clickhouse",)), "reader", settings.clickhouse_database)
     return Annotator(grafana, ClickHouse(account))
 
 

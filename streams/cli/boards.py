@@ -23,6 +23,7 @@ from streams.settings import load_settings
 from streams.sinks.clickhouse import ClickHouse, Login
 from streams.sinks.grafana import Grafana, Json
 from streams.sinks.grafana_boards import Item, conditions, items, push, unequal
+from streams.stack.folders import write_private
 
 PROVISIONING = GENERATED.parent / "provisioning"
 ROLES = """
@@ -52,6 +53,7 @@ def register(app: typer.Typer) -> None:
     """Add the command group ``boards``."""
     boards = typer.Typer(help="Boards and alert rules for Grafana.", no_args_is_help=True)
     boards.command("export")(export_boards)
+    boards.command("environment")(environment)
     boards.command("push", help=f"{push_boards.__doc__}{ROLES}")(with_options(Chosen, push_boards))
     boards.command("diff", help=f"{diff_boards.__doc__}{ROLES}")(with_options(Chosen, diff_boards))
     boards.command("check", help=f"{check_boards.__doc__}{ROLES}")(with_options(Chosen, check_boards))
@@ -72,6 +74,19 @@ def export_boards(
     rules.write_text(text, encoding="utf-8")
     for file in (*(write(folder / "dashboards") if folder else write()), *sorted(target.rglob("*.*"))):
         typer.echo(str(file))
+
+
+def environment(
+    file: Annotated[Path, typer.Argument(help="File to write; only its owner may read it, it holds a password.")],
+) -> None:
+    """Write the environment that Grafana needs for those files: where ClickHouse is, and the reader's login."""
+    reader = _login()
+    values = {
+        "CLICKHOUSE_HOST": reader.host, "CLICKHOUSE_PORT": reader.port, "CLICKHOUSE_DATABASE": reader.database,
+        "CLICKHOUSE_READER": reader.user, "CLICKHOUSE_READER_PASSWORD": reader.password.get_secret_value(),
+    }
+    write_private(file, "".join(f"{name}={value}\n" for name, value in values.items()))
+    typer.echo(f"{file}: database {reader.database} at {reader.host}:{reader.port}")
 
 
 def push_boards(chosen: Chosen) -> None:

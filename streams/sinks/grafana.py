@@ -21,7 +21,7 @@ from schemas.errors import ConfigError, CxError
 NOT_FOUND, FORBIDDEN = 404, 403
 Json = dict[str, Any]
 
-_NEEDS = (
+NEEDS = (
     ("get", "dashboards", "dashboards:read", "Viewer"),
     ("get", "folders", "folders:read", "Viewer"),
     ("get", "annotations", "annotations:read", "Viewer"),
@@ -123,7 +123,7 @@ def needed(method: str, area: str, status: int) -> str:
     """The sentence about permission and role that follows a 403; empty for other answers."""
     if status != FORBIDDEN:
         return ""
-    for verb, first, permission, role in _NEEDS:
+    for verb, first, permission, role in NEEDS:
         if first == area and (verb == method or (not verb and method != "get")):
             return f": the token needs {permission} (role {role})"
     return ""

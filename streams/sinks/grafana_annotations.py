@@ -29,20 +29,20 @@ SELECT *
 FROM
 (
     SELECT 'issue' AS kind, i.issue_id AS id, 'opened' AS mark, ifNull(i.shown_at, i.detected_at) AS at,
-        i.label AS words, i.affected AS affected
+        i.readable_title AS words, i.affected AS affected
     FROM issue_overview AS i WHERE i.state != 'suspected' AND i.end_reason != 'withdrawn'
     UNION ALL
-    SELECT 'issue', m.issue_id, 'escalated', min(m.minute) AS at, any(i.label), any(i.affected)
-    FROM issue_1m AS m FINAL INNER JOIN issue_overview AS i ON i.issue_id = m.issue_id
+    SELECT 'issue', m.issue_id, 'escalated', min(m.minute) AS at, any(i.readable_title), any(i.affected)
+    FROM issue_1m_latest AS m INNER JOIN issue_overview AS i ON i.issue_id = m.issue_id
     WHERE m.state = 'escalating'
     GROUP BY m.issue_id
     UNION ALL
-    SELECT 'issue', issue_id, 'resolved', assumeNotNull(resolved_at) AS at, label, affected
+    SELECT 'issue', issue_id, 'resolved', assumeNotNull(resolved_at) AS at, readable_title, affected
     FROM issue_overview
     WHERE state = 'resolved' AND resolved_at IS NOT NULL AND end_reason != 'withdrawn'
     UNION ALL
     SELECT 'change', change_id, 'made', changed_at AS at, concat(title, ' (', toString(change_kind), ')'), 0
-    FROM `change` FINAL
+    FROM change_latest
 )
 WHERE at >= since
 ORDER BY at DESC, kind, id, mark
@@ -73,7 +73,7 @@ class Annotator:
     """Brings Grafana's annotations up to what ClickHouse knows, a bounded number at a time."""
 
     def __init__(self, grafana: Grafana, client: ClickHouse) -> None:
-        """Nothing is asked yet. ``client`` reads tables as well as views."""
+        """Nothing is asked yet. ``client`` is a reader."""
         self._grafana = grafana
         self._client = client
         self._there: set[tuple[str, str]] = set()

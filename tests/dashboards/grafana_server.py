@@ -57,7 +57,7 @@ class FakeGrafana(ThreadingHTTPServer):
         """The requests that were meant to change something."""
         return [(method, path) for method, path in self.log if method != "GET"]
 
-    def provision(self, folder: Path, boards: Path, environment: Mapping[str, str]) -> None:
+    def provision(self, folder: Path, environment: Mapping[str, str]) -> None:
         """Load the provisioning files of a folder, and the boards where its provider says they lie."""
         for file in sorted(folder.rglob("*.yaml")):
             loaded = _expanded(yaml.safe_load(file.read_text(encoding="utf-8")), environment)
@@ -67,7 +67,7 @@ class FakeGrafana(ThreadingHTTPServer):
                 self.sources[source["uid"]] = {**source, "readOnly": not source["editable"]}
             for provider in loaded.get("providers", ()):
                 self.folders[provider["folderUid"]] = {"uid": provider["folderUid"], "title": provider["folder"]}
-                for board in sorted(boards.glob("*.json")):
+                for board in sorted(Path(provider["options"]["path"]).glob("*.json")):
                     self._load_board(board, provider["folderUid"])
             for group in loaded.get("groups", ()):
                 self._load_group(group)

@@ -120,8 +120,8 @@ def test_all_queries_of_a_rule_have_the_same_rows(seeded: ClickHouse, alert: Ale
 
 def test_the_afternoon_fires_what_it_should(seeded: ClickHouse) -> None:
     app, depot = (
-        ("i-app", "Android app 5.2.0 fails at checkout", "app", "EUR"),
-        ("i-depot", "Promises break at depot HAM-2", "delivery", "EUR"),
+        ("i-app", "Android app 5.2.0 fails at checkout", "product engineering", "app", "EUR"),
+        ("i-depot", "Promises break at depot HAM-2", "logistics", "delivery", "EUR"),
     )
     assert fires(seeded, "cx-issue-open") == {app: 412, depot: 268}
     assert answer(seeded, alerts_sql.ISSUE_SILENT) == {app: 375, depot: 259}

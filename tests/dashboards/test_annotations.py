@@ -36,8 +36,8 @@ def server() -> Iterator[FakeGrafana]:
 
 @pytest.fixture
 def stored(clickhouse: Endpoints, afternoon: str) -> ClickHouse:
-    """The writer on the afternoon, which only reads here."""
-    return ClickHouse(login(clickhouse, "writer", afternoon))
+    """The reader on the afternoon."""
+    return ClickHouse(login(clickhouse, "reader", afternoon))
 
 
 def annotator(server: FakeGrafana, client: ClickHouse, token: str = EDITOR, timeout_s: float = 5.0) -> Annotator:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.loopback
 LOGIN = Login("127.0.0.1", 9000, "reader", SecretStr("hush"), "cx")
 PROVISIONING = GENERATED.parent / "provisioning"
 ENVIRONMENT = {"CLICKHOUSE_HOST": "clickhouse", "CLICKHOUSE_PORT": "9000", "CLICKHOUSE_DATABASE": "cx",
-               "CLICKHOUSE_READER_PASSWORD": "hush"}
+               "CLICKHOUSE_READER": "reader", "CLICKHOUSE_READER_PASSWORD": "hush", "CX_BOARDS": str(GENERATED)}
 UIDS = [board.uid for board in BOARDS]
 GROUP = rule_group()
 
@@ -51,7 +51,7 @@ def grafana(server: FakeGrafana) -> Grafana:
 @pytest.fixture
 def provisioned(server: FakeGrafana) -> FakeGrafana:
     """The same server, started with our files."""
-    server.provision(PROVISIONING, GENERATED, ENVIRONMENT)
+    server.provision(PROVISIONING, ENVIRONMENT)
     return server
 
 
