@@ -140,7 +140,7 @@ def _line() -> tuple[Alert, ...]:
             "Figures of the boards are older than they look, and customers are not told in time.",
             "room", "A room of the line, or the newest event, is more than ten minutes behind, or was never heard of.",
             "Alerting", "There is a row for every room even in an empty database: no answer is itself the trouble.",
-            "cx-operations", "rooms", "alerts.md#room-behind", for_s=60, on_error="Alerting",
+            "cx-operations", "status", "alerts.md#room-behind", for_s=60, on_error="Alerting",
         ),
         Alert(
             "cx-dead-letter-share", "Dead-letter share", "warning", (("A", sql.DEAD_LETTER_SHARE),), 0.05,
@@ -148,7 +148,7 @@ def _line() -> tuple[Alert, ...]:
             "refused. Whatever they say is missing from every figure until they are fed back.",
             "topic", "More than 5 % of a stream's messages of the last 15 minutes became dead letters, of at least 20.",
             "OK", "No row means fewer than 20 messages in 15 minutes; a stream without data is said by its own rule.",
-            "cx-operations", "dead_letters", "alerts.md#dead-letter-share", for_s=120,
+            "cx-operations", "status", "alerts.md#dead-letter-share", for_s=120,
         ),
     )
 
@@ -162,7 +162,7 @@ def _telling() -> tuple[Alert, ...]:
             "issue", "Customers of an issue could have been told half an hour ago, and an obstacle still holds it "
             "back.",
             "OK", "No row means that nothing is held too long.",
-            "cx-operations", "outreach", "alerts.md#outreach-held-too-long", for_s=60,
+            "cx-operations", "issues", "alerts.md#outreach-held-too-long", for_s=60,
         ),
         Alert(
             "cx-channel-down", "Channel paused or gone", "critical", (("A", sql.CHANNEL_LEVEL),), 0,
@@ -170,7 +170,7 @@ def _telling() -> tuple[Alert, ...]:
             "{{ else }}accepts nothing at the moment{{ end }}. Notices over it wait, and expire if it stays so.",
             "channel", "A channel is paused because its receiver is gone, or its receiver accepts nothing.",
             "OK", "No row means that nothing was ever sent.",
-            "cx-operations", "channels", "alerts.md#channel-paused-or-gone", for_s=60,
+            "cx-operations", "status", "alerts.md#channel-paused-or-gone", for_s=60,
         ),
         Alert(
             "cx-sender-down", "Sender down", "critical", (("A", sql.SENDER_PENDING),), 0,
@@ -178,7 +178,7 @@ def _telling() -> tuple[Alert, ...]:
             "Customers are not told although everything allows it.",
             "", "Notices were decided five minutes ago or more, and the sender has not said what became of them.",
             "Alerting", "The answer is always one row: no answer is itself the trouble.",
-            "cx-operations", "outreach", "alerts.md#sender-down", for_s=120,
+            "cx-operations", "status", "alerts.md#sender-down", for_s=120,
         ),
     )
 
