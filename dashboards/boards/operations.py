@@ -97,9 +97,10 @@ OPERATIONS = Board(
         Panel(
             8, "failure_rate", "Failure rate inside the causes", "timeseries", "share",
             "Of the customers who could have failed in the cohorts that an issue blames, the share that did "
-            "(a customer counts once per bin as exposed, once per hour as failed); at least 20 exposed a point.",
+            "(a customer counts once per bin as exposed, once per hour as failed). Bins are widened until at least 20 "
+            "are exposed. The band is where the usual rate would lie in 95 of 100 cases.",
             Grid(9, 19, 8, 9), sql.FAILURE_RATE, ranged=True, label="issue", empty="No issue in this time range.",
-            least=20, metric="failure_rate",
+            band=sql.USUAL_RATE, least=20, metric="failure_rate",
         ),
         Panel(
             21, "today", "Today against the same weekday", "table", "count",

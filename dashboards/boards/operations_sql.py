@@ -8,6 +8,7 @@ money, streams) carry no time filter, everything that is a history does.
 from __future__ import annotations
 
 from dashboards.boards.common_sql import AGE_TEXT, MONEY_TEXT
+from dashboards.boards.history_sql import affected_history, failure_rates, usual_rates
 
 CHOSEN = """(
         $__conditionalAll(line IN (${product:sqlstring}), $product)
@@ -92,33 +93,8 @@ LIMIT 100
 """.replace("<money>", MONEY_TEXT).replace("<chosen>", CHOSEN)
 """The tiles read the columns ``all_...`` of the first row: sums of the very rows, so that both agree to the cent."""
 
-AFFECTED = """
-SELECT $__timeInterval(p.minute) AS time, any(i.label) AS issue, max(p.affected) AS affected
-FROM (SELECT * FROM impact_1m FINAL) AS p
-INNER JOIN
-(
-    SELECT issue_id, label FROM issue_overview WHERE state != 'suspected'
-) AS i ON i.issue_id = p.issue_id
-WHERE $__timeFilter(p.minute)
-GROUP BY p.issue_id, time
-ORDER BY time, issue
-"""
-
-FAILURE_RATE = """
-SELECT $__timeInterval(c.bin) AS time, i.label AS issue, sum(c.failed) / sum(c.exposed) AS failure_rate
-FROM cohort_count_latest AS c
-INNER JOIN
-(
-    SELECT line, signal, mapKeys(cause) AS names, mapValues(cause) AS wanted, label
-    FROM issue_overview
-    WHERE state != 'suspected' AND (resolved_at IS NULL OR resolved_at >= $__fromTime)
-) AS i ON i.line = c.line AND i.signal = c.signal
-WHERE $__timeFilter(c.bin)
-    AND arrayAll((name, value) -> c.values[indexOf(c.attributes, name)] = value, i.names, i.wanted)
-GROUP BY time, issue
-HAVING sum(c.exposed) >= 20
-ORDER BY time, issue
-"""
+AFFECTED = affected_history(CHOSEN)
+FAILURE_RATE, USUAL_RATE = failure_rates(CHOSEN), usual_rates(CHOSEN)
 
 TODAY = """
 WITH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards.boards.history_sql import GAPS
 from dashboards.model import Field, Grid, Panel
 
 STREAMS = """
@@ -22,27 +23,6 @@ WHERE $__timeFilter(bin)
 GROUP BY time, stream
 ORDER BY time, stream
 """
-
-NO_DATA = """
-SELECT time, stream, silent
-FROM
-(
-    SELECT arrayJoin([toDateTime64($__fromTime, 3, 'UTC'), toDateTime64($__toTime_ms, 3, 'UTC')]) AS time, stream,
-        toUInt8(time > toDateTime64($__fromTime, 3, 'UTC') AND stream IN (
-            SELECT stream FROM source_gap WHERE started <= $__toTime_ms AND (ended IS NULL OR ended > $__toTime_ms)
-        )) AS silent
-    FROM source_status
-    UNION ALL
-    SELECT change.1 AS time, stream, change.2 AS silent
-    FROM source_gap
-    ARRAY JOIN if(ended IS NULL, [(greatest(started, toDateTime64($__fromTime, 3, 'UTC')), 1)],
-        [(greatest(started, toDateTime64($__fromTime, 3, 'UTC')), 1), (assumeNotNull(ended), 0)]) AS change
-    WHERE started <= $__toTime_ms AND (ended IS NULL OR ended >= $__fromTime) AND change.1 <= $__toTime_ms
-)
-ORDER BY time, stream, silent
-"""
-"""Each lane begins and ends with the range, so that no stretch is drawn shorter than it is."""
-
 
 def producer_panels(number: int, top: int) -> tuple[Panel, ...]:
     """Three panels with ids from ``number`` on, from grid row ``top`` on, 16 rows high."""
@@ -72,7 +52,7 @@ def producer_panels(number: int, top: int) -> tuple[Panel, ...]:
         Panel(
             number + 2, "silence", "Streams without data", "state", "state",
             "Stretches in which a producer gave no data although at least 12 events were to be expected (last 7 days).",
-            Grid(12, top + 8, 12, 8), NO_DATA, ranged=True, label="stream", empty="No producer is known yet.",
+            Grid(12, top + 8, 12, 8), GAPS, ranged=True, label="stream", empty="No producer is known yet.",
             metric="no_data",
         ),
     )
