@@ -12,9 +12,11 @@ from typing import Literal
 Kind = Literal["sentence", "status", "stat", "table", "timeseries", "state", "bars", "text"]
 Unit = Literal[
     "", "count", "customers", "issues", "notices", "events", "per_minute", "per_second", "share", "ratio", "score",
-    "seconds", "milliseconds", "bytes", "time", "money", "money_per_minute", "amounts", "state", "text", "pairs", "lag",
+    "seconds", "milliseconds", "bytes", "time", "money", "money_per_minute", "amounts", "sparkline", "state", "text",
+    "pairs", "lag",
 ]
-"""money: a number whose label is its currency; amounts: text, every amount with its currency; share: 0 to 1."""
+"""money: a number whose label is its currency; amounts: text, every amount with its currency; share: 0 to 1;
+sparkline: a line of eight heights of block characters."""
 Tone = Literal["plain", "bad", "warn", "good"]
 
 LAG_WARN_S, LAG_BAD_S = 120, 600

@@ -79,11 +79,11 @@ SELECT
     if(o.owner = '', o.next_step, concat(o.owner, ': ', o.next_step)) AS next_step, o.issue_id AS issue_id,
     countIf(o.active) OVER () AS all_issues, hit.1 AS all_affected, hit.2 AS all_silent,
     money_texts(totals(groupArrayArray(if(o.active, o.per_minute, [])) OVER ())) AS all_per_minute,
-    concat(
-        money_texts(totals(groupArrayArray(if(o.active, o.at_risk, [])) OVER ())), ' (',
-        money_ranges(
-            totals(groupArrayArray(if(o.active, o.at_risk_low, [])) OVER ()),
-            totals(groupArrayArray(if(o.active, o.at_risk_high, [])) OVER ())), ')') AS all_at_risk,
+    arrayStringConcat(arrayMap(
+        (one, low, high) -> concat(money_text(one), ' (', bare_money(low), ' to ', bare_money(high), ')'),
+        totals(groupArrayArray(if(o.active, o.at_risk, [])) OVER ()),
+        totals(groupArrayArray(if(o.active, o.at_risk_low, [])) OVER ()),
+        totals(groupArrayArray(if(o.active, o.at_risk_high, [])) OVER ())), ' + ') AS all_at_risk,
     sumIf(o.sent, o.active) OVER () AS all_sent
 FROM issue_board AS o
 WHERE (o.active OR (o.state = 'resolved' AND o.resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(o.resolved_at))))

@@ -45,10 +45,16 @@ function stat(panel) {
   for (const [place, { label, value }] of panel.content.values.entries()) {
     const texts = panel.unit === "amounts" ? String(value ?? "").split(" + ") : [MONEY.has(panel.unit) ? money(value, label) : number(value, panel.unit)];
     for (const text of texts) {
-      made.append(element("span", {}, place === 0 && text === texts[0] ? sign : "", element("strong", {}, text), label ? element("small", {}, label) : ""));
+      made.append(element("span", {}, place === 0 && text === texts[0] ? sign : "", ...figure(text), label ? element("small", {}, label) : ""));
     }
   }
   return made;
+}
+
+// What stands in brackets behind a figure is its range or its basis: smaller.
+function figure(text) {
+  const [, shown, more] = /^(.*?)(?: \((.*)\))?$/s.exec(text);
+  return [element("strong", {}, shown), more ? element("small", {}, more) : ""];
 }
 
 function sentence(panel) {

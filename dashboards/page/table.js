@@ -52,6 +52,7 @@ function content(field, value, row, view) {
   if (field.unit === "time") return time(value, view);
   if (field.unit === "amounts") return parted(value);
   if (NUMERIC.has(field.unit)) return [number(value, field.unit)];
+  if (field.unit === "sparkline") return [element("span", { class: "spark", "aria-hidden": "true" }, value)];
   return [field.name.endsWith("_id") ? shortId(String(value)) : String(value)];
 }
 
@@ -64,6 +65,9 @@ function time(value, view) {
 
 // Amounts of several currencies, one a line; an amount is not parted from its currency.
 function parted(text) {
-  return String(text).split(" + ").map((amount) => element("span", { class: "amount" }, amount.replaceAll(" ", "\u00a0")));
+  return String(text).split(" + ").map((amount) => {
+    const [, figure, more] = /^(.*?)( \(.*\))?$/.exec(amount);
+    return element("span", { class: "amount" }, figure.replaceAll(" ", "\u00a0"), more ? element("small", {}, more.replace(/^ \((.*)\)$/, " $1")) : "");
+  });
 }
 

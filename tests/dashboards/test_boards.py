@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -15,14 +16,13 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.boards import BOARDS, OPERATIONS
+from dashboards.boards import BOARDS
 from dashboards.boards.operations_sql import HEADLINE
 from dashboards.grafana import DATASOURCE_UID, FOLDER_UID, GENERATED, PLUGIN, dashboard, render, write
 from dashboards.lint import problems
 from dashboards.macros import Range, expand
 from dashboards.model import Annotation, Board, Field, Grid, Link, Panel, Variable
 from dashboards.palette import ISSUE_COLOURS
-from schemas.tables import BY_NAME
 from schemas.views import VIEWS
 
 PROVISIONING = GENERATED.parent / "provisioning"
@@ -153,13 +153,15 @@ def test_the_provisioning_files_fit_the_boards() -> None:
     assert provider["folderUid"] == FOLDER_UID
 
 
-def test_boards_read_views_and_never_a_table_that_needs_final() -> None:
-    allowed = {*VIEWS, "impact_1m"}
-    for panel in OPERATIONS.panels:
-        words = panel.sql.replace("ARRAY JOIN", "").replace("(", " ").replace(")", " ").split()
-        read = {words[i + 1] for i, word in enumerate(words) if word in ("FROM", "JOIN") and words[i + 1] != "SELECT"}
-        assert read <= allowed, panel.slug
-        assert not read & set(BY_NAME) or "FINAL" in panel.sql
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_boards_read_views_and_no_table(board: Board) -> None:
+    asked = [
+        *(panel.sql for panel in board.panels), *(one.sql for one in board.variables),
+        *(one.sql for one in board.annotations),
+    ]
+    for sql in asked:
+        named = set(re.findall(r"\b(?:FROM|(?<!ARRAY )JOIN)\s+([a-z]\w*)\b(?!\()", sql))
+        assert named - set(re.findall(r"\b(\w+) AS\s*\(", sql)) - {"numbers", "system"} <= set(VIEWS), sql
 
 
 @pytest.mark.parametrize(
