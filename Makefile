@@ -10,7 +10,7 @@ READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),.venv/.ready)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo example test busy native native-test long faults lint reference house up down status doctor lock clean browser \
-	bench bench-gate bench-pipeline bench-latency bench-growth bench-start
+	bench bench-gate bench-pipeline bench-latency bench-growth bench-start screenshots
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22

@@ -1,4 +1,4 @@
-"""Pictures of every board on the seeded afternoon, in both themes and four forms, for looking at them.
+"""Pictures of every board at 12:40 of the demo, in both themes and four forms, for looking at them.
 
 ``python -P -m tests.dashboards.screenshots [BOARD...]``. What is cut, ugly or cannot be read is seen there first.
 """
@@ -19,7 +19,7 @@ from streams.board.server import start
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import UpOptions, down, up
-from tests.dashboards.seed import seed
+from tests.dashboards.demo_at import demo_at
 from tests.sinks.conftest import migrated
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -80,7 +80,7 @@ def main() -> None:
         endpoints = up(settings, options=UpOptions(only=("clickhouse",), die_with_parent=True))
         try:
             with migrated(endpoints) as database:
-                seed(ClickHouse(login(endpoints, "writer", database)))
+                demo_at().store(ClickHouse(login(endpoints, "writer", database)))
                 asyncio.run(take(ClickHouse(login(endpoints, "reader", database)), names))
         finally:
             down(settings, patience_s=1.0)
