@@ -128,6 +128,8 @@ export function rooms(board) {
   const rows = known && lag && !lag.error ? (lag.content?.values ?? []).map(({ label, value }) => [label, `${tone(value)} ${value === null ? "unknown" : number(value, "lag")}`]) : [];
   for (const panel of status) rows.push(...(known && !panel.error ? panel.content?.rows ?? [] : [["status", "✗ unknown: it cannot be read"]]));
   at("rooms").replaceChildren(...rows.map(([item, text]) => statusItem(item, text)));
+  const well = rows.filter(([, text]) => String(text).startsWith("✓")).length;
+  at("rooms").dataset.well = well === 0 ? "" : `✓ ${well} of ${rows.length} well`;
   at("rooms").hidden = rows.length === 0;
 }
 

@@ -24,7 +24,7 @@ export function draw(panel, body, view) {
   }
   const makers = { stat, table, state: lanes, bars, status, sentence };
   if (panel.kind === "timeseries") chart(panel, body, view);
-  else body.replaceChildren(makers[panel.kind](panel, view));
+  else body.replaceChildren(...[makers[panel.kind](panel, view)].flat());
 }
 
 // The tone of a figure: that of the highest threshold it reaches, else the panel's own for anything above zero.
@@ -86,7 +86,7 @@ function bars(panel) {
       const most = shared ? Math.max(...highest) : highest[place];
       const bar = element("i", { class: `value series-${place % 4}` });
       bar.style.width = `${most > 0 && value ? (Math.abs(Number(value)) / most) * 100 : 0}%`;
-      return element("td", { "data-label": field.title }, element("span", { class: "track" }, bar), element("b", {}, number(value, field.unit)));
+      return element("td", { "data-label": field.title }, element("div", { class: "measure" }, element("span", { class: "track" }, bar), element("b", {}, number(value, field.unit))));
     })))));
   return made;
 }

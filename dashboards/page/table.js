@@ -2,8 +2,10 @@
 import { badge, chips, day, duration, element, moment, number, shortId } from "./format.js";
 import { linked } from "./url.js";
 
-export const NUMERIC = new Set(["count", "customers", "issues", "notices", "events", "per_minute", "per_second", "share",
+const NUMERIC = new Set(["count", "customers", "issues", "notices", "events", "per_minute", "per_second", "share",
   "ratio", "score", "seconds", "milliseconds", "bytes", "money", "money_per_minute", "amounts"]);
+const CARDS = 8;
+const opened = new Set();
 const FIRST = new Set(["customers", "money", "money_per_minute", "amounts"]);
 
 export function table(panel, view) {
@@ -28,8 +30,16 @@ export function table(panel, view) {
     const cells = shown.map((field) => cell(field, row[field.name], row, view));
     return element("tr", { role: "row", class: row.state === "resolved" ? "over" : "" }, ...cells);
   });
-  made.append(element("thead", { role: "rowgroup" }, head), element("tbody", { role: "rowgroup" }, ...body));
-  return made;
+  const rest = element("tbody", { role: "rowgroup", class: opened.has(panel.slug) ? "all" : "" }, ...body);
+  made.append(element("thead", { role: "rowgroup" }, head), rest);
+  return rows.length > CARDS && !opened.has(panel.slug) ? [made, more(panel, rest)] : [made];
+}
+
+// A phone shows the first cards; the others are a touch away.
+function more(panel, rest) {
+  const button = element("button", { type: "button", class: "more" }, `Show all ${rest.rows.length}`);
+  button.addEventListener("click", () => { opened.add(panel.slug); rest.classList.add("all"); button.remove(); });
+  return button;
 }
 
 // A cell without a value is blank: nothing is known, which is neither 0 nor "none".

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from dashboards.boards import BOARDS
-from dashboards.lint import named_variables
+from dashboards.lint import DATABASE, named_variables
 from dashboards.macros import expand
 from dashboards.model import LAG_BAD_S, LAG_WARN_S, Annotation, Panel, Tone, Variable
 from dashboards.palette import INFO, ISSUE_COLOURS, STATES, TONES
@@ -124,6 +124,8 @@ class Feed:
         """Each variable with what it offers and what is chosen; one without "all" takes its first value."""
         given, made, chosen = dict(moment.view.chosen), [], dict[str, tuple[str, ...]]()
         for variable in moment.view.board.variables:
+            if variable.name == DATABASE:  # Grafana's own: here the reader's login has one
+                continue
             here = _Moment(moment.view, moment.now_ms, chosen, moment.ask)
             asked = await self._asked(variable.sql, here, moment.view.window, OPTIONS_S)
             rows = asked.answer.rows if asked.answer else []
