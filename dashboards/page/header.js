@@ -5,6 +5,7 @@ import { address, go } from "./url.js";
 
 const at = (id) => document.getElementById(id);
 const BLIND = "Nobody can say whether all is well: the figures cannot be read.";
+const LONG = 110;
 const BEHIND = " Not up to date: ";
 const held = { nav: "", controls: "", headline: "", rooms: "", said: "", saidAt: 0 };
 
@@ -96,6 +97,7 @@ export function headline(board) {
     const sign = SIGNS[tone] ? element("span", { class: `sign ${tone}`, "aria-hidden": "true" }) : "";
     if (sign) sign.dataset.sign = SIGNS[tone];
     at("headline").replaceChildren(element("h1", {}, sign, element("b", { class: tone }, first), main.slice(first.length)), ...(behind ? [troubles(behind)] : []));
+    at("headline").classList.toggle("long", main.length > LONG);
     document.title = panel || blind ? `${first.replace(/[:.]$/, "")} · ${board.board.name} · cxwatch` : `${board.board.title} · cxwatch`;
   }
   say(tone, text);

@@ -78,6 +78,7 @@ function bars(panel) {
   const highest = shown.map((field) => Math.max(...rows.map((row) => Math.abs(Number(row[columns.indexOf(field.name)]) || 0)), 0));
   const shared = shown.every((field) => field.unit === shown[0].unit);
   const made = element("table", { class: "bars", "aria-label": panel.title });
+  made.append(element("colgroup", {}, element("col", { class: "label" }), ...shown.map(() => element("col"))));
   made.append(element("thead", { class: shown.length > 1 ? "" : "unseen" }, element("tr", {}, element("th", { scope: "col" }, panel.fields.find((field) => field.name === columns[0])?.title || "\u00a0"),
     ...shown.map((field) => element("th", { scope: "col" }, field.title)))));
   made.append(element("tbody", {}, ...rows.map((row) => element("tr", {}, element("th", { scope: "row" }, String(row[0] ?? "")),

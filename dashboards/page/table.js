@@ -76,8 +76,8 @@ function time(value, view) {
 // Amounts of several currencies, one a line; an amount is not parted from its currency.
 function parted(text) {
   return String(text).split(" + ").map((amount) => {
-    const [, figure, more] = /^(.*?)( \(.*\))?$/.exec(amount);
-    return element("span", { class: "amount" }, figure.replaceAll(" ", "\u00a0"), more ? element("small", {}, more.replace(/^ \((.*)\)$/, " $1")) : "");
+    const [, figure, more] = /^(.*?)(?: \((.*)\))?$/.exec(amount);
+    return element("span", { class: "amount" }, figure.replace(/(\d) (?=[A-Z]{3}$)/, "$1\u00a0"), more ? element("small", {}, more) : "");
   });
 }
 

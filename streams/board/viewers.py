@@ -78,9 +78,13 @@ class Watched:
             if self._snapshot is None or time.monotonic() - self._taken_at >= self._feed.refresh_s * 0.9:
                 self._snapshot = Snapshot(await self._feed.collect(self._view), self._snapshot)
                 self._taken_at = time.monotonic()
-                self._news.set()
-                self._news = asyncio.Event()
+                self._tell()
             return self._snapshot
+
+    def _tell(self) -> None:
+        """Wake everybody who waits; whoever waits from now on waits for the next time."""
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def follow(self) -> AsyncGenerator[bytes, None]:
         """What changes, for one viewer, beginning with everything; also says when nothing did."""
@@ -107,7 +111,7 @@ class Watched:
                 await self.newest()
                 await asyncio.sleep(self._feed.refresh_s)
         finally:
-            self._news.set()  # or a viewer would wait for ever, and believe what it shows
+            self._tell()  # or a viewer would wait for ever, and believe what it shows
 
     async def close(self) -> None:
         """End the task."""

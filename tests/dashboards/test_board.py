@@ -169,6 +169,16 @@ async def test_a_server_that_ends_lets_its_viewers_go(dark: BoardServer) -> None
 
 
 @pytest.mark.loopback
+async def test_a_view_that_everybody_left_is_served_again(dark: BoardServer) -> None:
+    async with aiohttp.ClientSession(read_bufsize=2**22) as session:
+        for _ in range(3):
+            async with session.get(f"{dark.address}api/stream/operations") as answer:
+                await next_event(answer)
+                await next_event(answer)
+            await asyncio.sleep(0.5)  # longer than a refresh: nobody takes snapshots any more
+
+
+@pytest.mark.loopback
 async def test_one_viewer_or_one_view_too_many_is_refused(dark: BoardServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewers, "MOST_VIEWS", 1)
     monkeypatch.setattr(viewers, "MOST_VIEWERS", 1)

@@ -33,7 +33,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 class Breakable(ClickHouse):
-    """A client on the demo that a test can break: everything, or statements that contain a text."""
+    """A client that a test can break: everything, or statements that contain a text."""
 
     broken = ""
 
@@ -44,14 +44,14 @@ class Breakable(ClickHouse):
 
 
 @pytest.fixture(scope="module")
-def client(clickhouse: Endpoints, demo_database: str) -> Breakable:
-    """A reader of the demo at 12:40."""
-    return Breakable(login(clickhouse, "reader", demo_database))
+def client(clickhouse: Endpoints, afternoon: str) -> Breakable:
+    """A reader of the made-up afternoon."""
+    return Breakable(login(clickhouse, "reader", afternoon))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(client: Breakable) -> AsyncIterator[BoardServer]:
-    """All boards of the demo at 12:40."""
+    """All boards of that afternoon."""
     made = await start(client, refresh_s=1.0, simulated=True)
     yield made
     await made.close()
