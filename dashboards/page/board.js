@@ -11,7 +11,7 @@ const GLANCE_MS = 30000;
 const ROW_PX = 32;
 const CHART_PX = 240;
 const TABLE_PX = 520;
-const WALL_ROWS = 34;
+const WALL_ROWS = 24;
 const at = (id) => document.getElementById(id);
 const sections = new Map();
 let board = null;
@@ -95,7 +95,7 @@ function above(panel) {
 function section(panel, top) {
   const body = element("div", { class: "body" });
   const fault = element("span", { class: "fault" });
-  const made = element("section", { id: panel.slug, "aria-labelledby": `${panel.slug}-title` });
+  const made = element("section", { id: panel.slug, "data-unit": panel.unit, "aria-labelledby": `${panel.slug}-title` });
   const about = element("details", { class: "about" }, element("summary", { title: panel.description, "aria-label": `About: ${panel.title}` }, "?"), element("p", {}, panel.description));
   const links = element("span", { class: "links" });
   made.append(element("div", { class: "top" }, element("h2", { id: `${panel.slug}-title` }, panel.title), fault, links, about), body);

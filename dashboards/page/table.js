@@ -62,8 +62,17 @@ function content(field, value, row, view) {
   if (field.unit === "time") return time(value, view);
   if (field.unit === "amounts") return parted(value);
   if (NUMERIC.has(field.unit)) return [number(value, field.unit)];
-  if (field.unit === "sparkline") return [element("span", { class: "spark", "aria-hidden": "true" }, value)];
-  return [field.name.endsWith("_id") ? shortId(String(value)) : String(value)];
+  if (field.unit === "sparkline") return [element("span", { class: "spark", role: "img", "aria-label": `${field.title}: ${trend(value)}` }, value)];
+  return [field.name.endsWith("_id") ? shortId(String(value)) : element("span", { class: "said" }, String(value))];
+}
+
+// What a line of little bars says, for somebody who does not see it.
+function trend(bars) {
+  const heights = [...bars].map((bar) => "▁▂▃▄▅▆▇█".indexOf(bar) + 1);
+  const half = Math.ceil(heights.length / 2);
+  const sum = (part) => part.reduce((all, height) => all + height, 0);
+  const change = sum(heights.slice(half)) - sum(heights.slice(0, half));
+  return change > half / 2 ? "rising" : change < -half / 2 ? "falling" : "steady";
 }
 
 function time(value, view) {

@@ -135,7 +135,7 @@ async def test_a_failed_query_looks_failed_and_clickhouse_may_go_and_come_back(
     async with clean_page(browser) as page:
         await shown(page, f"{server.address}operations")
         text = await page.locator("#issues tbody").inner_text()
-        monkeypatch.setattr(client, "broken", "issue_overview")
+        monkeypatch.setattr(client, "broken", "issue_board")
         await expect(page.locator("#issues .fault")).to_contain_text("query failed")
         assert await page.locator("#issues tbody").inner_text() == text
         await expect(page.locator("#headline b")).to_have_class("bad")
