@@ -50,17 +50,25 @@ WITH
     toUnixTimestamp(assumeNotNull((SELECT closed_through FROM event_clock))) AS closed,
     ((exposed, ends) -> if(ends <= closed, exposed, 1000000000)) AS if_whole,
     <shown>,
+    leaves AS
+    (
+        SELECT
+            line, signal, any(attributes) AS names, any(`values`) AS found,
+            greatest(finest, toUInt32(intDiv(width_ms, 1000))) AS step,
+            intDiv(toUnixTimestamp(bin), step) * step AS at, sum(exposed) AS of_leaf, sum(failed) AS failed_of_leaf
+        FROM cohort_count_latest
+        WHERE line IN (SELECT line FROM shown) AND signal IN (SELECT signal FROM shown)
+            AND bin >= toStartOfHour($__fromTime) AND bin < $__toTime_ms
+        GROUP BY line, signal, cityHash64(attributes, `values`), step, at
+    ),
     bins AS
     (
         SELECT
-            i.label AS issue, any(i.usual_rate) AS usual_rate,
-            greatest(finest, toUInt32(intDiv(c.width_ms, 1000))) AS step,
-            intDiv(toUnixTimestamp(c.bin), step) * step AS at, sum(c.exposed) AS exposed, sum(c.failed) AS failed
-        FROM cohort_count_latest AS c
+            i.label AS issue, any(i.usual_rate) AS usual_rate, c.step AS step, c.at AS at,
+            sum(c.of_leaf) AS exposed, sum(c.failed_of_leaf) AS failed
+        FROM leaves AS c
         INNER JOIN shown AS i ON i.line = c.line AND i.signal = c.signal
-        WHERE c.line IN (SELECT line FROM shown) AND c.signal IN (SELECT signal FROM shown)
-            AND c.bin >= toStartOfHour($__fromTime) AND c.bin < $__toTime_ms
-            AND arrayAll((name, value) -> c.values[indexOf(c.attributes, name)] = value, i.names, i.wanted)
+        WHERE arrayAll((name, value) -> c.found[indexOf(c.names, name)] = value, i.names, i.wanted)
         GROUP BY issue, step, at
         HAVING exposed > 0
     ),

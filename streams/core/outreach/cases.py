@@ -15,6 +15,7 @@ from schemas.events import Origin
 from schemas.fields import Signal
 from schemas.findings import Affected, Decision, Stage
 from schemas.issues import EndReason
+from schemas.words import words_of
 from streams.core.outreach.consent import Profile
 from streams.core.outreach.intervals import revised
 from streams.core.outreach.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
@@ -22,30 +23,12 @@ from streams.core.outreach.wording import Names
 from streams.core.recovery import Intervals
 from streams.core.stage import STORED
 
-REASONS: dict[str, str] = {
-    "eligible": "may be told, and is",
-    "hold_out": "may be told, but is in the group that is not, for comparison",
-    "opted_out": "revoked every contact",
-    "no_consent": "has not agreed to be told about service trouble on a channel of ours",
-    "no_address": "has agreed, but there is no address",
-    "no_profile": "nothing is known about consent",
-    "unreadable": "the newest profile cannot be read: it may be an opt-out",
-    "erased": "was erased: there is nobody to tell",
-    "already_contacted": "has contacted us about it already",
-    "no_words": "nobody has written words about this kind of problem",
-    "put_right": "it was put right for this customer meanwhile",
-    "resolved": "the issue is over",
-    "regressed": "the issue is back, so no all-clear",
-    "unrepaired": "this customer's failure is back, so no all-clear",
-    "replayed": "comes from a played file or a drill, not from what happens now",
-    "expired": "could not be told in time",
-    "time_zone": "nobody knows when it is night there",
-    "quiet_hours": "it is night there",
-    "budget": "was told enough lately",
-    "approval": "many are hit: a person must approve",
-    "muted": "an operator muted the issue",
-    "stopped": "an operator stopped every send",
-}
+_CODES = (
+    "eligible", "hold_out", "opted_out", "no_consent", "no_address", "no_profile", "unreadable", "erased",
+    "already_contacted", "no_words", "put_right", "resolved", "regressed", "unrepaired", "replayed", "expired",
+    "time_zone", "quiet_hours", "budget", "approval", "muted", "stopped",
+)
+REASONS: dict[str, str] = {code: words_of("reason", code) for code in _CODES}
 """Every reason of a decision, in words. The same reason stands for a hold if the obstacle may pass in time, else for a
 refusal."""
 
