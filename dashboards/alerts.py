@@ -162,7 +162,7 @@ def _telling() -> tuple[Alert, ...]:
             "issue", "Customers of an issue could have been told half an hour ago, and an obstacle still holds it "
             "back.",
             "OK", "No row means that nothing is held too long.",
-            "cx-operations", "issues", "alerts.md#outreach-held-too-long", for_s=60,
+            "cx-outreach", "waiting", "alerts.md#outreach-held-too-long", for_s=60,
         ),
         Alert(
             "cx-channel-down", "Channel paused or gone", "critical", (("A", sql.CHANNEL_LEVEL),), 0,
@@ -170,7 +170,7 @@ def _telling() -> tuple[Alert, ...]:
             "{{ else }}accepts nothing at the moment{{ end }}. Notices over it wait, and expire if it stays so.",
             "channel", "A channel is paused because its receiver is gone, or its receiver accepts nothing.",
             "OK", "No row means that nothing was ever sent.",
-            "cx-operations", "status", "alerts.md#channel-paused-or-gone", for_s=60,
+            "cx-outreach", "delivery", "alerts.md#channel-paused-or-gone", for_s=60,
         ),
         Alert(
             "cx-sender-down", "Sender down", "critical", (("A", sql.SENDER_PENDING),), 0,
@@ -178,7 +178,7 @@ def _telling() -> tuple[Alert, ...]:
             "Customers are not told although everything allows it.",
             "", "Notices were decided five minutes ago or more, and the sender has not said what became of them.",
             "Alerting", "The answer is always one row: no answer is itself the trouble.",
-            "cx-operations", "status", "alerts.md#sender-down", for_s=120,
+            "cx-outreach", "delivery", "alerts.md#sender-down", for_s=120,
         ),
     )
 

@@ -38,20 +38,23 @@ def annotate() -> None:
     """
     settings = load_settings()
     prepare_logs(settings)
-    annotator = annotator_of(settings)
     stopping = threading.Event()
+    annotator = annotator_of(settings, stopping.is_set)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     keep_marking(annotator.write_missing, stopping.wait)
 
 
-def annotator_of(settings: Settings) -> Annotator:
-    """Grafana and ClickHouse as the settings name them. Raises ConfigError without Grafana."""
+def annotator_of(settings: Settings, stopping: Callable[[], bool]) -> Annotator:
+    """Grafana and ClickHouse as the settings name them. Raises ConfigError without Grafana.
+
+    ``stopping``: True once a round is to be left half done.
+    """
     if settings.grafana_url is None or settings.grafana_token is None:
         raise ConfigError("set CX_GRAFANA_URL and CX_GRAFANA_TOKEN (token of a service account with role Editor)")
     grafana = Grafana(settings.grafana_url, settings.grafana_token, timeout_s=TIMEOUT_S, repeats=0)
     account = login(endpoints(settings, ("clickhouse",)), "reader", settings.clickhouse_database)
-    return Annotator(grafana, ClickHouse(account))
+    return Annotator(grafana, ClickHouse(account), stopping)
 
 
 def keep_marking(write_missing: Callable[[], int], wait: Callable[[float], bool]) -> None:

@@ -30,7 +30,7 @@ ROLES = """
 
 Needs CX_GRAFANA_URL and CX_GRAFANA_TOKEN, the token of a service account. Its role: Editor for folders, boards and
 annotations; Admin also for the data source (datasources:write), and for alert rules where Editors may not write them.
-With --no-datasource, Editor is enough."""
+With --no-datasource and --no-alerts, Editor is enough."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,16 @@ class Chosen:
     """What is compared or written."""
 
     datasource: Annotated[bool, typer.Option(help="Also the ClickHouse data source (needs role Admin).")] = True
+    alerts: Annotated[bool, typer.Option(help="Also the alert rules.")] = True
     docs: Annotated[str, typer.Option(help="Address of the folder docs/, for the alerts' links to runbooks.")] = ""
     limit: Annotated[list[str] | None, typer.Option(
         help="Money per minute that is too much, as EUR=100; once per currency. Others keep theirs.")
     ] = None
 
     @property
-    def group(self) -> Json:
-        """The alert rules. Raises ConfigError for a limit that cannot be read."""
-        return rule_group(self.docs, limits(self.limit or []))
+    def group(self) -> Json | None:
+        """The alert rules, if they are wanted. Raises ConfigError for a limit that cannot be read."""
+        return rule_group(self.docs, limits(self.limit or [])) if self.alerts else None
 
 
 def register(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ lost answers and other writers make no second one.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +72,11 @@ class Mark:
 class Annotator:
     """Brings Grafana's annotations up to what ClickHouse knows, a bounded number at a time."""
 
-    def __init__(self, grafana: Grafana, client: ClickHouse) -> None:
-        """Nothing is asked yet. ``client`` is a reader."""
+    def __init__(self, grafana: Grafana, client: ClickHouse, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Nothing is asked yet. ``client`` is a reader; ``stopping``: True once a round is to be left half done."""
         self._grafana = grafana
         self._client = client
+        self._stopping = stopping
         self._there: set[tuple[str, str]] = set()
 
     def write_missing(self) -> int:
@@ -87,7 +88,7 @@ class Annotator:
         for mark in marks(self._client):
             if mark.key in self._there:
                 continue
-            if written == A_ROUND:
+            if written == A_ROUND or self._stopping():
                 break
             if not self._is_there(mark):
                 self._grafana.call("post", "annotations", json=mark.body())

@@ -39,17 +39,17 @@ class Item:
     write: Callable[[], None] | None = None
 
 
-def items(grafana: Grafana, reader: Login | None, group: Json) -> list[Item]:
+def items(grafana: Grafana, reader: Login | None, group: Json | None) -> list[Item]:
     """Everything, in the order in which it has to be written. ``reader``: login of the data source, None to leave it
-    alone; ``group``: alert rules as ``dashboards.alerts.rule_group`` makes them. Raises GrafanaError."""
+    alone; ``group``: alert rules as ``dashboards.alerts.rule_group`` makes them, or None. Raises GrafanaError."""
     found = [_folder(grafana, FOLDER_UID, FOLDER_TITLE)]
     if reader is not None:
         found.append(_datasource(grafana, reader))
     found += [_board(grafana, dashboard(board)) for board in BOARDS]
-    return [*found, *_alerts(grafana, group)]
+    return [*found, *(_alerts(grafana, group) if group is not None else ())]
 
 
-def push(grafana: Grafana, reader: Login | None, group: Json) -> tuple[list[str], list[Item]]:
+def push(grafana: Grafana, reader: Login | None, group: Json | None) -> tuple[list[str], list[Item]]:
     """Write what differs; returns what was written, and what differs and belongs to others. Raises GrafanaError."""
     written: list[str] = []
     others = []

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -20,6 +24,8 @@ from streams.sinks.grafana_annotations import A_ROUND, TAG_LENGTH, Annotator, ma
 from streams.stack import Endpoints
 from tests.dashboards.grafana_server import EDITOR, VIEWER, FakeGrafana, running
 from tests.dashboards.seed import MINUTE, NOW, TROUBLES, appended
+from tests.docs.words import ROOT
+from tests.patience import Deadline, patience
 from tests.sinks.conftest import migrated
 from tests.sinks.examples import batch, issue
 
@@ -142,6 +148,13 @@ def test_a_round_is_bounded_and_the_rest_follows(server: FakeGrafana, own: Click
     assert {key.split()[0] for key in keys(server)} == {mark.whose for mark in marks(own)}
 
 
+def test_a_round_is_left_once_the_process_is_told_to_end(server: FakeGrafana, own: ClickHouse) -> None:
+    grafana = Grafana(server.url, SecretStr(EDITOR))
+    stopped = Annotator(grafana, own, lambda: len(server.annotations) == 3)
+    assert stopped.write_missing() == 3
+    assert len(server.annotations) == 3
+
+
 def test_changes_are_marked_and_hidden_issues_are_not(own: ClickHouse) -> None:
     found = {mark.whose: mark for mark in marks(own)}
     hidden = {"issue:i-suspected", "issue:i-withdrawn", "issue:i-old"} & set(found)
@@ -187,4 +200,21 @@ def test_it_runs_only_with_a_grafana_and_beside_the_store() -> None:
     half = Settings(grafana_url="http://grafana:3000")
     assert all(one.name != "annotate" for one in programs_of(half, ("store",), board=False))
     with pytest.raises(ConfigError, match="CX_GRAFANA_TOKEN"):
-        annotator_of(half)
+        annotator_of(half, lambda: False)
+
+
+def test_the_process_marks_what_is_there_and_ends_when_it_is_told_to(
+    server: FakeGrafana, stored: ClickHouse, stack_settings: Settings, afternoon: str
+) -> None:
+    named = {"CX_STATE_DIR": str(stack_settings.state_dir), "CX_CLICKHOUSE_DATABASE": afternoon,
+             "CX_GRAFANA_URL": server.url, "CX_GRAFANA_TOKEN": EDITOR, "PYTHONPATH": str(ROOT)}
+    if stack_settings.clickhouse_url:
+        named["CX_CLICKHOUSE_URL"] = stack_settings.clickhouse_url.get_secret_value()
+    command = [sys.executable, "-c", "import sys; from streams.cli.main import main; sys.exit(main(['annotate']))"]
+    with subprocess.Popen(command, env={**os.environ, **named}) as process:
+        deadline = Deadline(20)
+        while len(server.annotations) < len(marks(stored)) and process.poll() is None and not deadline.over:
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(patience(20)) == 0
+    assert {one["tags"][1] for one in server.annotations} == {mark.whose for mark in marks(stored)}

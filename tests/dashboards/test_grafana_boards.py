@@ -126,6 +126,8 @@ def test_an_editor_writes_all_but_the_data_source_and_the_rules_and_is_told_who_
     with pytest.raises(GrafanaError, match=r"alert.provisioning:write \(role Admin"):
         push(editor, None, GROUP)
     assert set(server.boards) == set(UIDS)
+    server.boards.clear()
+    assert push(editor, None, None) == (UIDS, [])
     push(grafana, LOGIN, GROUP)
     assert push(editor, None, GROUP) == ([], [])
     assert [item.state for item in conditions(editor)] == ["same", "unknown", "same"]
