@@ -96,7 +96,8 @@ function section(panel, top) {
   const body = element("div", { class: "body" });
   const fault = element("span", { class: "fault" });
   const made = element("section", { id: panel.slug, "data-unit": panel.unit, "aria-labelledby": `${panel.slug}-title` });
-  const about = element("details", { class: "about" }, element("summary", { title: panel.description, "aria-label": `About: ${panel.title}` }, "?"), element("p", {}, panel.description));
+  const how = element("span", { class: "how" });
+  const about = element("details", { class: "about" }, element("summary", { title: panel.description, "aria-label": `About: ${panel.title}` }, "?"), element("p", {}, panel.description, " ", how));
   const links = element("span", { class: "links" });
   made.append(element("div", { class: "top" }, element("h2", { id: `${panel.slug}-title` }, panel.title), fault, links, about), body);
   const { x, y, w, h } = panel.grid;
@@ -106,7 +107,7 @@ function section(panel, top) {
   if (panel.kind === "table") made.style.maxHeight = `${Math.max(h * ROW_PX, TABLE_PX)}px`;
   made.style.order = String(y * 100 + x);
   at("grid").append(made);
-  return { made, body, fault, links, bottom: y - top + h, shown: "" };
+  return { made, body, fault, links, how, bottom: y - top + h, shown: "" };
 }
 
 function refresh(held, panel, view) {
@@ -120,20 +121,27 @@ function refresh(held, panel, view) {
   const text = JSON.stringify([panel.content, panel.error, still ? 0 : view, location.search, document.documentElement.dataset.theme]);
   if (text === held.shown) return;
   held.shown = text;
-  ways(held.links, panel);
+  ways(held, panel);
+  const focused = reachable(held.body).indexOf(document.activeElement);
   draw(panel, held.body, view);
+  if (focused >= 0 && !held.body.contains(document.activeElement)) reachable(held.body)[focused]?.focus({ preventScroll: true });
   const scrolls = held.body.scrollHeight > held.body.clientHeight + 1;
   if (scrolls) held.body.setAttribute("tabindex", "0");
   else held.body.removeAttribute("tabindex");
 }
 
-// Where the panel leads: other boards, and how its figure is worked out.
-function ways(place, panel) {
-  const made = panel.links.map((link) => element("a", { href: linked(link) }, link.title));
-  if (panel.metric && board.board.name !== "definitions" && board.boards.some((one) => one.name === "definitions")) {
-    made.push(element("a", { href: address({ board: "definitions", hash: panel.metric }), "aria-label": `How ${panel.title} is worked out` }, "how"));
-  }
-  place.replaceChildren(...made);
+// What the Tab key reaches: whoever stands there still stands there when new figures are drawn.
+function reachable(body) {
+  return [...body.querySelectorAll("a, button, [tabindex='0']")];
+}
+
+// Where the panel leads: other boards, and how its figure is worked out; a tile has no room for that beside its title.
+function ways(held, panel) {
+  held.links.replaceChildren(...panel.links.map((link) => element("a", { href: linked(link) }, link.title)));
+  held.how.replaceChildren();
+  if (!panel.metric || board.board.name === "definitions" || !board.boards.some((one) => one.name === "definitions")) return;
+  const made = element("a", { href: address({ board: "definitions", hash: panel.metric }), "aria-label": `How ${panel.title} is worked out` }, panel.kind === "stat" ? "How this is worked out" : "how");
+  (panel.kind === "stat" ? held.how : held.links).append(made);
 }
 
 function arrived() {

@@ -20,7 +20,7 @@ export function element(name, attributes = {}, ...children) {
 export function number(value, unit) {
   if (value === null || value === undefined || value === "") return "";
   if (typeof value === "string") return value;
-  if (unit === "share") return `${one.format(value * 100)} %`;
+  if (unit === "share") return `${one.format(value * 100)}\u00a0%`;
   if (unit === "per_second") return `${Math.abs(value) < 10 ? two.format(value) : one.format(value)}/s`;
   if (unit === "per_minute" || unit === "score") return one.format(value);
   if (unit === "ratio") return two.format(value);
