@@ -10,7 +10,7 @@ READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),.venv/.ready)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo example test busy native native-test long faults lint reference house up down status doctor lock clean browser \
-	bench bench-gate bench-pipeline bench-latency bench-growth bench-start screenshots
+	bench bench-gate bench-pipeline bench-latency bench-growth bench-start bench-boards screenshots
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -59,6 +59,9 @@ bench-latency: $(TEST_READY) native ## event to joined and to ClickHouse at 5,00
 
 bench-growth: $(TEST_READY) native ## CPU per event, bytes and recovery of state from 1,000 to 1,000,000 customers
 	@$(BIN)/python -m benchmarks.growth
+
+bench-boards: $(TEST_READY) ## every panel on a year of aggregates and ROWS raw events (10,000,000; full: 100000000), DAYS=365
+	@$(BIN)/python -P -m benchmarks.boards $(if $(ROWS),--rows $(ROWS)) $(if $(DAYS),--days $(DAYS))
 
 bench-start: $(TEST_READY) ## CPU seconds that `cxwatch --help` and `cxwatch issues` take to start
 	@$(BIN)/python -P -m benchmarks.start

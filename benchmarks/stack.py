@@ -77,8 +77,8 @@ class Servers:
 
 
 @contextmanager
-def servers(settings: Settings | None = None) -> Iterator[Servers]:
-    """Start both servers in a folder of their own; they end with this process, whatever happens."""
+def servers(settings: Settings | None = None, options: UpOptions | None = None) -> Iterator[Servers]:
+    """Start both servers (or those of ``options``) in a folder of their own; they end with this process."""
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=FOLDER))
     PidFile(folder / "owner").write(os.getpid())
@@ -86,7 +86,7 @@ def servers(settings: Settings | None = None) -> Iterator[Servers]:
         update={"state_dir": folder / "state", "kafka_bootstrap": None, "clickhouse_url": None}
     )
     try:
-        running = Servers(chosen, up(chosen, options=UpOptions(die_with_parent=True)))
+        running = Servers(chosen, up(chosen, options=options or UpOptions(die_with_parent=True)))
         running.client("default").execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         yield running
     finally:

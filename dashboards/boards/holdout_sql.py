@@ -57,7 +57,7 @@ WITH
         SELECT 0 AS position, '' AS issue_id, 'All issues together' AS issue, * EXCEPT root_id FROM counted
         UNION ALL
         SELECT
-            1, c.root_id, concat(substring(c.root_id, 1, 10), ' ', i.label), c.question, c.nh, c.nt, c.xh, c.xt
+            1, c.root_id, i.label, c.question, c.nh, c.nt, c.xh, c.xt
         FROM counted AS c
         INNER JOIN issue_overview AS i ON i.issue_id = c.root_id
     )

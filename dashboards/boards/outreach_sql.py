@@ -76,7 +76,7 @@ WITH
     (SELECT now FROM event_clock) AS newest
 SELECT
     if(n.deadline_first <= newest, '✗ too late', if(n.due_first <= newest, '! due', 'not due yet')) AS state,
-    n.status AS status, n.why AS reason, concat(substring(n.issue_id, 1, 10), ' ', i.label) AS issue,
+    n.status AS status, n.why AS reason, i.label AS issue,
     n.waiting AS waiting,
     n.since AS since, age_text(greatest(0, dateDiff('second', n.since, newest))) AS longest, n.due_first AS due,
     n.deadline_first AS deadline, n.issue_id AS issue_id
