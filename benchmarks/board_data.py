@@ -37,7 +37,7 @@ class Fill:
         """The statement."""
         names = ", ".join(f"`{name}`" for name in self.columns)
         values = ", ".join(self.columns.values())
-        return f"INSERT INTO {self.table} ({names}) SELECT {values} FROM numbers({self.rows})"
+        return " ".join(["INSERT INTO", self.table, f"({names})", "SELECT", values, f"FROM numbers({self.rows})"])
 
 
 def _at(expression: str) -> str:

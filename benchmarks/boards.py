@@ -125,12 +125,12 @@ def section(timings: Sequence[Timing], cores: float, tables: Sequence[tuple[str,
         cells = ["refused" if one.median_ms is None else f"{one.median_ms:,.0f}" for one in found.values()]
         missed = "over" if any(one.over for one in found.values()) else ""
         lines.append(f"| {board} | {panel} | {' | '.join(cells)} | {missed} |")
+    viewers = (f"{VIEWERS} viewers of the operations board, each asking for itself every {REFRESH_S} s, need "
+               f"{cores:.2f} cores of ClickHouse (aim: {MOST_CORES:g}).")  # fmt: skip
     over = sum(one.over for one in timings)
     lines += [
         "", f"{over} of {len(timings)} over their aim (300 ms over 24 hours, 1 s over 30 days).",
-        "", f"{VIEWERS} viewers of the operations board, each asking for itself every {REFRESH_S} s, need {cores:.2f} "
-        f"cores of ClickHouse (aim: {MOST_CORES:g}).",
-        "", "| table | rows | bytes a row |", "|---|---|---|",
+        "", viewers, "", "| table | rows | bytes a row |", "|---|---|---|",
     ]  # fmt: skip
     lines += [f"| {table} | {rows:,} | {size / rows:.1f} |" for table, rows, size in tables]
     return "\n".join(lines)

@@ -39,3 +39,6 @@ VIEWS: dict[str, str] = {
     "source_gap": "Stretches of the last 7 days in which a producer gave no data",
 }
 """Every view and its meaning; the boards and the operator's commands read these."""
+
+READABLE: tuple[str, ...] = (*VIEWS, "issue_1m", "impact_1m")
+"""What user reader may read: the views, and histories without customers. Views read tables as user migrator."""

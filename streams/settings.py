@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     clickhouse_reader_password: SecretStr | None = Field(
         None, description="Password of user reader on your own ClickHouse, if the URL names no user"
     )
+    clickhouse_operator_password: SecretStr | None = Field(
+        None, description="Password of user operator on your own ClickHouse; unset: commands read as user reader"
+    )
     clickhouse_migrator_password: SecretStr | None = Field(
         None, description="Password of user migrator on your own ClickHouse, if the URL names no user"
     )

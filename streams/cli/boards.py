@@ -155,12 +155,12 @@ def _grafana() -> Grafana:
 
 
 def _login() -> Login:
-    return connect().login
+    return connect(role="reader").login
 
 
 def _looked_at() -> Login:
     """Login of the reader. Raises ConfigError if the database does not answer what the boards ask."""
-    client = connect()
+    client = connect(role="reader")
     check_database(client)
     return client.login
 

@@ -31,13 +31,13 @@ _COLOURS = {
 }
 
 
-def reader(settings: Settings | None = None) -> ClickHouse:
-    """User reader on the tables of the running ClickHouse.
+def reader(settings: Settings | None = None, role: str = "operator") -> ClickHouse:
+    """A login that only reads the running ClickHouse: user operator, or reader, who sees what boards see.
 
     Raises StackError if it is not up, ConfigError naming the databases that there are if it has none of this name.
     """
     chosen = settings or settings_here()
-    account = login(endpoints(chosen, ("clickhouse",)), "reader", chosen.clickhouse_database)
+    account = login(endpoints(chosen, ("clickhouse",)), role, chosen.clickhouse_database)
     there = databases(account)
     if there and account.database not in there:
         raise ConfigError(

@@ -112,7 +112,8 @@ async def _line(run: Run, webhook: str, options: Options) -> bool:
     run.session.launch("sender", ["sender"], {"CX_WEBHOOK_URL": webhook})
     settings = run.session.settings
     page = await board.start(
-        run.session.reader(), settings.board_port, settings.web_host, simulated=True, hosts=settings.web_hosts
+        run.session.reader(role="reader"), settings.board_port, settings.web_host, simulated=True,
+        hosts=settings.web_hosts,
     )
     try:
         run.teller.say(f"workers and sender are starting; live board: {page.address}")

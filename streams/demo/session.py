@@ -77,9 +77,9 @@ class Session:
             self.supervisor.forgive()
         return gone
 
-    def reader(self, timeout_s: float = 20.0) -> ClickHouse:
-        """A read-only login on this run's database."""
-        return ClickHouse(login(self.endpoints, "reader", self.settings.clickhouse_database), timeout_s)
+    def reader(self, timeout_s: float = 20.0, role: str = "operator") -> ClickHouse:
+        """A login on this run's database that only reads: user operator, or reader, who sees what boards see."""
+        return ClickHouse(login(self.endpoints, role, self.settings.clickhouse_database), timeout_s)
 
     def stop(self) -> None:
         """End the processes, in order: a signal, then wait, then kill what is left."""

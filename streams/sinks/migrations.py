@@ -14,7 +14,10 @@ from clickhouse_migrations.exceptions import MigrationException
 
 import schemas
 from schemas.errors import ConfigError, SinkUnavailable
-from streams.sinks.clickhouse import ClickHouseAccounts, login
+from schemas.views import READABLE, VIEWS
+from streams.sinks.clickhouse import ClickHouse, ClickHouseAccounts, login
+
+log = logging.getLogger("cx.clickhouse")
 
 DDL = Path(schemas.__file__).parent / "ddl"
 """Folder of the numbered migrations."""
@@ -38,7 +41,27 @@ def migrate(endpoints: ClickHouseAccounts, database: str = "cx") -> list[str]:
     pending = [migration.name for migration in migrations(endpoints, database) if migration.state == "pending"]
     with _migrating():
         _cluster(endpoints, database).migrate(database, DDL, migration_log_format="compact")
+    share_views(ClickHouse(login(endpoints, "migrator", database)), endpoints.account("reader")[0])
     return pending
+
+
+def share_views(migrator: ClickHouse, reader: str) -> None:
+    """Let user ``reader`` read every view of boards and no other table: views read tables as their definer.
+
+    On a server of your own whose migrator may not grant rights, or where nobody is called ``reader``, this is left to
+    whoever gives rights there; a warning says so.
+    """
+    statements = [f"ALTER TABLE `{view}` MODIFY DEFINER = CURRENT_USER SQL SECURITY DEFINER" for view in VIEWS]
+    statements += [f"GRANT SELECT ON `{migrator.login.database}`.`{name}` TO `{reader}`" for name in READABLE]
+    if reader == migrator.login.user:
+        return
+    try:
+        for statement in statements:
+            migrator.query(statement)
+    except SinkUnavailable as error:
+        log.warning("user %s was not granted the views of boards: %s (docs/security.md)", reader, error)
+    finally:
+        migrator.close()
 
 
 def migrations(endpoints: ClickHouseAccounts, database: str = "cx") -> list[Migration]:

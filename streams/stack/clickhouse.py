@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -26,7 +27,8 @@ from streams.stack.server import LocalServer
 
 NAME = "clickhouse"
 ADMIN = "cxadmin"
-ROLES = ("writer", "reader", "migrator")
+ROLES = ("writer", "reader", "operator", "migrator")
+"""writer: stores; reader: boards, views only; operator: commands, everything, read-only; migrator: tables."""
 
 
 class ClickHouseServer(LocalServer):
@@ -98,6 +100,13 @@ class ClickHouseServer(LocalServer):
         values = {f"{role}_password": stored[role] for role in ROLES} | {"database": self.settings.clickhouse_database}
         for statement in statements(fill("clickhouse-users.sql", values)):
             self.query(statement)
+        self._narrow_reader()
+
+    def _narrow_reader(self) -> None:
+        """Take back what earlier versions let the reader see: all tables. The next migration grants it the views."""
+        every = f"{self.settings.clickhouse_database}*.*"
+        if every in self.query("SHOW GRANTS FOR reader"):
+            self.query(f"REVOKE SELECT, SHOW ON {every} FROM reader")
 
 
 def statements(script: str) -> list[str]:
@@ -120,19 +129,19 @@ def server_command(machine: Machine) -> tuple[list[str], str]:
 
 
 def passwords(state_folder: StateFolder) -> dict[str, str]:
-    """Passwords of the local server's users, generated at the first call, mode 600."""
+    """Passwords of the local server's users, mode 600; one that is not there yet is generated."""
     names = (ADMIN, *ROLES)
-    try:
-        stored = json.loads(state_folder.passwords.read_text(encoding="utf-8"))
-        if all(isinstance(stored[name], str) and stored[name] for name in names):
-            return {name: stored[name] for name in names}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    made = {name: secrets.token_hex(24) for name in names}
+    stored: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        found = json.loads(state_folder.passwords.read_text(encoding="utf-8")).items()
+        stored = {name: value for name, value in found if name in names and isinstance(value, str) and value}
+    if len(stored) == len(names):
+        return stored
+    made = {name: stored.get(name) or secrets.token_hex(24) for name in names}
     write_private(state_folder.passwords, json.dumps(made, indent=1))
     return made
 
 
 def secret_passwords(state_folder: StateFolder) -> dict[str, SecretStr]:
-    """Passwords of writer, reader and migrator, typed as secrets."""
+    """Passwords of every role, typed as secrets."""
     return {role: SecretStr(password) for role, password in passwords(state_folder).items() if role in ROLES}

@@ -48,7 +48,9 @@ def clickhouse_of(settings: Settings) -> NamedClickHouse | None:
         passwords = {role: SecretStr(unquote(parts.password or "")) for role in ROLES}
     else:
         names = {role: role for role in ROLES}
-        passwords = {role: _password(settings, role) for role in ROLES}
+        if settings.clickhouse_operator_password is None:  # a server of before there was such a user
+            names["operator"] = "reader"
+        passwords = {role: _password(settings, names[role]) for role in ROLES}
     return NamedClickHouse(host, port, settings.clickhouse_http_port, names, passwords)
 
 

@@ -10,9 +10,11 @@ from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import Endpoints
 from tests.dashboards.demo_at import DemoAt, demo_at
 from tests.dashboards.seed import seed
-from tests.sinks.conftest import database, migrated, reader, writer
+from tests.sinks.conftest import board_reader, database, migrated, reader, writer
 
-__all__ = ["afternoon", "database", "demo", "demo_database", "reader", "seeded", "writer"]
+__all__ = [
+    "afternoon", "board_reader", "database", "demo", "demo_database", "reader", "seeded", "seeded_board", "writer",
+]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,13 @@ def afternoon(clickhouse: Endpoints) -> Iterator[str]:
 
 @pytest.fixture
 def seeded(clickhouse: Endpoints, afternoon: str) -> ClickHouse:
-    """A reader of that afternoon."""
+    """A login that only reads, also the tables of that afternoon: user operator."""
+    return ClickHouse(login(clickhouse, "operator", afternoon))
+
+
+@pytest.fixture
+def seeded_board(clickhouse: Endpoints, afternoon: str) -> ClickHouse:
+    """Whom boards read that afternoon as: user reader, who sees views only."""
     return ClickHouse(login(clickhouse, "reader", afternoon))
 
 

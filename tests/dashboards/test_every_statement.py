@@ -43,28 +43,28 @@ def options(client: ClickHouse, made: Json) -> dict[str, list[str]]:
 
 
 @each_board
-def test_every_statement_runs_on_an_empty_database(board: Board, reader: ClickHouse) -> None:
+def test_every_statement_runs_on_an_empty_database(board: Board, board_reader: ClickHouse) -> None:
     made = dashboard(board)
-    options(reader, made)
+    options(board_reader, made)
     for name, panel, target in targets(made):
-        rows = ask(reader, target["rawSql"]).rows
+        rows = ask(board_reader, target["rawSql"]).rows
         assert panel.get("type") != "table" or len(rows) == 1, name
 
 
 @each_board
 def test_every_statement_runs_on_a_filled_database_for_all_and_for_one_value_of_each_variable(
-    board: Board, seeded: ClickHouse
+    board: Board, seeded_board: ClickHouse
 ) -> None:
     made = dashboard(board)
-    offered = options(seeded, made)
+    offered = options(seeded_board, made)
     assert all(offered.values()), "a variable without any option"
     first = {name: (values[0],) for name, values in offered.items()}
     hostile = dict.fromkeys(offered, ("it's \\' OR 1",))
     single = {variable.name: first[variable.name] for variable in board.variables if not variable.every}
     for name, panel, target in targets(made):
-        answer = ask(seeded, target["rawSql"], single)
-        ask(seeded, target["rawSql"], first)
-        ask(seeded, target["rawSql"], hostile)
+        answer = ask(seeded_board, target["rawSql"], single)
+        ask(seeded_board, target["rawSql"], first)
+        ask(seeded_board, target["rawSql"], hostile)
         _check_shape(name, panel, target, answer)
 
 

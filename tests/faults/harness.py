@@ -268,7 +268,7 @@ class Deployment:
         """Send the processes started from now on somewhere else (``kafka_bootstrap=...`` of a proxy)."""
         self.endpoints = replace(self.endpoints, **changed)
 
-    def client(self, role: str = "reader") -> ClickHouse:
+    def client(self, role: str = "operator") -> ClickHouse:
         """A login on this run's database, not through a proxy."""
         return ClickHouse(login(self.straight, role, self.settings.clickhouse_database), 20.0)
 
@@ -353,7 +353,7 @@ class Deployment:
             "accepts": str(self.accepts or ""), "max_bytes": self.settings.max_event_bytes,
         }
         if self.stored:
-            user, password = self.straight.account("reader")
+            user, password = self.straight.account("operator")
             where |= {
                 "host": self.straight.clickhouse_host, "port": self.straight.clickhouse_port, "user": user,
                 "password": password.get_secret_value(), "database": self.settings.clickhouse_database,

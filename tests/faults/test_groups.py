@@ -99,14 +99,14 @@ def stale_row_loses(line: Deployment) -> dict[str, int]:
     key, epoch = "customer_id, line, signal, window", "bitShiftRight(ver, 40)"
     newest = f"SELECT {key}, max(ver) AS newest FROM episode GROUP BY {key}"
     first, last = (f"(SELECT {which}({epoch}) FROM episode)" for which in ("min", "max"))
-    ((kept,),) = line.execute(f"SELECT count() FROM episode WHERE {epoch} < {last}", "reader")
+    ((kept,),) = line.execute(f"SELECT count() FROM episode WHERE {epoch} < {last}", "operator")
     stale = f"bitOr(bitShiftLeft({epoch} - 1, 40), 999999)"
     line.execute(
         f"INSERT INTO episode SELECT * REPLACE (999999 AS failures, toUInt64({stale}) AS ver)"
         f" FROM episode WHERE ({key}, ver) IN ({newest}) AND {epoch} > {first} LIMIT 50",
     )
-    ((written,),) = line.execute("SELECT count() FROM episode WHERE failures = 999999", "reader")
-    ((winning,),) = line.execute("SELECT count() FROM episode FINAL WHERE failures = 999999", "reader")
+    ((written,),) = line.execute("SELECT count() FROM episode WHERE failures = 999999", "operator")
+    ((winning,),) = line.execute("SELECT count() FROM episode FINAL WHERE failures = 999999", "operator")
     return {
         "rows of the older owner still stored": int(kept), "stale rows written afterwards": int(written),
         "stale rows winning": int(winning),

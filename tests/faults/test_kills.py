@@ -257,6 +257,6 @@ def sums(line: Deployment) -> list[tuple[int, ...]]:
         "sum(exposed), sum(failed) FROM cohort_count FINAL WHERE closed", "count(), sum(failures) FROM episode FINAL",
         "sum(events), sum(late), sum(duplicates) FROM source_count FINAL", "count() FROM dead_letter FINAL",
     ):  # fmt: skip
-        found += line.execute(f"SELECT {what}", "reader")
+        found += line.execute(f"SELECT {what}", "operator")
     return found
 

@@ -22,13 +22,13 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 def counted(line: Deployment) -> dict[str, Any]:
     """Episodes of each signal that were put right, and all of them."""
     sql = "SELECT signal, countIf(put_right_at IS NOT NULL), count() FROM episode FINAL GROUP BY signal ORDER BY signal"
-    return {signal: f"{right} of {count}" for signal, right, count in line.execute(sql, "reader")}
+    return {signal: f"{right} of {count}" for signal, right, count in line.execute(sql, "operator")}
 
 
 def right(line: Deployment) -> dict[str, int]:
     """Signal -> how many episodes were put right."""
     sql = "SELECT signal, countIf(put_right_at IS NOT NULL) FROM episode FINAL GROUP BY signal"
-    return dict(line.execute(sql, "reader"))
+    return dict(line.execute(sql, "operator"))
 
 
 async def judged(line: Deployment, result: Result) -> None:

@@ -108,7 +108,7 @@ async def settle(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def hashes(run: Session) -> dict[str, Any]:
     """What a separate process sees of this deployment."""
-    user, password = run.endpoints.account("reader")
+    user, password = run.endpoints.account("operator")
     where = {
         "bootstrap": run.endpoints.kafka_bootstrap, "prefix": run.settings.topic_prefix,
         "host": run.endpoints.clickhouse_host, "port": run.endpoints.clickhouse_port, "user": user,

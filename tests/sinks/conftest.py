@@ -37,5 +37,11 @@ def writer(clickhouse: Endpoints, database: str) -> ClickHouse:
 
 @pytest.fixture
 def reader(clickhouse: Endpoints, database: str) -> ClickHouse:
-    """The reader on that database."""
+    """A login that only reads, also the tables of that database: user operator."""
+    return ClickHouse(login(clickhouse, "operator", database))
+
+
+@pytest.fixture
+def board_reader(clickhouse: Endpoints, database: str) -> ClickHouse:
+    """Whom boards read that database as: user reader, who sees views only."""
     return ClickHouse(login(clickhouse, "reader", database))

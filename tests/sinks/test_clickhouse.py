@@ -79,7 +79,7 @@ def test_raw_copies_outlive_the_change_of_their_order(
     monkeypatch.setattr("streams.sinks.migrations.DDL", tmp_path)
     with migrated(clickhouse) as database:
         Store(ClickHouse(login(clickhouse, "writer", database))).write(everything())
-        reader = ClickHouse(login(clickhouse, "reader", database))
+        reader = ClickHouse(login(clickhouse, "operator", database))
         before = contents(reader)
         monkeypatch.undo()
         assert migrate(clickhouse, database) == ["005_raw_by_hour.sql"]
@@ -315,7 +315,7 @@ def test_a_table_that_drifted_is_refused_and_further_columns_are_not(
 
 
 def test_a_wrong_password_is_told_without_the_password(clickhouse: Endpoints) -> None:
-    wrong = replace(login(clickhouse, "writer"), password=clickhouse.account("reader")[1])
+    wrong = replace(login(clickhouse, "writer"), password=clickhouse.account("operator")[1])
     with pytest.raises(SinkUnavailable, match="wrong user or password") as caught:
         ClickHouse(wrong).query("SELECT 1")
     assert wrong.password.get_secret_value() not in str(caught.value)

@@ -95,7 +95,7 @@ def _read_topic(bootstrap: str) -> list[bytes]:
 
 def _assert_data_are_there(where: Endpoints) -> None:
     assert sorted(_read_topic(where.kafka_bootstrap)) == [b"0", b"1", b"2"]
-    assert _client(where, "reader").execute("SELECT sum(x) FROM cx_kept.t") == [(3,)]
+    assert _client(where, "operator").execute("SELECT sum(x) FROM cx_kept.t") == [(3,)]
 
 
 def _pids(settings: Settings) -> dict[str, int]:
@@ -173,6 +173,9 @@ def test_a_message_of_five_megabytes_is_taken(start: Start) -> None:
 @pytest.mark.parametrize(
     ("role", "statement", "code"),
     [
+        ("reader", "SELECT * FROM cx_kept.t", 497),
+        ("operator", "INSERT INTO cx_kept.t VALUES (9)", 497),
+        ("operator", "SELECT 1 SETTINGS readonly = 0", 164),
         ("reader", "INSERT INTO cx_kept.t VALUES (9)", 497),
         ("reader", "CREATE TABLE cx_kept.u (x UInt8) ENGINE = Memory", 497),
         ("reader", "SELECT * FROM system.query_log", 497),
