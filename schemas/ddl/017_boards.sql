@@ -100,6 +100,7 @@ WITH
         name -> (name, arraySum(one -> if(one.currency = name, one.minor, 0), column))
             ::Tuple(currency String, minor Int64),
         arraySort(arrayDistinct(arrayMap(one -> CAST(one.currency, 'String'), column))))) AS added,
+    (n -> concat(toString(n), if(n = 1, ' notice', ' notices'))) AS notices,
     shown AS
     (
         SELECT issue_id, CAST(state, 'String') IN ('open', 'escalating', 'recovering', 'regressed') AS active
@@ -187,14 +188,13 @@ SELECT
     multiIf(
         NOT o.active, 'nothing: it is over',
         arrayStringConcat(arraySlice(arrayFilter(part -> part != '', [
-            if(d.held_approval > 0,
-                concat('approve or mute: ', toString(d.held_approval), ' notices wait for a person'), ''),
-            if(d.held_stopped > 0, concat('resume sending: ', toString(d.held_stopped), ' notices wait'), ''),
+            if(d.held_approval > 0, concat('approve or mute: ', notices(d.held_approval), ' held for it'), ''),
+            if(d.held_stopped > 0, concat('resume sending: ', notices(d.held_stopped), ' held'), ''),
             if(notEmpty(o.changes),
                 concat('look at change ', arrayStringConcat(arraySlice(o.changes, 1, 2), ' and ')), ''),
             if(o.state = 'recovering', 'watch whether it stays well', ''),
-            if(d.held_muted > 0, concat('unmute when it is right: ', toString(d.held_muted), ' notices wait'), ''),
-            if(d.held_quiet > 0, concat('wait for the end of the night: ', toString(d.held_quiet), ' notices'), ''),
+            if(d.held_muted > 0, concat('unmute when it is right: ', notices(d.held_muted), ' held'), ''),
+            if(d.held_quiet > 0, concat('wait for the end of the night: ', notices(d.held_quiet), ' held'), ''),
             if(empty(o.changes) AND o.state != 'recovering',
                 'find the cause: no change is known around its start', '')]), 1, 2), '; ')
         ) AS next_step,
@@ -215,10 +215,10 @@ LEFT JOIN decided AS d ON d.issue_id = o.issue_id;
 
 -- What impact would have said of each issue at the end of each minute of event time, from when each customer was known,
 -- first failed and contacted: it does not depend on when rooms flushed. A row wherever something changed; figures hold
--- until the next one. `new`: customers known in the minute; `recent`: first failure in the last 15 minutes; `open` is
--- false if the issue was resolved by then. Money as in streams/core/impact, in its currency, with the parameters that it
--- states now; none where it states none yet. Sums over arrays, not windows, so that a filter on issue_id reaches the
--- tables' keys.
+-- until the next one, and there is none after the newest event. `new`: customers known in the minute; `recent`: those
+-- whose first failure lies in the last 15 minutes; `open` is false if the issue was resolved by then. Money as in
+-- streams/core/impact, in its currency, with the parameters that it states now; none where it states none yet. Sums over
+-- arrays, not windows, so that a filter on issue_id reaches the tables' keys.
 CREATE OR REPLACE VIEW issue_minute AS
 WITH
     (hundredths, code) -> multiIf(
@@ -300,4 +300,5 @@ SELECT
         ::Array(Tuple(currency LowCardinality(String), minor Int64)) AS per_minute
 FROM total AS t
 INNER JOIN issue AS i FINAL ON i.issue_id = t.issue_id
-LEFT JOIN terms AS p ON p.issue_id = t.issue_id;
+LEFT JOIN terms AS p ON p.issue_id = t.issue_id
+WHERE t.at <= (SELECT intDiv(toUnixTimestamp64Milli(now), 60000) FROM event_clock);

@@ -18,6 +18,7 @@ from streams.core.impact.stage import ImpactRules, ImpactStage, ImpactState
 from streams.core.match.stage import MatchRules, MatchStage, MatchState
 from streams.core.stage import Batch, Drained
 from streams.sinks.clickhouse import ClickHouse
+from tests.dashboards.progress import marks
 from tests.dashboards.seed import MINUTE, NOW
 from tests.sinks.examples import CAUSE, batch, issue
 
@@ -127,7 +128,7 @@ def test_after_a_catch_up_of_an_hour_each_minute_is_as_if_the_rooms_had_flushed_
     at_once.feed(ONSET, END)
     (last,) = at_once.flush()
     Store(writer).write([batch("issue", [revision(END)]), batch("affected", list(at_once.affected.values())),
-                         batch("impact", [last])])
+                         batch("impact", [last]), *marks(END)])
     found = by_minute(reader)
     assert len(expected) > 40
     assert {minute: found[minute] for minute in expected} == expected
@@ -142,7 +143,7 @@ def test_minutes_count_who_became_known_in_them(writer: ClickHouse, reader: Clic
     rooms.feed(ONSET, END)
     (last,) = rooms.flush()
     Store(writer).write([batch("issue", [revision(END)]), batch("affected", list(rooms.affected.values())),
-                         batch("impact", [last])])
+                         batch("impact", [last]), *marks(END)])
     rows = reader.query("SELECT minute, new, open FROM issue_minute ORDER BY minute").rows
     assert rows[0][0] == datetime.fromtimestamp(DETECTED / 1000, UTC)
     assert sum(int(str(row[1])) for row in rows) == len(PEOPLE)
@@ -153,9 +154,11 @@ def test_minutes_count_who_became_known_in_them(writer: ClickHouse, reader: Clic
 def test_before_impact_has_spoken_there_are_counts_and_no_money(writer: ClickHouse, reader: ClickHouse) -> None:
     hit = findings.Affected(issue_id="i-1", root_id="i-1", customer_id="c-1", line="shop", signal="app",
                             known_at_ms=NOW, first_failed_ms=NOW, last_failed_ms=NOW)
-    Store(writer).write([batch("issue", [issue()]), batch("affected", [hit])])
-    rows = reader.query("SELECT affected, recent, at_risk, per_minute FROM issue_minute ORDER BY minute").rows
-    assert rows == [(1, 1, [], []), (1, 0, [], [])]
+    rows = "SELECT affected, recent, at_risk, per_minute FROM issue_minute ORDER BY minute"
+    Store(writer).write([batch("issue", [issue()]), batch("affected", [hit]), *marks(NOW + 14 * MINUTE)])
+    assert reader.query(rows).rows == [(1, 1, [], [])]  # nobody knows yet who will be hit by the next minute
+    Store(writer).write(marks(NOW + 15 * MINUTE, ver=2))
+    assert reader.query(rows).rows == [(1, 1, [], []), (1, 0, [], [])]
 
 
 def test_the_view_knows_the_decimals_of_every_currency(writer: ClickHouse, reader: ClickHouse) -> None:
@@ -165,7 +168,7 @@ def test_the_view_knows_the_decimals_of_every_currency(writer: ClickHouse, reade
             for code in codes]
     terms = (findings.Assumption(name="loyalty_drop", value=1, unit="ratio", source="x", assumed=False),)
     Store(writer).write([
-        batch("issue", [issue(issue_id=f"i-{code}") for code in codes]), batch("affected", hits),
+        *marks(NOW), batch("issue", [issue(issue_id=f"i-{code}") for code in codes]), batch("affected", hits),
         batch("impact", [
             findings.Impact(
                 issue_id=f"i-{code}", line="shop", signal="app", affected=1, contacted=0, silent=1, at_risk=one,

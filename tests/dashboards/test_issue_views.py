@@ -106,12 +106,12 @@ def test_new_customers_of_the_last_hour_are_a_line_of_blocks(writer: ClickHouse,
 STEPS: tuple[tuple[issues.IssueState, tuple[str, ...], tuple[str, ...], str], ...] = (
     ("open", (), (), "find the cause: no change is known around its start"),
     ("open", ("rel-1", "rel-2"), ("quiet_hours",),
-     "look at change rel-1 and rel-2; wait for the end of the night: 1 notices"),
+     "look at change rel-1 and rel-2; wait for the end of the night: 1 notice held"),
     ("escalating", ("rel-1",), ("approval", "approval"),
-     "approve or mute: 2 notices wait for a person; look at change rel-1"),
+     "approve or mute: 2 notices held for it; look at change rel-1"),
     ("open", (), ("stopped",),
-     "resume sending: 1 notices wait; find the cause: no change is known around its start"),
-    ("recovering", (), ("muted",), "watch whether it stays well; unmute when it is right: 1 notices wait"),
+     "resume sending: 1 notice held; find the cause: no change is known around its start"),
+    ("recovering", (), ("muted",), "watch whether it stays well; unmute when it is right: 1 notice held"),
     ("resolved", ("rel-1",), ("approval",), "nothing: it is over"),
 )
 """State, changes, reasons of holding, and what to do next."""
