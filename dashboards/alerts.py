@@ -32,6 +32,9 @@ LIMITS: Mapping[str, float] = MappingProxyType(
 )
 """Money per minute, of all open issues together, above which somebody is told; in the currency's main unit."""
 
+RUNBOOK = "{{ if .Labels.signal }}runbooks/{{ .Labels.signal }}.md{{ else }}alerts.md#new-open-issue{{ end }}"
+"""That of the issue's signal; an alert without an answer has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:
@@ -102,17 +105,19 @@ def _trouble(limits: Mapping[str, float]) -> tuple[Alert, ...]:
             (("A", sql.ISSUE_AFFECTED), ("B", sql.ISSUE_SILENT), ("D", sql.ISSUE_COST), ("E", sql.ISSUE_SENT)), -1,
             '{{ .Labels.title }}: {{ printf "%.0f" .Values.A.Value }} customers affected, '
             '{{ printf "%.0f" .Values.B.Value }} of them silent. '
-            '{{ if .Labels.currency }}Every minute costs {{ printf "%.2f" .Values.D.Value }} {{ .Labels.currency }}'
-            '{{ else }}What it costs is not known yet{{ end }}; {{ printf "%.0f" .Values.E.Value }} notices were sent.',
+            '{{ if .Labels.currency }}Every minute costs {{ printf "%.2f" .Values.D.Value }} {{ .Labels.currency }} '
+            '({{ .Labels.basis }}){{ else }}What it costs is not known yet{{ end }}; '
+            '{{ printf "%.0f" .Values.E.Value }} notices were sent.',
             "issue", "An issue is open: it fires when the issue is first shown and ends when the issue does.",
             "OK", "No row means that no issue is open; whether that can be believed is said by the rule about rooms.",
-            "cx-operations", "issues", "runbooks/{{ .Labels.signal }}.md",
+            "cx-operations", "issues", RUNBOOK,
         ),
         Alert(
             "cx-money-per-minute", "Money per minute over the limit", "critical",
             (("A", sql.money_over(limits)), ("B", sql.money_per_minute())), 0,
             'Open issues cost {{ printf "%.2f" .Values.B.Value }} {{ .Labels.currency }} a minute. '
-            'That is {{ printf "%.2f" .Values.A.Value }} {{ .Labels.currency }} above the limit.',
+            'That is {{ printf "%.2f" .Values.A.Value }} {{ .Labels.currency }} above the limit, '
+            "as far as can be estimated.",
             "currency", "All open issues together cost more a minute, in one currency, than its limit allows; a "
             "currency without a limit has the limit 0, because nobody has said what is much.",
             "OK", "No row means that no open issue costs money.",
@@ -158,7 +163,7 @@ def _telling() -> tuple[Alert, ...]:
         Alert(
             "cx-outreach-held", "Outreach held too long", "warning", (("A", sql.OUTREACH_HELD),), 0,
             '{{ .Labels.title }}: {{ printf "%.0f" .Values.A.Value }} customers wait for word. '
-            "Held for more than half an hour because: {{ .Labels.reason }}.",
+            "Held for more than half an hour because {{ .Labels.why }}.",
             "issue", "Customers of an issue could have been told half an hour ago, and an obstacle still holds it "
             "back.",
             "OK", "No row means that nothing is held too long.",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from dashboards.model import LAG_BAD_S
 from schemas.currencies import DECIMALS
+from schemas.words import words_sql
 
 NEVER_HEARD_S = 1_000_000
 """Stands for the lag of a room that was never heard of: about twelve days, longer than any that is let grow."""
@@ -30,7 +31,8 @@ _ISSUE = """
 WITH assumeNotNull((SELECT now FROM event_clock)) AS newest
 SELECT
     i.issue_id AS issue, i.readable_title AS title,
-    i.owner AS owner, CAST(i.signal, 'String') AS signal, CAST(cost.currency, 'String') AS currency,
+    i.owner AS owner, CAST(i.signal, 'String') AS signal, i.money_basis AS basis,
+    CAST(cost.currency, 'String') AS currency,
     toFloat64({value}) AS {name}
 FROM issue_overview AS i
 LEFT JOIN
@@ -121,10 +123,13 @@ ORDER BY topic
 """.replace("<minutes>", str(REJECTED_MIN)).replace("<least>", str(LEAST_EVENTS))
 """Both by the server's clock: a history that is played counts when it is played."""
 
+_WHY = words_sql("reason", "reason").replace("$'", "\\\\z'")
+"""Without the dollar of its pattern: Grafana expands those in files."""
+
 OUTREACH_HELD = """
 WITH assumeNotNull((SELECT now FROM event_clock)) AS newest
 SELECT
-    n.issue_id AS issue, any(i.readable_title) AS title, CAST(n.reason, 'String') AS reason,
+    n.issue_id AS issue, any(i.readable_title) AS title, CAST(n.reason, 'String') AS reason, <words> AS why,
     toFloat64(count()) AS customers
 FROM notice_latest AS n
 INNER JOIN issue_overview AS i ON i.issue_id = n.issue_id
@@ -132,7 +137,7 @@ WHERE n.status = 'held' AND n.deadline > newest
     AND greatest(n.decided_at, n.not_before) < newest - INTERVAL <minutes> MINUTE
 GROUP BY issue, reason
 ORDER BY issue, reason
-""".replace("<minutes>", str(HELD_MIN))
+""".replace("<minutes>", str(HELD_MIN)).replace("<words>", _WHY)
 
 CHANNEL_LEVEL = """
 SELECT

@@ -105,6 +105,16 @@ def test_the_file_and_the_api_say_the_same_and_link_to_a_panel() -> None:
     assert (group["name"], group["interval"]) == (body["title"], "30s")
 
 
+@pytest.mark.parametrize("text", [text for rule in rule_group()["rules"] for text in rule["annotations"].values()])
+def test_a_template_closes_what_it_opens(text: str) -> None:
+    actions = re.findall(r"{{ (.*?) }}", text)
+    assert text.count("{{") == text.count("}}") == len(actions)
+    words = [action.split()[0] for action in actions]
+    assert words.count("if") == words.count("end")
+    for action in actions:
+        assert re.fullmatch(r'(if|printf "%\.\df"|humanizePercentage|gt)?[ .\w]*|else|end', action), action
+
+
 def test_every_answer_on_an_empty_database_is_that_nothing_was_ever_heard_of(scratch: Scratch) -> None:
     fired = {uid: fires(scratch.reader, uid) for uid in ALERTS}
     assert set(fired.pop("cx-room-behind").values()) == {float(alerts_sql.NEVER_HEARD_S)}
@@ -120,8 +130,8 @@ def test_all_queries_of_a_rule_have_the_same_rows(seeded: ClickHouse, alert: Ale
 
 def test_the_afternoon_fires_what_it_should(seeded: ClickHouse) -> None:
     app, depot = (
-        ("i-app", "Android app 5.2.0 fails at checkout", "product engineering", "app", "EUR"),
-        ("i-depot", "Promises break at depot HAM-2", "logistics", "delivery", "EUR"),
+        ("i-app", "Android app 5.2.0 fails at checkout", "product engineering", "app", "assumed", "EUR"),
+        ("i-depot", "Promises break at depot HAM-2", "logistics", "delivery", "assumed", "EUR"),
     )
     assert fires(seeded, "cx-issue-open") == {app: 412, depot: 268}
     assert answer(seeded, alerts_sql.ISSUE_SILENT) == {app: 375, depot: 259}
@@ -211,7 +221,8 @@ def test_what_is_held_too_long_fires_by_reason_and_a_night_does_not(scratch: Scr
         _outreach(6, "hold", "stopped", long_ago, deadline_ms=NOW - MINUTE),
     ]))
     held = fires(scratch.reader, "cx-outreach-held")
-    assert {(labels[0], labels[-1]): count for labels, count in held.items()} == {("i-1", "approval"): 2.0}
+    assert {(labels[0], *labels[2:]): count for labels, count in held.items()} == {
+        ("i-1", "approval", "many are hit: a person must approve"): 2.0}
 
 
 def test_a_sender_is_down_once_decisions_to_send_lie_untaken_for_five_minutes(
