@@ -76,6 +76,7 @@ def _counts(days: int) -> Iterator[Fill]:
         "source": f"concat('source-', toString(number % {PRODUCERS}))",
         "bin": _at(f"{start_ms} + intDiv(number, {PRODUCERS}) * {BIN_S * 1000}"), "width_ms": str(BIN_S * 1000),
         "partition": "0", "events": f"5 + {_HASH} % 50", "late": f"{_HASH} % 200 = 0", "ver": "1",
+        "ingest_time": f"now64(3) - if(number < {(days * BINS_A_DAY - 360) * PRODUCERS}, 7200, 60)",
     })  # fmt: skip
     for topic in ("cohort_count", "issue", "affected", "outreach", "delivery", "episode"):
         yield Fill("watermark", 4, {

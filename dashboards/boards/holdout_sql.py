@@ -106,9 +106,9 @@ EFFECT = _EFFECT.format(
 are past the time of the question, their shares, what telling changes, and in words what may be said of it."""
 
 DRAWN = """
-SELECT if(held_out, 'held out', 'to be told') AS group, count() AS customers
-FROM holdout_drawn
-WHERE root_id IN <roots>
+SELECT if(decision = 'hold_out', 'held out', 'to be told') AS group, count() AS customers
+FROM outreach_latest
+WHERE stage = 'notice' AND drawn_at IS NOT NULL AND root_id IN <roots>
 GROUP BY group
 ORDER BY group
 """.replace("<roots>", CHOSEN_ROOTS)

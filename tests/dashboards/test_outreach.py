@@ -13,14 +13,14 @@ import pytest
 from dashboards.boards import OUTREACH
 from dashboards.boards.holdout_sql import LEAST_DRAWN, LEAST_OUTCOMES, MISS, TIGHTEST_AT
 from dashboards.macros import Chosen, Range, expand
-from schemas import events, findings
+from schemas import findings
 from schemas.events import Record
 from streams.agents.store import Store
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import Endpoints
 from tests.dashboards.seed import DECISIONS, MINUTE, NOW, TROUBLES
 from tests.sinks.conftest import migrated
-from tests.sinks.examples import batch, issue
+from tests.sinks.examples import EXAMPLES, batch, issue
 
 HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
 CONTACT, ORDER = "contact within 48 hours", "order again within 28 days"
@@ -56,7 +56,7 @@ class Company:
 def company() -> Company:
     """Everybody of the plans; of those to be told some are refused later, because they have contacted us first."""
     chance = random.Random(20)
-    made = Company({noun: [] for noun in ("issue", "outreach", "contact", "order")}, {})
+    made = Company({noun: [] for noun in ("issue", "outreach", "contact_case", "order_outcome")}, {})
     for root, plan in PLANS.items():
         made.records["issue"].append(issue(issue_id=root, root_id=root))
         counts = {question: np.zeros((2, 2), dtype=np.int64) for question in (CONTACT, ORDER)}
@@ -80,8 +80,8 @@ def _write(made: Company, root: str, customer: str, held: bool, did: tuple[bool,
     made.records["outreach"].append(_decision(root, customer, decision, reason, plan.at_ms + early * HOUR, plan.at_ms))
     contacts = [plan.at_ms + (HOUR if early else 48 * HOUR)] if called else [plan.at_ms, plan.at_ms + 48 * HOUR + 1]
     orders = [plan.at_ms + 28 * DAY] if ordered else [plan.at_ms - 1, plan.at_ms + 28 * DAY + 1]
-    made.records["contact"] += [_contact(customer, at) for at in contacts if at <= NOW]
-    made.records["order"] += [_order(customer, at) for at in orders if at <= NOW]
+    made.records["contact_case"] += [_contact(customer, at) for at in contacts if at <= NOW]
+    made.records["order_outcome"] += [_order(customer, at) for at in orders if at <= NOW]
 
 
 def _not_drawn(made: Company, root: str, plan: Plan) -> None:
@@ -89,7 +89,7 @@ def _not_drawn(made: Company, root: str, plan: Plan) -> None:
     for number in range(50):
         customer = f"c-{root}-refused-{number}"
         made.records["outreach"].append(_decision(root, customer, "refuse", "no_consent", plan.at_ms, None))
-        made.records["contact"].append(_contact(customer, plan.at_ms + HOUR))
+        made.records["contact_case"].append(_contact(customer, plan.at_ms + HOUR))
 
 
 def _decision(root: str, customer: str, decision: str, reason: str, at: int, drawn: int | None) -> findings.Outreach:
@@ -101,14 +101,15 @@ def _decision(root: str, customer: str, decision: str, reason: str, at: int, dra
     })  # fmt: skip
 
 
-def _contact(customer: str, at: int, **changes: Any) -> events.Contact:
-    return events.Contact(event_id=f"k-{customer}-{at}", event_time_ms=at, customer_id=customer, source="crm",
-                          contact_id=f"k-{customer}-{at}", channel="phone", reason="delivery", **changes)  # fmt: skip
+def _contact(customer: str, at: int, **changes: Any) -> Record:
+    (one, *_) = EXAMPLES["contact_case"]
+    named = {"customer_id": customer, "contact_id": f"k-{customer}-{at}", "opened_at_ms": at, "reason": "delivery"}
+    return one.model_copy(update={**named, "subject_ids": (), **changes})
 
 
-def _order(customer: str, at: int) -> events.Order:
-    return events.Order(event_id=f"b-{customer}-{at}", event_time_ms=at, customer_id=customer, source="shop",
-                        order_id=f"b-{customer}-{at}", status="placed", product="shop")
+def _order(customer: str, at: int) -> Record:
+    (one, *_) = EXAMPLES["order_outcome"]
+    return one.model_copy(update={"customer_id": customer, "order_id": f"b-{customer}-{at}", "placed_at_ms": at})
 
 
 def effect_of(counts: np.ndarray[Any, Any]) -> Any:
@@ -255,9 +256,9 @@ def test_a_contact_is_a_complaint_about_the_message_only_if_it_says_so(writer: C
     ]  # fmt: skip
     contacts = [_contact(f"c-{number}", at + HOUR) for number in range(10)]
     contacts += [_contact("c-20", at + HOUR, subject_ids=("o-20",)), _contact("c-21", at + 50 * HOUR)]
-    contacts += [_contact("c-22", at + 2 * HOUR).model_copy(update={"reason": "notice"})]
+    contacts += [_contact("c-22", at + 2 * HOUR, reason="notice")]
     store = Store(writer)
-    store.write([batch("issue", [issue()]), batch("delivery", delivered), batch("contact", contacts)])
+    store.write([batch("issue", [issue()]), batch("delivery", delivered), batch("contact_case", contacts)])
     store.write([batch("cohort_count", [findings.BinClosed(partition=0, partitions=1, through_ms=NOW)])])
     (row,) = ask(reader, "answers", hours=24 * 7)
     assert (row["told"], row["complained"], row["contacted"]) == (40, 2, 12)
