@@ -29,9 +29,9 @@ OUTCOMES: dict[str, str] = {
     "dead": "broke the contract: in the dead letters, with their bytes",
     "quarantined": "claimed to be from the future: in the dead letters, moved no watermark",
     "rekeyed": "lay on the wrong partition for their key and were written again to the right one",
-    "astray": "lay on the wrong partition and are left to the room that brings them home (outreach)",
+    "astray": "lay on the wrong partition and are left to the room that brings them home (outreach; events: join)",
     "erased": "a customer's key without a value: all known about the customer is erased, and the dead letter says so",
-    "skipped": "read a second time after a restart and left out",
+    "skipped": "read a second time after a restart, or broke the contract where another room writes the dead letter",
 }
 """Values of the label ``outcome`` of ``cx_runtime_records_total``.
 

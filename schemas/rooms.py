@@ -28,6 +28,9 @@ class RoomSpec:
     """Number of the worker that runs it under ``cxwatch run``; 0: no worker does."""
     brings: tuple[str, ...] = ()
     """Nouns, beside the event topics, whose records it writes again where they belong. One room per noun."""
+    shared: tuple[str, ...] = ()
+    """Topics that another room reads as well, which sets aside what is wrong in them: dead letters, and copies on
+    the right partition. This one leaves such records out."""
 
     @property
     def tasks(self) -> Literal["customer", "one"]:
@@ -39,8 +42,9 @@ ROOMS: tuple[RoomSpec, ...] = (
     RoomSpec("join", "Counts per cohort and bin, and each customer's failures as episodes",
              ("telemetry", "order", "contact"), ("cohort_count", "source_count", "episode", "late", "tick"),
              "customer_id", worker=1),
-    RoomSpec("experience", "How each contact and each order went for its customer", ("order", "contact"),
-             ("contact_case", "order_outcome"), "customer_id", state=False),
+    RoomSpec("experience", "How each contact and each order went for its customer", ("order", "contact", "episode"),
+             ("contact_case", "order_outcome", "tick"), "customer_id", worker=2,
+             shared=("order", "contact", "episode")),
     RoomSpec("detect", "Counts become issues", ("cohort_count", "change", "control"), ("issue",), "", worker=2),
     RoomSpec("match", "Which customers an issue hits", ("episode", "customer", "issue"),
              ("affected", "affected_count"), "customer_id", worker=2),

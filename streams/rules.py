@@ -11,6 +11,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from schemas.errors import ConfigError
 from streams.core.detect.rules import DetectRules
+from streams.core.experience.rules import TOPICS as EXPERIENCE_TOPICS
+from streams.core.experience.rules import ExperienceRules
 from streams.core.impact.money import Parameters, configured
 from streams.core.impact.stage import ImpactRules
 from streams.core.join.rules import JoinRules
@@ -91,6 +93,15 @@ def join_rules(settings: Settings) -> JoinRules:
     bounds = {one.noun: one.bounds for one in planned}
     require_memory(planned, settings.seen_memory_mb)
     return JoinRules(clock_customers=settings.clock_customers, bounds=MappingProxyType(bounds))
+
+
+def experience_rules(settings: Settings) -> ExperienceRules:
+    """How long contacts and orders are remembered: by the lateness of their topics, as in the join.
+
+    Raises ConfigError for rules that cannot hold.
+    """
+    bounds = {one.noun: one.bounds for one in planned_lateness(settings) if one.noun in EXPERIENCE_TOPICS}
+    return ExperienceRules(bounds=MappingProxyType(bounds), clock_customers=settings.clock_customers)
 
 
 def impact_rules(settings: Settings) -> ImpactRules:

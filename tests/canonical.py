@@ -21,6 +21,8 @@ NATURAL_KEYS: Mapping[str, tuple[str, ...]] = {
     "cohort_count": ("line", "signal", "bin_ms", "width_ms", "partition"),
     "source_count": ("topic", "source", "bin_ms", "width_ms", "partition"),
     "episode": ("customer_id", "line", "signal", "window_ms"),
+    "contact_case": ("customer_id", "contact_id"),
+    "order_outcome": ("customer_id", "order_id"),
     "issue": ("issue_id",),
     "affected": ("issue_id", "customer_id"),
     "affected_count": ("issue_id", "partition"),

@@ -158,6 +158,14 @@ class Clocked(Protocol):
 
 
 @runtime_checkable
+class Led(Protocol):
+    """A stage whose event topics may all be idle while others go on: another room says how far event time is."""
+
+    def led_ms(self, state: Any) -> int:
+        """How far event time has come by what another room says, ms since 1970 UTC; 0 if nothing was read."""
+
+
+@runtime_checkable
 class RawStage(Protocol):
     """A stage that also decodes and screens by itself."""
 

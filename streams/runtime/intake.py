@@ -63,7 +63,7 @@ class TopicCounts:
     astray: int = 0
     """Records on a wrong partition that another room brings home."""
     skipped: int = 0
-    """Records below the source offset: read a second time."""
+    """Records below the source offset (read a second time), or left out because another room sets them aside."""
     unknown_fields: int = 0
 
     def by_outcome(self) -> dict[str, int]:
@@ -98,6 +98,7 @@ class Intake:
         self.runs = {noun: BadRun(rules.bad_run) for noun in room.inputs}
         self.verifier = OrderVerifier(rules.orders, dict(orders))
         self._brings = room.brings
+        self._shared = frozenset(room.shared)
         self._partition = partition
         self._keys = keys
         self._rules = rules
@@ -146,7 +147,10 @@ class Intake:
             self.runs[noun].good()
 
     def reject(self, part: RawBatch, rejects: list[Reject]) -> None:
-        """Dead letters of a slice, and the run they belong to."""
+        """Dead letters of a slice, and the run they belong to; nothing where another room writes them."""
+        if part.topic in self._shared:
+            self.counts[part.topic].skipped += len(rejects)
+            return
         run, before = self.runs[part.topic], -1
         for reject in rejects:
             if reject.index != before + 1:
@@ -208,6 +212,9 @@ class Intake:
                 passed[0].append(record)
                 passed[1].append(at)
                 continue
+            if part.topic in self._shared:
+                self.counts[part.topic].skipped += 1
+                continue
             is_due = self._rules.quarantine_future and arrived_ms == appended_ms
             due = time_ms if is_due else None
             self._dead(part, at, error, due)
@@ -234,6 +241,9 @@ class Intake:
 
     def _rekey(self, part: RawBatch, at: int, customer_id: str) -> None:
         """Write a record again, unchanged but for its key, to the partition where its customer lives."""
+        if part.topic in self._shared:
+            self.counts[part.topic].astray += 1
+            return
         key = customer_id.encode()
         headers = [*part.headers[at], (REKEYED_HEADER, f"{self._partition}/{part.offsets[at]}".encode())]
         self._side.rekeyed.append((part.topic, self._keys.home(key), (key, part.values[at], headers)))

@@ -37,6 +37,8 @@ class Room(Generic[S]):
     """One task per customer partition, or a single task."""
     brings: tuple[str, ...] = ()
     """Nouns, beside the event topics, whose records this room writes again where they belong. One room per noun."""
+    shared: tuple[str, ...] = ()
+    """Topics in which another room sets aside what is wrong: this one leaves it out."""
 
     def task_count(self, partitions: int) -> int:
         """How many tasks it has when there are ``partitions`` customer partitions."""
@@ -46,7 +48,7 @@ class Room(Generic[S]):
 def room_of(name: str, stage: Stage[S]) -> Room[S]:
     """The room of this name as the catalogue says, with the stage that does its work."""
     spec = BY_ROOM[name]
-    return Room(spec.name, spec.inputs, stage, spec.tasks, spec.brings)
+    return Room(spec.name, spec.inputs, stage, spec.tasks, spec.brings, spec.shared)
 
 
 @dataclass(frozen=True)

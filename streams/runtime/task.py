@@ -22,7 +22,7 @@ from schemas.codec import HOT, Reject
 from schemas.errors import ConfigError, CxError
 from schemas.findings import Tick
 from schemas.topics import BY_NOUN
-from streams.core.stage import Clocked, Idle, LongStage, RawStage
+from streams.core.stage import Clocked, Idle, Led, LongStage, RawStage
 from streams.runtime.alignment import Keys
 from streams.runtime.batch import RawBatch
 from streams.runtime.intake import RIM, Intake, time_of
@@ -81,6 +81,7 @@ class PartitionTask(Generic[S]):
         self._builder = TransactionBuilder(room.name, partition, keys, self.rules, found.part_counts())
         self._raw = room.stage if isinstance(room.stage, RawStage) else None
         self._clocked = room.stage if isinstance(room.stage, Clocked) else None
+        self._led = room.stage if isinstance(room.stage, Led) else None
         self._long = room.stage if isinstance(room.stage, LongStage) else None
         self._spent = 0
         """Units of a long stage's work done since the last step was handed back to the caller."""
@@ -141,8 +142,8 @@ class PartitionTask(Generic[S]):
     def idle(self, nouns: Iterable[str]) -> bool:
         """Pass idle event topics: their watermark follows the slowest of the others. True if that moved anything.
 
-        Nothing happens while all event topics are idle, or while one that is not idle has shown no event yet. Event
-        time, ``contact`` idle (watermark = newest - disorder):
+        Nothing happens while one that is not idle has shown no event yet, or while all event topics are idle (unless
+        another room leads the stage). Event time, ``contact`` idle (watermark = newest - disorder):
 
             telemetry  ==============|          slowest of those that are not idle
             order      ====================|
@@ -151,9 +152,10 @@ class PartitionTask(Generic[S]):
         topics = [noun for noun in self.room.inputs if noun in HOT]
         passed = set(nouns) & set(topics)
         active = [noun for noun in topics if noun not in passed]
-        if not passed or not active or any(noun not in self.newest for noun in active):
+        if not passed or not (active or self._led) or any(noun not in self.newest for noun in active):
             return False
-        reach = min(self.newest[noun] - self._disorder_ms(noun) for noun in active)
+        known = [self.newest[noun] - self._disorder_ms(noun) for noun in active]
+        reach = min(known) if self._led is None or known else self._led.led_ms(self.state)
         if all(self.newest.get(noun, 0) - self._disorder_ms(noun) >= reach for noun in passed):
             return False
         self.tick(reach)

@@ -9,7 +9,7 @@ from streams.runtime.batch import RawBatch
 from tests.sinks.examples import batch
 
 MARKED = {"join": "cohort_count", "detection": "issue", "match": "affected", "outreach": "outreach",
-          "sender": "delivery"}
+          "experience": "contact_case", "sender": "delivery"}
 """Room as a board calls it -> the topic whose watermark tells of it."""
 
 

@@ -39,8 +39,8 @@ def test_the_status_line_names_every_room_and_is_well_only_if_all_are(writer: Cl
     Store(writer).write([*marks(NOW), batch("channel", [
         findings.ChannelState(channel="webhook", partition=0, state="closed", since_ms=NOW)])])
     lines = status(reader)
-    assert list(lines) == ["newest event", "join", "detection", "match", "outreach", "sender", "store", "lag",
-                           "dead letters, last hour", "sending", "channel webhook"]
+    assert list(lines) == ["newest event", "join", "detection", "match", "outreach", "experience", "sender", "store",
+                           "lag", "dead letters, last hour", "sending", "channel webhook"]
     assert {text[:2] for text in lines.values()} == {"✓ "}
     assert lines["sender"].endswith("s behind")
 

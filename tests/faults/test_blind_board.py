@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.browser, py
 
 BEGIN = 1_772_442_000_000
 ALL_CLEAR = "No open issue. Nobody is known to suffer right now."
-CALLED = {"join": "join", "detect": "detection", "match": "match", "outreach": "outreach", "send": "sender",
-          "store": "store"}
+CALLED = {"join": "join", "detect": "detection", "match": "match", "outreach": "outreach",
+          "experience": "experience", "send": "sender", "store": "store"}
 """Room -> what the board calls it."""
 STILL = ("join", "store")
 """Without these nothing that the board can see goes on: it knows by the time of day only."""

@@ -20,7 +20,7 @@ from tests.faults.result import Result, size
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 REST = "detect,match,impact,outreach,store"
-ALL = ("join", "detect", "match", "impact", "outreach", "store")
+ALL = ("join", "experience", "detect", "match", "impact", "outreach", "store")
 EACH_S = 4.0
 """About what passes between two kills of one process."""
 KILLING_S = 300.0

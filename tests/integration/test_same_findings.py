@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from streams.agents import detect, impact, join, match, outreach
+from streams.agents import detect, experience, impact, join, match, outreach
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.settings import Settings
 from streams.simulate import SimulateRules, Simulation, simulate
@@ -40,7 +40,7 @@ def short_day() -> Simulation:
 
 def play(partitions: int, cadence: Cadence) -> MemoryLine:
     settings = Settings()
-    rooms = [module.room(settings) for module in (join, detect, match, impact, outreach)]
+    rooms = [module.room(settings) for module in (join, experience, detect, match, impact, outreach)]
     line = MemoryLine(rooms, partitions=partitions, cadence=cadence)
     for arrival in short_day().arrivals(partitions):
         line.produce(arrival.noun, arrival.value, key=arrival.key, partition=arrival.partition)

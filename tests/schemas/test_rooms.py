@@ -49,7 +49,8 @@ def test_every_topic_is_read_and_written_by_those_that_the_catalogue_names() -> 
     assert {noun for room in ROOMS for noun in (*room.inputs, *room.outputs, *room.brings)} <= set(BY_NOUN)
     writers = Counter(noun for room in ROOMS for noun in room.outputs)
     outside = {*FROM_COMPANIES, *ORDERS, *ABOUT_PROCESSES}
-    assert writers == Counter(topic.noun for topic in TOPICS if topic.noun not in outside)
+    assert writers - Counter(["tick"]) == Counter(topic.noun for topic in TOPICS if topic.noun not in outside)
+    assert [room.name for room in ROOMS if "tick" in room.outputs] == ["join", "experience"]
     brought = [noun for room in ROOMS for noun in room.brings]
     assert len(set(brought)) == len(brought)
 

@@ -36,7 +36,7 @@ def test_numbers_with_a_unit_in_the_name_show_it() -> None:
         ("CX_PARTITIONS", "many", "a whole number from 1 to 1000"),
         ("CX_HOLDOUT_RATIO", "0.9", "a number from 0.0 to 0.5"),
         ("CX_LOG_LEVEL", "loud", "one of debug, info, warning, error"),
-        ("CX_ROOMS", "join,kitchen", "one or more of join, detect, match, impact, outreach, store"),
+        ("CX_ROOMS", "join,kitchen", "one or more of join, experience, detect, match, impact, outreach, store"),
         ("CX_WEB_HOST", "0.0.0.0", "one of 127.0.0.1, ::1, localhost"),
     ],
 )

@@ -1,0 +1,134 @@
+"""How each contact of one customer went. The words are defined in ``schemas.experience``.
+
+    k-1 chat, bot      opened 10:00 ... last event 10:02
+    k-2 phone, human         repeats k-1: same order, 3 days later, another channel and mode
+                             |<------- 7 days of quiet after its last event ------->| resolved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from schemas.experience import MOST_SPAN_MS, CaseOutcome, ContactCase
+from schemas.hotfindings import contact_case
+from streams.core.experience import facts as read
+from streams.core.experience.facts import CONTACT_STATUSES, KnownEvent, stated, times
+from streams.core.experience.rules import QUIET_MS
+from streams.core.recovery import ORIGINS
+
+OPENED, ANSWERED, ABANDONED, TRANSFERRED, RESOLVED, REOPENED = range(len(CONTACT_STATUSES))
+
+
+class OneContact:
+    """One contact, read off its events."""
+
+    def __init__(self, contact_id: str, facts: list[KnownEvent]) -> None:
+        """``facts``: at least one, sorted."""
+        self.contact_id = contact_id
+        self.facts = facts
+        self.opened_ms = facts[0].time_ms
+        self.last_ms = facts[-1].time_ms
+        self.line: str = stated(facts, read.LINE)
+        self.reason: str = stated(facts, read.REASON)
+        self.order_id: str = stated(facts, read.ORDER_ID)
+        self.subject_ids: tuple[str, ...] = tuple(stated(facts, read.SUBJECTS, ()))
+        self.subjects = frozenset((*self.subject_ids, *filter(None, [self.order_id])))
+
+    @property
+    def is_reported(self) -> bool:
+        """False if only reopenings are known: its beginning was forgotten long ago."""
+        return any(fact.status != REOPENED for fact in self.facts)
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """By what the contacts of a customer follow each other."""
+        return self.opened_ms, self.contact_id
+
+    def times(self, status: int) -> list[int]:
+        """Times of its events of one status, earliest first."""
+        return times(self.facts, lambda fact: fact.status == status)
+
+    @cached_property
+    def abandoned(self) -> bool:
+        """True if the customer left before anybody answered."""
+        left, answers = self.times(ABANDONED), self.times(ANSWERED)
+        return bool(left) and not (answers and answers[0] <= left[0])
+
+    def is_about_what(self, other: OneContact) -> bool:
+        """True if two contacts of one customer are about the same matter."""
+        if self.subjects and other.subjects:
+            return bool(self.subjects & other.subjects)
+        lines_agree = self.line == other.line or not self.line or not other.line
+        return bool(self.reason) and self.reason == other.reason and lines_agree
+
+    def is_repeated_by(self, later: OneContact) -> bool:
+        """True if a contact that began later is about the same matter, and not too late."""
+        heard = max(fact.time_ms for fact in self.facts if fact.time_ms <= later.opened_ms)
+        return later.opened_ms - heard <= QUIET_MS and self.is_about_what(later)
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedContact:
+    """A contact in the company of the others."""
+
+    case: OneContact
+    before: OneContact | None = None
+    repeated_at_ms: int | None = None
+
+    @property
+    def final_ms(self) -> int:
+        """Nothing that happens later than this changes it; the watermark has to be past it."""
+        return self.case.last_ms + QUIET_MS
+
+    def outcome(self, watermark_ms: int) -> CaseOutcome:
+        """What became of it."""
+        case = self.case
+        if case.abandoned:
+            return "abandoned"
+        if case.times(REOPENED):
+            return "reopened"
+        if self.repeated_at_ms is not None:
+            return "repeated"
+        if watermark_ms <= self.final_ms:
+            return "pending"
+        helped = case.times(ANSWERED) or case.times(RESOLVED) or stated(case.facts, read.HANDLE, None) is not None
+        return "resolved" if helped else "unknown"
+
+
+def judge(cases: Iterable[OneContact]) -> list[RelatedContact]:
+    """Relate the contacts of one customer to each other; in the order in which they began."""
+    found: list[RelatedContact] = []
+    for case in sorted((case for case in cases if case.is_reported), key=lambda case: case.rank):
+        before = next((index for index in reversed(range(len(found))) if found[index].case.is_repeated_by(case)), None)
+        if before is not None and found[before].repeated_at_ms is None:
+            found[before] = replace(found[before], repeated_at_ms=case.opened_ms)
+        found.append(RelatedContact(case, None if before is None else found[before].case))
+    return found
+
+
+_RESOLVED_FIRST: dict[CaseOutcome, bool | None] = {"pending": None, "unknown": None, "resolved": True}
+
+
+def finding(customer: str, judged: RelatedContact, watermark_ms: int, *, cut: bool) -> ContactCase:
+    """What is reported of a contact."""
+    case, before = judged.case, judged.before
+    facts = case.facts
+    answers, resolved, reopened = case.times(ANSWERED), case.times(RESOLVED), case.times(REOPENED)
+    wait = stated(facts, read.WAIT, answers[0] - case.opened_ms if answers else None)
+    handle = stated(facts, read.HANDLE, None)
+    holds = [time_ms for time_ms in resolved if not reopened or time_ms > reopened[-1]]
+    outcome = judged.outcome(watermark_ms)
+    mode = stated(facts, read.MODE)
+    return contact_case(
+        customer, case.contact_id, case.line, stated(facts, read.CHANNEL), mode, stated(facts, read.LAST_MODE),
+        case.reason, stated(facts, read.LANGUAGE), stated(facts, read.REGION), case.order_id, case.subject_ids,
+        case.opened_ms, case.last_ms, answers[0] if answers else None,
+        None if wait is None else min(wait, MOST_SPAN_MS), None if handle is None else min(handle, MOST_SPAN_MS),
+        case.abandoned, len(case.times(TRANSFERRED)), resolved[0] if resolved else None, holds[0] if holds else None,
+        len(reopened), stated(facts, read.CSAT, None), stated(facts, read.EFFORT, None),
+        before.contact_id if before else "", stated(before.facts, read.CHANNEL) if before else "",
+        stated(before.facts, read.LAST_MODE) if before else "", judged.repeated_at_ms, outcome,
+        _RESOLVED_FIRST.get(outcome, False), ORIGINS[min(fact.origin for fact in facts)], cut, False,
+    )  # fmt: skip
