@@ -218,10 +218,10 @@ class Settings(BaseSettings):
 
     # Grafana
     grafana_url: str | None = Field(
-        None, pattern=r"^https?://", description="Your Grafana, for `cxwatch boards push`; unset: not used"
+        None, pattern=r"^https?://", description="Your Grafana, for `cxwatch boards` and `annotate`; unset: not used"
     )
     grafana_token: SecretStr | None = Field(
-        None, description="Token of a Grafana service account that may write folders, data sources and dashboards"
+        None, description="Token of a Grafana service account; `cxwatch boards push --help` says its role"
     )
 
     # Finding trouble
