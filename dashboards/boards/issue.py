@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dashboards.boards import history_sql as history
 from dashboards.boards import issue_cohort_sql as cohort
 from dashboards.boards import issue_people_sql as people
 from dashboards.boards import issue_sql as sql
@@ -17,7 +18,7 @@ from dashboards.model import Annotation, Board, Field, Grid, Link, Panel, Variab
 _ALL_ISSUES = Link("All issues", "cx-operations")
 _NOTICES = Link("What was decided and sent", "cx-outreach", (("issue", "issue_id"),))
 _SENT = Link("What was decided and sent", "cx-outreach")
-_AROUND = Link("All lines in the 2 hours around it", "cx-operations", span=("from_ms", "to_ms"))
+_AROUND = Link("The line in the 2 hours around it", "cx-experience", (("product", "line"),), ("from_ms", "to_ms"))
 _HIDDEN_ISSUE = Field("issue_id", "Id", hidden=True)
 _PEOPLE = (Field("affected", "Affected", "customers"), Field("silent", "Of these silent", "customers"))
 
@@ -54,8 +55,9 @@ _WHY = (
     Panel(
         5, "cohort", "With the cause against everybody else", "timeseries", "share",
         "Share of the exposed customers who failed, in cohorts with the cause and in the rest of the line. Usual "
-        "range: where 95 of 100 points lie if it fails as on the day before the onset. Points have at least 20 exposed "
-        "and are wider where fewer come; a gap had fewer.",
+        "range: where 95 of 100 points lie if it fails as on the day before the onset, or, of a cohort that had fewer "
+        "than 200 exposed then, as often as the detector expected. Points have at least 20 exposed and are wider where "
+        "fewer come; a gap had fewer.",
         Grid(0, 16, 24, 9), cohort.COHORT, ranged=True, label="cohort",
         band=cohort.BAND, least=cohort.LEAST, metric="failure_rate",
         empty="No count of this line and signal in the time range, or too few exposed for a rate.",
@@ -144,10 +146,22 @@ _WHO = (
         Grid(18, 53, 6, 9), people.VALUES, metric="affected", fields=_PEOPLE, empty="Nobody is known to be affected.",
     ),
     Panel(
+        20, "affected_over_time", "Affected over time", "timeseries", "customers",
+        "Customers known to be affected by then, in event time; ends where the issue was resolved.", Grid(0, 62, 12, 8),
+        history.affected_history(sql.WITH_ISSUE), ranged=True, label="issue", metric="affected", links=(_SENT,),
+        empty="Nobody is known to be affected in this time range.",
+    ),
+    Panel(
+        21, "cost_over_time", "What one more minute cost", "timeseries", "money_per_minute",
+        "The cost of one more minute as it stood then, with the assumptions of today, in the company's currency.",
+        Grid(12, 62, 12, 8), history.money_history("per_minute", sql.WITH_ISSUE), ranged=True, label="issue",
+        metric="per_minute", empty="What a minute cost was not worked out for this time range.",
+    ),
+    Panel(
         15, "money", "What it costs", "table", "amounts",
         "Each figure with its range and whether an assumption is in it. The range takes all assumptions at their low "
         "and at their high end. Orders at stake are what the orders are worth, not a loss.",
-        Grid(0, 62, 14, 8), sql.MONEY,
+        Grid(0, 70, 14, 8), sql.MONEY,
         metric="at_risk",
         fields=(
             Field("term", "Term", width=100), Field("amount", "Amount", "amounts", 150),
@@ -158,7 +172,7 @@ _WHO = (
     ),
     Panel(
         16, "assumptions", "Assumptions behind the money", "table", "text",
-        "Every parameter of the figures: assumed by default, set by the company, or measured.", Grid(14, 62, 10, 8),
+        "Every parameter of the figures: assumed by default, set by the company, or measured.", Grid(14, 70, 10, 8),
         sql.ASSUMPTIONS, metric="at_risk",
         fields=(
             Field("name", "Parameter", width=180), Field("value", "Value", width=130),
@@ -171,7 +185,7 @@ _WHO = (
         "The latest 50 by first failure. The name is the beginning of the SHA-256 of the customer's token: the same "
         "on every board, and not the token. It has no key, so whoever holds a token can find its row; `cxwatch "
         "affected` lists the tokens. Notices are those of every onset.",
-        Grid(0, 70, 24, 12), people.AFFECTED, metric="told",
+        Grid(0, 78, 24, 12), people.AFFECTED, metric="told",
         fields=(
             Field("customer", "Customer", width=130, link=_NOTICES), Field("segment", "Segment", width=100),
             Field("first_failed_at", "First failure", "time", 150), Field("contacted_at", "Contacted us", "time", 150),
@@ -183,7 +197,7 @@ _WHO = (
     Panel(
         18, "onsets", "Every onset of this issue", "table", "issues",
         "The same cause may come back within two weeks: each time is an issue of its own, with the same root.",
-        Grid(0, 82, 15, 6), sql.ONSETS, metric="issue_times",
+        Grid(0, 90, 15, 6), sql.ONSETS, metric="issue_times",
         fields=(
             Field("issue", "Issue", width=100, link=Link("This onset", "cx-issue", (("issue", "issue_id"),))),
             Field("onset", "Onset", "count", 60), Field("state", "State", "state", 120),
@@ -194,7 +208,7 @@ _WHO = (
     ),
     Panel(
         19, "later", "Words, play and replay", "text", "text",
-        "What this board does not show yet.", Grid(15, 82, 9, 6),
+        "What this board does not show yet.", Grid(15, 90, 9, 6),
         text="What customers write about this issue, a play-through of its course and a replay of its events are not "
              "built yet. Their panels come with them; until then nothing on this board is drawn from texts or replays.",
     ),

@@ -79,13 +79,19 @@ ORDER BY time, cohort
 
 BAND = filled("""
 WITH
-    (usual_failed + 0.5) / (usual_exposed + 1) AS rate, 1.96 * sqrt(rate * (1 - rate) / exposed) AS reach
+    <expected> AS expected_rate,
+    if(usual_exposed >= 200, (usual_failed + 0.5) / (usual_exposed + 1), expected_rate) AS rate,
+    1.96 * sqrt(rate * (1 - rate) / exposed) AS reach
 SELECT toDateTime(at, 'UTC') AS time, greatest(0, rate - reach) AS low, least(1, rate + reach) AS high
 FROM (<points>)
-WHERE inside AND usual_exposed >= 200
+WHERE inside AND rate < 1
 ORDER BY time
-""", points=filled(_POINTS, leaves=_LEAVES, usual=USUAL, when=f"$__timeFilter(c.bin) OR {USUAL}"))
-"""Where 95 of 100 points lie if the cohort fails as on the day before the onset, by how many are exposed at each."""
+""",
+    expected=_ISSUE.replace("<what>", "least(1, any(if(exposed > 0, expected / exposed, 1)))"),
+    points=filled(_POINTS, leaves=_LEAVES, usual=USUAL, when=f"$__timeFilter(c.bin) OR {USUAL}"),
+)  # fmt: skip
+"""Where 95 of 100 points lie if the cohort fails as on the day before the onset, by how many are exposed at each. Of a
+cohort that had fewer than 200 exposed on that day, such as a new release, as often as the detector expected."""
 
 COUNTER = filled("""
 WITH
@@ -124,6 +130,7 @@ SELECT
     <words> AS attribute, value, with_exposed, if(with_exposed >= 20, with_failed / with_exposed, NULL) AS with_rate,
     without_exposed, if(without_exposed >= 20, without_failed / without_exposed, NULL) AS without_rate,
     multiIf(
+        with_exposed = 0, 'nobody with the cause has it',
         with_rate IS NULL OR without_rate IS NULL, 'too few to say',
         without_rate * 2 <= with_rate, 'does not explain it: fails with the cause, not without',
         with_rate * 2 <= without_rate, 'fails without the cause: may be a part of it, or another trouble',

@@ -250,7 +250,9 @@ WITH
     <money>,
     (others -> if(arrayExists((name, assumed) -> assumed AND NOT has(others, CAST(name, 'String')),
         assumption_names, assumption_assumed), 'assumed', 'measured or set')) AS basis_without
-SELECT term, money_texts(amounts) AS amount, money_ranges(low, high) AS bounds, basis, how, issue_id
+SELECT
+    term, if(empty(amounts), 'none', money_texts(amounts)) AS amount, money_ranges(low, high) AS bounds, basis, how,
+    issue_id
 FROM
 (
     SELECT

@@ -369,6 +369,18 @@ def test_a_second_onset_has_its_own_times_and_the_notices_of_the_first(writer: C
     assert stated == [(one.topic, one.signal, one.expected, one.observed) for one in EVIDENCE]
 
 
+def new_release() -> Iterator[findings.CohortCount]:
+    """Counts of the 5 minutes after the onset of ``issue()``; nobody had its release before."""
+    for start in range(DAY, DAY + 5 * MINUTE, 10_000):
+        yield findings.CohortCount(
+            line="shop", signal="app", bin_ms=start, width_ms=10_000, partition=0, closed=True,
+            attributes=("app_version", "platform", "region"), leaves=(
+                findings.LeafCount(values=("5.1.0", "android", "IT"), exposed=25, failed=()),
+                findings.LeafCount(values=("5.2.0", "android", "DE"), exposed=30, failed=(1, 2, 3)),
+            ),
+        )  # fmt: skip
+
+
 def test_a_signal_that_this_build_does_not_know_and_a_cause_that_is_the_whole_line_are_told_as_such(
     writer: ClickHouse, reader: ClickHouse
 ) -> None:
@@ -383,11 +395,17 @@ def test_a_signal_that_this_build_does_not_know_and_a_cause_that_is_the_whole_li
                             assumed=False),
         findings.Assumption(name="contact_cost", value=500.0, unit="cents per contact", source="configured",
                             assumed=False)))  # fmt: skip
-    Store(writer).write([batch("issue", [*known, odd]), batch("impact", [yen]),
+    Store(writer).write([batch("issue", [*known, odd]), batch("impact", [yen]), batch("cohort_count", [*new_release()]),
                          appended(batch("change", changes))])
     assert [(row["change"], row["minutes"], row["verdict"]) for row in ask(reader, "changes", "i-odd")] == [
         (change, minutes, "near the onset, does not fit the cause")
         for change, minutes in (("r--1", 1.0), ("r-shop--30", -30.0))]
+    assert {row["value"]: row["verdict"] for row in ask(reader, "others", "i-app")} == {
+        "DE": "too few to say", "IT": "nobody with the cause has it"}
+    hour, usual = Range.ending(DAY + 10 * MINUTE, 1), 3.0 / 800
+    band = reader.query(expand(ISSUE.panel("cohort").band, hour, {"issue": ("i-app",)})).rows
+    assert band
+    assert band[0][2] == pytest.approx(usual + 1.96 * (usual * (1 - usual) / 60) ** 0.5)
     for signal in SIGNALS:
         assert [row["stream"] for row in ask(reader, "evidence", f"i-{signal.name}")] == [signal.topic]
         assert texts(reader, "runbook", f"i-{signal.name}")["more"] == f"docs/runbooks/{signal.name}.md"
