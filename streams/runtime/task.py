@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 from schemas.cloudevents import has_context
 from schemas.codec import HOT, Reject
 from schemas.errors import ConfigError, CxError
+from schemas.events import MIN_TIME_MS
 from schemas.findings import Tick
 from schemas.topics import BY_NOUN
 from streams.core.stage import Clocked, Idle, Led, LongStage, RawStage
@@ -156,7 +157,7 @@ class PartitionTask(Generic[S]):
             return False
         known = [self.newest[noun] - self._disorder_ms(noun) for noun in active]
         reach = min(known) if self._led is None or known else self._led.led_ms(self.state)
-        if all(self.newest.get(noun, 0) - self._disorder_ms(noun) >= reach for noun in passed):
+        if reach < MIN_TIME_MS or all(self.newest.get(one, 0) - self._disorder_ms(one) >= reach for one in passed):
             return False
         self.tick(reach)
         return True

@@ -9,8 +9,9 @@ import pytest
 
 from schemas.codec import decode
 from schemas.events import Contact, Heartbeat, Order
+from schemas.findings import Watermark
 from schemas.partition import partition_of
-from schemas.topics import HOUR_MS
+from schemas.topics import DAY_MS, HOUR_MS
 from streams.agents import experience, join
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.settings import Settings
@@ -100,3 +101,26 @@ def test_what_is_wrong_in_shared_topics_is_left_to_join() -> None:
     assert [row["order_id"] for row in rows(line, "order_outcome")] == ["o-1"]
     counts = [line.task("experience", number).counts["order"] for number in (0, 1)]
     assert (sum(one.astray for one in counts), sum(one.skipped for one in counts)) == (1, 1)
+
+
+def test_while_nobody_orders_or_contacts_the_company_time_goes_on_by_what_join_says() -> None:
+    line = MemoryLine([experience.room(Settings())], 1)
+    assert not line.task("experience", 0).idle(["order", "contact"]), "nobody was heard of at all"
+    kinds = {"order": {"order_id": "o-1", "status": "paid"}, "contact": {"contact_id": "k", "channel": "web"}}
+    for noun, kind in kinds.items():
+        event = {"event_id": noun, "event_time_ms": LIVE_START_MS, "customer_id": "c-1", "product": "shop", **kind}
+        line.produce(noun, json.dumps(event).encode(), key="c-1")
+    line.run()
+    task = line.task("experience", 0)
+    assert not task.idle(["order", "contact"])
+    later_ms = LIVE_START_MS + 8 * DAY_MS
+    line.produce("episode", Watermark(partition=0, through_ms=later_ms), key="cx.progress", partition=0)
+    line.run()
+    task = line.task("experience", 0)
+    assert task.idle(["contact"]) is False, "orders go on: nobody else leads"
+    assert task.idle(["order", "contact"])
+    assert not task.idle(["order", "contact"]), "as far as join, and no further"
+    line.run()
+    assert [row["outcome"] for row in rows(line, "order_outcome")] == ["right"]
+    ticks = found(line, "tick")
+    assert [(one["room"], one["event_time_ms"]) for one in ticks] == [("experience", later_ms)]
