@@ -122,26 +122,26 @@ def test_every_answer_on_an_empty_database_is_that_nothing_was_ever_heard_of(scr
 
 
 @pytest.mark.parametrize("alert", ALERTS.values(), ids=lambda alert: alert.uid)
-def test_all_queries_of_a_rule_have_the_same_rows(seeded: ClickHouse, alert: Alert) -> None:
-    first, *others = [answer(seeded, sql) for _, sql in alert.queries]
+def test_all_queries_of_a_rule_have_the_same_rows(seeded_board: ClickHouse, alert: Alert) -> None:
+    first, *others = [answer(seeded_board, sql) for _, sql in alert.queries]
     for other in others:
         assert other.keys() == first.keys()
 
 
-def test_the_afternoon_fires_what_it_should(seeded: ClickHouse) -> None:
+def test_the_afternoon_fires_what_it_should(seeded_board: ClickHouse) -> None:
     app, depot = (
         ("i-app", "Android app 5.2.0 fails at checkout", "product engineering", "app", "assumed", "EUR"),
         ("i-depot", "Promises break at depot HAM-2", "logistics", "delivery", "assumed", "EUR"),
     )
-    assert fires(seeded, "cx-issue-open") == {app: 412, depot: 268}
-    assert answer(seeded, alerts_sql.ISSUE_SILENT) == {app: 375, depot: 259}
-    assert answer(seeded, alerts_sql.ISSUE_COST) == {app: 48.2, depot: 19.75}
-    assert all(value > 100 for value in answer(seeded, alerts_sql.ISSUE_SENT).values())
-    assert answer(seeded, alerts_sql.money_per_minute()) == {("EUR",): 67.95}
-    assert fires(seeded, "cx-money-per-minute") == {}
-    assert fires(seeded, "cx-stream-silent").keys() == {("order · carrier",)}
-    assert fires(seeded, "cx-channel-down") == {("webhook",): 2.0}
-    assert ("newest event",) in fires(seeded, "cx-room-behind")
+    assert fires(seeded_board, "cx-issue-open") == {app: 412, depot: 268}
+    assert answer(seeded_board, alerts_sql.ISSUE_SILENT) == {app: 375, depot: 259}
+    assert answer(seeded_board, alerts_sql.ISSUE_COST) == {app: 48.2, depot: 19.75}
+    assert all(value > 100 for value in answer(seeded_board, alerts_sql.ISSUE_SENT).values())
+    assert answer(seeded_board, alerts_sql.money_per_minute()) == {("EUR",): 67.95}
+    assert fires(seeded_board, "cx-money-per-minute") == {}
+    assert fires(seeded_board, "cx-stream-silent").keys() == {("order · carrier",)}
+    assert fires(seeded_board, "cx-channel-down") == {("webhook",): 2.0}
+    assert ("newest event",) in fires(seeded_board, "cx-room-behind")
 
 
 def _impact(*costs: Money, issue_id: str = "i-1") -> findings.Impact:
