@@ -1,6 +1,7 @@
--- Raw copies are kept 30 days, too short for a purchase within 28 days of a draw: what customers did after a draw or a
--- message is read from how their contacts and orders went, which is kept as long as decisions are. Every table is read
--- once: times are gathered per customer, of those customers only that matter.
+-- Everybody who was drawn, whatever became of it later, and what they did: their first contact within 48 hours, about
+-- whatever, and the first order they placed within 28 days. Raw copies are kept 30 days, too short for that: it is read
+-- from how contacts and orders went, which is kept as long as decisions are. Every table is read once: times are gathered
+-- per customer, of those customers only that matter.
 
 CREATE OR REPLACE VIEW holdout_drawn AS
 WITH concerned AS (SELECT customer_id FROM outreach WHERE stage = 'notice' AND isNotNull(drawn_at))
@@ -27,6 +28,8 @@ LEFT JOIN
     GROUP BY customer_id
 ) AS o ON o.customer_id = d.customer_id;
 
+-- Every message that was delivered, with the first contact of its customer within 48 hours: about whatever, and about
+-- the message itself, which a contact says by its reason or by the message's id among its subjects.
 CREATE OR REPLACE VIEW message_answered AS
 WITH
     ['message', 'notice', 'notification', 'unwanted_message'] AS about_messages,
