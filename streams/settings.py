@@ -214,7 +214,7 @@ class Settings(BaseSettings):
         0, ge=0, le=65535, description="Port of a sender's /livez, /readyz, /metrics; 0: any free one"
     )
     board_port: int = Field(0, ge=0, le=65535, description="Port of the live board; 0: any free one")
-    board_refresh_ms: int = Field(2_000, ge=200, le=600_000, description="Time between two refreshes of the live board")
+    board_refresh_ms: int = Field(1_000, ge=200, le=600_000, description="Time between two refreshes of the live board")
 
     # Grafana
     grafana_url: str | None = Field(

@@ -13,13 +13,13 @@ export function draw(panel, body, view) {
   }
   if (!panel.content) {
     forget(panel.slug);
-    body.replaceChildren(element("p", { class: panel.error ? "empty failed" : "empty" }, panel.error ? "✗ The query failed; nothing is known." : "No answer yet."));
+    body.replaceChildren(element("p", { class: panel.error ? "nothing failed" : "nothing" }, panel.error ? "✗ The query failed; nothing is known." : "No answer yet."));
     return;
   }
   const listed = panel.content.values ?? panel.content.rows ?? panel.content.lanes ?? panel.content.series ?? [1];
   if (listed.length === 0) {
     forget(panel.slug);
-    body.replaceChildren(element("p", { class: "empty" }, panel.empty));
+    body.replaceChildren(element("p", { class: "nothing" }, panel.empty));
     return;
   }
   const makers = { stat, table, state: lanes, bars, status, sentence };

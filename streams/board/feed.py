@@ -51,7 +51,7 @@ class Feed:
     """Turns views into the JSON of ``/api/board/<name>``."""
 
     def __init__(
-        self, client: ClickHouse, clock: Callable[[], float], wall: Callable[[], float], refresh_s: float = 2.0,
+        self, client: ClickHouse, clock: Callable[[], float], wall: Callable[[], float], refresh_s: float = 1.0,
         simulated: bool = False,
     ) -> None:  # fmt: skip
         """``clock``: seconds that never go back (freshness); ``wall``: seconds since 1970 (what a person reads).

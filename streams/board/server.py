@@ -173,7 +173,7 @@ def build_app(
 
 
 async def start(
-    client: ClickHouse, port: int = 0, host: str = "127.0.0.1", refresh_s: float = 2.0, simulated: bool = False,
+    client: ClickHouse, port: int = 0, host: str = "127.0.0.1", refresh_s: float = 1.0, simulated: bool = False,
     hosts: Collection[str] = (),
 ) -> BoardServer:  # fmt: skip
     """Serve the board in this event loop; port 0 takes a free one. Raises OSError if the port is taken.

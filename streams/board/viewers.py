@@ -69,15 +69,15 @@ class Watched:
 
     @property
     def idle(self) -> bool:
-        """True if nobody looks and nothing was asked for lately."""
+        """True if nobody looks and nothing was asked for in the last second."""
         return self.viewers == 0 and not self._taking.locked() and time.monotonic() - self._taken_at > 1
 
     async def newest(self) -> Snapshot:
         """A snapshot no older than a refresh; those who ask at the same time share it."""
         async with self._taking:
             if self._snapshot is None or time.monotonic() - self._taken_at >= self._feed.refresh_s * 0.9:
-                self._snapshot = Snapshot(await self._feed.collect(self._view), self._snapshot)
                 self._taken_at = time.monotonic()
+                self._snapshot = Snapshot(await self._feed.collect(self._view), self._snapshot)
                 self._tell()
             return self._snapshot
 
@@ -109,7 +109,8 @@ class Watched:
         try:
             while self.viewers:
                 await self.newest()
-                await asyncio.sleep(self._feed.refresh_s)
+                rest_s = self._taken_at + self._feed.refresh_s - time.monotonic()
+                await asyncio.sleep(max(rest_s, self._feed.refresh_s / 4))
         finally:
             self._tell()  # or a viewer would wait for ever, and believe what it shows
 
