@@ -112,7 +112,8 @@ EXPERIENCE: tuple[Definition, ...] = (
     Definition(
         "repeat_rate", "Repeated", SERVICE, "share of contact cases",
         "Contact cases about a matter that the customer had contacted the company about in the 7 days before / contact "
-        "cases, per channel and mode. The same matter: an order or subject in common, else the same reason and line.",
+        "cases, per channel and mode. The same matter: an order or subject in common, else the same given reason and "
+        "line.",
         _CASE, "countIf(is_repeat) / count()", "case_overview", "opened_at", "", _ACCESS, least=ENOUGH,
     ),
     Definition(

@@ -78,7 +78,7 @@ class Case:
         if self.names and other.names:
             return bool(self.names & other.names)
         lines = {self.stated("product"), other.stated("product")} - {""}
-        return self.stated("reason") == other.stated("reason") and len(lines) <= 1
+        return "" != self.stated("reason") == other.stated("reason") and len(lines) <= 1
 
 
 @dataclass(frozen=True)

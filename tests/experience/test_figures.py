@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
+import msgspec
 import pytest
 
 from dashboards.boards import EXPERIENCE
@@ -20,17 +21,15 @@ from streams.runtime.memory import MemoryLine
 from streams.runtime.room import Room
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login
-from streams.sources.arrivals import Arrival
+from streams.sources.arrivals import Arrival, Beats, with_heartbeats
 from streams.stack import Endpoints
 from tests.dashboards.demo_at import as_batches
 from tests.experience.figures import NAMES, Batch
-from tests.experience.rows import case_row, order_row
-from tests.experience.world import END, PARTITIONS, World, made, segment_of
+from tests.experience.world import END, PARTITIONS, START, World, made, segment_of
 from tests.sinks.conftest import migrated
-from tests.sinks.examples import batch as finding_batch
 
 pytestmark = pytest.mark.clickhouse
-ROOMS = ("join",)
+ROOMS = ("join", "experience")
 WEEK = Range(END - 7 * DAY_MS, END, 3_600)
 RANGES = {"a week": WEEK, "a day": Range(END - DAY_MS, END, 600)}
 
@@ -43,15 +42,10 @@ def batch() -> Batch:
 
 
 @pytest.fixture(scope="module")
-def reader(clickhouse: Endpoints, batch: Batch) -> Iterator[ClickHouse]:
+def reader(clickhouse: Endpoints) -> Iterator[ClickHouse]:
     """A reader of the database that the rooms made of it."""
     with migrated(clickhouse) as name:
-        writer = ClickHouse(login(clickhouse, "writer", name))
-        play(made(), writer)
-        Store(writer).write([
-            finding_batch("contact_case", [case_row(one) for one in batch.cases]),
-            finding_batch("order_outcome", [order_row(one, number) for number, one in enumerate(batch.orders)]),
-        ])
+        play(made(), ClickHouse(login(clickhouse, "writer", name)))
         yield ClickHouse(login(clickhouse, "reader", name))
 
 
@@ -64,6 +58,11 @@ def room_of(name: str) -> Room[Any]:
     """The room of that name."""
     made_room: Room[Any] = import_module(f"streams.agents.{name}").room(Settings())
     return made_room
+
+
+def json_key(value: bytes) -> bytes:
+    """The key of an event on the wire."""
+    return str(msgspec.json.decode(value)["customer_id"]).encode()
 
 
 def feed(line: MemoryLine, arrivals: Iterable[Arrival], client: ClickHouse) -> None:
@@ -137,6 +136,27 @@ def test_a_tile_tells_the_total_of_the_range_and_of_the_same_hours_a_week_before
         resolved = [one.case for one in batch.cases
                     if start <= one.case.opened <= start + 7 * DAY_MS and one.case.times("resolved")]  # fmt: skip
         assert found[label,] == sum(bool(case.times("reopened")) for case in resolved) / len(resolved)
+
+
+def test_a_late_event_corrects_a_figure_that_was_shown_and_its_copies_change_nothing(clickhouse: Endpoints) -> None:
+    def contact(number: int, status: str, after_ms: int) -> bytes:
+        return msgspec.json.encode({
+            "event_id": f"{status}-{number}", "event_time_ms": START + number * 60_000 + after_ms,
+            "customer_id": f"c-{number}", "contact_id": f"k-{number}", "channel": "chat", "status": status,
+        })  # fmt: skip
+
+    line = MemoryLine([room_of("experience")], PARTITIONS)
+    on_time = [contact(number, status, after) for number in range(25)
+               for status, after in (("opened", 0), ("answered", 5_000), ("resolved", 50_000))]  # fmt: skip
+    late = [contact(number, "reopened", 80_000) for number in (1, 1, 5, 8, 13, 21, 21)]
+    day, statement = Range(START, START + DAY_MS, 600), BY_DEFINITION["reopening"].by(())
+    with migrated(clickhouse) as name:
+        client, found = ClickHouse(login(clickhouse, "writer", name)), []
+        for sent, end in ((on_time, START + DAY_MS), (late, START + 3 * DAY_MS)):
+            events = (Arrival(end, "contact", json_key(value), None, value) for value in sent)
+            feed(line, with_heartbeats(events, PARTITIONS, Beats(DAY_MS, end_ms=end)), client)
+            found.append(client.query(expand(statement, day)).rows)
+    assert found == [[(0.0,)], [(0.2,)]]
 
 
 def test_bars_of_segments_and_the_choice_of_one_agree_with_the_batch(reader: ClickHouse, batch: Batch) -> None:
