@@ -136,7 +136,7 @@ def _line() -> tuple[Alert, ...]:
             "stream", "A producer has been silent for longer than its usual rate explains.",
             "OK", "No row means that no producer was ever heard of; that the newest event is old, or that there is "
             "none, is said by the rule about rooms.",
-            "cx-operations", "streams", "alerts.md#stream-silent", for_s=60,
+            "cx-pipeline", "streams", "alerts.md#stream-silent", for_s=60,
         ),
         Alert(
             "cx-room-behind", "Room behind", "critical", (("A", sql.ROOM_LAG),), sql.ROOM_LAG_OVER_S,
@@ -145,7 +145,7 @@ def _line() -> tuple[Alert, ...]:
             "Figures of the boards are older than they look, and customers are not told in time.",
             "room", "A room of the line, or the newest event, is more than ten minutes behind, or was never heard of.",
             "Alerting", "There is a row for every room even in an empty database: no answer is itself the trouble.",
-            "cx-operations", "status", "alerts.md#room-behind", for_s=60, on_error="Alerting",
+            "cx-pipeline", "rooms", "alerts.md#room-behind", for_s=60, on_error="Alerting",
         ),
         Alert(
             "cx-dead-letter-share", "Dead-letter share", "warning", (("A", sql.DEAD_LETTER_SHARE),), 0.05,
@@ -153,7 +153,7 @@ def _line() -> tuple[Alert, ...]:
             "refused. Whatever they say is missing from every figure until they are fed back.",
             "topic", "More than 5 % of a stream's messages of the last 15 minutes became dead letters, of at least 20.",
             "OK", "No row means fewer than 20 messages in 15 minutes; a stream without data is said by its own rule.",
-            "cx-operations", "status", "alerts.md#dead-letter-share", for_s=120,
+            "cx-pipeline", "dead_letters", "alerts.md#dead-letter-share", for_s=120,
         ),
     )
 

@@ -36,6 +36,7 @@ VIEWS: dict[str, str] = {
     "stage_hour": "Uses and failures per stage of the journey, region and hour of event time",
     "room_progress": "One row per room and partition: lag, watermark, state size, last sign of life, state in words",
     "process_run": "One row per room and start of a process: first and last sign of life, how many starts before it",
+    "event_arrival": "One row per stored copy of an event: when it happened, when it came, who says so",
     "source_gap": "Stretches of the last 7 days in which a producer gave no data",
 }
 """Every view and its meaning; the boards and the operator's commands read these."""

@@ -5,9 +5,10 @@ from dashboards.boards.experience import EXPERIENCE
 from dashboards.boards.issue import ISSUE
 from dashboards.boards.operations import OPERATIONS
 from dashboards.boards.outreach import OUTREACH
+from dashboards.boards.pipeline import PIPELINE
 from dashboards.model import Board
 
-__all__ = ["BOARDS", "DEFINITIONS_BOARD", "EXPERIENCE", "ISSUE", "OPERATIONS", "OUTREACH"]
+__all__ = ["BOARDS", "DEFINITIONS_BOARD", "EXPERIENCE", "ISSUE", "OPERATIONS", "OUTREACH", "PIPELINE"]
 
-BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, EXPERIENCE, OUTREACH, DEFINITIONS_BOARD)
+BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, EXPERIENCE, OUTREACH, PIPELINE, DEFINITIONS_BOARD)
 """Every board."""

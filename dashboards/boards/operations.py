@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dashboards.boards import common
 from dashboards.boards import operations_sql as sql
-from dashboards.boards.producers import producer_panels
 from dashboards.model import Board, Field, Grid, Link, Panel
 
 TO_ISSUE = Link("All about this issue", "cx-issue", (("issue", "issue_id"),))
@@ -114,6 +113,5 @@ OPERATIONS = Board(
             ),
             empty="Nothing was counted today.",
         ),
-        *producer_panels(15, 28),
     ),
 )

@@ -147,3 +147,12 @@ LEFT JOIN
     FROM watermark FINAL
     GROUP BY topic, `partition`
 ) AS w ON w.topic = tasks.r.4 AND w.`partition` = tasks.number;
+
+-- When events came, against when they happened. An event that states no arrival came at the latest when it was stored.
+CREATE OR REPLACE VIEW event_arrival AS
+SELECT topic, source, event_time, ifNull(arrived_at, ingest_time) AS came_at, arrived_at IS NOT NULL AS stated, origin
+FROM telemetry_raw
+UNION ALL
+SELECT topic, source, event_time, ifNull(arrived_at, ingest_time), arrived_at IS NOT NULL, origin FROM order_raw
+UNION ALL
+SELECT topic, source, event_time, ifNull(arrived_at, ingest_time), arrived_at IS NOT NULL, origin FROM contact_raw;

@@ -12,6 +12,7 @@ from schemas.fields import Money, Signal
 from streams.agents.store import Store
 from streams.runtime.batch import RawBatch
 from streams.sinks.clickhouse import ClickHouse
+from tests.dashboards.seed_vitals import vitals
 from tests.sinks.examples import batch, euros
 
 NOW = 1_767_355_200_000
@@ -104,6 +105,13 @@ def batches() -> Iterator[RawBatch]:
     ])
     reject_headers = {"dlq.reason": b"schema", "dlq.field": b"status", "dlq.rule": b"should be a known status"}
     yield batch("order.dlq", [b"{}"] * 3, headers=[list(reject_headers.items())] * 3)
+    yield from spoken(NOW)
+
+
+def spoken(now_ms: int) -> Iterator[RawBatch]:
+    """What the processes reported in the last hour."""
+    for one in vitals(now_ms):
+        yield batch("vital", [one], appended_ms=one.at_ms)
 
 
 def _source_counts(chance: random.Random) -> Iterator[Record]:
