@@ -6,6 +6,7 @@ from schemas.definitions.definition import ENOUGH, Definition
 
 PLATFORM = "Head of the data platform"
 _BIN = "When the watermark has passed the bin (10 s)"
+_SPOKEN = "With each sign of life of the process: 10 s"
 _FLUSH = "With each flush of the room: seconds"
 
 PIPELINE: tuple[Definition, ...] = (
@@ -43,13 +44,13 @@ PIPELINE: tuple[Definition, ...] = (
     ),
     Definition(
         "restarts", "Restarts", PLATFORM, "restarts",
-        "How often a task of a room began anew: a new epoch of its ownership.",
-        _FLUSH,
+        "How often a process that runs the room was started again, in wall clock.",
+        _SPOKEN,
     ),
     Definition(
         "inserts", "Rows written", PLATFORM, "rows per second",
-        "Rows that the store wrote into ClickHouse, per table.",
-        _FLUSH,
+        "Rows that the store gave to ClickHouse, per process, in wall clock.",
+        _SPOKEN,
     ),
     Definition(
         "sender_state", "State of the sender", PLATFORM, "words",
