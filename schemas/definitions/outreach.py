@@ -56,7 +56,7 @@ OUTREACH: tuple[Definition, ...] = (
     Definition(
         "opt_outs", "Customers opted out", SERVICE, "customers",
         "Customers whose newest profile revokes every contact.",
-        "With each profile", "countIf(opted_out)", "customer FINAL",
+        "With each profile", "countIf(opted_out)", "customer_latest",
     ),
     Definition(
         "channel_state", "State of a channel", SERVICE, "closed, open or paused",
