@@ -175,7 +175,7 @@ def _telling() -> tuple[Alert, ...]:
             "{{ else }}accepts nothing at the moment{{ end }}. Notices over it wait, and expire if it stays so.",
             "channel", "A channel is paused because its receiver is gone, or its receiver accepts nothing.",
             "OK", "No row means that nothing was ever sent.",
-            "cx-outreach", "delivery", "alerts.md#channel-paused-or-gone", for_s=60,
+            "cx-pipeline", "channels", "alerts.md#channel-paused-or-gone", for_s=60,
         ),
         Alert(
             "cx-sender-down", "Sender down", "critical", (("A", sql.SENDER_PENDING),), 0,
@@ -183,7 +183,7 @@ def _telling() -> tuple[Alert, ...]:
             "Customers are not told although everything allows it.",
             "", "Notices were decided five minutes ago or more, and the sender has not said what became of them.",
             "Alerting", "The answer is always one row: no answer is itself the trouble.",
-            "cx-outreach", "delivery", "alerts.md#sender-down", for_s=120,
+            "cx-pipeline", "sender", "alerts.md#sender-down", for_s=120,
         ),
     )
 
