@@ -5,8 +5,6 @@ The statements are in ``dashboards.boards.issue_sql``, ``issue_cohort_sql`` and 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dashboards.boards import history_sql as history
 from dashboards.boards import issue_cohort_sql as cohort
 from dashboards.boards import issue_people_sql as people
@@ -218,7 +216,7 @@ ISSUE = Board(
     uid="cx-issue",
     title="One issue",
     description="One issue, from the change that may have caused it to its end: evidence, cause, customers, money.",
-    panels=(replace(status_panel(1, Grid(0, 0, 24, 3)), links=(), metric="status"), *_WHAT, *_WHY, *_WHO),
+    panels=(status_panel(1, Grid(0, 0, 24, 3)), *_WHAT, *_WHY, *_WHO),
     variables=(Variable("issue", "Issue", sql.CHOICES, every=False, multi=False), *variables()),
     annotations=(
         Annotation("Steps of the issue", sql.MARKS, "bad"),

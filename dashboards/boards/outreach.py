@@ -5,8 +5,6 @@ The statement of each panel is in ``dashboards.boards.outreach_sql`` and ``dashb
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dashboards.boards import holdout_sql, outreach_sql
 from dashboards.boards.common import ANNOTATIONS, status_panel, variables
 from dashboards.model import Board, Field, Grid, Link, Panel
@@ -141,7 +139,7 @@ OUTREACH = Board(
     uid="cx-outreach",
     title="Who was told, and what it changed",
     description="Decisions and why, delivery, what waits, contact budget, answers, opt-outs, effect of telling.",
-    panels=(replace(status_panel(1, Grid(0, 0, 24, 2)), links=(), metric="status"), *_TELLING, *_ANSWERED, *_EFFECT),
+    panels=(status_panel(1, Grid(0, 0, 24, 2)), *_TELLING, *_ANSWERED, *_EFFECT),
     variables=variables("product", "signal", "issue"),
     annotations=ANNOTATIONS,
     hours=24,

@@ -179,11 +179,11 @@ SELECT
     d.held_out AS held_out,
     if(d.sent + d.pending + d.not_delivered + d.held + d.refused + d.held_out = 0, 'no decision yet',
         arrayStringConcat(arrayFilter(part -> part != '', [
-            if(d.sent > 0, concat(toString(d.sent), ' told'), ''),
+            if(d.sent > 0, concat(toString(d.sent), ' sent'), ''),
             if(d.pending > 0, concat(toString(d.pending), ' on the way'), ''),
             if(d.not_delivered > 0, concat(toString(d.not_delivered), ' not delivered'), ''),
             if(d.held > 0, concat(toString(d.held), ' held'), ''),
-            if(d.refused > 0, concat(toString(d.refused), ' not to be told'), ''),
+            if(d.refused > 0, concat(toString(d.refused), ' refused'), ''),
             if(d.held_out > 0, concat(toString(d.held_out), ' held out'), '')]), ', ')) AS sent_text,
     multiIf(
         NOT o.active, 'nothing: it is over',
