@@ -1,4 +1,4 @@
-"""Run all tests but the long ones, in three lanes side by side: tests that need servers mostly wait for them.
+"""Run all tests but the long ones, in four lanes side by side: tests that need servers mostly wait for them.
 
 Long are simulated months (``make long``) and faults that take minutes (``make faults``).
 
@@ -17,10 +17,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-SERVERS = "(kafka or clickhouse or browser or loopback)"
+TABLES = "(clickhouse or browser or loopback)"
 SHORT = "not long and not long_fault"
-SHOWN = ("servers", f"{SHORT} and {SERVERS} and not fault")
-BESIDE = (("alone", f"{SHORT} and not {SERVERS}"), ("faults", f"{SHORT} and fault"))
+SHOWN = ("kafka", f"{SHORT} and kafka and not fault")
+BESIDE = (
+    ("tables", f"{SHORT} and {TABLES} and not kafka and not fault"),
+    ("alone", f"{SHORT} and not {TABLES} and not kafka and not fault"),
+    ("faults", f"{SHORT} and fault"),
+)
 """The lane that is printed as it goes, and the others: a name and a marker expression."""
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 
