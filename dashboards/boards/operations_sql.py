@@ -26,6 +26,7 @@ WITH
             countIf(active), argMaxIf(title, (arrayMax(one -> one.minor, per_minute), affected), active),
             any(total_affected), any(total_silent), any(total_per_minute), sumIf(sent, active))
         FROM issue_board
+        WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
     ) AS board,
     board.1 AS issues, board.3 AS affected, arrayFilter(one -> one.minor > 0, board.5) AS costs, board.6 AS sent,
     arrayConcat(
@@ -86,8 +87,11 @@ SELECT
         totals(groupArrayArray(if(o.active, o.at_risk_high, [])) OVER ())), ' + ') AS all_at_risk,
     sumIf(o.sent, o.active) OVER () AS all_sent
 FROM issue_board AS o
-WHERE (o.active OR (o.state = 'resolved' AND o.resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(o.resolved_at))))
-    AND <chosen>
+WHERE o.issue_id IN (
+        SELECT issue_id
+        FROM issue_overview
+        WHERE <chosen> AND (
+            active OR (state = 'resolved' AND resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(resolved_at)))))
 ORDER BY o.active DESC, arrayMax(one -> one.minor, o.per_minute) DESC, o.affected DESC, o.detected_at DESC
 LIMIT 100
 """.replace("<money>", MONEY_TEXT).replace("<chosen>", CHOSEN)

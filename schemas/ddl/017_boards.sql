@@ -93,6 +93,7 @@ LEFT JOIN
 -- What a board of operations says about each issue that is active or ended in the last 40 days of event time, and in
 -- every row the totals over the active ones, so that figures and rows are of one answer. Customers are counted from
 -- their own rows, and in the totals once, however many issues hit them; money is added up per currency from the rows.
+-- The totals are subqueries of their own, not windows, so that a filter on issue_id reaches the tables.
 CREATE OR REPLACE VIEW issue_board AS
 WITH
     assumeNotNull((SELECT now FROM event_clock)) AS newest,
@@ -107,29 +108,26 @@ WITH
         FROM issue FINAL
         WHERE state != 'suspected' AND (resolved_at IS NULL OR resolved_at >= newest - toIntervalDay(40))
     ),
-    hit AS
     (
-        SELECT
-            issue_id, issue_id != '' AS by_issue,
-            count() AS customers, countIf(contacted_at IS NOT NULL) AS in_touch,
-            uniqExactIf(customer_id, going_on) AS customers_now,
-            uniqExactIf(customer_id, going_on AND contacted_at IS NOT NULL) AS in_touch_now,
-            groupArrayIf(toUInt8(intDiv(dateDiff('millisecond', known_at, newest), 300000)),
-                known_at > newest - toIntervalHour(1) AND known_at <= newest) AS ages
-        FROM
-        (
-            SELECT issue_id, customer_id, contacted_at, known_at,
-                issue_id IN (SELECT issue_id FROM shown WHERE active) AS going_on
-            FROM affected FINAL
-            WHERE issue_id IN (SELECT issue_id FROM shown)
-        )
-        GROUP BY GROUPING SETS ((issue_id), ())
-    ),
+        SELECT (uniqExact(customer_id), uniqExactIf(customer_id, contacted_at IS NOT NULL))
+        FROM affected FINAL
+        WHERE issue_id IN (SELECT issue_id FROM shown WHERE active)
+    ) AS hit_now,
+    (
+        SELECT (minOrNull(as_of), groupArrayArray(at_risk), groupArrayArray(at_risk_low), groupArrayArray(at_risk_high),
+            groupArrayArray(per_minute))
+        FROM impact FINAL
+        WHERE issue_id IN (SELECT issue_id FROM shown WHERE active)
+    ) AS cost_now,
     counted AS
     (
-        SELECT *, maxIf(customers_now, NOT by_issue) OVER () AS all_customers,
-            maxIf(in_touch_now, NOT by_issue) OVER () AS all_in_touch
-        FROM hit
+        SELECT
+            issue_id, count() AS customers, countIf(contacted_at IS NOT NULL) AS in_touch,
+            groupArrayIf(toUInt8(intDiv(dateDiff('millisecond', known_at, newest), 300000)),
+                known_at > newest - toIntervalHour(1) AND known_at <= newest) AS ages
+        FROM affected FINAL
+        WHERE issue_id IN (SELECT issue_id FROM shown)
+        GROUP BY issue_id
     ),
     decided AS
     (
@@ -200,17 +198,17 @@ SELECT
         ) AS next_step,
     o.at_risk AS at_risk, o.at_risk_low AS at_risk_low, o.at_risk_high AS at_risk_high, o.per_minute AS per_minute,
     o.service AS service, o.amounts AS amounts, o.money_basis AS money_basis,
-    minIf(o.figures_as_of, o.active) OVER () AS figures_as_of,
-    countIf(o.active) OVER () AS total_issues,
-    max(h.all_customers) OVER () AS total_affected,
-    max(h.all_customers - h.all_in_touch) OVER () AS total_silent,
-    added(groupArrayArrayIf(o.at_risk, o.active) OVER ()) AS total_at_risk,
-    added(groupArrayArrayIf(o.at_risk_low, o.active) OVER ()) AS total_at_risk_low,
-    added(groupArrayArrayIf(o.at_risk_high, o.active) OVER ()) AS total_at_risk_high,
-    added(groupArrayArrayIf(o.per_minute, o.active) OVER ()) AS total_per_minute
+    cost_now.1 AS figures_as_of,
+    assumeNotNull((SELECT countIf(active) FROM shown)) AS total_issues,
+    hit_now.1 AS total_affected,
+    hit_now.1 - hit_now.2 AS total_silent,
+    added(cost_now.2) AS total_at_risk,
+    added(cost_now.3) AS total_at_risk_low,
+    added(cost_now.4) AS total_at_risk_high,
+    added(cost_now.5) AS total_per_minute
 FROM issue_overview AS o
 INNER JOIN shown AS s ON s.issue_id = o.issue_id
-LEFT JOIN counted AS h ON h.issue_id = o.issue_id AND h.by_issue
+LEFT JOIN counted AS h ON h.issue_id = o.issue_id
 LEFT JOIN decided AS d ON d.issue_id = o.issue_id;
 
 -- What impact would have said of each issue at the end of each minute of event time, from when each customer was known,
