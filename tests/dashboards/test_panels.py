@@ -115,8 +115,8 @@ def test_the_failure_rate_is_that_of_the_blamed_cohorts_only(seeded: ClickHouse)
     rows = ask(seeded, "failure_rate").rows
     assert {row[1] for row in rows} == {f"i-app {TROUBLES[0].title}"}
     began = datetime.fromtimestamp(NOW / 1000 - TROUBLES[0].began_min * 60, UTC)
-    before = [rate for time, _, rate in rows if time < began]
-    after = [rate for time, _, rate in rows if time > began]
+    before = [rate for time, _, rate in rows if rate is not None and time < began]
+    after = [rate for time, _, rate in rows if rate is not None and time > began]
     assert sum(before) / len(before) == pytest.approx(0.01, abs=0.01)
     assert sum(after) / len(after) == pytest.approx(0.35, abs=0.05)
 
