@@ -33,33 +33,39 @@ _RATE = (-2 * log(MISS) + log(1 - 2 * log(MISS))) / TIGHTEST_AT
 _EFFECT = """
 WITH
     assumeNotNull((SELECT now FROM event_clock)) AS newest,
+    (drawn_at + toIntervalHour(48) <= newest) AS two_days,
+    (drawn_at + toIntervalDay(28) <= newest) AS four_weeks,
     counted AS
     (
-        SELECT
-            root_id, question, countIf(held_out) AS nh, countIf(NOT held_out) AS nt,
-            countIf(held_out AND happened) AS xh, countIf(NOT held_out AND happened) AS xt
+        SELECT root_id, one.1 AS question, one.2 AS nh, one.3 AS nt, one.4 AS xh, one.5 AS xt
         FROM
         (
             SELECT
-                root_id, held_out, drawn_at,
+                root_id,
                 arrayJoin([
-                    ('contact within 48 hours', contacted_at IS NOT NULL, 48),
-                    ('order again within 28 days', ordered_at IS NOT NULL, 672)]) AS one,
-                one.1 AS question, one.2 AS happened, one.3 AS hours
+                    ('contact within 48 hours',
+                        countIf(held_out AND two_days), countIf(NOT held_out AND two_days),
+                        countIf(held_out AND two_days AND contacted_at IS NOT NULL),
+                        countIf(NOT held_out AND two_days AND contacted_at IS NOT NULL)),
+                    ('order again within 28 days',
+                        countIf(held_out AND four_weeks), countIf(NOT held_out AND four_weeks),
+                        countIf(held_out AND four_weeks AND ordered_at IS NOT NULL),
+                        countIf(NOT held_out AND four_weeks AND ordered_at IS NOT NULL))]) AS one
             FROM holdout_drawn
             WHERE root_id IN <roots>
+            GROUP BY root_id
         )
-        WHERE drawn_at + toIntervalHour(hours) <= newest
-        GROUP BY root_id, question
+        WHERE nh + nt > 0
     ),
     labelled AS
     (
-        SELECT 0 AS position, '' AS issue_id, 'All issues together' AS issue, * EXCEPT root_id FROM counted
-        UNION ALL
         SELECT
-            1, c.root_id, i.label, c.question, c.nh, c.nt, c.xh, c.xt
-        FROM counted AS c
-        INNER JOIN issue_overview AS i ON i.issue_id = c.root_id
+            position, if(position = 0, '', c.root_id) AS issue_id,
+            if(position = 0, 'All issues together', i.label) AS issue, c.question AS question, c.nh AS nh, c.nt AS nt,
+            c.xh AS xh, c.xt AS xt
+        FROM (SELECT *, arrayJoin([0, 1]) AS position FROM counted) AS c
+        LEFT JOIN issue_overview AS i ON i.issue_id = c.root_id
+        WHERE position = 0 OR i.issue_id != ''
     )
 SELECT
     question, issue, told, held_out,

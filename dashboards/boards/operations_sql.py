@@ -126,7 +126,7 @@ FROM
         uniqExactIf(customer_id, was_then(first_failed_at)),
         (SELECT min(bin) FROM source_count_latest WHERE bin >= since - toIntervalDay(8)) <= since - toIntervalDay(7)
     FROM affected_latest
-    WHERE <chosen>
+    WHERE (is_today(first_failed_at) OR was_then(first_failed_at)) AND <chosen>
 )
 ORDER BY position
 """.replace("<chosen>", CHOSEN)

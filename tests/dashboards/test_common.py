@@ -22,6 +22,7 @@ from tests.sinks.examples import batch
 
 pytestmark = pytest.mark.clickhouse
 SPAN = Range.ending(NOW, 6)
+DAY = 24 * 60 * MINUTE
 SIGNS = ("✓ ", "! ", "✗ ")
 
 
@@ -78,6 +79,27 @@ def test_dead_letters_are_said_with_their_share_of_all_messages(writer: ClickHou
     ), 1):
         Store(writer).write([batch("source_count", [counted(events)], ver=ver)])
         assert status(reader)["dead letters, last hour"] == text
+
+
+def test_the_clock_is_that_of_the_counts_until_join_has_spoken_and_of_the_newest_then(
+    writer: ClickHouse, reader: ClickHouse
+) -> None:
+    def clock() -> tuple[int, ...]:
+        (row,) = reader.query(
+            "SELECT toUnixTimestamp64Milli(now), toUnixTimestamp64Milli(closed_through) FROM event_clock").rows
+        return tuple(row)
+
+    store, later = Store(writer), NOW + 3 * DAY
+    assert clock() == (0, 0)
+    store.write([batch("source_count", [counted(1)])])
+    assert clock() == (NOW + BIN, NOW + BIN)
+    store.write([batch("affected", [findings.Watermark(partition=0, through_ms=later)])])
+    assert clock() == (later, NOW + BIN)
+    closed = [findings.BinClosed(partition=0, partitions=1, through_ms=NOW - MINUTE)]
+    store.write([batch("cohort_count", closed)])
+    assert clock() == (later, NOW - MINUTE)
+    store.write([batch("source_count", [counted(1).model_copy(update={"bin_ms": later})])])
+    assert clock() == (later + BIN, NOW - MINUTE)
 
 
 def test_variables_offer_what_there_is(seeded: ClickHouse) -> None:

@@ -164,6 +164,22 @@ def test_too_few_events_are_quiet_and_never_no_data(writer: ClickHouse, reader: 
     assert {row.source: row.state for row in list_sources(reader)}["rare"] == "quiet"
 
 
+def test_stretches_without_data_are_those_without_data_from_any_partition(
+    writer: ClickHouse, reader: ClickHouse
+) -> None:
+    rows = [row.model_copy(update={"partition": partition})
+            for partition, silent in ((0, range(60, 90)), (1, range(70, 80)))
+            for row in source_rows("spread", 3, range(120)) if (row.bin_ms - NOW) // BIN not in silent]
+    Store(writer).write([
+        batch("source_count", rows),
+        batch("cohort_count", [findings.BinClosed(partition=0, partitions=1, through_ms=NOW + 120 * BIN)]),
+    ])
+    (gap,) = reader.query("SELECT started, ended, rate_per_s, silent_s, missing_events FROM source_gap").dicts()
+    events = 60 * 6 + 10 * 3
+    assert (gap["silent_s"], gap["rate_per_s"]) == (100, pytest.approx(events / 700))
+    assert gap["missing_events"] == pytest.approx(100 * events / 700)
+
+
 @pytest.mark.parametrize(("silent_bins", "state"), [(10, "ok"), (40, "no data")])
 def test_a_producer_that_comes_in_bursts_is_silent_only_beyond_twice_its_longest_pause(
     writer: ClickHouse, reader: ClickHouse, silent_bins: int, state: str
