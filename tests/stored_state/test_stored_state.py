@@ -15,7 +15,7 @@ import pytest
 
 from streams.runtime.memory import MemoryLine
 from tests.stored_state.line import SENDER, Ending, StoredLine, finish, read, restore
-from tests.stored_state.version_1 import as_stored, comparable, today
+from tests.stored_state.version_1 import as_stored, comparable, standing, today
 
 FILE = Path(__file__).parent / "before_the_rooms_moved.msgpack.xz"
 
@@ -56,10 +56,12 @@ def test_the_stored_story_has_something_of_everything() -> None:
 @pytest.mark.parametrize("native", ["auto", "off"])
 def test_what_is_emitted_after_old_state_was_read_is_the_same(native: str) -> None:
     expected = {
-        name: [(key, today(value)) for key, value in pairs] for name, pairs in stored().ending.emitted.items()
+        name: standing([(key, today(value)) for key, value in pairs])
+        for name, pairs in stored().ending.emitted.items()
     }
     emitted = {
-        name: [(key, comparable(value)) for key, value in pairs] for name, pairs in ended(native).emitted.items()
+        name: standing([(key, comparable(value)) for key, value in pairs])
+        for name, pairs in ended(native).emitted.items()
     }
     assert emitted == expected
 

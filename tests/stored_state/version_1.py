@@ -34,6 +34,20 @@ def comparable(value: bytes | None) -> Any:
     return fields
 
 
+def standing(messages: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """The messages of a topic, but of decisions only the last about each case.
+
+    Version 1 wrote a hold again, unchanged, when it became known that the failure was put right after it.
+    """
+    last = {_case(message, number): number for number, (_, message) in enumerate(messages)}
+    return [messages[number] for number in sorted(last.values())]
+
+
+def _case(message: Any, number: int) -> object:
+    decided = isinstance(message, dict) and message.get("kind") == "outreach"
+    return message["outreach_id"] if decided else number
+
+
 def as_stored(room: str, key: bytes, value: bytes) -> bytes:
     """A row of a room's state as version 1 wrote it, with one number in place of amounts of euros."""
     if room == "join":

@@ -17,6 +17,9 @@ from streams.core.outreach.cases import Case, OutreachRules, OutreachState, outr
 from streams.core.outreach.intervals import in_common
 from streams.core.recovery import Intervals
 
+RELEASES = ("approve", "unmute", "resume", "resolve")
+"""Orders that may end a hold."""
+
 
 def decision_times(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -> list[int]:
     """Times from which one onset may be decided, ms, earliest first; each begins a time to live of its own.
@@ -47,3 +50,21 @@ def repaired_intervals(state: OutreachState, case: Case) -> Intervals:
 def recheck_times(state: OutreachState, case: Case) -> set[int]:
     """Times at which a case on hold has to be decided again because the failure was put right or is back, ms."""
     return {at for interval in repaired_intervals(state, case) for at in interval if at is not None}
+
+
+def agenda(state: OutreachState, rules: OutreachRules, case: Case) -> list[tuple[int, str]]:
+    """Every time at which this case has to be looked at: new onsets, and whatever may end a hold."""
+    starts = [
+        (at_ms, issue)
+        for issue in case.onsets
+        for at_ms in decision_times(state, rules, case, issue)
+        if case.decision is None or at_ms > case.known_ms
+    ]
+    if case.decision != "hold":
+        return starts
+    issue, profile, onset = state.issues.get(case.issue), state.profiles.get(case.customer), case.onsets[case.issue]
+    times = {case.deadline_ms, case.next_ms, onset.contacted_ms, *recheck_times(state, case)}
+    times |= {issue.resolved_ms} if issue else set()
+    times |= {profile.updated_at_ms} if profile else set()
+    times |= {order.issued_ms for order in state.orders.by_id.values() if order.action in RELEASES}
+    return starts + [(max(time, case.decided_ms), case.issue) for time in times if time is not None]

@@ -41,6 +41,16 @@ def right_at(right: Intervals, at_ms: int) -> bool:
     return any(since <= at_ms and (until is None or at_ms < until) for since, until in right)
 
 
+def changed_from(old: Intervals, new: Intervals) -> int | None:
+    """The earliest time, ms, at which only one of the two is put right; None if they are the same.
+
+    >>> changed_from((), ((5, None),)), changed_from(((5, None),), ((5, 9),)), changed_from(((5, 9),), ((5, 9),))
+    (5, 9, None)
+    """
+    edges = sorted({at for interval in (*old, *new) for at in interval if at is not None})
+    return next((at for at in edges if right_at(old, at) != right_at(new, at)), None)
+
+
 def in_common(many: Iterable[Intervals]) -> Intervals:
     """Where all of them are right at once; nothing if there is none.
 

@@ -4,8 +4,8 @@ A simulation in event time. Each case (root issue, customer, stage) is decided w
 an obstacle may have passed: the night ends, an operator approves, the budget frees. Decisions are taken in the order
 (time, issue, customer) and only for times that both inputs, affected and issue, have passed, so neither budgets nor
 approvals depend on interleaving, restarts or flushes. Orders count from their own time on; of a customer the newest
-profile that has arrived counts. What was decided before the first one arrived, or before it was known that a failure
-was put right or is back, is decided again from the start, unless it is final.
+profile that has arrived counts. What was decided before the first one arrived, or about times for which it was not yet
+known that a failure was put right or is back, is decided again from the start, unless it is final.
 
 Every decision has a reason (``cases.REASONS``), refusals first. A decision to send charges the budget at once. The
 hold-out is drawn after eligibility, before anything that only delays, so that both groups are drawn alike.
@@ -32,7 +32,8 @@ from streams.core.outreach.cases import (
 )
 from streams.core.outreach.consent import Profile, profile_after
 from streams.core.outreach.decide import Verdict, judge
-from streams.core.outreach.due_times import decision_times, recheck_times
+from streams.core.outreach.due_times import RELEASES, agenda, decision_times
+from streams.core.outreach.intervals import changed_from
 from streams.core.outreach.policy import DAY_MS
 from streams.core.outreach.record import record_of
 from streams.core.outreach.wording import speak
@@ -40,8 +41,6 @@ from streams.core.stage import Batch, Drained, Idle, Message
 
 __all__ = ["OutreachRules", "OutreachStage", "OutreachState"]
 
-RELEASES = ("approve", "unmute", "resume", "resolve")
-"""Orders that may end a hold."""
 HELD_AFTER_DRAW = {("hold", reason) for reason in ("stopped", "muted", "approval", "quiet_hours")}
 """Holds of somebody who was drawn already. Where they lack the time of it, a version that did not keep it decided: the
 held out of that time lack it too, so those to be told must not get a later one."""
@@ -70,7 +69,7 @@ class OutreachStage:
         for case in state.cases.values():
             self._index(state, case)
         for case in state.cases.values():
-            for at_ms, issue in self._agenda(state, case):
+            for at_ms, issue in agenda(state, self.rules, case):
                 if at_ms >= state.clock_ms:
                     self._push(state, at_ms, issue, case)
         return state
@@ -98,23 +97,6 @@ class OutreachStage:
         heapq.heappush(state.ends, (case.deadline_ms + self.rules.retention_ms, name))
         if case.decision == "send":
             state.charge(case, self.rules)
-
-    def _agenda(self, state: OutreachState, case: Case) -> list[tuple[int, str]]:
-        """Every time at which this case has to be looked at: new onsets, and whatever may end a hold."""
-        starts = [
-            (at_ms, issue)
-            for issue in case.onsets
-            for at_ms in decision_times(state, self.rules, case, issue)
-            if case.decision is None or at_ms > case.known_ms
-        ]
-        if case.decision != "hold":
-            return starts
-        issue, profile, onset = state.issues.get(case.issue), state.profiles.get(case.customer), case.onsets[case.issue]
-        times = {case.deadline_ms, case.next_ms, onset.contacted_ms, *recheck_times(state, case)}
-        times |= {issue.resolved_ms} if issue else set()
-        times |= {profile.updated_at_ms} if profile else set()
-        times |= {order.issued_ms for order in state.orders.by_id.values() if order.action in RELEASES}
-        return starts + [(max(time, case.decided_ms), case.issue) for time in times if time is not None]
 
     def _push(self, state: OutreachState, at_ms: int, issue: str, case: Case) -> None:
         heapq.heappush(state.queue, (at_ms, issue, case.customer, case.stage, case.id))
@@ -168,15 +150,17 @@ class OutreachStage:
             self._index(state, case)
         state.by_issue.setdefault(record.issue_id, set()).add(name)
         self._keep(state, case)
+        since_ms = changed_from(old.right, onset.right) if old else known_ms
         if old is None or case.decision is None:
             self._begin(state, case, record.issue_id)
-        elif (old.right, old.origin) != (onset.right, onset.origin):
+        elif old.origin != onset.origin:
             self._reopen(state, (name,))
-        elif onset.contacted_ms is not None and case.issue == record.issue_id:
-            self._wake(state, [name], onset.contacted_ms)
-        if old is None or old.right != onset.right:
-            after = outreach_id(record.root_id, record.customer_id, "all_clear")
-            self._reopen(state, (after,) if after in state.cases else ())
+        else:
+            self._revise(state, (name,), since_ms)
+            if onset.contacted_ms not in (None, old.contacted_ms) and case.issue == record.issue_id:
+                self._wake(state, [name], onset.contacted_ms)
+        after = outreach_id(record.root_id, record.customer_id, "all_clear")
+        self._revise(state, (after,) if after in state.cases else (), since_ms)
 
     def _begin(self, state: OutreachState, case: Case, issue: str) -> int:
         """Line an onset up to be decided from each of its begins; returns how many there are."""
@@ -199,7 +183,8 @@ class OutreachStage:
             for name in sorted(state.by_issue.get(known.issue, ())):
                 self._begin(state, state.cases[name], known.issue)
         if known.resolved_ms is not None:
-            self._wake(state, sorted(state.by_issue.get(known.issue, ())), known.resolved_ms)
+            if old is None or old.resolved_ms != known.resolved_ms:
+                self._wake(state, sorted(state.by_issue.get(known.issue, ())), known.resolved_ms)
             for name in sorted(state.noticed.get(known.root, ())):
                 self._all_clear(state, state.cases[name], known)
 
@@ -236,6 +221,21 @@ class OutreachStage:
             case.address, case.language, case.time_zone = "", "en", ""
             self._keep(state, case)
         self._wake(state, names, 0)
+
+    def _revise(self, state: OutreachState, names: Iterable[str], since_ms: int | None) -> None:
+        """Follow a change of when a failure was put right, from ``since_ms`` on (None: nothing changed).
+
+        What was decided about earlier times stands: decided again now, it would meet what was sent after those times.
+        """
+        if since_ms is None:
+            return
+        if since_ms < state.clock_ms:
+            self._reopen(state, names)
+            return
+        for case in (state.cases[name] for name in names):
+            for at_ms, issue in agenda(state, self.rules, case):
+                if at_ms >= state.clock_ms:
+                    self._push(state, at_ms, issue, case)
 
     def _reopen(self, state: OutreachState, names: Iterable[str]) -> None:
         """Decide from the start what is not final, as if what is known of the customer by now had come first.
@@ -274,6 +274,8 @@ class OutreachStage:
                 self._adopt(case, issue, at_ms)
             elif case.decision != "hold" or issue != case.issue:
                 continue
+            elif at_ms != case.decided_ms and (at_ms, issue) not in agenda(state, self.rules, case):
+                continue  # queued for an earlier hold, of which nothing is known after a restart
             self._settle(state, case, at_ms, judge(state, self.rules, case, at_ms))
         self._evict(state)
 
@@ -301,7 +303,7 @@ class OutreachStage:
         self._keep(state, case)
         state.dirty.add(case.id)
         if case.decision == "hold":
-            for when, issue in self._agenda(state, case):
+            for when, issue in agenda(state, self.rules, case):
                 if when > at_ms:
                     self._push(state, when, issue, case)
         elif case.decision == "send":

@@ -299,3 +299,21 @@ def test_what_an_earlier_version_kept_is_read() -> None:
     runner.feed("customer", customer())
     runner.flush()
     assert decision(runner.latest("outreach", "customer_id", "stage")) == ("send", "eligible")
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_a_restart_while_a_notice_is_muted_does_not_change_when_it_is_decided_again(restarts: bool) -> None:
+    """Known at night, muted before its end; in the morning another notice takes the budget."""
+    night = NOON + 11 * HOUR
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
+    runner.feed("customer", customer())
+    runner.feed("command", command("mute", night + MINUTE, "i-2"), command("approve", night + 2 * MINUTE, "i-2"))
+    runner.feed("issue", issue(at=NOON), issue("i-2", at=NOON), mark(NOON + 2 * DAY))
+    runner.feed("affected", affected(known=night), affected(known=night, issue_id="i-2"), mark(night + HOUR))
+    if restarts:
+        runner.restart()
+    runner.feed("affected", mark(NOON + 2 * DAY))
+    runner.flush()
+    rows = {row.issue_id: (row.decision, row.reason, row.decided_at_ms) for row in runner.records("outreach")}
+    assert rows["i-1"] == ("send", "eligible", NOON + 20 * HOUR)
+    assert rows["i-2"] == ("refuse", "expired", night + 14 * HOUR)

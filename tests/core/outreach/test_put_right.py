@@ -16,7 +16,7 @@ from tests.core.match.world import (
     issue,
     mark,
 )
-from tests.core.outreach.world import NOBODY_HELD_OUT, decision, failing, play
+from tests.core.outreach.world import NOBODY_HELD_OUT, command, decision, failing, play
 
 
 def test_whoever_paid_after_the_failure_is_not_told_that_the_payment_did_not_go_through() -> None:
@@ -32,6 +32,24 @@ def test_what_was_put_right_over_night_is_not_told_in_the_morning(known_at_once:
     rows = failing(*([right] if known_at_once else [affected(known=night), right]), until=night + DAY)
     assert decision(rows) == ("refuse", "put_right")
     assert rows[("c-1", "notice")].decided_at_ms == night + HOUR
+
+
+@pytest.mark.parametrize("known_at_once", [True, False])
+def test_a_repair_after_a_decision_does_not_move_its_time(known_at_once: bool) -> None:
+    """Muted at noon, out of budget an hour later because of another notice, put right after that."""
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
+    runner.feed("customer", customer())
+    runner.feed("command", command("mute", NOON - MINUTE), command("unmute", NOON + HOUR))
+    runner.feed("issue", issue(at=NOON - HOUR), issue("i-2", at=NOON - HOUR), mark(NOON + DAY))
+    hits = [affected(), affected(issue_id="i-2", known=NOON + 5 * MINUTE), mark(NOON + 2 * HOUR)]
+    right = [affected(put_right_ms=NOON + 2 * HOUR), mark(NOON + DAY)]
+    for batch in [[*hits, *right]] if known_at_once else [hits, right]:
+        runner.feed("affected", *batch)
+        runner.restart()
+    rows = runner.latest("outreach", "issue_id")
+    assert rows[("i-2",)].decision == "send"
+    refused = rows[("i-1",)]
+    assert (refused.decision, refused.reason, refused.decided_at_ms) == ("refuse", "budget", NOON + HOUR)
 
 
 @pytest.mark.parametrize("at", [NOON + 2 * HOUR, NOON + 11 * HOUR])
