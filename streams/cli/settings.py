@@ -41,8 +41,14 @@ def show_settings(
         for row in rows():
             typer.echo(json.dumps(row, sort_keys=True))
         return
-    shown = [(*map(escape, (row["name"], row["default"], row["unit"])), escape(_meaning(row))) for row in rows()]
+    shown = [(*map(escape, (row["name"], _default(row), row["unit"])), escape(_meaning(row))) for row in rows()]
     print_listing(Console(), ("Setting", "Default", "Unit", ""), shown, below=1)
+
+
+def _default(row: dict[str, str]) -> str:
+    """The default; of a list that holds everything allowed only that, because the names stand below."""
+    everything = set(row["allowed"].removeprefix("one or more of ").split(", "))
+    return "all of them" if set(row["default"].split(",")) == everything else row["default"]
 
 
 def _meaning(row: dict[str, str]) -> str:
