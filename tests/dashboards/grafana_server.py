@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
+from tests.patience import patience
+
 Json = dict[str, Any]
 ADMIN, EDITOR, VIEWER = "glsa_admin", "glsa_editor", "glsa_viewer"
 RANK = {VIEWER: 0, EDITOR: 1, ADMIN: 2}
@@ -112,7 +114,7 @@ class Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path.removeprefix("/grafana/api"))
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"null")
         self.server.log.append((self.command, address.path))
-        self.server.hold.wait(30)
+        self.server.hold.wait(patience(30))
         status, text = self._answer(address.path, parse_qs(address.query), body)
         if self.server.lose_answers and self.command != "GET":
             status, text = 504, b"<html>gateway timeout</html>"

@@ -20,6 +20,7 @@ from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import UpOptions, down, up
 from tests.dashboards.demo_at import demo_at
+from tests.patience import patience
 from tests.sinks.conftest import migrated
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -48,7 +49,7 @@ def address(board: str, theme: str, form: Form, hours: int = 6) -> str:
 async def _take(browser: Browser, base: str, board: str, theme: str, form: Form) -> Path:
     page = await browser.new_page(viewport={"width": form.width, "height": form.height})
     await page.goto(base + address(board, theme, form))
-    await expect(page.locator("#grid")).to_have_attribute("aria-busy", "false", timeout=30_000)
+    await expect(page.locator("#grid")).to_have_attribute("aria-busy", "false", timeout=patience(30_000))
     await page.wait_for_timeout(300)  # fonts and charts settle
     file = FOLDER / f"{board}-{form.name}-{theme}.png"
     await page.screenshot(path=file, full_page=not form.wall)

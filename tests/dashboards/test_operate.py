@@ -109,8 +109,8 @@ def test_an_empty_database_is_told_in_words(
 
 
 def test_boards_are_written_where_one_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output_of(capsys, "boards", "write", str(tmp_path))
-    assert {file.stem for file in tmp_path.glob("*.json")} == {board.uid for board in BOARDS}
+    output_of(capsys, "boards", "export", str(tmp_path))
+    assert {file.stem for file in (tmp_path / "dashboards").glob("*.json")} == {board.uid for board in BOARDS}
 
 
 def test_pushing_without_an_address_names_the_settings(capsys: pytest.CaptureFixture[str]) -> None:

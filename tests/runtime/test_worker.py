@@ -44,7 +44,7 @@ def test_the_store_copies_the_chosen_topics_with_their_dead_letters(tmp_path: Pa
 
 
 def test_an_unknown_room_is_refused() -> None:
-    with pytest.raises(ConfigError, match="allowed: join, detect"):
+    with pytest.raises(ConfigError, match="allowed: join, experience, detect"):
         load_room("nothing", Settings())
 
 

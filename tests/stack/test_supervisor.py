@@ -279,7 +279,7 @@ def test_the_sender_runs_only_with_a_webhook_and_workers_never_share_a_port(tmp_
 
 def test_rooms_are_shared_out_without_doubles(tmp_path: Path) -> None:
     settings = Settings(state_dir=tmp_path)
-    assert workers_of(settings, ()) == ("join", "detect,match,impact,outreach,store")
+    assert workers_of(settings, ()) == ("join", "experience,detect,match,impact,outreach,store")
     assert workers_of(settings.model_copy(update={"rooms": ("join", "detect")}), ()) == ("join,detect",)
     for wrong in (["join", "join,detect"], ["kitchen"]):
         with pytest.raises(ConfigError, match="--worker"):
