@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dashboards.boards import BOARDS, OPERATIONS, PIPELINE
+from dashboards.lint import DATABASE
 from dashboards.macros import Range, expand
 from dashboards.model import Grid, Panel
 from schemas.errors import SinkUnavailable
@@ -167,11 +168,12 @@ HOSTILE = ("'", "\\", "\\'", "' OR 1=1 --", "') OR (1=1", "x'; DROP TABLE issue"
 async def test_no_value_of_a_variable_can_be_more_than_a_value(seeded: ClickHouse) -> None:
     found = 0
     for board in BOARDS:
-        names = [variable.name for variable in board.variables]
+        read = [variable for variable in board.variables if variable.name != DATABASE]
         feed = Feed(seeded, lambda: 0.0, lambda: 0.0, simulated=True)
-        for value in HOSTILE:
-            shown = await feed.collect(View(board.uid, TimeRange(6), tuple(sorted((name, (value,)) for name in names))))
-            found += len(names)
+        for value in HOSTILE if any(not variable.multi for variable in read) else HOSTILE[:1]:
+            chosen = [(variable.name, HOSTILE if variable.multi else (value,)) for variable in read]
+            shown = await feed.collect(View(board.uid, TimeRange(6), tuple(sorted(chosen))))
+            found += len(read)
             for panel in shown["panels"]:
                 assert panel["error"] == "", (panel["slug"], value)
         await feed.questions.close()
