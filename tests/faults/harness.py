@@ -31,6 +31,7 @@ from aiokafka.errors import KafkaError
 from clickhouse_driver import Client
 from kafka.admin import KafkaAdminClient
 
+from schemas.topics import ABOUT_PROCESSES, BY_NOUN
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.sinks.migrations import migrate
@@ -437,11 +438,16 @@ def drop_database(server: Endpoints, database: str) -> None:
 
 
 async def behind(bootstrap: str, group: str) -> int:
-    """Records between the group offsets and the ends of the topics it has offsets for; -1 if it has none."""
+    """Records between the group offsets and the ends of the topics it has offsets for; -1 if it has none.
+
+    What processes say about themselves is left out: it goes on while they run, so that nobody is ever at its end.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
     await admin.start()
     try:
-        offsets = await admin.list_consumer_group_offsets(group)
+        endless = tuple(BY_NOUN[noun].name for noun in ABOUT_PROCESSES)
+        listed = await admin.list_consumer_group_offsets(group)
+        offsets = {tp: found for tp, found in listed.items() if not tp.topic.endswith(endless)}
         if not offsets:
             return -1
         ends = await _ends(bootstrap, list(offsets))
