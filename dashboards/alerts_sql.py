@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dashboards.boards.common_sql import decimals
 from dashboards.model import LAG_BAD_S
-from schemas.currencies import DECIMALS
 from schemas.words import words_sql
 
 NEVER_HEARD_S = 1_000_000
@@ -21,11 +21,9 @@ LEAST_EVENTS = 20
 """Below this a share says nothing."""
 
 
-def _codes(decimals: int) -> str:
-    return ", ".join(f"'{code}'" for code, found in sorted(DECIMALS.items()) if found == decimals)
+def _unit(code: str) -> str:
+    return f"exp10({decimals(code)})"
 
-
-_UNIT = f"exp10(multiIf(code IN ({_codes(0)}), 0, code IN ({_codes(3)}), 3, code IN ({_codes(4)}), 4, 2))"
 
 _ISSUE = """
 WITH assumeNotNull((SELECT now FROM event_clock)) AS newest
@@ -51,7 +49,7 @@ def _issue(name: str, value: str) -> str:
 
 ISSUE_AFFECTED = _issue("affected", "i.affected")
 ISSUE_SILENT = _issue("silent", "i.silent")
-ISSUE_COST = _issue("per_minute", f"cost.minor / {_UNIT.replace('code', 'cost.currency')}")
+ISSUE_COST = _issue("per_minute", f"cost.minor / {_unit('cost.currency')}")
 ISSUE_SENT = _issue("sent", "n.sent")
 """Four figures of the same rows: an issue that is open, once for each currency it costs. An issue whose cost is not
 known yet waits for it for up to two minutes, so that its labels do not change at once."""
@@ -72,7 +70,7 @@ ORDER BY currency
 
 def money_per_minute() -> str:
     """What all open issues cost a minute, in the main unit of each currency."""
-    return _MONEY.format(unit=_UNIT, name="per_minute", value="toFloat64(amount)")
+    return _MONEY.format(unit=_unit("code"), name="per_minute", value="toFloat64(amount)")
 
 
 def money_over(limits: Mapping[str, float]) -> str:
@@ -80,7 +78,7 @@ def money_over(limits: Mapping[str, float]) -> str:
     codes = ", ".join(f"'{code}'" for code in sorted(limits))
     values = ", ".join(str(float(limits[code])) for code in sorted(limits))
     limit = f"transform(code, [{codes}], [{values}], 0.0)" if limits else "0.0"
-    return _MONEY.format(unit=_UNIT, name="over", value=f"toFloat64(amount - {limit})")
+    return _MONEY.format(unit=_unit("code"), name="over", value=f"toFloat64(amount - {limit})")
 
 
 STREAM_SILENT = """

@@ -53,13 +53,18 @@ def expand(sql: str, span: Range, chosen: Chosen | None = None) -> str:
     return "".join([*parts, sql[at:]])
 
 
+def literal(text: str) -> str:
+    """A text as a literal of ClickHouse, where a backslash escapes; a quote is doubled, as Grafana does it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
 def _quoted(values: tuple[str, ...]) -> str:
-    r"""Every value as a literal of ClickHouse, where a backslash escapes; Grafana doubles quotes.
+    r"""Every value as a literal.
 
     >>> _quoted(("it's", "a\\b"))
     "'it''s','a\\\\b'"
     """
-    return ",".join("'" + value.replace("\\", "\\\\").replace("'", "''") + "'" for value in values) or "''"
+    return ",".join(map(literal, values)) or "''"
 
 
 def _conditional(argument: str | None, span: Range, chosen: Chosen) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dashboards.macros import literal
 from dashboards.model import Panel
 from schemas.tables import BY_NAME
 from schemas.views import VIEWS
@@ -24,7 +25,7 @@ def with_empty_row(sql: str, panel: Panel) -> str:
     The first shown column holds the words; a column that other panels read holds what is true without any row.
     """
     first = next(field.name for field in panel.fields if not field.hidden)
-    columns = [f"if(found.is_row = 0, '{_literal(panel.empty)}', toString(found.{first})) AS {first}"]
+    columns = [f"if(found.is_row = 0, {literal(panel.empty)}, toString(found.{first})) AS {first}"]
     columns += [
         f"if(found.is_row = 0, {field.none or 'NULL'}, found.{field.name}) AS {field.name}"
         for field in panel.fields if field.name != first
@@ -51,7 +52,3 @@ def _with_gaps(sql: str, label: str) -> str:
         f"SELECT * FROM\n(\nSELECT time, {label}, * EXCEPT (time, {label}) APPLY toNullable FROM\n(\n{sql}\n)\n"
         f"ORDER BY {label}, time WITH FILL STEP toIntervalSecond($__interval_s)\n)\nORDER BY time, {label}"
     )
-
-
-def _literal(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "''")

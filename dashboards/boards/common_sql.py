@@ -12,9 +12,12 @@ def _codes(decimals: int) -> str:
     return ", ".join(f"'{code}'" for code, found in sorted(DECIMALS.items()) if found == decimals)
 
 
-DECIMALS_OF = (
-    f"(code -> multiIf(code IN ({_codes(0)}), 0, code IN ({_codes(3)}), 3, code IN ({_codes(4)}), 4, 2)) AS decimals_of"
-)
+def decimals(code: str) -> str:
+    """SQL of the number of decimals of the minor unit of a currency; ``code``: SQL of its ISO 4217 code."""
+    return f"multiIf({code} IN ({_codes(0)}), 0, {code} IN ({_codes(3)}), 3, {code} IN ({_codes(4)}), 4, 2)"
+
+
+DECIMALS_OF = f"(code -> {decimals('code')}) AS decimals_of"
 """``decimals_of(currency)``: how many decimals the currency's minor unit has."""
 MONEY_TEXT = f"""{DECIMALS_OF},
     (one -> toInt64(exp10(decimals_of(one.currency)))) AS unit_of,
