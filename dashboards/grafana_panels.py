@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dashboards.model import LAG_BAD_S, LAG_WARN_S, Field, Kind, Link, Panel
+from dashboards.model import Field, Kind, Link, Panel
 from dashboards.palette import ISSUE_COLOURS, SIGNS, STATES, TONES, grafana_unit
 
 Json = dict[str, Any]
@@ -22,7 +22,7 @@ _SENTENCES = (
     (" Only suspected so far| A suspicion of | and recovering\\. ", TONES["warn"]),
 )
 """What a sentence says -> its colour; everything else is bad."""
-_BY_ROW = ("money", "money_per_minute", "lag")
+_BY_ROW = ("money", "money_per_minute")
 """Units of figures of which each row is one."""
 _POINT_PX = 5
 
@@ -76,15 +76,11 @@ def _status(_panel: Panel) -> tuple[Json, Json]:
 def _stat(panel: Panel) -> tuple[Json, Json]:
     by_row = panel.unit in _BY_ROW
     steps = _steps(panel)
-    mappings: list[Json] = []
     if not panel.thresholds:
         steps = thresholds(("text", None), (TONES[panel.tone], 0.000001))
-    if panel.unit == "lag":
-        steps = thresholds((TONES["good"], None), (TONES["warn"], LAG_WARN_S), (TONES["bad"], LAG_BAD_S))
-        unknown = {"text": "unknown", "color": TONES["bad"], "index": 0}
-        mappings = [{"type": "special", "options": {"match": "null", "result": unknown}}]
-    defaults: Json = {**grafana_unit(panel.unit), "color": {"mode": "thresholds"}, "mappings": mappings,
-                      "thresholds": steps}
+    defaults: Json = {
+        **grafana_unit(panel.unit), "color": {"mode": "thresholds"}, "mappings": [], "thresholds": steps,
+    }
     fields = f"/^{panel.column}$/" if panel.column else ""
     return defaults, _stat_options("value_and_name" if by_row else "value", fields, by_row)
 

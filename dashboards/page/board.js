@@ -89,7 +89,7 @@ function show() {
 
 // Sentence and status lines stand above the figures.
 function above(panel) {
-  return panel.kind === "sentence" || panel.kind === "status" || panel.unit === "lag" && panel.kind === "stat" && panel.grid.y < 6;
+  return panel.kind === "sentence" || panel.kind === "status";
 }
 
 function section(panel, top) {

@@ -1,5 +1,5 @@
 // What stands above the figures: boards, range, variables, the sentence, who is behind, and how fresh all of it is.
-import { clock, day, duration, element, number, SIGNS } from "./format.js";
+import { clock, day, duration, element, SIGNS } from "./format.js";
 import { statusItem } from "./panels.js";
 import { address, go } from "./url.js";
 
@@ -120,14 +120,12 @@ function say(tone, text) {
   Object.assign(held, { said: state, saidAt: now });
 }
 
-// How far each part is behind, from whichever of the two panels the board has.
+// The status line: how each part stands.
 export function rooms(board) {
-  const lag = board.panels.find((one) => one.unit === "lag" && one.kind === "stat");
   const status = board.panels.filter((one) => one.kind === "status");
   const known = board.state !== "unreachable";
-  if (!changed("rooms", [known, lag?.content, lag?.error, status.map((one) => [one.content, one.error])])) return;
-  const tone = (value) => value === null || value >= board.lag.bad_s ? "✗" : value >= board.lag.warn_s ? "!" : "✓";
-  const rows = known && lag && !lag.error ? (lag.content?.values ?? []).map(({ label, value }) => [label, `${tone(value)} ${value === null ? "unknown" : number(value, "lag")}`]) : [];
+  if (!changed("rooms", [known, status.map((one) => [one.content, one.error])])) return;
+  const rows = [];
   for (const panel of status) rows.push(...(known && !panel.error ? panel.content?.rows ?? [] : [["status", "✗ unknown: it cannot be read"]]));
   at("rooms").replaceChildren(...rows.map(([item, text]) => statusItem(item, text)));
   const well = rows.filter(([, text]) => String(text).startsWith("✓")).length;

@@ -17,7 +17,7 @@ from typing import Literal
 from dashboards.boards import BOARDS
 from dashboards.lint import DATABASE, named_variables
 from dashboards.macros import expand
-from dashboards.model import LAG_BAD_S, LAG_WARN_S, Annotation, Panel, Tone, Variable
+from dashboards.model import Annotation, Panel, Tone, Variable
 from dashboards.palette import INFO, ISSUE_COLOURS, STATES, TONES
 from schemas.errors import SinkUnavailable
 from streams.board.queries import event_now, iso
@@ -83,7 +83,6 @@ class Feed:
             "boards": [{"name": one.name, "title": one.title} for one in BOARDS],
             "range": {"hours": view.window.hours, "choices": HOURS, "home": board.hours},
             "palette": PALETTE,
-            "lag": {"warn_s": LAG_WARN_S, "bad_s": LAG_BAD_S},
             "refresh_ms": int(self.refresh_s * 1000),
             "event_now": iso(self._now) if self._now else None,
             "span": [span.from_ms, span.to_ms],
@@ -176,7 +175,7 @@ class Feed:
 
 def _about_itself(panel: Panel) -> bool:
     """True if a panel says how far to trust the others: it compares event time with the time of day."""
-    return panel.kind in ("sentence", "status") or panel.unit == "lag"
+    return panel.kind in ("sentence", "status")
 
 
 def _variable(variable: Variable, options: list[list[str]], values: tuple[str, ...], error: str) -> Json:
