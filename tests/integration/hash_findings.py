@@ -10,7 +10,7 @@ from typing import Any
 from clickhouse_driver import Client
 from kafka import KafkaConsumer, TopicPartition
 
-from tests.canonical import NATURAL_KEYS, SENDER_CLOCK, canonical, fingerprint
+from streams.replay.canonical import NATURAL_KEYS, SENDER_CLOCK, canonical, fingerprint
 
 TABLES = ("cohort_count", "source_count", "episode", "issue", "affected", "impact", "outreach", "delivery", "late")
 NOT_FINDINGS = {"ver", "ingest_time", *SENDER_CLOCK, *(name.removesuffix("_ms") for name in SENDER_CLOCK)}

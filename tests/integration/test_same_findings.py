@@ -9,11 +9,11 @@ from functools import cache
 import pytest
 
 from streams.agents import detect, experience, impact, join, match, outreach
+from streams.replay.canonical import NATURAL_KEYS, canonical, fingerprint
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.settings import Settings
 from streams.simulate import SimulateRules, Simulation, simulate
 from streams.simulate.rules import LIVE_START_MS
-from tests.canonical import NATURAL_KEYS, canonical, fingerprint
 
 HOUR_MS = 3_600_000
 COMPARED = sorted(NATURAL_KEYS.keys() - {"delivery"})

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from schemas.events import HEARTBEAT_KEY
 from schemas.topics import EVENT_NOUNS, MINUTE_MS
 from streams.agents import detect, impact, join, match, outreach
+from streams.replay.canonical import NATURAL_KEYS, canonical
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.settings import Settings
 from streams.sources import load_mapping, read
 from streams.sources.arrivals import Arrival, Beats, automatic, with_heartbeats
-from tests.canonical import NATURAL_KEYS, canonical
 
 START = 1_773_216_000_000
 HOUR_MS = 60 * MINUTE_MS

@@ -13,11 +13,11 @@ from schemas.findings import Watermark
 from schemas.partition import partition_of
 from schemas.topics import DAY_MS, HOUR_MS
 from streams.agents import experience, join
+from streams.replay.canonical import canonical
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.settings import Settings
 from streams.simulate import SimulateRules, simulate
 from streams.simulate.rules import LIVE_START_MS
-from tests.canonical import canonical
 from tests.core.experience import oracle
 
 COMPANY = simulate(SimulateRules(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from schemas.events import Event, Heartbeat
 from schemas.rooms import BY_ROOM
 from streams.core.join.rules import JoinRules
+from streams.replay.canonical import canonical
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.runtime.room import Room
-from tests.canonical import canonical
 from tests.core.join.world import (
     DAY,
     IMPLEMENTATIONS,

@@ -22,7 +22,7 @@ from streams.core.join.native import NativeJoinStage, find
 from streams.core.join.rules import JoinRules
 from streams.core.join.stage import JoinStage
 from streams.core.stage import Batch, Clocked, Drained, Idle, Message, Stage
-from tests.canonical import canonical
+from streams.replay.canonical import canonical
 
 T0 = 1_767_225_600_000  # a full hour
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000

@@ -3,7 +3,7 @@
 Takes the JSON of every record of one topic, in log order, keeps the newest record per natural key, folds the source
 partitions together (their number is a deployment choice, not a finding), drops what depends on the moment of a flush
 (open bins, suspicions that never opened, progress marks, the sender's clock) and prints sorted lines. Works on plain
-dictionaries, without the codec of the line, so that it can judge it from outside.
+dictionaries, without the codec of the line, so that tests can judge the line by it from outside.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ NATURAL_KEYS: Mapping[str, tuple[str, ...]] = {
     "late": ("topic", "partition", "offset"),
 }
 """Fields that identify a finding, per topic."""
+
+NOUNS = tuple(noun for noun in NATURAL_KEYS if noun != "delivery")
+"""Kinds of findings that rooms write, in the order of the line; deliveries are the sender's."""
 
 SENDER_CLOCK = ("claimed_at_ms", "done_at_ms", "attempts")
 """Fields of a delivery that hang on when and how often the sender tried."""
