@@ -119,6 +119,9 @@ COMMANDS: dict[str, KnownCommand] = {
         "streams.cli.simulate",
         "Play the made-up company: 24 hours of history flat out, then 6 hours with three incidents.",
     ),
+    "diff": KnownCommand(
+        "streams.cli.diff", "Compare two runs: issues, when they were seen, who was hit, who would be told, money."
+    ),
     "example": KnownCommand(
         "streams.cli.example",
         "Play real data flat out through real Kafka, print the issues, check them from outside.",

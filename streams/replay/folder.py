@@ -137,6 +137,7 @@ def verify(folder: Path) -> None:
 def _write(file: Path, lines: Iterable[bytes]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with zstd.open(file, "wb") as sink:
+        sink.write(b"")  # else a file without lines would have no frame, and be taken for a damaged one
         for line in lines:
             sink.write(line + b"\n")
 

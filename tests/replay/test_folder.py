@@ -64,6 +64,11 @@ def test_a_hash_is_that_of_the_uncompressed_lines(tmp_path: Path) -> None:
     assert (kind.rows, kind.sha256) == (2, hashlib.sha256(lines).hexdigest())
 
 
+def test_a_run_that_found_nothing_is_whole(tmp_path: Path) -> None:
+    assert write_findings(tmp_path, {"impact": []})["impact"].rows == 0
+    assert list(read_findings(tmp_path, "impact")) == []
+
+
 def test_a_folder_without_a_finished_run_says_how_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="name a folder"):
         read_manifest(tmp_path)
