@@ -344,3 +344,28 @@ class Tick(Record):
         description="Next offset per input topic at which the tick applies",
         examples=[{"order": 18_122, "contact": 940}],
     )
+
+
+class Cut(Record):
+    """Records were fed that act when they arrive (orders, changes, profiles): where, and how far the room had come.
+
+    A replay feeds them in the same slices once its room has come exactly as far.
+    """
+
+    kind: Literal["cut"] = "cut"
+    room: Label = Field(description="The room they were fed to", examples=["outreach"])
+    partition: Partition
+    topic: Label = Field(description="Noun of the input", examples=["command"])
+    steps: Annotated[tuple[Count, ...], Field(strict=False)] = Field(
+        description="Next offset behind each of the slices that were fed one after the other", examples=[[13, 14]])
+    clocks: dict[Label, Count] = Field(
+        description="Event time that each derived input had reached, ms since 1970 UTC; 0 if none was read",
+        examples=[{"affected": T0 + 95_000, "issue": T0 + 100_000}],
+    )  # fmt: skip
+    offsets: dict[Label, Count] = Field(
+        description="Next offset per input topic before the first slice",
+        examples=[{"affected": 2_214, "customer": 900, "command": 12, "issue": 87}],
+    )  # fmt: skip
+    refused: Annotated[tuple[Count, ...], Field(strict=False)] = Field(
+        default=(), description="Offsets of orders that were not let in: unreadable, refused or copies",
+        examples=[[12]])

@@ -89,7 +89,7 @@ TOPICS: tuple[Topic, ...] = (
           retention_ms=90 * DAY_MS),
     Topic("channel", (findings.ChannelState,), "channel", "customer", retention_ms=90 * DAY_MS),
     Topic("late", (findings.Late,), "source", "customer", retention_ms=30 * DAY_MS),
-    Topic("tick", (findings.Tick,), "room", "customer", retention_ms=90 * DAY_MS),
+    Topic("tick", (findings.Tick, findings.Cut), "room", "customer", retention_ms=90 * DAY_MS),
     Topic("vital", (vitals.Vital,), "room", "one", "processes", retention_ms=DAY_MS),
 )
 """Every topic of the line, in the order in which an event passes it."""

@@ -118,6 +118,17 @@ class LongStage(Protocol):
         """
 
 
+@runtime_checkable
+class ArrivalStage(Protocol):
+    """A stage with inputs that act when they arrive, so that it matters how far its clocks have come by then."""
+
+    acts_on_arrival: tuple[str, ...]
+    """Nouns of these inputs."""
+
+    def clocks_ms(self, state: Any) -> dict[str, int]:
+        """Noun of an input with a clock -> event time it has reached, ms since 1970 UTC; 0 if nothing was read."""
+
+
 class RawPart(Protocol):
     """Undecoded messages of one topic partition, parallel lists, in offset order."""
 

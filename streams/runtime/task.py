@@ -14,16 +14,16 @@ I/O, no clock: the caller passes the time of the flush, which only dead letters 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from schemas.cloudevents import has_context
 from schemas.codec import HOT, Reject
 from schemas.errors import ConfigError, CxError
 from schemas.events import MIN_TIME_MS
-from schemas.findings import Tick
+from schemas.findings import Cut, Tick
 from schemas.topics import BY_NOUN
-from streams.core.stage import Clocked, Idle, Led, LongStage, RawStage
+from streams.core.stage import ArrivalStage, Clocked, Idle, Led, LongStage, RawStage
 from streams.runtime.alignment import Keys
 from streams.runtime.batch import RawBatch
 from streams.runtime.intake import RIM, Intake, time_of
@@ -32,8 +32,13 @@ from streams.runtime.room import Room
 from streams.runtime.state import Meta, Recovered, StateDamaged, next_epoch
 from streams.runtime.tally import StateSize
 from streams.runtime.transaction import SideOutputs, Transaction, TransactionBuilder
+from streams.security.signing import ORDER_TOPICS
 
 S = TypeVar("S")
+
+
+MOST_STEPS = 1_000
+"""Slices that one cut tells of, at most."""
 
 
 class RangeLost(CxError):
@@ -257,10 +262,32 @@ class PartitionTask(Generic[S]):
             return
         self._fed(part)
         batch = self._intake.admit(part)
+        stage = self.room.stage
+        if isinstance(stage, ArrivalStage) and part.topic in stage.acts_on_arrival:
+            self._cut(stage, part, () if batch is None else batch.offsets)
         if batch is not None:
-            self.room.stage.step(self.state, batch)
+            stage.step(self.state, batch)
             if batch.topic in HOT:
                 self._hear(batch.topic, max(map(time_of, batch.records)))
+
+    def _cut(self, stage: ArrivalStage, part: RawBatch, admitted: Sequence[int]) -> None:
+        """Record where a slice of an input that acts on arrival is fed; slices in a row at the same time make one."""
+        noun, cuts, clocks = part.topic, self._side.cuts, stage.clocks_ms(self.state)
+        let_in = frozenset(admitted) if noun in ORDER_TOPICS else frozenset(part.offsets)
+        refused = tuple(offset for offset in part.offsets if offset not in let_in)
+        last = cuts[-1] if cuts else None
+        follows = last is not None and (last.topic, last.clocks, last.steps[-1]) == (noun, clocks, part.start)
+        if last is not None and follows and len(last.steps) < MOST_STEPS:
+            joined = {"steps": (*last.steps, part.next), "refused": (*last.refused, *refused)}
+            cuts[-1] = last.model_copy(update=joined)
+            return
+        offsets = {one: self.positions.get(one, 0) for one in self.room.inputs} | {noun: part.start}
+        cuts.append(
+            Cut.model_validate({
+                "room": self.room.name, "partition": self.partition, "topic": noun, "steps": (part.next,),
+                "clocks": clocks, "offsets": offsets, "refused": refused,
+            })
+        )  # fmt: skip
 
     def _hear(self, noun: str, newest_ms: int) -> None:
         """Note how far an event topic has come: by the room's clock, or ``newest_ms`` where it keeps none."""

@@ -3,12 +3,12 @@
     derived messages    from the stage     to their topics: by key, or to every partition (broadcast)
     dead letters        from the intake    to the dead-letter topic of their source
     re-keyed records    from the intake    to the same topic, the partition where their customer lives
-    ticks               from the task      to the topic of ticks
+    ticks, cuts         from the task      to the topic of ticks
     state changes       from the stage     to the state topic, then the meta record with the source offsets
 
 Order inside a transaction is irrelevant for correctness (it is atomic); per topic partition the order is: derived
-messages in the order the stage drained them, then dead letters, re-keyed records and ticks in the order met, and in the
-state topic the stage's changes, then the meta record.
+messages in the order the stage drained them, then dead letters, re-keyed records, ticks and cuts in the order met, and
+in the state topic the stage's changes, then the meta record.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from schemas.codec import encode
-from schemas.findings import Tick
+from schemas.findings import Cut, Tick
 from schemas.topics import BY_NOUN, VERSION_HEADER, state_topic
 from streams.core.stage import Drained, Message
 from streams.runtime.alignment import Keys
@@ -60,11 +60,12 @@ class SideOutputs:
     rekeyed: list[tuple[str, int, Write]] = field(default_factory=list)
     """Noun, partition to write to, record."""
     ticks: list[Tick] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
 
     def take(self) -> SideOutputs:
         """Hand out everything and start anew."""
         taken = replace(self)
-        self.dead_letters, self.rekeyed, self.ticks = [], [], []
+        self.dead_letters, self.rekeyed, self.ticks, self.cuts = [], [], [], []
         return taken
 
 
@@ -115,6 +116,7 @@ class TransactionBuilder:
             writes.setdefault((topic.dlq, dead.partition), []).append((dead.key, dead.value, headers))
         for noun, partition, write in side.rekeyed:
             writes.setdefault((BY_NOUN[noun].name, partition), []).append(write)
-        for tick in side.ticks:
-            record: Write = (tick.room.encode(), encode(tick), stamp)
+        marks: list[Tick | Cut] = [*side.ticks, *side.cuts]
+        for mark in marks:
+            record: Write = (mark.room.encode(), encode(mark), stamp)
             writes.setdefault((BY_NOUN["tick"].name, self._partition), []).append(record)

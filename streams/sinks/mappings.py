@@ -301,6 +301,7 @@ def _mappings() -> dict[str, tuple[RowMapping, ...]]:
         "cohort_count": (COHORTS,),
         "bin_closed": (WATERMARKS,),
         "values_seen": (),
+        "cut": (),
         "watermark": (WATERMARKS,),
         "customer": (PROFILES,),
         "change": (_CHANGES,),

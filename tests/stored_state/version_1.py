@@ -35,10 +35,12 @@ def comparable(value: bytes | None) -> Any:
 
 
 def standing(messages: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    """The messages of a topic, but of decisions only the last about each case.
+    """The messages of a topic, but of decisions only the last about each case, and no cuts.
 
-    Version 1 wrote a hold again, unchanged, when it became known that the failure was put right after it.
+    Version 1 wrote a hold again, unchanged, when it became known that the failure was put right after it. It did not
+    record where orders and profiles were fed.
     """
+    messages = [pair for pair in messages if not (isinstance(pair[1], dict) and pair[1].get("kind") == "cut")]
     last = {_case(message, number): number for number, (_, message) in enumerate(messages)}
     return [messages[number] for number in sorted(last.values())]
 

@@ -32,6 +32,8 @@ _EVERYTHING = 1 << 62
 class DetectStage:
     """Stage of the detect room. Outputs: Issue (broadcast) and Watermark on ``issue``."""
 
+    acts_on_arrival = ("change", "control")
+
     def __init__(self, rules: DetectRules | None = None) -> None:
         """Work by ``rules``."""
         self.rules = rules or DetectRules()
@@ -74,6 +76,10 @@ class DetectStage:
             elif record.closed and record.bin_ms + self.rules.bin_ms > state.clock_ms:
                 self._count(state, record)
         return len(batch.records)
+
+    def clocks_ms(self, state: DetectState) -> dict[str, int]:
+        """The end of the last bin that was stepped."""
+        return {"cohort_count": state.clock_ms}
 
     def left(self, state: DetectState) -> bool:
         """True while bins or blocks that every source partition has closed are not stepped."""

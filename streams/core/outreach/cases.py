@@ -80,6 +80,11 @@ def outreach_id(root: str, customer: str, stage: str) -> str:
     return "o-" + xxhash.xxh3_128_hexdigest(f"{root}\x1f{customer}\x1f{stage}".encode())
 
 
+def state_key(*parts: str) -> bytes:
+    """Key of a pair of the stage's state."""
+    return msgspec.json.encode(parts)
+
+
 def held_out(root: str, customer: str, ratio: float) -> bool:
     """True for the ``ratio`` of customers who are not contacted about this root issue.
 

@@ -29,6 +29,7 @@ from streams.core.outreach.cases import (
     OutreachRules,
     OutreachState,
     outreach_id,
+    state_key,
 )
 from streams.core.outreach.consent import Profile, profile_after
 from streams.core.outreach.decide import Verdict, judge
@@ -46,12 +47,10 @@ HELD_AFTER_DRAW = {("hold", reason) for reason in ("stopped", "muted", "approval
 held out of that time lack it too, so those to be told must not get a later one."""
 
 
-def _key(*parts: str) -> bytes:
-    return msgspec.json.encode(parts)
-
-
 class OutreachStage:
     """The stage. State keys are JSON arrays: d case, p profile, i issue, k order, w marks."""
+
+    acts_on_arrival = ("customer", "command")
 
     def __init__(self, rules: OutreachRules | None = None) -> None:
         """Keep the rules."""
@@ -73,6 +72,10 @@ class OutreachStage:
                 if at_ms >= state.clock_ms:
                     self._push(state, at_ms, issue, case)
         return state
+
+    def clocks_ms(self, state: OutreachState) -> dict[str, int]:
+        """The watermarks of both inputs; the slower one is the clock."""
+        return {"affected": state.affected_ms, "issue": state.issue_ms}
 
     def _restore(self, state: OutreachState, key: list[Any], value: bytes) -> None:
         match key:
@@ -178,7 +181,7 @@ class OutreachStage:
             record.updated_at_ms, record.resolved_at_ms, record.shown_at_ms, record.end_reason, record.cause.known,
         )  # fmt: skip
         self._keep_issue(state, known)
-        state.changed[_key("i", known.issue)] = msgspec.json.encode(known)
+        state.changed[state_key("i", known.issue)] = msgspec.json.encode(known)
         if old is None or old.shown_ms != known.shown_ms:
             for name in sorted(state.by_issue.get(known.issue, ())):
                 self._begin(state, state.cases[name], known.issue)
@@ -199,14 +202,14 @@ class OutreachStage:
         customer = update.customer_id
         if isinstance(update, Sweep):
             if state.profiles.pop(customer, None) is not None:
-                state.changed[_key("p", customer)] = None
+                state.changed[state_key("p", customer)] = None
             return
         old = state.profiles.get(customer)
         profile = profile_after(old, update, appended_ms)
         if profile == old:
             return
         state.profiles[customer] = profile
-        state.changed[_key("p", customer)] = msgspec.json.encode(profile)
+        state.changed[state_key("p", customer)] = msgspec.json.encode(profile)
         names = sorted(state.by_customer.get(customer, ()))
         if isinstance(update, Erasure):
             self._erase(state, names)
@@ -254,12 +257,12 @@ class OutreachStage:
             return
         order = OperatorOrder(record.issued_at_ms, record.command_id, record.action, record.issue_id)
         state.orders.by_id[order.id] = order
-        state.changed[_key("k", order.id)] = msgspec.json.encode(order)
+        state.changed[state_key("k", order.id)] = msgspec.json.encode(order)
         if order.action in RELEASES:
             self._wake(state, sorted(state.cases), order.issued_ms)
 
     def _keep(self, state: OutreachState, case: Case) -> None:
-        state.changed[_key("d", case.id)] = msgspec.json.encode(case)
+        state.changed[state_key("d", case.id)] = msgspec.json.encode(case)
 
     def _decide_due(self, state: OutreachState) -> None:
         """Decide, in order of time, everything before the clock."""
@@ -343,7 +346,7 @@ class OutreachStage:
         if day > state.forgot_on:
             state.forgot_on = day
             for order in state.orders.forget(day * DAY_MS):
-                state.changed[_key("k", order)] = None
+                state.changed[state_key("k", order)] = None
         while state.ends and state.ends[0][0] < state.clock_ms:
             _, name = heapq.heappop(state.ends)
             case = state.cases.get(name)
@@ -358,11 +361,11 @@ class OutreachStage:
             known = state.issues.pop(issue, None)
             if known:
                 state.onsets[known.root].discard(issue)
-                state.changed[_key("i", issue)] = None
+                state.changed[state_key("i", issue)] = None
 
     def _forget(self, state: OutreachState, name: str) -> None:
         case = state.cases.pop(name)
-        state.changed[_key("d", name)] = None
+        state.changed[state_key("d", name)] = None
         state.dirty.discard(name)
         indexes = [(state.by_customer, case.customer), (state.noticed, case.root)]
         indexes += [(state.by_issue, issue) for issue in case.onsets]
@@ -381,8 +384,7 @@ class OutreachStage:
         records = [record_of(case, state.issues.get(case.issue), self.rules) for case in cases]
         messages = [Message("outreach", record.customer_id, record, state.partition) for record in records]
         messages += self._watermark(state)
-        changes = sorted(state.changed.items())
-        state.changed = {}
+        changes, state.changed = sorted(state.changed.items()), {}
         return Drained(changes, messages)
 
     def _watermark(self, state: OutreachState) -> list[Message]:
@@ -391,7 +393,7 @@ class OutreachStage:
         marks = (state.affected_ms, state.issue_ms, state.emitted_ms)
         if marks != state.stored_marks:
             state.stored_marks = marks
-            state.changed[_key("w")] = msgspec.json.encode(marks)
+            state.changed[state_key("w")] = msgspec.json.encode(marks)
         if not advanced:
             return []
         record = Watermark(partition=state.partition, through_ms=state.emitted_ms)
