@@ -144,13 +144,13 @@ def _stretch(consumer: Any, noun: str, partition: int, topic: str, since: Bound,
     first, last = consumer.beginning_offsets([tp])[tp], consumer.end_offsets([tp])[tp]
     start, end = first, last
     if noun in EVENT_NOUNS:
-        start = _place(consumer, tp, f"{noun}-{partition}", since, first, (first, last))
+        start = _offset_of(consumer, tp, f"{noun}-{partition}", since, first, (first, last))
     if noun != TICKS:
-        end = _place(consumer, tp, f"{noun}-{partition}", until, last, (first, last))
+        end = _offset_of(consumer, tp, f"{noun}-{partition}", until, last, (first, last))
     return start, max(start, end)
 
 
-def _place(consumer: Any, tp: Any, name: str, bound: Bound, otherwise: int, there: tuple[int, int]) -> int:
+def _offset_of(consumer: Any, tp: Any, name: str, bound: Bound, otherwise: int, there: tuple[int, int]) -> int:
     """The offset where a bound lies in a topic partition; ``otherwise`` if it says nothing about it."""
     first, last = there
     if name in bound.offsets:
