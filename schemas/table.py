@@ -39,7 +39,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. ``key`` is the sorting key; the highest ``version`` of a key wins ("": copies are equal)."""
+    """One table. ``key`` is the sorting key; the highest ``version`` of a key wins ("": copies are equal).
+
+    A ``register`` holds what cxwatch does itself; all others are filled from the topic of the noun.
+    """
 
     name: str
     noun: str
@@ -48,7 +51,7 @@ class Table:
     version: str
     retention_days: int
     meaning: str
-    kind: Literal["findings", "rollup", "raw", "reference"] = "findings"
+    kind: Literal["findings", "rollup", "raw", "reference", "register"] = "findings"
     deleted: str = ""
     """Column that is 1 in a row that stands for nothing: FINAL leaves it out, with all it replaces."""
 

@@ -9,6 +9,7 @@ event time, so that replayed history is kept. Views (``<noun>_latest`` and the o
 from __future__ import annotations
 
 from schemas.experience_tables import EXPERIENCE_TABLES
+from schemas.replay_table import REPLAYS
 from schemas.table import (
     BIG,
     CENTS,
@@ -325,6 +326,7 @@ TABLES: tuple[Table, ...] = (
         Column("issue_id", TEXT, "Issue, empty for stop and resume"),
         Column("actor", WORD, "Role or token of who ordered it"),
     ), ("command_id",), "", 400, "An operator's order, without its free-text reason", kind="reference"),
+    REPLAYS,
     _raw(
         "telemetry",
         (

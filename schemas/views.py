@@ -38,6 +38,8 @@ VIEWS: dict[str, str] = {
     "process_run": "One row per room and start of a process: first and last sign of life, how many starts before it",
     "event_arrival": "One row per stored copy of an event: when it happened, when it came, who says so",
     "source_gap": "Stretches of the last 7 days in which a producer gave no data",
+    "replay_ready": "Replays whose databases are filled: name, database, source, configuration, time range",
+    "replay_shown": "One row: whether this database is that of a replay, of which one, and its state",
 }
 """Every view and its meaning; the boards and the operator's commands read these."""
 

@@ -78,6 +78,7 @@ COMMANDS: dict[str, KnownCommand] = {
     "topics": KnownCommand("streams.cli.topics", "The topics of the line: the catalogue against the cluster."),
     "schemas": KnownCommand("streams.cli.schemas", "What the contracts say, as files."),
     "tables": KnownCommand("streams.cli.tables", "The tables in ClickHouse."),
+    "replays": KnownCommand("streams.cli.replays", "The databases that replays filled, for boards to show."),
     "annotate": KnownCommand(
         "streams.cli.annotate",
         "Mark in Grafana where issues were opened, escalated or resolved and changes made. Ends on SIGTERM.",
