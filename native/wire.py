@@ -44,9 +44,16 @@ def rust(agreed: Mapping[str, Any]) -> str:
     """Return the file for a specification (``streams.core.join.contract.specification``)."""
     from streams.core.join.contract import fingerprint  # noqa: PLC0415 - as above
 
-    parts = [HEAD % fingerprint(agreed)]
+    parts = [HEAD % fingerprint(agreed) + "".join(_drills(agreed["drills"], agreed["drill_lines"]))]
     parts += ["\n".join(_record(name, **one)) + "\n" for name, one in agreed["messages"].items()]
     return "\n".join(parts)
+
+
+def _drills(names: Mapping[str, str], lines: Sequence[str]) -> Iterator[str]:
+    yield "\n// `schemas.drills`.\n"
+    yield from (f'pub const DRILL_{name}: &str = "{text}";\n' for name, text in names.items())
+    listed = "".join(f'    "{line}",\n' for line in lines)
+    yield f"pub const DRILL_LINES: [&str; {len(lines)}] = [\n{listed}];\n"
 
 
 def _record(name: str, kind: str | None, fields: Sequence[tuple[str, str]]) -> Iterator[str]:

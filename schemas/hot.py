@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from pydantic.fields import FieldInfo
 
+from schemas.drills import MARK, half_marked
 from schemas.duplicates import names_nothing_twice
 from schemas.events import SCHEMA_VERSION, Record
 from schemas.reference import SAMPLE
@@ -122,6 +123,8 @@ class HotDecoder:
             for value, record in zip(values, records, strict=True):
                 if may_be_suspect(value) and SUSPECT.search(value) and not self._matches_patterns(record):
                     return None
+        if (MARK in joined or b"\\" in joined) and any(map(half_marked, records)):
+            return None
         return records if names_nothing_twice(values, joined) else None
 
     def decode_one(self, value: bytes) -> Any | None:

@@ -17,11 +17,12 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
+from schemas import drills
 from schemas.cloudevents import unwrap
 from schemas.duplicates import Digits, Pairs, first_ambiguous, names_nothing_twice
 from schemas.earlier import present
 from schemas.errors import MalformedEvent
-from schemas.events import MAX_TIME_MS, MIN_TIME_MS, SCHEMA_VERSION, Record
+from schemas.events import MAX_TIME_MS, MIN_TIME_MS, SCHEMA_VERSION, Customer, Event, Record
 from schemas.topics import BY_NOUN
 
 SAMPLE = 64
@@ -49,7 +50,7 @@ _QUOTABLE = frozenset({
     "string_too_short", "string_too_long", "too_long", "too_short",
 })
 """Errors whose text names the rule's limits and never the value."""
-_DOUBTFUL = (b"NaN", b"Infinity", b"schema_version", b"specversion", b"\\u")
+_DOUBTFUL = (b"NaN", b"Infinity", b"schema_version", b"specversion", b"\\u", drills.MARK)
 """Not JSON, or names that the reference looks at before the model does (an escape may spell one)."""
 _ENVELOPE = frozenset({"specversion", "id", "time", "source", "subject", "partitionkey", "type", "data",
                        "datacontenttype", "dataschema"})
@@ -96,6 +97,7 @@ def decode_with(
         record = model.model_validate(fields)
     except ValidationError as error:
         raise explain(error.errors(include_url=False)[0], model) from None
+    _refuse_half_drill(record)
     outside = 0 if unwrapped is body else len(body.keys() - _ENVELOPE)
     return record, outside + len(fields.keys() - model.model_fields.keys())
 
@@ -185,6 +187,14 @@ def _refuse_ambiguous(value: bytes, models: Mapping[str, type[Record]]) -> None:
         known = _ENVELOPE.union(*map(_names, models.values()))
         path, value_class = _path(found.path, known), json_type(found.value)
         raise MalformedEvent(path, "should not have two values", value_class, "ambiguous")
+
+
+def _refuse_half_drill(record: Record) -> None:
+    """What is a drill's is told by reserved names: nobody else may use them, and a drill uses all of them."""
+    if isinstance(record, Event) and (field := drills.half_marked(record)) is not None:
+        raise MalformedEvent(field, drills.WHOLE_RULE, "string", "schema")
+    if isinstance(record, Customer) and drills.is_drill(record.customer_id):
+        raise MalformedEvent("customer_id", drills.PROFILE_RULE, "string", "schema")
 
 
 def _model_for(models: Mapping[str, type[Record]], fields: Mapping[str, Any]) -> type[Record]:

@@ -45,6 +45,8 @@ _REASONS = {
     "replayed": Words("comes from a played file or a drill, not from what happens now",
                       "stammt aus einer Wiedergabe oder Übung",
                       "来自回放或演练"),
+    "drill": Words("was made up for a drill: there is nobody to tell",
+                   "für eine Übung erfunden: niemand zu informieren", "为演练虚构, 无人可告知"),
     "expired": Words("could not be told in time", "konnte nicht rechtzeitig informiert werden", "未能及时告知"),
     "time_zone": Words("nobody knows when it is night there", "unbekannt, wann dort Nacht ist", "不知道当地何时是夜间"),
     "quiet_hours": Words("it is night there", "dort ist Nacht", "当地是夜间"),

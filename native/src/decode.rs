@@ -18,6 +18,8 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+use crate::wire::{DRILL_LINES, DRILL_ORIGIN, DRILL_PREFIX, DRILL_SOURCE};
+
 pub(crate) use cursor::Cursor;
 pub(crate) use python::{decode_rows, field_from_python, spec_from_python, Row};
 
@@ -155,6 +157,8 @@ pub struct Spec {
     unknown: Vec<(usize, usize)>,
     /// Texts of the maps and lists of the present message.
     parts: Vec<Span>,
+    /// Customer, product, source and origin, of a record type that has all of them: an event.
+    marks: Option<[usize; 4]>,
 }
 
 impl Spec {
@@ -167,6 +171,7 @@ impl Spec {
             next: Vec::new(),
             unknown: Vec::new(),
             parts: Vec::new(),
+            marks: None,
         };
         let names: std::collections::HashSet<_> = fields.iter().map(|field| field.name.clone()).collect();
         if fields.len() > MAX_FIELDS || names.len() < fields.len() {
@@ -189,6 +194,9 @@ impl Spec {
             *next = last as u8;
         }
         spec.next.push(0);
+        let [customer, product, source, origin] =
+            ["customer_id", "product", "source", "origin"].map(|name| spec.index_of(name));
+        spec.marks = customer.zip(product).zip(source.zip(origin)).map(|((a, b), (c, d))| [a, b, c, d]);
         spec
     }
 
@@ -245,7 +253,23 @@ impl Spec {
         if cursor.at != message.len() || seen & self.required != self.required {
             return Err(Undecided);
         }
-        Ok(self.unknown.len() as u32)
+        match self.marks {
+            Some(marks) if self.is_half_drill(marks, row, message, scratch) => Err(Undecided),
+            _ => Ok(self.unknown.len() as u32),
+        }
+    }
+
+    /// True for an event that has some of a drill's names but not all of them; `schemas.drills` explains it.
+    #[inline]
+    fn is_half_drill(&self, marks: [usize; 4], row: &[Value], message: &[u8], scratch: &[u8]) -> bool {
+        let [customer, product, source, origin] =
+            marks.map(|field| self.bytes(field, row[field], message, scratch).unwrap_or_default());
+        let (prefix, named) = (DRILL_PREFIX.as_bytes(), source == DRILL_SOURCE.as_bytes());
+        if !(named || customer.starts_with(prefix) || product.starts_with(prefix)) {
+            return false;
+        }
+        let is_line = DRILL_LINES.iter().any(|line| product == line.as_bytes());
+        !(named && customer.starts_with(prefix) && is_line && origin == DRILL_ORIGIN.as_bytes())
     }
 
     /// Read a name with its colon; None for an unknown one. `before` is the known field before it.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pack::{Packer, Read, Reader, Write};
-use crate::wire::SourceCount;
+use crate::wire::{SourceCount, DRILL_SOURCE};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -110,6 +110,9 @@ impl Sources {
     pub fn messages(&mut self, through_ms: i64, send: &mut dyn FnMut(&str, Vec<u8>)) {
         while let Some(key) = self.unsent.first().filter(|key| key.0 + self.width_ms <= through_ms).cloned() {
             self.unsent.remove(&key);
+            if &*key.1 == DRILL_SOURCE {
+                continue;
+            }
             let minute_ms = floor(key.0, MINUTE_MS);
             let counts = match minute_ms < self.hours_before_ms {
                 true => self.hour(floor(key.0, HOUR_MS))[&key],

@@ -3,7 +3,18 @@
 use crate::pack::{Json, Write};
 
 /// Hash of all that Python and this crate have to agree on. Python uses no module with another one.
-pub const CONTRACT: &str = "a3dcddac7bb8246d";
+pub const CONTRACT: &str = "5201988509289470";
+
+// `schemas.drills`.
+pub const DRILL_SOURCE: &str = "cx.drill";
+pub const DRILL_PREFIX: &str = "cx.drill.";
+pub const DRILL_ORIGIN: &str = "drill";
+pub const DRILL_LINES: [&str; 4] = [
+    "cx.drill.app",
+    "cx.drill.payment",
+    "cx.drill.delivery",
+    "cx.drill.contact",
+];
 
 /// `schemas.findings.LeafCount`.
 pub struct LeafCount<Values, Failed> {

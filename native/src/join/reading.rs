@@ -13,7 +13,7 @@ use crate::promises::{Fact, OrderKey};
 use crate::repairs::{link, obligation, owed};
 use crate::rules::{Row, Rules, SignalRule};
 use crate::sources::Kind;
-use crate::wire::Late;
+use crate::wire::{Late, DRILL_PREFIX};
 
 /// Sorts out what is too old or was seen before, moves the topic's clock, and folds the rest in.
 pub(super) fn admit(room: &mut Core, index: usize, row: Row<'_>, offset: i64, arrived_ms: i64) {
@@ -48,7 +48,9 @@ pub(super) fn admit(room: &mut Core, index: usize, row: Row<'_>, offset: i64, ar
     if is_late {
         topic.sources.count(Kind::Late, bin_ms, source);
     }
-    topic.clock.follow(customer, time_ms.min(arrived_ms));
+    if !row.text(rules.customer).starts_with(DRILL_PREFIX) {
+        topic.clock.follow(customer, time_ms.min(arrived_ms));
+    }
     count(room, index, row, customer, is_late, newest_ms - time_ms);
     note(room, index, row, customer);
     if index == room.rules.order {

@@ -12,6 +12,9 @@ from streams.core.detect.rules import DAY_MS, HOUR_MS, WEEK_MS, DetectRules
 
 LINE_PRIOR = (1.0, 20.0)
 """One failure in twenty: what is believed of a line before its first count, with the weight of one failure."""
+DRILL_PRIOR = (100.0, 10_000.0)
+"""What is believed of the line of drills: a drill lasts minutes, and to learn a rate takes the better part of an hour.
+One failure in a hundred, known from as many as a line without trouble has in a quiet week."""
 SIBLING_SPREAD = (0.02, 0.25)
 """Least and largest variance of true rates among siblings that the shrinkage believes in."""
 SEASON_WEIGHT = 20.0
@@ -92,9 +95,10 @@ class Baseline:
     rests on), ``wander`` (variance), ``mass`` (failures expected in ``wander_ms``).
     """
 
-    def __init__(self, rules: DetectRules) -> None:
-        """Know nothing."""
+    def __init__(self, rules: DetectRules, prior: tuple[float, float] = LINE_PRIOR) -> None:
+        """Know nothing but ``prior``: failures, and exposures, that the line is taken to have had before."""
         self.rules = rules
+        self.prior = prior
         self.rows: dict[int, Row] = {}
         self.hourly = Dispersion()
         self.first_ms: int | None = None
@@ -195,7 +199,7 @@ class Baseline:
         if basis != self._rates_of:
             self._rates_of = basis
             e, y, active = self._sum(lattice.size, hour - WEEK_MS if not self.provisional else None)
-            self.rate, self.info = _shrunk(e, y, sets, left, right)
+            self.rate, self.info = _shrunk(e, y, (sets, left, right), self.prior)
             if not self.provisional:
                 self._season(hour, lattice.size)
             hours = self.rules.wander_ms / HOUR_MS
@@ -241,14 +245,17 @@ class Baseline:
         self.info = weight + y
 
 
-def _shrunk(e: Floats, y: Floats, sets: Ints, left: Ints, right: Ints) -> tuple[Floats, Floats]:
+def _shrunk(
+    e: Floats, y: Floats, shapes: tuple[Ints, Ints, Ints], before: tuple[float, float]
+) -> tuple[Floats, Floats]:
     """Gamma-Poisson shrinkage: singles to the line, pairs to what their two singles imply. Return rate and info.
 
     The error of the prior's own mean is carried on: a cohort without counts is known no better than its parents.
     """
+    sets, left, right = shapes
     rate, info = np.zeros(e.size), np.zeros(e.size)
-    line = (LINE_PRIOR[0] + y[LINE]) / (LINE_PRIOR[1] + e[LINE])
-    rate[:], info[:] = line, LINE_PRIOR[0] + y[LINE]
+    line = (before[0] + y[LINE]) / (before[1] + e[LINE])
+    rate[:], info[:] = line, before[0] + y[LINE]
     for number in range(int(sets.max(initial=-1)) + 1):
         inside = np.flatnonzero(sets == number)
         if not inside.size:

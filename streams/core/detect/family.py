@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from schemas.drills import is_drill
 from schemas.fields import Signal
 from streams.core.detect.admission import SCARCE, Admission
-from streams.core.detect.baseline import Baseline, fit
+from streams.core.detect.baseline import DRILL_PRIOR, LINE_PRIOR, Baseline, fit
 from streams.core.detect.cusum import Cusum, Floats, Ints, effective, log_ratio, threshold
 from streams.core.detect.daily import Daily
 from streams.core.detect.explain import Leaf
@@ -60,7 +61,7 @@ class Family:
         self.lattice = Lattice(attributes, rules.leaves)
         self.admission = Admission()
         self.window = Window(rules.recount_ms)
-        self.baseline = Baseline(rules)
+        self.baseline = Baseline(rules, DRILL_PRIOR if is_drill(line) else LINE_PRIOR)
         self.fast, self.slow = Cusum(rules.kappas), Cusum(rules.kappas)
         self.daily = Daily(rules)
         self.limits = {w: threshold(rules, w) for w in (rules.bin_ms, rules.block_ms, DAY_MS)}

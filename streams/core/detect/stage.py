@@ -14,6 +14,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
+from schemas.drills import is_drill
 from schemas.events import Change, Command
 from schemas.findings import BinClosed, CohortCount, Watermark
 from streams.core.detect import store
@@ -26,6 +27,8 @@ from streams.core.stage import Batch, Drained, Idle, Message
 
 LOOKS_A_UNIT = 10
 """Families that are looked at, whether time alone changes them, for a unit of work."""
+DRILL_COHORTS = 200
+"""Most cohorts of drills that are watched, for each signal."""
 _EVERYTHING = 1 << 62
 
 
@@ -170,7 +173,9 @@ class DetectStage:
 
     def _seat(self, state: DetectState, key: Line, records: list[CohortCount]) -> bool:
         """True if a line that is not known may have a place."""
-        free = 1.0 - len(state.families) / self.rules.lines
+        if is_drill(key[0]):
+            return True
+        free = 1.0 - sum(not is_drill(line) for line, _ in state.families) / self.rules.lines
         state.kept.lines |= free < SCARCE
         return state.waiting.enough([key], sum(leaf.exposed for record in records for leaf in record.leaves), free)
 
@@ -183,8 +188,11 @@ class DetectStage:
         block_ms = bin_ms - bin_ms % self.rules.block_ms
         if family.as_of_ms != block_ms:
             family.pass_time(block_ms)
-        seen, minted = family.step(bin_ms, counts, self.rules.cohorts - state.minted)
-        state.minted += minted
+        if is_drill(key[0]):  # takes none of what real lines share
+            seen, _ = family.step(bin_ms, counts, DRILL_COHORTS - sum(family.lattice.minted))
+        else:
+            seen, minted = family.step(bin_ms, counts, self.rules.cohorts - state.minted)
+            state.minted += minted
         state.kept.families.add(key)
         self._review(state, family, seen, bin_ms + self.rules.bin_ms)
 

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from schemas.codec import decode, encode
+from schemas.drills import is_drill
 from schemas.events import Change
 from streams.core.detect.baseline import Dispersion, Row
 from streams.core.detect.cusum import Cusum, Floats
@@ -142,7 +143,7 @@ def load(state: DetectState, items: Iterable[tuple[bytes, bytes]]) -> None:
         }
         family = _load_family(state, (line, name), _decode(value), mine)
         state.families[line, name] = family
-        state.minted += sum(family.lattice.minted)
+        state.minted += sum(family.lattice.minted) if not is_drill(line) else 0
     for _, value in kinds.get("issue", []):
         live = _unpack_live(_decode(value))
         state.book.issues[live.issue_id] = live

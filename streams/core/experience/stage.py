@@ -27,6 +27,7 @@ from typing import Any
 import msgspec
 import xxhash
 
+from schemas.drills import is_drill
 from schemas.events import MIN_TIME_MS, Heartbeat
 from schemas.experience import ContactCase
 from schemas.findings import Watermark
@@ -118,7 +119,7 @@ class ExperienceStage:
             if type(event) is Heartbeat:
                 clock.hear(min(time_ms, appended_ms))
                 continue
-            if time_ms < clock.oldest_ms:
+            if time_ms < clock.oldest_ms or is_drill(event.customer_id):
                 continue
             history = _opened(state, event.customer_id)
             if is_order:

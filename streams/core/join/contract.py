@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import Any
 
+from schemas import drills
 from schemas.events import Record
 from schemas.fieldspec import NestedRow, inner_records, nested_specs
 from schemas.findings import BinClosed, CohortCount, Episode, Late, SourceCount, ValuesSeen, Watermark
@@ -73,6 +74,8 @@ def specification(rules: Mapping[str, Any]) -> Mapping[str, Any]:
         "calls": dict(CALLS),
         "results": dict(RESULTS),
         "written": digest(),
+        "drills": {"SOURCE": drills.SOURCE, "PREFIX": drills.PREFIX, "ORIGIN": drills.ORIGIN},
+        "drill_lines": list(drills.LINES),
     }
 
 

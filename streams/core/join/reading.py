@@ -18,6 +18,7 @@ from typing import Any
 
 import xxhash
 
+from schemas.drills import is_drill
 from schemas.events import MIN_TIME_MS, Heartbeat
 from schemas.fields import Signal
 from schemas.findings import Late
@@ -103,7 +104,7 @@ def admit(state: JoinState, batch: Batch, width_ms: int) -> list[Admitted]:
         log(identity)
         accepted.append(cell)
         admitted.append((event, time_ms, customer, time_ms < newest_ms - disorder_ms, newest_ms))
-        if time_ms > newest_ms:
+        if time_ms > newest_ms and not is_drill(event.customer_id):
             clock.follow(customer, min(time_ms, arrival_ms(event, appended_ms)))
             newest_ms = clock.newest_ms
     sources = state.sources[batch.topic]

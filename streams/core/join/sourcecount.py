@@ -2,7 +2,8 @@
 
 A bin's counts are sent once the bin is closed, and again, absolute, if a straggler or a duplicate changes them; they
 are kept as long as the topic accepts events of that bin. A producer that said nothing in a bin has no row: no data is
-not zero. Duplicates count in the bin of their event time, so the sums do not depend on the number of partitions.
+not zero. Nor has a drill, which is no producer of the company. Duplicates count in the bin of their event time, so the
+sums do not depend on the number of partitions.
 
 State: one value per topic and minute with everything counted in it; minutes an hour behind the topic's clock are joined
 to hours, because contacts come weeks late. An hour is kept as it is written, packed, except while it is changed.
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from schemas.drills import SOURCE
 from schemas.findings import SourceCount
 from schemas.hotfindings import source_count
 from schemas.topics import HOUR_MS, MINUTE_MS
@@ -78,6 +80,8 @@ class TopicSources:
         ready = sorted(key for key in self._unsent if key[0] + self._width_ms <= through_ms)
         self._unsent.difference_update(ready)
         for key in ready:
+            if key[1] == SOURCE:
+                continue
             counts = self._counts(key)
             yield source_count(self._topic, key[1], self._partition, key[0], self._width_ms, *counts)
 

@@ -25,7 +25,7 @@ from streams.core.stage import STORED
 
 _CODES = (
     "eligible", "hold_out", "opted_out", "no_consent", "no_address", "no_profile", "unreadable", "erased",
-    "already_contacted", "no_words", "put_right", "resolved", "regressed", "unrepaired", "replayed", "expired",
+    "already_contacted", "no_words", "put_right", "resolved", "regressed", "unrepaired", "replayed", "drill", "expired",
     "time_zone", "quiet_hours", "budget", "approval", "muted", "stopped",
 )
 REASONS: dict[str, str] = {code: words_of("reason", code) for code in _CODES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.drills import is_drill
 from schemas.findings import Decision
 from streams.core.outreach.cases import Case, OutreachRules, OutreachState, held_out
 from streams.core.outreach.consent import Profile
@@ -43,6 +44,8 @@ def judge(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) ->
 
 def _over(state: OutreachState, rules: OutreachRules, case: Case, at_ms: int) -> str | None:
     """Why a message would be useless or wrong by now, whoever the customer is."""
+    if is_drill(case.customer):
+        return "drill"
     right = right_at(repaired_intervals(state, case), at_ms)
     if case.stage == "notice":
         reason = _untold(state, rules, case, at_ms, right)

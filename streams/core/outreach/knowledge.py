@@ -7,6 +7,7 @@ answered with :class:`Close` (never), :class:`Wait` (not now) or None (nothing i
 
 from __future__ import annotations
 
+from schemas.drills import is_drill
 from schemas.issues import Issue
 from streams.core.outreach.affected import AffectedCustomers
 from streams.core.outreach.cases import OutreachRules
@@ -68,6 +69,8 @@ class Knowledge:
 
     def forbidden(self, notice: Notice, now_ms: int) -> Close | None:
         """What the customer, or the end of the issue, forbids for good."""
+        if is_drill(notice.customer):
+            return Close("suppressed", "drill")
         profile = self.preferences.profiles.get(notice.customer)
         if profile is None:
             return Close("suppressed", "no_profile")
