@@ -20,11 +20,11 @@ from streams.core.detect.rules import DetectRules
 from streams.core.detect.stage import DetectStage
 from streams.core.join.native import find
 from streams.drill.script import KINDS, Drill
+from streams.replay.canonical import canonical
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.runtime.room import room_of
 from streams.settings import Settings
 from streams.sources.arrivals import Arrival, Beats, with_heartbeats
-from tests.canonical import canonical
 from tests.core.join.world import HOUR, MINUTE, T0, contact, order, telemetry
 
 PARTITIONS = 2
@@ -129,7 +129,7 @@ def test_the_company_has_an_issue_and_somebody_is_told(native: str) -> None:
 
 @pytest.mark.parametrize("native", NATIVE)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 def test_findings_of_the_company_are_the_same_with_and_without_drills(native: str, seed: int) -> None:
     dice = random.Random(seed)
     kinds = [kind for kind in KINDS if dice.random() < 0.7] or ["app"]
