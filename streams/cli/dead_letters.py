@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
     dead_letters.callback(invoke_without_command=True)(list_dead_letters)
     dead_letters.command("show")(show_letter)
     dead_letters.command("export")(export_dead_letters)
-    dead_letters.command("replay", help=getdoc(replay_dead_letters))(with_options(ReplayOptions, replay_dead_letters))
+    dead_letters.command("replay", help=getdoc(replay_dead_letters))(with_options(FeedBackOptions, replay_dead_letters))
     app.add_typer(dead_letters, name="letters")
 
 
@@ -127,7 +127,7 @@ def export_dead_letters(
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayOptions:
+class FeedBackOptions:
     """The command line of `cxwatch letters replay`."""
 
     what: Annotated[
@@ -146,7 +146,7 @@ class ReplayOptions:
     again: Annotated[bool, typer.Option("--again", help="Also those that were fed back already.")] = False
 
 
-def replay_dead_letters(asked: ReplayOptions) -> None:
+def replay_dead_letters(asked: FeedBackOptions) -> None:
     """Feed dead letters back: chosen by id or by a filter after a mapping was mended, or mended by hand in a file.
 
     What still breaks a rule is not written and stays a letter; exit code 1 then. What was fed back is marked as such

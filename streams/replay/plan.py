@@ -1,0 +1,202 @@
+"""Who does what in a replay: the units of each phase, what each of them reads, and how one is worked off.
+
+A job is what a process needs to work off one unit; it can be pickled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import SecretStr
+
+from schemas.rooms import BY_ROOM
+from schemas.topics import DAY_MS
+from streams.replay.acts import Act, acts_of
+from streams.replay.back import Back
+from streams.replay.front import Front
+from streams.replay.lanes import Lane
+from streams.replay.middle import COUNTS, Middle, run_impact
+from streams.replay.source import Source
+from streams.replay.spool import FileSpool, MemorySpool, Spool
+from streams.replay.unit import Report, Unit, stored
+from streams.runtime.batch import RawBatch
+from streams.runtime.limits import TaskRules
+from streams.runtime.room import Room
+from streams.settings import Settings
+
+PHASES: tuple[tuple[str, ...], ...] = (("join", "experience"), ("detect",), ("match", "outreach"), ("impact",))
+"""Rooms of each phase, in order; the rooms of a phase share the units."""
+ROOMS = tuple(room for rooms in PHASES for room in rooms)
+NAMES = ("front", "middle", "back", "end")
+"""Names of the phases."""
+
+
+@dataclass
+class Line:
+    """A replay as all its units see it."""
+
+    source: Source
+    settings: Settings
+    """Without secrets."""
+    rooms: tuple[str, ...] = ROOMS
+    folder: Path | None = None
+    """Where spools and checkpoints lie; None: in memory, in this process."""
+    memory: dict[tuple[str, int], MemorySpool] = field(default_factory=dict)
+    """(Phase, partition) -> its spool, without a folder."""
+
+    @property
+    def rules(self) -> TaskRules:
+        """Knobs of the tasks. No key is read: every well-formed order counts."""
+        return TaskRules(
+            slice_events=self.settings.slice_events,
+            max_event_bytes=self.settings.max_event_bytes,
+            quarantine_future=self.settings.future_events == "quarantine",
+        )
+
+    def units(self, phase: str) -> list[int]:
+        """Partitions of the units of a phase; none if none of its rooms is asked for."""
+        rooms = self.rooms_of(phase)
+        one = all(BY_ROOM[room].tasks == "one" for room in rooms)
+        return list(range(1 if one else self.source.partitions)) if rooms else []
+
+    def rooms_of(self, phase: str) -> list[str]:
+        """The rooms of a phase that are asked for."""
+        return [room for room in PHASES[NAMES.index(phase)] if room in self.rooms]
+
+    def unit_folder(self, phase: str, partition: int) -> Path | None:
+        """The folder of a unit."""
+        return self.folder / f"{phase}-{partition}" if self.folder is not None else None
+
+    def spool(self, phase: str, partition: int) -> Spool:
+        """What a unit has written."""
+        folder = self.unit_folder(phase, partition)
+        if folder is None:
+            return self.memory.setdefault((phase, partition), MemorySpool())
+        found = stored(folder)
+        return FileSpool(folder, found.logs if found else ())
+
+    def batches(self, noun: str, partition: int, start: int = 0) -> Iterator[RawBatch]:
+        """A derived noun: from the unit that writes it, or from the source if its room is not asked for.
+
+        ``partition`` is that of the writer.
+        """
+        phase, wrote = next((phase, room) for phase, rooms in zip(NAMES, PHASES, strict=True) for room in rooms
+                            if noun in BY_ROOM[room].outputs)  # fmt: skip
+        if wrote in self.rooms:
+            return self.spool(phase, partition).batches(noun, partition, start)
+        if noun in (COUNTS, "affected_count"):
+            return _written_by(self.source.batches(noun, 0, start), partition)
+        return self.source.batches(noun, partition, start)
+
+    def make(self, name: str) -> Room[Any]:
+        """A room with its rules from the settings."""
+        room: Room[Any] = import_module(f"streams.agents.{name}").room(self.settings)
+        return room
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit of a replay."""
+
+    line: Line
+    phase: str
+    partition: int
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What is known of a unit that was worked off."""
+
+    counts: Counter[str]
+    cpu_s: float
+
+
+def work(job: Job, report: Report, stop: Callable[[], bool]) -> Worked:
+    """Work off a unit, or what its checkpoint leaves of it. Raises Stopped once ``stop`` says so."""
+    line, phase, number = job.line, job.phase, job.partition
+    started = time.process_time()
+    unit = Unit(line.unit_folder(phase, number), report, stop)
+    if isinstance(unit.spool, MemorySpool):
+        line.memory[phase, number] = unit.spool
+    if not unit.done:
+        _RUN[phase](line, unit, number)
+    return Worked(unit.counts, time.process_time() - started)
+
+
+def without_secrets(settings: Settings) -> Settings:
+    """The settings as a replay may see them: no password, key or address of a channel."""
+    secrets = {name: None for name in type(settings).model_fields if isinstance(getattr(settings, name), SecretStr)}
+    return settings.model_copy(update=secrets)
+
+
+def _front(line: Line, unit: Unit, number: int) -> None:
+    Front(unit, [line.make(room) for room in line.rooms_of("front")], line.source, number, line.rules).run()
+
+
+def _middle(line: Line, unit: Unit, number: int) -> None:
+    del number
+    partitions = line.source.partitions
+    lanes = [_lane(line, unit, COUNTS, writer, str(writer)) for writer in range(partitions)]
+    acts, stops = _acts(line, "detect", 0), set[int]()
+    for partition in range(partitions):
+        if "outreach" in line.rooms:
+            stops.update(clock for act in _acts(line, "outreach", partition) for clock in act.clocks.values())
+    stops.update(act.at_ms for act in acts)
+    Middle(unit, line.make("detect"), lanes, acts, sorted(stops), partitions, line.rules).run()
+
+
+def _back(line: Line, unit: Unit, number: int) -> None:
+    nouns = dict.fromkeys(("issue", "issue of outreach", "steps"), ("issue", 0)) | {"episode": ("episode", number)}
+    if "match" not in line.rooms:
+        nouns["affected"] = ("affected", number)
+    lanes = {name: _lane(line, unit, noun, writer, name) for name, (noun, writer) in nouns.items()}
+    rooms = [line.make(room) for room in line.rooms_of("back")]
+    acts = _acts(line, "outreach", number)
+    Back(unit, rooms, lanes, acts, number, line.source.partitions, line.rules).run()
+
+
+def _end(line: Line, unit: Unit, number: int) -> None:
+    del number
+    partitions = line.source.partitions
+    lanes = [_lane(line, unit, "affected_count", writer, str(writer)) for writer in range(partitions)]
+    run_impact(unit, line.make("impact"), lanes, partitions, line.rules)
+
+
+_RUN = {"front": _front, "middle": _middle, "back": _back, "end": _end}
+
+
+def _lane(line: Line, unit: Unit, noun: str, writer: int, name: str) -> Lane:
+    """A lane where the unit left it."""
+    start = unit.positions.get(f"lane {name}", 0)
+    lane = Lane(noun, line.batches(noun, writer, start), unit.positions.get(f"reached {name}", 0))
+    lane.position = start
+    return lane
+
+
+def _acts(line: Line, room: str, partition: int) -> list[Act]:
+    """What acts on arrival; a time long before the counts begin is no time to stop at."""
+    firsts = []
+    for writer in range(line.source.partitions):
+        lane = Lane(COUNTS, line.batches(COUNTS, writer))
+        lane.open()
+        firsts.append(lane.target_ms)
+    return acts_of(line.source, room, partition, max(0, min(firsts) - DAY_MS))
+
+
+class _Writer(msgspec.Struct):
+    partition: int = 0
+
+
+def _written_by(batches: Iterator[RawBatch], partition: int) -> Iterator[RawBatch]:
+    """The records of one writer on a topic of a single partition."""
+    for batch in batches:
+        values = [value or b"{}" for value in batch.values]
+        own = [at for at, value in enumerate(values) if msgspec.json.decode(value, type=_Writer).partition == partition]
+        yield batch.pick(own)
