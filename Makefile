@@ -6,10 +6,13 @@ LOCK := deploy/requirements.lock
 TEST_LOCK := deploy/requirements-test.lock
 # What tests need includes what running needs, at the same versions.
 TEST_READY := .venv/.ready-test
+# What `make evaluate` needs includes what tests need; it is put back whenever that was brought up to date.
+EVALUATE_LOCK := deploy/requirements-evaluate.lock
+EVALUATE_READY := .venv/.ready-evaluate
 READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),.venv/.ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo example test busy native native-test long faults lint reference house up down status doctor lock clean browser \
+.PHONY: help setup demo example test busy native native-test long evaluate faults lint reference house up down status doctor lock clean browser \
 	bench bench-gate bench-pipeline bench-latency bench-growth bench-start bench-boards screenshots
 
 help: ## list these commands
@@ -43,6 +46,9 @@ native-test: $(READY) ## unit tests and lints of the native code (left out where
 
 long: $(TEST_READY) ## simulated months: false-alarm budget, slow ramps
 	@$(BIN)/pytest -m long
+
+evaluate: $(EVALUATE_READY) native ## detection on the incident library beside other detectors, writes docs/evaluation.md (QUICK=1: prints only)
+	@$(CX) evaluate $(if $(QUICK),--quick,--docs docs --plots docs/evaluation)
 
 bench: $(TEST_READY) native ## job J beside its peers (ONLY=cxwatch,floor EVENTS=600000 ROUNDS=3)
 	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \
@@ -114,6 +120,10 @@ clean: ## stop the servers, remove .venv, .cxwatch and caches of this checkout
 
 $(TEST_READY): $(TEST_LOCK)
 	@$(PYTHON) deploy/setup_venv.py $(TEST_LOCK)
+	@touch $@
+
+$(EVALUATE_READY): $(EVALUATE_LOCK) $(TEST_READY)
+	@$(PYTHON) deploy/setup_venv.py $(EVALUATE_LOCK)
 	@touch $@
 
 browser:

@@ -104,7 +104,11 @@ def test_the_lock_names_every_package_of_this_platform_with_its_hashes() -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.lock", "requirements-test.lock", "requirements-uv.lock", "local/kafka-jars.lock"]
+    "name",
+    [
+        "requirements.lock", "requirements-test.lock", "requirements-evaluate.lock", "requirements-uv.lock",
+        "local/kafka-jars.lock",
+    ],
 )
 def test_locks_name_no_registry_and_no_path_of_a_machine(name: str) -> None:
     path = lock_file()
@@ -120,7 +124,8 @@ def test_tests_run_on_the_versions_that_are_shipped() -> None:
     assert path is not None
     shipped = dict(locked(path.read_text()))
     tested = dict(locked((path.parent / "requirements-test.lock").read_text()))
-    assert shipped.items() <= tested.items()
+    evaluated = dict(locked((path.parent / "requirements-evaluate.lock").read_text()))
+    assert shipped.items() <= tested.items() <= evaluated.items()
 
 
 def test_java_is_the_named_one_then_the_machines_then_the_packaged_one(
