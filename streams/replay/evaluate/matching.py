@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from schemas.topics import HOUR_MS
-from streams.replay.evaluate.reports import Pairs, Report
+from streams.replay.evaluate.reports import DetectorReport, Pairs
 from streams.simulate.library.truth import TrueIncident, WorldTruth
 
 UNEXPLAINED = "nothing was wrong there"
@@ -46,10 +46,10 @@ class Matched:
     """One incident and the reports about it, in the order in which they were shown; none: it was missed."""
 
     incident: TrueIncident
-    reports: tuple[Report, ...]
+    reports: tuple[DetectorReport, ...]
 
     @property
-    def first(self) -> Report | None:
+    def first(self) -> DetectorReport | None:
         """The report that found it."""
         return self.reports[0] if self.reports else None
 
@@ -58,7 +58,7 @@ class Matched:
 class FalseAlarm:
     """A report about nothing that is true, and why it is wrong."""
 
-    report: Report
+    report: DetectorReport
     why: str
 
 
@@ -70,13 +70,13 @@ class Matching:
     false_alarms: tuple[FalseAlarm, ...]
 
 
-def match(truth: WorldTruth, reports: Iterable[Report], rules: MatchingRules | None = None) -> Matching:
+def match(truth: WorldTruth, reports: Iterable[DetectorReport], rules: MatchingRules | None = None) -> Matching:
     """Give every report to the one incident that it fits best, or call it a false alarm.
 
     Of several incidents the one whose cause fits best is taken, then one that nobody reported yet, then the latest.
     """
     chosen = rules or MatchingRules()
-    found: dict[str, list[Report]] = {incident.id: [] for incident in truth.incidents}
+    found: dict[str, list[DetectorReport]] = {incident.id: [] for incident in truth.incidents}
     false: list[FalseAlarm] = []
     for report in sorted(reports, key=lambda one: (one.at_ms, one.since_ms)):
         fitting = [incident for incident in truth.incidents if _fits(report, incident, chosen)]
@@ -101,14 +101,14 @@ def _grade(cause: Pairs, cohort: Cohort) -> Grade:
     return Grade.COMPATIBLE if part else Grade.WRONG
 
 
-def _fits(report: Report, incident: TrueIncident, rules: MatchingRules) -> bool:
+def _fits(report: DetectorReport, incident: TrueIncident, rules: MatchingRules) -> bool:
     if report.line != incident.line or (incident.signals and report.signal not in incident.signals):
         return False
     shown_in_time = incident.starts_ms <= report.at_ms < incident.ends_ms + rules.after_ms
     return shown_in_time and (report.until_ms is None or report.until_ms > incident.starts_ms)
 
 
-def _why(truth: WorldTruth, report: Report) -> str:
+def _why(truth: WorldTruth, report: DetectorReport) -> str:
     for wrong in truth.wrong:
         about = report.line == wrong.line and (not wrong.signals or report.signal in wrong.signals)
         if about and wrong.starts_ms <= report.at_ms < wrong.ends_ms:

@@ -22,7 +22,7 @@ Pair = tuple[str, str]
 FAILING_REASONS = frozenset({"app", "payment", "delivery", "problem", "complaint", "technical"})
 
 
-class Leaf(NamedTuple):
+class LeafKey(NamedTuple):
     """One full tuple of attribute values of a signal."""
 
     line: str
@@ -46,11 +46,11 @@ class Minute:
     counts: Mapping[CohortKey, tuple[int, int]]
 
 
-class Outcome(NamedTuple):
+class Attempt(NamedTuple):
     """Something succeeded or failed; ``at_ms`` is when it was known."""
 
     at_ms: int
-    leaf: Leaf
+    leaf: LeafKey
     failed: bool
 
 
@@ -100,10 +100,10 @@ _CONTACT = ("channel", "region")
 class EventWatch:
     """Outcomes from events, in order of arrival."""
 
-    _promises: dict[str, tuple[int, Leaf]] = field(default_factory=dict)
+    _promises: dict[str, tuple[int, LeafKey]] = field(default_factory=dict)
     _due: list[tuple[int, str]] = field(default_factory=list)
 
-    def outcomes(self, arrivals: Iterable[Arrival]) -> Iterator[Outcome]:
+    def attempts(self, arrivals: Iterable[Arrival]) -> Iterator[Attempt]:
         """Read events; promises that fall due in between are broken in their order."""
         for arrival in arrivals:
             while self._due and self._due[0][0] < arrival.at_ms:
@@ -116,49 +116,49 @@ class EventWatch:
                 continue
             yield from self._of(arrival.noun, event, arrival.at_ms)
 
-    def _of(self, noun: str, event: Any, at_ms: int) -> Iterator[Outcome]:
+    def _of(self, noun: str, event: Any, at_ms: int) -> Iterator[Attempt]:
         if noun == "telemetry" and event.outcome in ("ok", "failed"):
-            yield Outcome(at_ms, _leaf("app", event, _APP), event.outcome == "failed")
+            yield Attempt(at_ms, _leaf("app", event, _APP), event.outcome == "failed")
         elif noun == "contact" and event.status == "opened":
-            yield Outcome(at_ms, _leaf("contact", event, _CONTACT), event.reason in FAILING_REASONS)
+            yield Attempt(at_ms, _leaf("contact", event, _CONTACT), event.reason in FAILING_REASONS)
         elif noun == "order":
             yield from self._of_order(event, at_ms)
 
-    def _of_order(self, event: _Order, at_ms: int) -> Iterator[Outcome]:
+    def _of_order(self, event: _Order, at_ms: int) -> Iterator[Attempt]:
         if event.status in ("paid", "payment_failed"):
-            yield Outcome(at_ms, _leaf("payment", event, _PAYMENT), event.status == "payment_failed")
+            yield Attempt(at_ms, _leaf("payment", event, _PAYMENT), event.status == "payment_failed")
         if event.status in ("delivered", "late", "cancelled", "returned"):
             promise = self._promises.pop(event.order_id, None)
             failed = event.status == "late" or (event.status == "cancelled" and event.cancelled_by == "company")
             if promise is not None and (failed or event.status == "delivered"):
-                yield Outcome(at_ms, promise[1], failed)
+                yield Attempt(at_ms, promise[1], failed)
         elif event.promised_at_ms is not None and event.promised_at_ms > at_ms:
             self._promises[event.order_id] = event.promised_at_ms, _leaf("delivery", event, _DELIVERY)
             heapq.heappush(self._due, (event.promised_at_ms, event.order_id))
 
-    def _broken(self, due_ms: int, order_id: str) -> Iterator[Outcome]:
+    def _broken(self, due_ms: int, order_id: str) -> Iterator[Attempt]:
         promise = self._promises.get(order_id)
         if promise is not None and promise[0] == due_ms:  # else it was kept, or promised anew
             del self._promises[order_id]
-            yield Outcome(due_ms, promise[1], True)
+            yield Attempt(due_ms, promise[1], True)
 
 
-def _leaf(signal: str, event: Any, names: tuple[str, ...]) -> Leaf:
-    return Leaf(event.product, signal, tuple((name, getattr(event, name)) for name in names))
+def _leaf(signal: str, event: Any, names: tuple[str, ...]) -> LeafKey:
+    return LeafKey(event.product, signal, tuple((name, getattr(event, name)) for name in names))
 
 
 @dataclass
 class Tally:
-    """Counts outcomes into minutes. Beyond ``cohorts`` further attribute values are not watched by name."""
+    """Counts attempts into minutes. Beyond ``cohorts`` further attribute values are not watched by name."""
 
     cohorts: int = 2_000
-    _of_leaf: dict[Leaf, tuple[CohortKey, ...]] = field(default_factory=dict)
+    _of_leaf: dict[LeafKey, tuple[CohortKey, ...]] = field(default_factory=dict)
     _known: set[CohortKey] = field(default_factory=set)
 
-    def of_outcomes(self, outcomes: Iterable[Outcome]) -> Iterator[Minute]:
-        """Minutes in which something happened, in their order. An outcome counts in no earlier minute than the last."""
-        ends_ms, leaves = 0, dict[Leaf, list[int]]()
-        for at_ms, leaf, failed in outcomes:
+    def of_attempts(self, attempts: Iterable[Attempt]) -> Iterator[Minute]:
+        """Minutes in which something happened, in their order. An attempt counts in no earlier minute than the last."""
+        ends_ms, leaves = 0, dict[LeafKey, list[int]]()
+        for at_ms, leaf, failed in attempts:
             if at_ms >= ends_ms:
                 if leaves:
                     yield self._minute(ends_ms, leaves)
@@ -174,7 +174,7 @@ class Tally:
 
         A bin is known at its end.
         """
-        ends_ms, leaves = 0, dict[Leaf, list[int]]()
+        ends_ms, leaves = 0, dict[LeafKey, list[int]]()
         for record in counts:
             if record["kind"] != "cohort_count":
                 continue
@@ -186,13 +186,13 @@ class Tally:
                 ends_ms, leaves = end, {}
             for one in record["leaves"]:
                 values = tuple(zip(record["attributes"], one["values"], strict=True))
-                counted = leaves.setdefault(Leaf(record["line"], record["signal"], values), [0, 0])
+                counted = leaves.setdefault(LeafKey(record["line"], record["signal"], values), [0, 0])
                 counted[0] += one["exposed"]
                 counted[1] += len(one["failed"])
         if leaves:
             yield self._minute(ends_ms, leaves)
 
-    def _minute(self, ends_ms: int, leaves: Mapping[Leaf, list[int]]) -> Minute:
+    def _minute(self, ends_ms: int, leaves: Mapping[LeafKey, list[int]]) -> Minute:
         counts: dict[CohortKey, list[int]] = {}
         for leaf, (tries, failed) in leaves.items():
             for key in self._of_leaf.get(leaf) or self._cohorts(leaf):
@@ -201,7 +201,7 @@ class Tally:
                 counted[1] += failed
         return Minute(ends_ms, {key: (tries, failed) for key, (tries, failed) in counts.items()})
 
-    def _cohorts(self, leaf: Leaf) -> tuple[CohortKey, ...]:
+    def _cohorts(self, leaf: LeafKey) -> tuple[CohortKey, ...]:
         found = [CohortKey(leaf.line, leaf.signal, None)]
         found += [CohortKey(leaf.line, leaf.signal, pair) for pair in leaf.values if pair[1]]
         kept = tuple(key for key in found if key in self._known or len(self._known) < self.cohorts or key.pair is None)

@@ -11,7 +11,7 @@ Pairs = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DetectorReport:
     """One thing that a detector called wrong. Times are ms since 1970 UTC.
 
     ``at_ms``: when it was first shown to anybody. ``since_ms``: the onset it claims. ``until_ms``: when it called it
@@ -36,7 +36,7 @@ class Report:
 
 def reports_of_issues(
     issues: Iterable[Mapping[str, Any]], affected: Iterable[Mapping[str, Any]], arrived: Mapping[str, int]
-) -> list[Report]:
+) -> list[DetectorReport]:
     """Our issues as reports, in the order in which they were shown.
 
     ``issues``: every revision of every issue, decoded, in the order in which they were emitted. ``affected``: every
@@ -56,7 +56,7 @@ def reports_of_issues(
         if one.get("kind", "affected") == "affected":
             hit.setdefault(one["issue_id"], set()).add(one["customer_id"])
     found = [
-        Report(
+        DetectorReport(
             issue["line"], issue["signal"], arrived.get(name, issue["shown_at_ms"]), issue["opened_at_ms"],
             issue.get("resolved_at_ms"), issue["cause"]["attributes"], first[name]["cause"]["attributes"],
             frozenset(hit.get(name, ())),

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.replay.evaluate.observe import CohortKey, Minute
-from streams.replay.evaluate.reports import Report
+from streams.replay.evaluate.reports import DetectorReport
 
 GAP_MS = 30 * MINUTE_MS
 """Alarms of one line and signal that follow each other within this time are one report."""
@@ -179,25 +179,25 @@ class Alarms:
     """
 
     _open: dict[tuple[str, str], tuple[int, int, CohortKey]] = field(default_factory=dict)
-    _done: list[Report] = field(default_factory=list)
+    _done: list[DetectorReport] = field(default_factory=list)
 
     def add(self, at_ms: int, alarming: Iterable[CohortKey]) -> None:
         """Alarms of the minute that ends at ``at_ms``."""
         for key in alarming:
-            place = key.line, key.signal
-            first_ms, last_ms, cause = self._open.get(place, (at_ms, at_ms, key))
+            about = key.line, key.signal
+            first_ms, last_ms, cause = self._open.get(about, (at_ms, at_ms, key))
             if at_ms - last_ms > GAP_MS:
-                self._close(place)
+                self._close(about)
                 first_ms, cause = at_ms, key
-            self._open[place] = first_ms, at_ms, cause
+            self._open[about] = first_ms, at_ms, cause
 
-    def reports(self) -> list[Report]:
+    def reports(self) -> list[DetectorReport]:
         """All of them, those that still go on included."""
-        for place in list(self._open):
-            self._close(place)
+        for about in list(self._open):
+            self._close(about)
         return sorted(self._done, key=lambda report: (report.at_ms, report.line, report.signal))
 
-    def _close(self, place: tuple[str, str]) -> None:
-        first_ms, last_ms, key = self._open.pop(place)
+    def _close(self, about: tuple[str, str]) -> None:
+        first_ms, last_ms, key = self._open.pop(about)
         cause = dict([key.pair]) if key.pair else {}
-        self._done.append(Report(key.line, key.signal, first_ms, first_ms, last_ms + GAP_MS, cause))
+        self._done.append(DetectorReport(key.line, key.signal, first_ms, first_ms, last_ms + GAP_MS, cause))

@@ -33,7 +33,7 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class Figures:
     """Sums over one or more worlds, so that two scores can be added.
 
     ``precise``: incidents found, of these and all false alarms. ``found`` and ``severe``: incidents found, of all and
@@ -62,11 +62,11 @@ class Score:
     money: Mapping[str, Saving] = field(default_factory=dict)
     """Currency -> what acting at the first report would have saved."""
 
-    def __add__(self, other: Score) -> Score:
+    def __add__(self, other: Figures) -> Figures:
         """Both together."""
         currencies = sorted(self.money.keys() | other.money.keys())
         nothing = Saving(0, 0)
-        return Score(
+        return Figures(
             self.precise + other.precise, self.found + other.found, self.severe + other.severe,
             self.cause_first + other.cause_first, self.cause_fits + other.cause_fits,
             self.cause_last + other.cause_last, self.named + other.named, self.reached + other.reached,
@@ -86,12 +86,12 @@ class Score:
         return median(self.delays_nth_ms) if self.delays_nth_ms else None
 
 
-def score(truth: WorldTruth, matching: Matching, names_customers: bool) -> Score:
+def score(truth: WorldTruth, matching: Matching, names_customers: bool) -> Figures:
     """The figures of one world. ``names_customers``: whether the detector names customers on principle."""
     found = [one for one in matching.incidents if one.reports]
     severe = [one for one in matching.incidents if one.incident.severe]
     wrong = len(matching.false_alarms)
-    return Score(
+    return Figures(
         precise=Share(len(found), len(found) + wrong),
         found=Share(len(found), len(matching.incidents)),
         severe=Share(sum(bool(one.reports) for one in severe), len(severe)),
@@ -111,9 +111,9 @@ def score(truth: WorldTruth, matching: Matching, names_customers: bool) -> Score
     )
 
 
-def total(scores: Iterable[Score]) -> Score:
+def total(scores: Iterable[Figures]) -> Figures:
     """The figures of several worlds together."""
-    return reduce(add, scores, Score())
+    return reduce(add, scores, Figures())
 
 
 def _first_grade(one: Matched) -> Grade:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from schemas.topics import DAY_MS
-from streams.replay.evaluate.observe import CohortKey, EventWatch, Minute, Outcome, Tally
+from streams.replay.evaluate.observe import Attempt, CohortKey, EventWatch, Minute, Tally
 from streams.replay.evaluate.rivals import (
     NEED_RIVER,
     RIVALS,
@@ -33,7 +33,7 @@ def event(minute: float, noun: str, **body: Any) -> Arrival:
 
 
 def seen(*arrivals: Arrival) -> list[tuple[int, str, bool]]:
-    return [(one.at_ms, one.leaf.signal, one.failed) for one in EventWatch().outcomes(arrivals)]
+    return [(one.at_ms, one.leaf.signal, one.failed) for one in EventWatch().attempts(arrivals)]
 
 
 def minutes(*failed: int, tries: int = 100, start: int = 0, key: CohortKey = LINE) -> Iterator[Minute]:
@@ -63,9 +63,9 @@ def test_a_promise_is_kept_broken_by_its_time_by_word_or_by_the_company() -> Non
         return event(0, "order", order_id=name, status="placed", promised_at_ms=at(60))
 
     assert seen(
-        *map(placed, ("kept", "silent", "told", "dropped", "refused")),
+        *map(placed, ("kept", "silent", "reported", "dropped", "refused")),
         event(30, "order", order_id="kept", status="delivered"),
-        event(31, "order", order_id="told", status="late"),
+        event(31, "order", order_id="reported", status="late"),
         event(32, "order", order_id="dropped", status="cancelled", cancelled_by="customer"),
         event(33, "order", order_id="refused", status="cancelled", cancelled_by="company"),
         event(90, "order", order_id="silent", status="delivered"),
@@ -79,11 +79,11 @@ def test_what_is_no_event_or_cannot_be_read_counts_nowhere() -> None:
     assert seen(broken, *heartbeats(at(2), at(2), 1, "player", ("telemetry",))) == []
 
 
-def test_outcomes_are_counted_by_minute_for_the_line_and_each_value() -> None:
+def test_attempts_are_counted_by_minute_for_the_line_and_each_value() -> None:
     orders = [event(0.2, "order", order_id="o", status="paid", payment_provider="paynow"),
               event(0.9, "order", order_id="o", status="payment_failed", payment_provider="paynow"),
               event(2.5, "order", order_id="o", status="payment_failed", payment_provider="other")]  # fmt: skip
-    first, second = Tally().of_outcomes(EventWatch().outcomes(orders))
+    first, second = Tally().of_attempts(EventWatch().attempts(orders))
     assert first == Minute(at(1), {LINE: (2, 1), PAYNOW: (2, 1)})
     assert second.ends_ms == at(3)
     assert second.counts[LINE] == (1, 1)
@@ -93,7 +93,7 @@ def test_outcomes_are_counted_by_minute_for_the_line_and_each_value() -> None:
 def test_attribute_values_beyond_the_limit_are_not_watched_by_name() -> None:
     orders = [event(n, "order", order_id="o", status="paid", payment_provider=f"p{n}") for n in range(5)]
     tally = Tally(cohorts=3)
-    named = {key for minute in tally.of_outcomes(EventWatch().outcomes(orders)) for key in minute.counts}
+    named = {key for minute in tally.of_attempts(EventWatch().attempts(orders)) for key in minute.counts}
     assert {key.pair for key in named} == {None, ("payment_provider", "p0"), ("payment_provider", "p1")}
 
 
@@ -138,17 +138,17 @@ def test_the_detectors_of_river_see_a_share_that_rises_and_not_one_that_falls(na
 
 
 def test_alarms_in_a_row_are_one_report_and_a_pause_makes_another() -> None:
-    told = Alarms()
-    told.add(at(1), [PAYNOW, LINE])
-    told.add(at(20), [LINE])
-    told.add(at(60), [LINE])
-    first, second = told.reports()
+    reported = Alarms()
+    reported.add(at(1), [PAYNOW, LINE])
+    reported.add(at(20), [LINE])
+    reported.add(at(60), [LINE])
+    first, second = reported.reports()
     assert (first.at_ms, first.until_ms, first.cause) == (at(1), at(50), {"payment_provider": "paynow"})
     assert (second.at_ms, second.cause) == (at(60), {})
     assert first.affected is None
 
 
-def test_an_outcome_is_known_when_it_arrives() -> None:
-    outcome = next(iter(EventWatch().outcomes([event(5, "telemetry", outcome="failed", event_time_ms=at(-100))])))
-    assert isinstance(outcome, Outcome)
-    assert outcome.at_ms == at(5)
+def test_an_attempt_is_known_when_it_arrives() -> None:
+    attempt = next(iter(EventWatch().attempts([event(5, "telemetry", outcome="failed", event_time_ms=at(-100))])))
+    assert isinstance(attempt, Attempt)
+    assert attempt.at_ms == at(5)

@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 
 from streams.replay.evaluate.matching import UNEXPLAINED, match
-from streams.replay.evaluate.reports import Report, reports_of_issues
-from streams.replay.evaluate.score import Saving, Score, score, total
+from streams.replay.evaluate.reports import DetectorReport, reports_of_issues
+from streams.replay.evaluate.score import Figures, Saving, score, total
 from streams.replay.evaluate.shares import DailyRate, Share
 from streams.simulate.library.truth import WorldTruth
 from tests.replay.evaluate.worked import MINUTE, at, incident, report, truth
 
 
-def scored(world: WorldTruth, *reports: Report, names_customers: bool = False) -> Score:
+def scored(world: WorldTruth, *reports: DetectorReport, names_customers: bool = False) -> Figures:
     return score(world, match(world, reports), names_customers)
 
 
@@ -94,7 +94,7 @@ def test_scores_add_up_world_by_world() -> None:
     assert (both.precise, both.found) == (Share(2, 3), Share(2, 2))
     assert both.delay_ms == 15 * MINUTE
     assert both.money == {"EUR": Saving(3_000 + 500, 10_000)}
-    assert total([]) == Score()
+    assert total([]) == Figures()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,8 @@ def test_our_issues_become_reports_when_they_are_shown() -> None:
         revision("i-1", at(65), {"app_version": "5"}, at(90)), {"kind": "watermark", "through_ms": at(90)},
     ]  # fmt: skip
     hit = [{"kind": "affected", "issue_id": "i-1", "customer_id": "c-1"}, {"kind": "watermark"}]
+    first, last = {"region": "DE"}, {"app_version": "5"}
     assert reports_of_issues(revisions, hit, {"i-1": at(66)}) == [
-        Report("shop", "app", at(66), at(60), at(90), {"app_version": "5"}, {"region": "DE"}, frozenset({"c-1"}))
+        DetectorReport("shop", "app", at(66), at(60), at(90), last, first, frozenset({"c-1"}))
     ]
     assert reports_of_issues(revisions, [], {})[0].at_ms == at(65)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streams.replay.evaluate.reports import Report
+from streams.replay.evaluate.reports import DetectorReport
 from streams.simulate.library.truth import TrueIncident, WorldTruth, WrongReport
 
 T0 = 1_775_001_600_000
@@ -31,9 +31,9 @@ def truth(*incidents: TrueIncident, wrong: tuple[WrongReport, ...] = (), days: f
                       incidents=incidents, wrong=wrong)  # fmt: skip
 
 
-def report(shown: float, until: float | None = None, **more: Any) -> Report:
+def report(shown: float, until: float | None = None, **more: Any) -> DetectorReport:
     given: dict[str, Any] = {
         "line": "shop", "signal": "delivery", "at_ms": at(shown), "since_ms": at(shown - 2),
         "until_ms": None if until is None else at(until), "cause": {"warehouse": "HAM-2"},
     }  # fmt: skip
-    return Report(**(given | more))
+    return DetectorReport(**(given | more))

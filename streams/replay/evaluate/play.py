@@ -1,0 +1,94 @@
+"""Plays one world through our line and, in the same pass over its messages, past every other detector."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from streams.agents import detect, join, match
+from streams.replay.evaluate.arrival import ArrivalClock
+from streams.replay.evaluate.cases import WorldCase
+from streams.replay.evaluate.observe import EventWatch, Minute, Tally
+from streams.replay.evaluate.reports import DetectorReport, reports_of_issues
+from streams.replay.evaluate.results import OURS, WorldResult
+from streams.replay.evaluate.rivals import RIVALS, Alarms, installed
+from streams.replay.source import MemorySource, from_arrivals
+from streams.runtime.memory import MemoryLine
+from streams.settings import Settings
+from streams.sources.arrivals import Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One world to play, by one configuration. ``key`` names both and the code."""
+
+    case: WorldCase
+    settings: Settings
+    key: str
+
+
+def play(task: Task) -> WorldResult:
+    """Play a world. Whatever goes wrong is raised: who runs many worlds says so and goes on."""
+    begun = time.monotonic()
+    truth, clock = task.case.truth(), ArrivalClock()
+    reported: dict[str, tuple[DetectorReport, ...]] = {}
+    source = from_arrivals(task.case.name, "world", _past_rivals(clock.watched(task.case.arrivals()), reported), 1)
+    ours = tuple(_ours(source, task.settings, clock))
+    return WorldResult(
+        world=task.case.name, key=task.key, truth=truth, reports={OURS: ours, **reported},
+        events=sum(source.records(noun, 0) for noun in source.nouns()), seconds=time.monotonic() - begun,
+    )  # fmt: skip
+
+
+def _past_rivals(arrivals: Iterable[Arrival], reported: dict[str, tuple[DetectorReport, ...]]) -> Iterator[Arrival]:
+    """Hand arrivals through; once they are used up, ``reported`` holds what each of the others reported."""
+    passed: list[Arrival] = []
+
+    def noted() -> Iterator[Arrival]:
+        for arrival in arrivals:
+            passed.append(arrival)
+            yield arrival
+
+    others = OtherDetectors()
+    for minute in Tally().of_attempts(EventWatch().attempts(noted())):
+        others.step(minute)
+        yield from passed
+        passed.clear()
+    yield from passed
+    reported.update(others.reports())
+
+
+class OtherDetectors:
+    """Every other detector that is installed, side by side."""
+
+    def __init__(self) -> None:
+        """All of them new."""
+        self._rivals = {name: (new(), Alarms()) for name, new in RIVALS.items() if installed(name)}
+
+    def step(self, minute: Minute) -> None:
+        """Show them one minute."""
+        for rival, alarms in self._rivals.values():
+            alarms.add(minute.ends_ms, rival.step(minute))
+
+    def reports(self) -> dict[str, tuple[DetectorReport, ...]]:
+        """Detector -> all it reported."""
+        return {name: tuple(alarms.reports()) for name, (_, alarms) in self._rivals.items()}
+
+
+def _ours(source: MemorySource, settings: Settings, clock: ArrivalClock) -> list[DetectorReport]:
+    line = MemoryLine([join.room(settings), detect.room(settings), match.room(settings)], source.partitions)
+    for noun in sorted(source.nouns()):
+        for batch in source.batches(noun, 0):
+            line.load(batch)
+    line.run()
+    issues, affected = _bodies(line, "issue"), _bodies(line, "affected")
+    shown = {one["issue_id"]: one["shown_at_ms"] for one in issues if one.get("shown_at_ms") is not None}
+    return reports_of_issues(issues, affected, {name: clock.known_ms(at_ms) for name, at_ms in shown.items()})
+
+
+def _bodies(line: MemoryLine, noun: str) -> list[Mapping[str, Any]]:
+    return [msgspec.json.decode(entry.value) for entry in line.raw(noun) if entry.value is not None]
