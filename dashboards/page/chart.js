@@ -149,6 +149,11 @@ function marks(held) {
   plot.over.replaceChildren(...[...plot.over.children].filter((child) => !child.classList.contains("mark")), ...made);
 }
 
+// For paper: the width changes, and nobody waits for an observer to tell.
+export function refit() {
+  for (const held of charts.values()) fit(held);
+}
+
 function fit(held) {
   const { place, plot } = held;
   const width = Math.max(place.clientWidth, 160);

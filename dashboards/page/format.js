@@ -82,8 +82,10 @@ export function shortId(text) {
   return found ? found[1] : text;
 }
 
-// Issues by the first hex digit of their id, so that each has one colour for ever; other names by all their letters.
+// Issues by the first hex digit of their id, so that each has one colour for ever; other names by all their letters,
+// unless the page gives one to them.
 export function colourOf(name) {
+  if (Object.hasOwn(palette.names ?? {}, name)) return palette.names[name];
   const digit = /^i-([0-9a-f])/.exec(name);
   if (digit) return palette.issues[parseInt(digit[1], 16) % palette.issues.length];
   let sum = 2166136261;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +16,16 @@ from streams.cli.ending import say
 from streams.cli.listing import print_listing
 from streams.cli.output import AsJson, print_json
 from streams.replay.compare import Comparison, IssueChange, compare
-from streams.replay.findings import Decided, FoundIssue, Sums, printable, read_run
-from streams.replay.wording import clock, headline, length
+from streams.replay.findings import FoundIssue, RunFindings, printable, read_run
+from streams.replay.report.page import comparison_page
+from streams.replay.wording import clock, decision_words, headline, length, value_words
 
 DIFFERENT, REFUSED = 1, 2
 """Exit codes, as diff(1) has them; a comparison that was refused must not look like one that found something."""
 _SIGNS = {"added": "[green]+[/]", "lost": "[red]-[/]", "changed": "[yellow]~[/]", "same": " "}
 _MOST_DECISIONS = 12
+_FIGURES = (("at_risk", "Money at risk"), ("per_minute", "Per minute, open"), ("service", "Contacts cost"),
+            ("amounts", "Orders at stake"))  # fmt: skip
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder that a replay wrote.", show_default=False)]
 
@@ -37,6 +39,7 @@ def diff(
     a: RunFolder,
     b: RunFolder,
     as_json: AsJson = False,
+    report: Annotated[Path | None, typer.Option(help="Write a page with both timelines to this file.")] = None,
     force: Annotated[bool, typer.Option(help="Compare although the two runs had different inputs.")] = False,
 ) -> None:
     """Compare two runs: issues, when they were seen, who was hit, who would be told, money.
@@ -51,16 +54,19 @@ def diff(
     if found.inputs and not force:
         say(f"the two runs had different inputs: {'; '.join(found.inputs)}. --force compares them all the same")
         raise typer.Exit(REFUSED)
-    show(found, as_json)
+    show(found, as_json, report)
     raise typer.Exit(0 if found.equal else DIFFERENT)
 
 
-def show(found: Comparison, as_json: bool) -> None:
-    """Print a comparison, as text or as one JSON object."""
+def show(found: Comparison, as_json: bool, report: Path | None) -> None:
+    """Print a comparison, as text or as one JSON object, and write the report if one is wanted."""
     if as_json:
         print_json([found.as_dict()])
     else:
         print_comparison(Console(), found)
+    if report is not None:
+        report.write_text(comparison_page(found), encoding="utf-8")
+        typer.echo(f"Report: {report}", err=True)
 
 
 def print_comparison(console: Console, found: Comparison) -> None:
@@ -71,7 +77,7 @@ def print_comparison(console: Console, found: Comparison) -> None:
     for name, run in (("A", found.a), ("B", found.b)):
         console.print(f"[dim]{name}[/]  {escape(str(run.folder))}", highlight=False, soft_wrap=True)
     for change in found.settings:
-        values = f"{_value(change.a)} -> {_value(change.b)}"
+        values = printable(f"{value_words(change.a)} -> {value_words(change.b)}")
         console.print(f"   {escape(change.name)}: {escape(values)}", highlight=False)
     if found.issues:
         console.print()
@@ -114,15 +120,18 @@ def _print_totals(console: Console, found: Comparison) -> None:
         ("Customers hit", f"{len(a.customers):,}", f"{len(b.customers):,}", f"{added:,} added, {removed:,} removed"),
         ("Notices (would go)", f"{a.notices:,}", f"{b.notices:,}",
          f"{found.notices_added:,} added, {found.notices_removed:,} removed"),
-        *((heading, _money(a.money[name]), _money(b.money[name]), "")
-          for name, heading in (("at_risk", "Money at risk"), ("per_minute", "Per minute, open"),
-                                ("service", "Contacts cost"), ("amounts", "Orders at stake"))),
+        *((heading, _in(a, name, currency), _in(b, name, currency), "")
+          for name, heading in _FIGURES for currency in sorted({*a.money[name], *b.money[name]})),
     ]  # fmt: skip
     console.print()
     print_listing(console, ("", "A", "B", ""), rows, right=("A", "B"), below=1)
-    assumed = sorted({name for issue in (*a.issues, *b.issues) for name in issue.assumed})
+    assumed = sorted({**a.assumed, **b.assumed})
     if assumed:
         console.print(f"[dim]Money rests on assumed {escape(', '.join(assumed))}.[/]", highlight=False)
+
+
+def _in(run: RunFindings, figure: str, currency: str) -> str:
+    return money_text(run.money[figure].get(currency, 0), currency)
 
 
 def _print_decisions(console: Console, found: Comparison) -> None:
@@ -130,8 +139,8 @@ def _print_decisions(console: Console, found: Comparison) -> None:
         return
     console.print("\n[bold]Customers about whom the two decide differently[/]")
     rows = [
-        (f"{change.customers:,}", words_of("stage", change.stage), escape(_decided(change.a)),
-         escape(_decided(change.b)))
+        (f"{change.customers:,}", words_of("stage", change.stage), escape(decision_words(change.a)),
+         escape(decision_words(change.b)))
         for change in found.decisions[:_MOST_DECISIONS]
     ]  # fmt: skip
     print_listing(console, ("", "", "A", "B"), rows, right=("",), below=2)
@@ -139,19 +148,3 @@ def _print_decisions(console: Console, found: Comparison) -> None:
     if rest:
         customers = sum(change.customers for change in rest)
         console.print(f"[dim]and {customers:,} more in {len(rest)} other ways; --json has all[/]", highlight=False)
-
-
-def _decided(one: Decided) -> str:
-    if not one.reason:
-        return "not hit"
-    return f"{words_of('decision', one.decision)}: {words_of('reason', one.reason)}"
-
-
-def _money(sums: Sums) -> str:
-    return ", ".join(money_text(minor, currency) for currency, minor in sums.items()) or "0"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return ",".join(map(str, value)) or "none"
-    return "default" if value is None else printable(str(value))

@@ -14,7 +14,7 @@ from streams.replay.findings import Decided, DecisionKey, FoundIssue, RunFinding
 from streams.replay.pairing import Paired, pair_issues
 
 UNDECIDED = Decided("none", "")
-"""Nothing was decided about this customer: the run does not find them hit."""
+"""Nothing was decided: the run does not find the customer hit, or sent no notice that an all-clear could follow."""
 
 
 class SettingChange(NamedTuple):
@@ -207,7 +207,7 @@ def _found_dict(issue: FoundIssue | None) -> dict[str, Any] | None:
     return {
         "issue_id": issue.issue_id, "cause": dict(issue.cause), "state": issue.state, "began_ms": issue.began_ms,
         "seen_ms": issue.seen_ms, "ended_ms": issue.ended_ms, "severity": issue.severity,
-        "affected": len(issue.customers), "contacted": issue.contacted, "silent": issue.silent,
+        "affected": len(issue.customers), "contacted": len(issue.complainants), "silent": issue.silent,
         **{name: money_list(sums) for name, sums in issue.money.items()},
     }  # fmt: skip
 

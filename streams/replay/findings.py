@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from schemas.words import title_words
 from streams.replay.folder import Manifest, read_findings, read_manifest
 
 Sums = Mapping[str, int]
 """Currency -> minor units."""
-FIGURES = ("at_risk", "per_minute", "service", "amounts")
+FIGURES = ("at_risk", "at_risk_low", "at_risk_high", "per_minute", "service", "amounts")
 """Money of an issue, as the impact record names it."""
 
 
@@ -44,6 +45,7 @@ class FoundIssue:
     line: str
     signal: str
     title: str
+    """In words, as the boards have it."""
     cause: Mapping[str, str]
     state: str
     began_ms: int
@@ -53,16 +55,17 @@ class FoundIssue:
     ended_ms: int | None
     severity: str
     customers: frozenset[str]
-    contacted: int
+    complainants: frozenset[str]
+    """Of these, who got in touch about it."""
     money: Mapping[str, Sums]
     """By the names of :data:`FIGURES`."""
-    assumed: tuple[str, ...]
-    """Parameters behind the money that nobody has set."""
+    assumed: Mapping[str, str]
+    """Parameters behind the money that nobody has set: name -> value with its unit."""
 
     @property
     def silent(self) -> int:
         """Customers who were hit and did not get in touch about it."""
-        return len(self.customers) - self.contacted
+        return len(self.customers) - len(self.complainants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +90,34 @@ class RunFindings:
         return frozenset().union(*(issue.customers for issue in self.issues))
 
     @property
+    def silent(self) -> int:
+        """Customers who were hit and got in touch about no issue at all."""
+        return len(self.customers - frozenset().union(*(issue.complainants for issue in self.issues)))
+
+    @property
     def money(self) -> Mapping[str, Sums]:
         """The figures of all issues added up, per currency."""
-        return {name: added(issue.money.get(name, {}) for issue in self.issues) for name in FIGURES}
+        return {name: added(issue.money[name] for issue in self.issues) for name in FIGURES}
+
+    @property
+    def assumed(self) -> Mapping[str, str]:
+        """Parameters behind the money that nobody has set."""
+        return {name: value for issue in self.issues for name, value in sorted(issue.assumed.items())}
 
 
 def read_run(folder: Path) -> RunFindings:
     """Raises ConfigError if the folder holds no finished run, or is damaged."""
     manifest = read_manifest(folder)
     customers: dict[str, set[str]] = {}
-    contacted: Counter[str] = Counter()
+    complainants: dict[str, set[str]] = {}
     for row in read_findings(folder, "affected"):
         customers.setdefault(row["issue_id"], set()).add(row["customer_id"])
-        contacted[row["issue_id"]] += row.get("contacted_at_ms") is not None
+        if row.get("contacted_at_ms") is not None:
+            complainants.setdefault(row["issue_id"], set()).add(row["customer_id"])
     impacts = {row["issue_id"]: row for row in read_findings(folder, "impact")}
     issues = [
-        _issue(row, frozenset(customers.get(row["issue_id"], ())), contacted[row["issue_id"]],
-               impacts.get(row["issue_id"], {}))
+        _issue(row, impacts.get(row["issue_id"], {}),
+               *(frozenset(found.get(row["issue_id"], ())) for found in (customers, complainants)))
         for row in read_findings(folder, "issue")
     ]  # fmt: skip
     decisions = {
@@ -113,16 +127,19 @@ def read_run(folder: Path) -> RunFindings:
     return RunFindings(folder, manifest, tuple(sorted(issues, key=lambda one: (one.began_ms, one.issue_id))), decisions)
 
 
-def _issue(row: Mapping[str, Any], customers: frozenset[str], contacted: int, impact: Mapping[str, Any]) -> FoundIssue:
-    shown_ms = row.get("shown_at_ms")
+def _issue(
+    row: Mapping[str, Any], impact: Mapping[str, Any], customers: frozenset[str], complainants: frozenset[str]
+) -> FoundIssue:
+    shown_ms, line = row.get("shown_at_ms"), printable(row["line"])
+    cause = {printable(name): printable(value) for name, value in row["cause"]["attributes"].items()}
     return FoundIssue(
-        issue_id=row["issue_id"], line=printable(row["line"]), signal=row["signal"], title=printable(row["title"]),
-        cause={printable(name): printable(value) for name, value in row["cause"]["attributes"].items()},
-        state=row["state"], began_ms=row["opened_at_ms"],
+        issue_id=row["issue_id"], line=line, signal=row["signal"], title=title_words(row["signal"], cause, line),
+        cause=cause, state=row["state"], began_ms=row["opened_at_ms"],
         seen_ms=row["detected_at_ms"] if shown_ms is None else shown_ms, ended_ms=row.get("resolved_at_ms"),
-        severity=row.get("severity", "medium"), customers=customers, contacted=contacted,
+        severity=row.get("severity", "medium"), customers=customers, complainants=complainants,
         money={name: {one["currency"]: one["minor"] for one in impact.get(name, ())} for name in FIGURES},
-        assumed=tuple(one["name"] for one in impact.get("assumptions", ()) if one["assumed"]),
+        assumed={one["name"]: f"{one['value']:g} {one['unit']}" for one in impact.get("assumptions", ())
+                 if one["assumed"]},
     )  # fmt: skip
 
 

@@ -1,11 +1,14 @@
-"""What two runs, or one, come to in a sentence; times and lengths for people."""
+"""What two runs, or one, come to in a sentence; times, lengths, money, settings and decisions in words."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+from schemas.currencies import money_text
+from schemas.words import words_of
 from streams.replay.compare import Comparison, IssueChange
-from streams.replay.findings import RunFindings
+from streams.replay.findings import Decided, RunFindings, Sums
 
 MINUTE_MS = 60_000
 
@@ -42,9 +45,8 @@ def run_headline(run: RunFindings) -> str:
     """What one run found, in one sentence."""
     if not run.issues:
         return "No issue was found."
-    hit, silent = len(run.customers), sum(issue.silent for issue in run.issues)
     return (
-        f"{_issues(len(run.issues)).capitalize()} hit {_customers(hit)}, {silent:,} of them silent; "
+        f"{_issues(len(run.issues))} hit {_customers(len(run.customers))}, {run.silent:,} of them silent; "
         f"{run.notices:,} notices would have gone."
     )
 
@@ -83,3 +85,34 @@ def length(ms: int) -> str:
         days, hours = divmod(hours, 24)
         return f"{days} d {hours} h" if hours else f"{days} d"
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def money_words(sums: Sums) -> str:
+    """Money of all currencies, for people.
+
+    >>> money_words({"EUR": 1_250, "JPY": 90})
+    '12.50 EUR, 90 JPY'
+    """
+    return ", ".join(money_text(minor, currency) for currency, minor in sums.items()) or "0"
+
+
+def value_words(value: Any) -> str:
+    """A setting's value for people.
+
+    >>> value_words(["a", "b"]), value_words(None), value_words(True), value_words(())
+    ('a, b', 'unset', 'true', 'none')
+    """
+    if value is None:
+        return "unset"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def decision_words(decided: Decided) -> str:
+    """A decision with its reason."""
+    if not decided.reason:
+        return "nothing decided"
+    return f"{words_of('decision', decided.decision)}: {words_of('reason', decided.reason)}"

@@ -17,7 +17,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-HOSTILE = MadeIssue("i-bad", title="[blink]Payments fail", customers=("c-secret-1",))
+HOSTILE = MadeIssue("i-bad", cause={"payment_provider": "[blink]Acme"}, customers=("c-secret-1",))
 
 
 @pytest.fixture
@@ -83,6 +83,6 @@ def test_labels_from_elsewhere_steer_no_terminal(tmp_path: Path, capsys: pytest.
     issues.write_bytes(zstd.compress(zstd.decompress(issues.read_bytes()).replace(b"[blink]", b"[blink]\\u001b[2J")))
     assert main(["diff", str(a), str(b)]) == 1
     printed = capsys.readouterr().out
-    assert "[blink]\ufffd[2JPayments fail" in printed
+    assert "at payment provider [blink]\ufffd[2JAcme" in printed
     assert "\x1b" not in printed
     assert "c-secret-1" not in printed

@@ -36,7 +36,6 @@ class MadeIssue:
     reason: str = "eligible"
     at_risk: int = 5_000
     currency: str = "EUR"
-    title: str = "Payments fail"
     line: str = "shop"
 
 
@@ -92,7 +91,7 @@ def _issue(made: MadeIssue, state: Any) -> Issue:
                   exposed=100, failed=len(made.customers))  # fmt: skip
     updated = {"suspected": made.began, "open": made.seen, "resolved": made.ended or made.seen}[state]
     return Issue(
-        issue_id=made.name, root_id=made.name, line=made.line, signal=made.signal, state=state, title=made.title,
+        issue_id=made.name, root_id=made.name, line=made.line, signal=made.signal, state=state, title="made up",
         cause=cause, opened_at_ms=_at(made.began), detected_at_ms=_at(made.seen), updated_at_ms=_at(updated),
         shown_at_ms=None if state == "suspected" else _at(made.seen),
         resolved_at_ms=_at(made.ended) if state == "resolved" and made.ended is not None else None,
