@@ -8,11 +8,13 @@ the input acts there. A record without a time that can be read acts at once: the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
+from streams.replay.cuts import Logs, anchored
+from streams.replay.recording import END_MS
 from streams.replay.source import Source
 from streams.runtime.batch import RawBatch
 
@@ -47,17 +49,28 @@ class Act:
 
 def acts_of(source: Source, room: str, partition: int, begin_ms: int) -> list[Act]:
     """What acts on arrival in a room, in the order in which it is fed; ``begin_ms``: when its clock begins to move."""
-    return by_own_time(source, room, partition, begin_ms)
+    found = anchored(source, room, partition)
+    if found is None:
+        return by_own_time(source, room, partition, begin_ms)
+    recorded = [Act(one.batch, one.clocks) for one in found.slices]
+    first_ms = min((act.at_ms for act in recorded), default=END_MS)
+    early = by_own_time(found.before(source), room, partition, begin_ms)
+    late = by_own_time(found.behind(source), room, partition, begin_ms)
+    return [
+        *(replace(act, clocks=dict.fromkeys(act.clocks, min(act.at_ms, first_ms))) for act in early),
+        *recorded,
+        *(replace(act, clocks=dict.fromkeys(act.clocks, END_MS)) for act in late),
+    ]
 
 
-def by_own_time(source: Source, room: str, partition: int, begin_ms: int) -> list[Act]:
+def by_own_time(source: Logs, room: str, partition: int, begin_ms: int) -> list[Act]:
     """Each record at its own time. Offsets are counted anew per noun, in the order of feeding."""
     acts = [act for noun in ACTING[room] for act in _acts(source, room, noun, partition, begin_ms)]
     acts.sort(key=lambda act: act.at_ms)
     return acts
 
 
-def _acts(source: Source, room: str, noun: str, partition: int, begin_ms: int) -> Iterator[Act]:
+def _acts(source: Logs, room: str, noun: str, partition: int, begin_ms: int) -> Iterator[Act]:
     timed = sorted(_timed(noun, source.batches(noun, partition), begin_ms), key=lambda one: one[0])
     start = 0
     while start < len(timed):

@@ -24,6 +24,8 @@ from streams.runtime.batch import Headers, RawBatch
 Row = tuple[int, bytes | None, bytes | None, Headers, int]
 """Offset, key, value, headers, append time."""
 TICKS = "tick"
+END = 1 << 62
+"""Behind every offset."""
 
 
 class Logs(Protocol):
@@ -53,6 +55,35 @@ class Anchored:
     """In the order in which they were fed; empty ones, and those of which nothing was let in, are left out."""
     covered: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Noun -> offsets that the cuts tell of: from, to before."""
+
+    def before(self, source: Logs) -> Logs:
+        """What was read before there were cuts."""
+        return _Part(source, {noun: (0, first) for noun, (first, _) in self.covered.items()})
+
+    def behind(self, source: Logs) -> Logs:
+        """What was not read yet, or never."""
+        return _Part(source, {noun: (next_, END) for noun, (_, next_) in self.covered.items()}, whole=True)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A stretch of some logs; of the others everything (``whole``) or nothing."""
+
+    source: Logs
+    stretches: Mapping[str, tuple[int, int]]
+    whole: bool = False
+
+    def nouns(self) -> Collection[str]:
+        return self.source.nouns() if self.whole else self.stretches.keys()
+
+    def batches(self, noun: str, partition: int, start: int = 0) -> Iterator[RawBatch]:
+        first, stop = self.stretches.get(noun, (0, END if self.whole else 0))
+        for batch in self.source.batches(noun, partition, max(first, start)) if first < stop else ():
+            rows = [row for row in _rows(batch) if first <= row[0] < stop]
+            if rows:
+                yield _batch(noun, partition, rows[0][0], rows[-1][0] + 1, rows)
+            if batch.next >= stop:
+                return
 
 
 def cuts_of(source: Logs, room: str, partition: int) -> list[Cut]:
