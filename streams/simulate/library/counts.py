@@ -22,7 +22,7 @@ from streams.simulate.library.truth import WorldTruth
 BIN_MS = 10_000
 """Width of a bin by the contract of the topic."""
 CUSTOMERS = 20_000
-_CHUNK_HOURS = 24 * 7
+_CHUNK_HOURS = 24
 _ODD = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 Message = tuple[str, dict[str, Any]]
 
@@ -54,7 +54,7 @@ class CountWorld:
         draws = Draws(seed, self.name)
         ends_ms = self._ends_ms(scale)
         for starts_ms in range(MONDAY_MS, ends_ms, _CHUNK_HOURS * HOUR_MS):
-            yield from self._week(draws, starts_ms, min(starts_ms + _CHUNK_HOURS * HOUR_MS, ends_ms))
+            yield from self._day(draws, starts_ms, min(starts_ms + _CHUNK_HOURS * HOUR_MS, ends_ms))
 
     def truth(self, seed: int = SEED, scale: float = 1.0) -> WorldTruth:
         """That there is nothing."""
@@ -66,7 +66,7 @@ class CountWorld:
     def _ends_ms(self, scale: float) -> int:
         return MONDAY_MS + max(1, round(self.days * scale)) * DAY_MS
 
-    def _week(self, draws: Draws, starts_ms: int, ends_ms: int) -> Iterator[Message]:
+    def _day(self, draws: Draws, starts_ms: int, ends_ms: int) -> Iterator[Message]:
         hours = np.arange(starts_ms, ends_ms + 1, HOUR_MS, dtype=np.int64)
         busy, bins = self.rhythm.factors(MONDAY_MS, hours), HOUR_MS // self.every_ms
         count = len(hours) - 1

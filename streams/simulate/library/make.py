@@ -47,12 +47,15 @@ class Made:
     incidents: tuple[TrueIncident, ...]
     wrong: tuple[WrongReport, ...]
 
+    def messages(self) -> Iterator[Arrival]:
+        """Profiles, changes and events in arrival order."""
+        return merge(self.before, in_order(self.rows), key=lambda arrival: arrival.at_ms)
+
     def arrivals(self, partitions: int) -> Iterator[Arrival]:
-        """Profiles, changes and events in arrival order, with heartbeats."""
+        """The same with heartbeats."""
         first = self.firms[0]
         beats = Beats(first.beat_ms, NETWORK_MS, first.ends_ms, quiet_ms=first.quiet_ms)
-        events = merge(self.before, in_order(self.rows), key=lambda arrival: arrival.at_ms)
-        return with_heartbeats(events, partitions, beats)
+        return with_heartbeats(self.messages(), partitions, beats)
 
     @property
     def events(self) -> int:

@@ -105,7 +105,7 @@ WORLDS = (
     World(
         "minor_and_broad", "software", "A hundredth more of all steps fails, for three days.",
         (replace(SHOP, days=8.0, sessions=250.0, orders=20.0, contacts=10.0, happens=(
-            Fault(id="slow database", trouble="app", starts=96.0, ends=168.0, share=0.012, code="TIMEOUT",
+            Fault(id="slow database", trouble="app", starts=96.0, ends=168.0, share=0.012, code="DB_SLOW",
                   severe=False, cost=300, contact_share=0.02),
         )),),
     ),
