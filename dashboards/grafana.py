@@ -109,14 +109,15 @@ def _way_to(board: Board) -> Json:
 
 
 def _variable(board: Board, variable: Variable) -> Json:
+    options = variable.sql.strip() if variable.strict else _query(board, variable.sql)
     everything: Json = {"text": ["All"], "value": [_ALL]} if variable.multi else {"text": "All", "value": _ALL}
     return {
         "name": variable.name,
         "label": variable.label,
         "type": "query",
         "datasource": _SOURCE,
-        "definition": _query(board, variable.sql),
-        "query": _query(board, variable.sql),
+        "definition": options,
+        "query": options,
         "refresh": 2,
         "sort": 0,
         "regex": "",

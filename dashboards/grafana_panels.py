@@ -19,6 +19,7 @@ PANEL_TYPES: dict[Kind, str] = {
 _GOOD_SENTENCE = "^No open issue\\. Nobody is known to suffer right now\\.$"
 _SENTENCES = (
     (_GOOD_SENTENCE, TONES["good"]), ("^No (open )?issue", TONES["warn"]), ("; over: ", TONES["plain"]),
+    ("^(\\d+ of \\d+ issue|Both runs|Neither run)|^Replay .* not live\\. No issue", TONES["plain"]),
     (" Only suspected so far| A suspicion of | and recovering\\. ", TONES["warn"]),
 )
 """What a sentence says -> its colour; everything else is bad."""

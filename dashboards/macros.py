@@ -1,7 +1,8 @@
 """The macros of Grafana's ClickHouse data source that our SQL uses, expanded as its back end and its page do.
 
 Only these exist here; an unknown macro is an error, so that no panel comes to depend on one that older servers lack.
-A variable is read as ``${name:sqlstring}``, which quotes every value, and stands inside ``$__conditionalAll``.
+A variable is read as ``${name:sqlstring}``, which quotes every value, and stands inside ``$__conditionalAll``; one that
+names a database as ``${name:raw}``, whose value must be an identifier.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_CALL = re.compile(r"\$__(\w+)|\$\{(\w+):sqlstring\}")
+_CALL = re.compile(r"\$__(\w+)|\$\{(\w+):(sqlstring|raw)\}")
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,127}", re.ASCII)
 _WITH_ARGUMENT = {"timeFilter", "timeFilter_ms", "timeInterval"}
 
 Chosen = Mapping[str, tuple[str, ...]]
@@ -34,13 +36,16 @@ class Range:
 
 
 def expand(sql: str, span: Range, chosen: Chosen | None = None) -> str:
-    """SQL with every macro and variable replaced. Raises ValueError for a macro that is not supported or incomplete."""
+    """SQL with every macro and variable replaced.
+
+    Raises ValueError for a macro that is not supported or incomplete, and for a database without or with a wrong name.
+    """
     values = chosen or {}
     parts, at = [], 0
     while found := _CALL.search(sql, at):
         parts.append(sql[at : found.start()])
         if found[2]:
-            parts.append(_quoted(values.get(found[2], ())))
+            parts.append((_quoted if found[3] == "sqlstring" else _identifier)(values.get(found[2], ())))
             at = found.end()
             continue
         argument, end = _argument(sql, found.end())
@@ -65,6 +70,12 @@ def _quoted(values: tuple[str, ...]) -> str:
     "'it''s','a\\\\b'"
     """
     return ",".join(map(literal, values)) or "''"
+
+
+def _identifier(values: tuple[str, ...]) -> str:
+    if len(values) != 1 or not _IDENTIFIER.fullmatch(values[0]):
+        raise ValueError("a variable that names a database holds no name of one")
+    return values[0]
 
 
 def _conditional(argument: str | None, span: Range, chosen: Chosen) -> str:

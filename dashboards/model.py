@@ -77,6 +77,9 @@ class Variable:
     every: bool = True
     """True if "All" is offered, and is what is shown first."""
     multi: bool = True
+    strict: bool = False
+    """It names a database: only what is offered may be chosen, and what that is only the login's own database says.
+    Statements read it as ``${name:raw}.<view>``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from dashboards.boards.issue import ISSUE
 from dashboards.boards.operations import OPERATIONS
 from dashboards.boards.outreach import OUTREACH
 from dashboards.boards.pipeline import PIPELINE
+from dashboards.boards.replay import REPLAY
 from dashboards.model import Board
 
-__all__ = ["BOARDS", "DEFINITIONS_BOARD", "EXPERIENCE", "ISSUE", "OPERATIONS", "OUTREACH", "PIPELINE"]
+__all__ = ["BOARDS", "DEFINITIONS_BOARD", "EXPERIENCE", "ISSUE", "OPERATIONS", "OUTREACH", "PIPELINE", "REPLAY"]
 
-BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, EXPERIENCE, OUTREACH, PIPELINE, DEFINITIONS_BOARD)
+BOARDS: tuple[Board, ...] = (OPERATIONS, ISSUE, EXPERIENCE, OUTREACH, PIPELINE, REPLAY, DEFINITIONS_BOARD)
 """Every board."""

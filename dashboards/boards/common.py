@@ -19,7 +19,7 @@ VARIABLES = (
     Variable("region", "Region", sql.REGIONS),
     Variable("segment", "Segment", sql.SEGMENTS),
     Variable("issue", "Issue", sql.ISSUES),
-    Variable("database", "Database", sql.DATABASES, every=False, multi=False),
+    Variable("database", "Database", sql.DATABASES, every=False, multi=False, strict=True),
 )
 """What a viewer may choose on every board, and what links from one board to another keep."""
 _BY_NAME = {variable.name: variable for variable in VARIABLES}
@@ -40,7 +40,8 @@ def status_panel(number: int, grid: Grid) -> Panel:
         number, "status", "Can this be trusted?", "status", "text",
         "Age of the newest event; how far each room's watermark is behind it, or how long ago it last got on; dead "
         "letters of the last hour and their share of all messages; whether a stop was ordered; each channel. Not quite "
-        "well from 2 minutes, bad from 10, if a room was never heard of or if 1 % of the messages are rejected.",
+        "well from 2 minutes, bad from 10, if a room was never heard of or if 1 % of the messages are rejected. Of a "
+        "replay only that it is one: nothing runs there.",
         grid, sql.STATUS, ranged=True, empty="The status could not be told.",
         links=(Link("Pipeline", "cx-pipeline"),),
     )

@@ -62,15 +62,21 @@ WITH
         FROM command_latest
         WHERE action IN ('stop', 'resume')
     ) AS sending,
-    (state -> multiIf(state = 'ok', '✓ ', state = 'behind', '! ', '✗ ')) AS sign
+    (state -> multiIf(state = 'ok', '✓ ', state = 'behind', '! ', '✗ ')) AS sign,
+    assumeNotNull((SELECT is_replay FROM replay_shown)) AS replayed
 SELECT item, text
 FROM
 (
     SELECT
-        1 AS position, 'newest event' AS item,
+        0 AS position, 'not live' AS item,
+        concat(if(state = 'ready', '! ', '✗ '), words, if(state = 'ready', '', ', half filled')) AS text
+    FROM replay_shown
+    UNION ALL
+    SELECT
+        1, 'newest event',
         multiIf(
             toUnixTimestamp(newest) = 0, '✗ none has arrived yet',
-            concat(sign(multiIf(age_s >= 600, 'blind', age_s >= 120, 'behind', 'ok')), age_text(age_s), ' old')) AS text
+            concat(sign(multiIf(age_s >= 600, 'blind', age_s >= 120, 'behind', 'ok')), age_text(age_s), ' old'))
     UNION ALL
     SELECT
         10 + position, room,
@@ -115,10 +121,26 @@ FROM
         SELECT 0, '', '', toDateTime64(0, 3, 'UTC') WHERE (SELECT count() FROM channel_status) = 0
     )
 )
+WHERE (item = 'not live') = replayed
 ORDER BY position, item
 """.replace("<ages>", AGE_TEXT)
-"""Rows (item, text): whether what a board shows can be trusted. Dead letters and their share are those stored in the
-last hour of the server's clock, because event time may be played or simulated."""
+"""Rows (item, text): whether what a board shows can be trusted; of a replay only that it is one. Dead letters and their
+share are those stored in the last hour of the server's clock, because event time may be played or simulated."""
+
+_TOLD = """
+SELECT
+    if(shown.is_replay AND said.tone = 'good', 'plain', said.tone) AS tone,
+    if(shown.is_replay, concat(shown.words, ', not live. ', said.sentence), said.sentence) AS sentence
+FROM
+(<sentence>) AS said,
+    (SELECT is_replay, words FROM replay_shown) AS shown
+"""
+
+
+def told(sentence: str) -> str:
+    """The statement of a sentence, (tone, sentence), so that of a replay it begins with that and is no all-clear."""
+    return _TOLD.replace("<sentence>", sentence)
+
 
 PRODUCTS = "SELECT DISTINCT line FROM known_lines ORDER BY line"
 SIGNALS = "SELECT DISTINCT signal FROM known_lines ORDER BY signal"
@@ -131,7 +153,17 @@ WHERE state != 'suspected'
 ORDER BY active DESC, detected_at DESC
 LIMIT 200
 """
-DATABASES = "SELECT currentDatabase()"
+DATABASES = """
+SELECT value, text
+FROM
+(
+    SELECT currentDatabase() AS value, 'live' AS text, 0 AS position, now64(3, 'UTC') AS made_at
+    UNION ALL
+    SELECT database, label, 1, made_at FROM replay_ready
+)
+ORDER BY position, made_at DESC, value
+"""
+"""The database of the login, then the replays that it has registered, newest first."""
 
 CHANGES = """
 SELECT changed_at AS time, if(title = '', change_id, title) AS text, change_kind AS tags

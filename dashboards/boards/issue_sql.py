@@ -6,7 +6,7 @@ chosen by the variable ``issue``; of an id that nobody knows every statement has
 
 from __future__ import annotations
 
-from dashboards.boards.common_sql import MONEY_TEXT
+from dashboards.boards.common_sql import MONEY_TEXT, told
 from schemas.words import words_sql
 
 CHOSEN = "[${issue:sqlstring}][1]"
@@ -49,7 +49,7 @@ LIMIT 200
 """
 """What can be chosen: active and costliest first, then the newest."""
 
-HEADLINE = filled("""
+HEADLINE = told(filled("""
 WITH
     <money>,
     <spell>,
@@ -99,7 +99,7 @@ SELECT
     ) AS sentence
 FROM (SELECT <chosen> AS id) AS asked
 LEFT JOIN (SELECT * FROM issue_overview WHERE <this>) AS o ON o.issue_id = asked.id
-""", state=words_sql("state", "o.state"), end=words_sql("end", "o.end_reason"))
+""", state=words_sql("state", "o.state"), end=words_sql("end", "o.end_reason")))
 
 _TIMES = filled("""
 SELECT

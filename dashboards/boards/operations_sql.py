@@ -7,7 +7,7 @@ money, streams) carry no time filter, everything that is a history does.
 
 from __future__ import annotations
 
-from dashboards.boards.common_sql import AGE_TEXT, MONEY_TEXT
+from dashboards.boards.common_sql import AGE_TEXT, MONEY_TEXT, told
 from dashboards.boards.history_sql import affected_history, failure_rates, usual_rates
 
 CHOSEN = """(
@@ -15,7 +15,7 @@ CHOSEN = """(
         AND $__conditionalAll(signal IN (${signal:sqlstring}), $signal))"""
 """What a viewer chose, of any view that has line and signal."""
 
-HEADLINE = """
+HEADLINE = told("""
 WITH
     <money>,
     <ages>,
@@ -29,11 +29,12 @@ WITH
         WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active)
     ) AS board,
     board.1 AS issues, board.3 AS affected, arrayFilter(one -> one.minor > 0, board.5) AS costs, board.6 AS sent,
-    arrayConcat(
+    assumeNotNull((SELECT is_replay FROM replay_shown)) AS replayed,
+    if(replayed, [], arrayConcat(
         (SELECT groupArray(trouble) FROM (SELECT trouble FROM room_status WHERE state != 'ok' ORDER BY position)),
         if(age_s >= 120, [concat('the newest event is ', words(age_s), ' old')], [])
-    ) AS troubles,
-    age_s >= 600 OR (SELECT countIf(state IN ('blind', 'unknown')) FROM room_status) > 0 AS blind,
+    )) AS troubles,
+    NOT replayed AND (age_s >= 600 OR (SELECT countIf(state IN ('blind', 'unknown')) FROM room_status) > 0) AS blind,
     toUnixTimestamp(newest) = 0 AS empty
 SELECT
     multiIf(empty OR issues > 0 OR blind, 'bad', notEmpty(troubles), 'warn', 'good') AS tone,
@@ -50,12 +51,13 @@ SELECT
                     concat(' ', toString(sent), ' notices were sent.'))),
             blind, 'Nobody can say whether all is well.',
             notEmpty(troubles), 'No open issue as far as is known.',
+            replayed, 'No issue is open at its end.',
             'No open issue. Nobody is known to suffer right now.'),
         if(empty(troubles) OR empty, '', concat(
             ' Not up to date: ', arrayStringConcat(arraySlice(troubles, 1, 2), ', '),
             if(length(troubles) > 2, concat(' and ', toString(length(troubles) - 2), ' more'), ''), '.'))
     ) AS sentence
-""".replace("<money>", MONEY_TEXT).replace("<ages>", AGE_TEXT)
+""".replace("<money>", MONEY_TEXT).replace("<ages>", AGE_TEXT))
 
 ISSUES = """
 WITH

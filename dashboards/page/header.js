@@ -86,8 +86,8 @@ function look() {
 // One sentence, made where the figures are. Without an answer of the database nobody can say that all is well.
 export function headline(board) {
   const panel = board.panels.find((one) => one.kind === "sentence");
-  const blind = board.state === "unreachable" || (panel && (panel.error || !panel.content));
-  const plain = { tone: "plain", text: board.board.title };
+  const blind = board.state === "unreachable" || board.state === "gone" || (panel && (panel.error || !panel.content));
+  const plain = { tone: "plain", text: board.state === "replay" && board.message ? `${board.message} ${board.board.title}` : board.board.title };
   const { tone, text } = blind ? { tone: "bad", text: BLIND } : panel ? panel.content : plain;
   const changes = changed("headline", [tone, text]);
   if (changes) {
@@ -123,7 +123,7 @@ function say(tone, text) {
 // The status line: how each part stands.
 export function rooms(board) {
   const status = board.panels.filter((one) => one.kind === "status");
-  const known = board.state !== "unreachable";
+  const known = board.state !== "unreachable" && board.state !== "gone";
   if (!changed("rooms", [known, status.map((one) => [one.content, one.error])])) return;
   const rows = [];
   for (const panel of status) rows.push(...(known && !panel.error ? panel.content?.rows ?? [] : [["status", "✗ unknown: it cannot be read"]]));
@@ -139,7 +139,7 @@ export function freshness(board, answeredAt, lost, refused) {
   const state = lost ? "unreachable" : board?.state ?? "";
   const age = answeredAt ? Math.round((Date.now() - answeredAt) / 1000) : 0;
   fresh.className = `fresh ${state}`;
-  const words = { stale: "standing still", empty: "no data yet", unreachable: "database down", live: age < 5 ? "live" : `updated ${age} s ago` };
+  const words = { stale: "standing still", empty: "no data yet", unreachable: "database down", gone: "not shown", replay: "a replay", live: age < 5 ? "live" : `updated ${age} s ago` };
   fresh.textContent = lost ? (answeredAt ? `last answer ${duration(Math.max(age, 1))} ago` : "no answer") : board ? words[board.state] : "connecting";
   const since = (text) => clock(Date.parse(text));
   let said = "";
@@ -147,12 +147,13 @@ export function freshness(board, answeredAt, lost, refused) {
   else if (lost) said = `The board's server does not answer since ${clock(lost)} UTC.${board ? " The figures below are old." : ""}`;
   else if (board?.state === "unreachable") said = `${board.message} since ${since(board.since)} UTC. The figures below are the last ones known.`;
   else if (board?.state === "stale") said = `No new data since ${since(board.since)} UTC (clock on the wall): event time stands still. Silence is not health.`;
+  else if (board?.state === "gone") said = `${board.message} It was dropped, is being filled, or never was: choose another database.`;
   else if (board?.state === "empty") said = "No data: no event has arrived yet.";
   const banner = at("banner");
   banner.hidden = said === "";
   banner.className = `banner ${state}`;
   if (banner.textContent !== said) banner.textContent = said;
-  at("grid").classList.toggle("old", state === "unreachable");
+  at("grid").classList.toggle("old", state === "unreachable" || state === "gone");
 }
 
 export function eventClock(board) {

@@ -30,7 +30,8 @@ WHERE state = 'ready' AND NOT own;
 
 CREATE OR REPLACE VIEW replay_shown AS
 SELECT
-    count() > 0 AS is_replay, any(state) AS state,
-    if(is_replay, concat('Replay ', any(name), ' of ', any(source)), '') AS words
-FROM replay FINAL
-WHERE own;
+    count() > 0 AS is_replay, any(r.state) AS state, any(r.source) AS source, any(r.configuration) AS configuration,
+    any(r.from_at) AS from_at, any(r.to_at) AS to_at,
+    if(is_replay, concat('Replay ', any(r.name), ' of ', any(r.source)), '') AS words
+FROM replay AS r FINAL
+WHERE r.own;

@@ -2,7 +2,8 @@
 
 The board's "now" is the newest event time stored, because simulated or replayed time lies in the past. Panels, tiles
 and boards with the same statement, range and values share one question. A panel that fails keeps its last rows and says
-so. Used in one event loop; the questions run in threads.
+so. A view may show the database of a replay instead of the login's own: only one that the register offers, and what is
+chosen there says so. Used in one event loop; the questions run in threads.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
 from dashboards.boards import BOARDS
@@ -19,6 +21,7 @@ from dashboards.lint import DATABASE, named_variables
 from dashboards.macros import expand
 from dashboards.model import Annotation, Panel, Tone, Variable
 from dashboards.palette import INFO, ISSUE_COLOURS, STATES, TONES
+from dashboards.statements import qualified
 from schemas.errors import SinkUnavailable
 from streams.board.queries import event_now, iso
 from streams.board.questions import Asked, Questions
@@ -45,6 +48,37 @@ class _Moment:
     now_ms: int
     chosen: Values
     ask: bool
+    database: str = ""
+    """Empty: that of the login."""
+
+
+@dataclass
+class _Clock:
+    """Event time of one database, and when it last moved: on our clock and on the wall."""
+
+    now: datetime | None = None
+    looked_at: float = -math.inf
+    moved_at: float = -math.inf
+    moved_wall: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Databases:
+    """Which databases a view reads, as the register of replays offers them."""
+
+    variables: Mapping[str, Json]
+    chosen: Values
+    shown: str = ""
+    """The one that the board is about; empty: that of the login."""
+    label: str = ""
+    gone: str = ""
+    """What was asked for and is not offered."""
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Whose event times make up what is now."""
+        compared = tuple(values[0] for name, values in self.chosen.items() if name != DATABASE and values[0])
+        return compared or (self.shown,)
 
 
 class Feed:
@@ -61,21 +95,26 @@ class Feed:
         self.questions = Questions(client, clock)
         self.refresh_s = refresh_s
         self._clock, self._wall, self._simulated = clock, wall, simulated
-        self._now: datetime | None = None
-        self._looked_at = self._moved_at = -math.inf
-        self._moved_wall = 0.0
+        self._own = client.login.database
+        self._clocks: dict[str, _Clock] = {}
         self._down_since: float | None = None
         self._problem: SinkUnavailable | None = None
         self._looking = asyncio.Lock()
 
     async def collect(self, view: View) -> Json:
         """The board of this view as it is now. Never raises for a server that is down."""
-        await self._look_at_the_clock()
-        now_ms = int(self._now.timestamp() * 1000) if self._now else 0
+        await self._look_at_the_clock("")
+        databases = await self._databases(_Moment(view, 0, {}, ask=self._problem is None))
+        for database in databases.read if not databases.gone else ():
+            await self._look_at_the_clock(database)
+        now = max((clock.now for clock in map(self._clock_of, databases.read) if clock.now), default=None)
+        now_ms = int(now.timestamp() * 1000) if now else 0
         board, span = view.board, view.window.span(now_ms)
-        moment = _Moment(view, now_ms, {}, ask=self._problem is None)
-        variables = await self._variables(moment)
-        moment = _Moment(view, now_ms, {one["name"]: tuple(one["chosen"]) for one in variables}, moment.ask)
+        ask = self._problem is None and not databases.gone
+        moment = _Moment(view, now_ms, databases.chosen, ask, databases.shown)
+        variables = await self._variables(moment, databases.variables)
+        chosen = {**{one["name"]: tuple(one["chosen"]) for one in variables}, **databases.chosen}
+        moment = _Moment(view, now_ms, chosen, ask, databases.shown)
         panels = await asyncio.gather(*(self._panel(panel, moment) for panel in board.panels))
         annotations = await asyncio.gather(*(self._annotation(one, moment) for one in board.annotations))
         return {
@@ -84,48 +123,81 @@ class Feed:
             "range": {"hours": view.window.hours, "choices": HOURS, "home": board.hours},
             "palette": PALETTE,
             "refresh_ms": int(self.refresh_s * 1000),
-            "event_now": iso(self._now) if self._now else None,
+            "event_now": iso(now) if now else None,
             "span": [span.from_ms, span.to_ms],
-            **self._state(),
+            **self._state(databases),
             "variables": variables,
             "annotations": list(annotations),
             "panels": list(panels),
         }
 
-    async def _look_at_the_clock(self) -> None:
-        """Read the event clock, once a period for all views."""
+    def _clock_of(self, database: str) -> _Clock:
+        return self._clocks.setdefault(database, _Clock())
+
+    async def _look_at_the_clock(self, database: str) -> None:
+        """Read the event clock of a database, once a period for all views."""
+        clock = self._clock_of(database)
         async with self._looking:
-            if self._clock() - self._looked_at < self.refresh_s * 0.9:
+            if self._clock() - clock.looked_at < self.refresh_s * 0.9:
                 return
-            self._looked_at = self._clock()
+            clock.looked_at = self._clock()
             try:
-                now = await self.questions.run(event_now)
+                now = await self.questions.run(partial(event_now, database=database))
             except SinkUnavailable as error:
                 self._problem, self._down_since = error, self._down_since or self._wall()
                 return
             self._problem = self._down_since = None
-            if now != self._now or self._moved_at == -math.inf:
-                self._now, self._moved_at, self._moved_wall = now, self._clock(), self._wall()
+            if now != clock.now or clock.moved_at == -math.inf:
+                clock.now, clock.moved_at, clock.moved_wall = now, self._clock(), self._wall()
 
-    def _state(self) -> Json:
-        """unreachable, empty, stale or live; ``since`` is wall-clock time."""
+    def _state(self, databases: _Databases) -> Json:
+        """unreachable, gone, replay, empty, stale or live; ``since`` is wall-clock time."""
         if self._problem is not None:
             since = _wall_iso(self._down_since or self._wall())
             cause = self._problem.sink if self._problem.sink != "ClickHouse" else "ClickHouse unreachable"
             return {"state": "unreachable", "since": since, "message": cause}
-        if self._now is None:
+        if databases.gone:
+            return {"state": "gone", "since": None, "message": f"There is no replay to be shown in {databases.gone}."}
+        if databases.read != ("",):
+            words = f"This is the {databases.label}, not live." if databases.shown else ""
+            return {"state": "replay", "since": None, "message": words}
+        return self._live_state(self._clock_of(""))
+
+    def _live_state(self, clock: _Clock) -> Json:
+        if clock.now is None:
             return {"state": "empty", "since": None, "message": "No event has arrived yet."}
-        if self._clock() - self._moved_at > STALE_AFTER_S:
-            return {"state": "stale", "since": _wall_iso(self._moved_wall), "message": "Event time stands still"}
+        if self._clock() - clock.moved_at > STALE_AFTER_S:
+            return {"state": "stale", "since": _wall_iso(clock.moved_wall), "message": "Event time stands still"}
         return {"state": "live", "since": None, "message": ""}
 
-    async def _variables(self, moment: _Moment) -> list[Json]:
+    async def _databases(self, moment: _Moment) -> _Databases:
+        """What the variables that name databases offer, always asked of the login's own, and what is chosen of it."""
+        given, made, chosen, gone = dict(moment.view.chosen), dict[str, Json](), dict[str, tuple[str, ...]](), ""
+        for variable in (one for one in moment.view.board.variables if one.strict):
+            asked = await self._asked(variable.sql, moment, moment.view.window, OPTIONS_S)
+            options = [[str(row[0]), str(row[-1])] for row in asked.answer.rows] if asked.answer else []
+            first = options[0][0] if options else self._own
+            (value,) = given.get(variable.name, (first,))
+            if value != self._own and value not in [one for one, _ in options]:
+                gone = value
+            chosen[variable.name] = (value,)
+            made[variable.name] = _variable(variable, options, (value,), asked.error if moment.ask else "")
+        shown = chosen.get(DATABASE, (self._own,))[0]
+        if shown == self._own:
+            return _Databases(made, chosen, gone=gone)
+        label = next((text for value, text in made[DATABASE]["options"] if value == shown), "")
+        return _Databases(made, chosen, shown, label, gone)
+
+    async def _variables(self, moment: _Moment, databases: Mapping[str, Json]) -> list[Json]:
         """Each variable with what it offers and what is chosen; one without "all" takes its first value."""
-        given, made, chosen = dict(moment.view.chosen), [], dict[str, tuple[str, ...]]()
+        given, made, chosen = dict(moment.view.chosen), [], dict(moment.chosen)
         for variable in moment.view.board.variables:
-            if variable.name == DATABASE:  # Grafana's own: here the reader's login has one
+            if variable.strict:
+                known = databases[variable.name]
+                if variable.name != DATABASE or len(known["options"]) > 1 or moment.database:
+                    made.append(known)
                 continue
-            here = _Moment(moment.view, moment.now_ms, chosen, moment.ask)
+            here = _Moment(moment.view, moment.now_ms, chosen, moment.ask, moment.database)
             asked = await self._asked(variable.sql, here, moment.view.window, OPTIONS_S)
             rows = asked.answer.rows if asked.answer else []
             options = [[str(row[0]), str(row[-1])] for row in rows]
@@ -165,12 +237,14 @@ class Feed:
         """The answer to a statement over a window; those with the same text, window and values are one."""
         read = named_variables(sql)
         chosen = {name: values for name, values in moment.chosen.items() if values and name in read}
-        key: Hashable = (sql, window if "$__" in sql else None, itself, tuple(sorted(chosen.items())))
+        key: Hashable = (
+            moment.database, sql, window if "$__" in sql else None, itself, tuple(sorted(chosen.items())))
         if not moment.ask:
             return self.questions.kept(key)
         now_ms = int(self._wall() * 1000) if itself and not self._simulated else moment.now_ms
         span = window.span(now_ms)
-        return await self.questions.get(key, lambda: expand(sql, span, chosen), span, least_s)
+        there = qualified(sql, moment.database) if moment.database else sql
+        return await self.questions.get(key, lambda: expand(there, span, chosen), span, least_s)
 
 
 def _about_itself(panel: Panel) -> bool:

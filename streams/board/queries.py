@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from dashboards.statements import qualified
 from schemas.currencies import money_text
 from schemas.issue_ids import find_id
 from streams.sinks.clickhouse import ClickHouse
@@ -277,9 +278,13 @@ def counts(client: ClickHouse) -> NoticeCounts:
     return NoticeCounts(**{name: int(value) for name, value in client.query(_COUNTS).dicts()[0].items()})
 
 
-def event_now(client: ClickHouse) -> datetime | None:
-    """The newest event time known, None if nothing is stored: what a board calls now."""
-    now = client.query("SELECT now FROM event_clock").rows[0][0]
+def event_now(client: ClickHouse, database: str = "") -> datetime | None:
+    """The newest event time known, None if nothing is stored: what a board calls now.
+
+    ``database``: another one than that of the login; it goes into the statement, so only one that is registered.
+    """
+    asked = "SELECT now FROM event_clock"
+    now = client.query(qualified(asked, database) if database else asked).rows[0][0]
     return now if isinstance(now, datetime) and now.timestamp() > 0 else None
 
 

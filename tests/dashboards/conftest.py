@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from streams.replay.shadow import Origin, Shadows
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import Endpoints
 from tests.dashboards.demo_at import DemoAt, demo_at
-from tests.dashboards.seed import seed
+from tests.dashboards.seed import HISTORY_MIN, MINUTE, NOW, REPLAYED, batches, seed
 from tests.sinks.conftest import board_reader, database, migrated, reader, writer
 
 __all__ = [
@@ -23,6 +24,16 @@ def afternoon(clickhouse: Endpoints) -> Iterator[str]:
     with migrated(clickhouse) as name:
         seed(ClickHouse(login(clickhouse, "writer", name)))
         yield name
+
+
+@pytest.fixture(scope="module")
+def replayed(clickhouse: Endpoints, afternoon: str) -> Iterator[str]:
+    """Name of the database of a replay of that afternoon, with other findings, registered as ``wider``."""
+    shadows = Shadows(clickhouse, afternoon)
+    origin = Origin("recording afternoon", "5eed" * 16, NOW - HISTORY_MIN * MINUTE, NOW)
+    yield shadows.fill("wider", origin, batches(REPLAYED)).database
+    shadows.drop("wider")
+    shadows.close()
 
 
 @pytest.fixture

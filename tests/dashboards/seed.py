@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from schemas import events, findings, issues
@@ -82,13 +82,23 @@ def appended(made: RawBatch, at_ms: int = NOW) -> RawBatch:
     return replace(made, timestamps=[at_ms] * len(made))
 
 
-def batches() -> Iterator[RawBatch]:
-    """The afternoon as batches of the line's topics."""
+REPLAYED = (
+    replace(TROUBLES[0], issue_id="i-app-earlier", began_min=107, affected=430),
+    replace(TROUBLES[2], issue_id="i-pay-wider", title="paynow declines cards", cause={"payment_provider": "paynow"}),
+    Trouble("i-calls", "contact", "Customers report parcels that did not come", {"reason": "lost"}, "open", 60, None,
+            40, 40, 3_00),
+)
+"""The same afternoon as another configuration would have seen it: one issue earlier, one with a wider cause, one more;
+what the depot does is not seen."""
+
+
+def batches(troubles: Sequence[Trouble] = TROUBLES) -> Iterator[RawBatch]:
+    """The afternoon as batches of the line's topics, with these issues found in it."""
     chance = random.Random(7)
     yield batch("source_count", [*_source_counts(chance)])
     yield batch("cohort_count", [*_cohort_counts(chance),
                                  *(findings.BinClosed(partition=p, partitions=2, through_ms=NOW) for p in (0, 1))])
-    for trouble in TROUBLES:
+    for trouble in troubles:
         yield batch("issue", [_issue(trouble, "recovering")] if trouble.over_min else [], ver=1)
         yield batch("issue", [_issue(trouble)], ver=2)
         yield batch("impact", [*_impacts(trouble)], ver=2)
