@@ -173,8 +173,7 @@ async def test_the_board_of_two_runs_compares_live_with_the_newest_replay_at_fir
     assert {panel["slug"]: panel["error"] for panel in shown["panels"] if panel["error"]} == {}
     assert shown["event_now"] == "2026-01-02T12:00:00.000Z"
     (run,) = panels_of(shown)["runs"]["content"]["rows"]
-    assert run[:3] == ["B", "wider", "recording afternoon"]
-    assert NOW - HISTORY_MIN * MINUTE in run
+    assert {"B", "wider", "recording afternoon", NOW - HISTORY_MIN * MINUTE} <= set(run)
     await feed.questions.close()
 
 
