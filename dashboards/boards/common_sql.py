@@ -127,7 +127,7 @@ ORDER BY position, item
 """Rows (item, text): whether what a board shows can be trusted; of a replay only that it is one. Dead letters and their
 share are those stored in the last hour of the server's clock, because event time may be played or simulated."""
 
-_TOLD = """
+_PREFIXED = """
 SELECT
     if(shown.is_replay AND said.tone = 'good', 'plain', said.tone) AS tone,
     if(shown.is_replay, concat(shown.words, ', not live. ', said.sentence), said.sentence) AS sentence
@@ -137,9 +137,9 @@ FROM
 """
 
 
-def told(sentence: str) -> str:
+def marked(sentence: str) -> str:
     """The statement of a sentence, (tone, sentence), so that of a replay it begins with that and is no all-clear."""
-    return _TOLD.replace("<sentence>", sentence)
+    return _PREFIXED.replace("<sentence>", sentence)
 
 
 PRODUCTS = "SELECT DISTINCT line FROM known_lines ORDER BY line"

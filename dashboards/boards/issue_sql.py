@@ -6,7 +6,7 @@ chosen by the variable ``issue``; of an id that nobody knows every statement has
 
 from __future__ import annotations
 
-from dashboards.boards.common_sql import MONEY_TEXT, told
+from dashboards.boards.common_sql import MONEY_TEXT, marked
 from schemas.words import words_sql
 
 CHOSEN = "[${issue:sqlstring}][1]"
@@ -49,7 +49,7 @@ LIMIT 200
 """
 """What can be chosen: active and costliest first, then the newest."""
 
-HEADLINE = told(filled("""
+HEADLINE = marked(filled("""
 WITH
     <money>,
     <spell>,

@@ -7,7 +7,7 @@ money, streams) carry no time filter, everything that is a history does.
 
 from __future__ import annotations
 
-from dashboards.boards.common_sql import AGE_TEXT, MONEY_TEXT, told
+from dashboards.boards.common_sql import AGE_TEXT, MONEY_TEXT, marked
 from dashboards.boards.history_sql import affected_history, failure_rates, usual_rates
 
 CHOSEN = """(
@@ -15,7 +15,7 @@ CHOSEN = """(
         AND $__conditionalAll(signal IN (${signal:sqlstring}), $signal))"""
 """What a viewer chose, of any view that has line and signal."""
 
-HEADLINE = told("""
+HEADLINE = marked("""
 WITH
     <money>,
     <ages>,

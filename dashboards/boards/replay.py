@@ -11,7 +11,7 @@ from dashboards.model import Board, Field, Grid, Link, Panel, Variable
 _OPERATIONS = Link("Operations", "cx-operations")
 _ISSUE_A = Link("The issue of A", "cx-issue", (("issue", "id_a"), ("database", "database_a")))
 _ISSUE_B = Link("The issue of B", "cx-issue", (("issue", "id_b"), ("database", "database_b")))
-_TOLD = Link("Outreach", "cx-outreach")
+_OUTREACH = Link("Outreach", "cx-outreach")
 _LOOK_AT = Link("Operations of this replay", "cx-operations", (("database", "database"),), ("from_ms", "to_ms"))
 _SPAN = Link("The time range of this replay", "cx-replay", (("b", "database"),), ("from_ms", "to_ms"))
 
@@ -71,7 +71,7 @@ REPLAY = Board(
             5, "decisions", "Decisions by what and why", "table", "notices",
             "The newest decision about each customer, problem and stage. In a replay nothing is sent: send says that a "
             "notice would have gone.",
-            Grid(0, 24, 12, 10), sql.DECISIONS, metric="decisions", links=(_TOLD,),
+            Grid(0, 24, 12, 10), sql.DECISIONS, metric="decisions", links=(_OUTREACH,),
             fields=(
                 Field("stage", "Message", width=100),
                 Field("decision", "Decision", width=100),

@@ -8,7 +8,7 @@ line says: deliveries, channels, lags.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
 from schemas.rooms import BY_ROOM
@@ -43,17 +43,9 @@ def _read(outcome: ReplayOutcome) -> Iterator[RawBatch]:
                 yield from source.batches(noun, partition)
 
 
-@dataclass
-class Span:
-    """First and last event time of the counts that a replay made, ms UTC; 0 and 0 if it made none."""
-
-    from_ms: int = 0
-    to_ms: int = 0
-
-
-def span_of(outcome: ReplayOutcome) -> Span:
-    """From the first bin with an event to the end of the last."""
+def span_of(outcome: ReplayOutcome) -> tuple[int, int]:
+    """From the first bin with an event to the end of the last, event time, ms UTC; 0 and 0 if nothing was counted."""
     counts = [row for row in outcome.records("source_count") if row["kind"] == "source_count"]
     if not counts:
-        return Span()
-    return Span(min(row["bin_ms"] for row in counts), max(row["bin_ms"] + row["width_ms"] for row in counts))
+        return 0, 0
+    return min(row["bin_ms"] for row in counts), max(row["bin_ms"] + row["width_ms"] for row in counts)

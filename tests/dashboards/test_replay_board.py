@@ -75,8 +75,8 @@ def test_decisions_and_totals_add_up_to_what_each_run_has(seeded_board: ClickHou
     assert totals["Customers affected"] == ("813", "603")
     assert totals["Dead letters"] == ("3", "3")
     assert totals["Money at risk"][1] == "18,029.70 EUR"
-    told = {row["of_b"] for row in decisions if (row["decision"], row["stage"]) == ("send", "notice")}
-    assert totals["Notices that would go"][1] == str(sum(told))
+    sent = {row["of_b"] for row in decisions if (row["decision"], row["stage"]) == ("send", "notice")}
+    assert totals["Notices that would go"][1] == str(sum(sent))
 
 
 @pytest.mark.clickhouse

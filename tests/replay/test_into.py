@@ -46,8 +46,7 @@ def database(clickhouse: Endpoints) -> Iterator[str]:
 def shadow(clickhouse: Endpoints, database: str) -> Iterator[ClickHouse]:
     """The replay of a small company, in a database beside an empty one."""
     shadows, found = Shadows(clickhouse, database), outcome()
-    span = span_of(found)
-    made = shadows.fill("company", Origin("simulation company", "0" * 64, span.from_ms, span.to_ms), messages(found))
+    made = shadows.fill("company", Origin("simulation company", "0" * 64, *span_of(found)), messages(found))
     yield ClickHouse(login(clickhouse, "operator", made.database))
     shadows.drop("company")
     shadows.close()
