@@ -23,7 +23,7 @@ STATES: dict[str, str] = {
     "quiet": "text", "ok": TONES["good"], "sent": TONES["good"], "pending": INFO, "held": TONES["warn"],
     "refused": "text", "held out": "text", "failed": TONES["bad"], "expired": TONES["warn"],
     "unknown": TONES["warn"], "suppressed": "text", "waiting": TONES["warn"], "gone": TONES["bad"],
-    "accepts nothing": TONES["warn"],
+    "accepts nothing": TONES["warn"], "drill": INFO,
 }
 """Word of a state -> its colour."""
 SIGNS: dict[str, Tone] = {"✓": "good", "!": "warn", "✗": "bad"}

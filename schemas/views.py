@@ -13,13 +13,14 @@ VIEWS: dict[str, str] = {
     "issue_1m_latest": "Newest row per issue and minute of event time: its state, expected and observed failures",
     "issue_evidence": "One row per issue and stream that says something about it, at least that of its own signal",
     "known_segments": "Segments that customers belong to",
-    "known_lines": "Service lines and signals with counts in the last day of event time, or with an issue",
+    "known_lines": "Service lines and signals, but those of drills, with counts in the last day of event time, or with "
+    "an issue",
     "known_regions": "Regions with counts in the last 6 hours of event time",
     "intake_hour": "One row: messages stored and rejected in the last hour of the server's clock",
     "event_clock": "One row: now (newest event time known) and closed_through (all bins before it are closed)",
     "issue_overview": "One row per issue: title, cause and owner in words, since, affected, contacted, silent, money",
-    "issue_board": "One row per issue that is active or ended in the last 40 days: what a board of operations says of "
-    "it, and the totals over the active ones",
+    "issue_board": "One row per issue that is going on or ended in the last 40 days: what a board of operations says "
+    "of it, and the totals over the active ones",
     "issue_minute": "One row per issue and minute in which something changed: affected, contacted, silent, new, money; "
     "independent of flushes",
     "notice_latest": "One row per outreach decision with what became of it: sent, pending, failed, held, refused, ...",

@@ -177,11 +177,12 @@ FROM
 (
     SELECT detected_at AS time, concat('Issue opened: ', label) AS text, 'opened' AS tags
     FROM issue_overview
-    WHERE state != 'suspected' AND $__timeFilter(detected_at)
+    WHERE state != 'suspected' AND NOT drill AND $__timeFilter(detected_at)
     UNION ALL
     SELECT assumeNotNull(resolved_at), concat('Issue resolved: ', label), 'resolved'
     FROM issue_overview
-    WHERE state = 'resolved' AND resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(resolved_at))
+    WHERE state = 'resolved' AND NOT drill AND resolved_at IS NOT NULL
+        AND $__timeFilter(assumeNotNull(resolved_at))
 )
 ORDER BY time, text
 """
@@ -199,11 +200,8 @@ INNER JOIN issue_overview AS i ON i.issue_id = n.issue_id
 ORDER BY time, text
 """
 DRILLS = """
-SELECT min(known_at) AS time, concat('Drill: ', any(i.label)) AS text
-FROM affected_latest AS a
-INNER JOIN (SELECT issue_id, label FROM issue_overview WHERE $__timeFilter(detected_at)) AS i ON i.issue_id = a.issue_id
-WHERE a.origin = 'drill' AND a.issue_id IN (SELECT issue_id FROM issue_overview WHERE $__timeFilter(detected_at))
-GROUP BY a.issue_id
+SELECT detected_at AS time, label AS text
+FROM issue_overview
+WHERE drill AND state != 'suspected' AND $__timeFilter(detected_at)
 ORDER BY time, text
 """
-"""An issue whose customers include those of an exercise."""

@@ -41,7 +41,7 @@ def filled(sql: str, **parts: str) -> str:
 
 CHOICES = """
 SELECT issue_id AS value,
-    concat(label, multiIf(active, '', state = 'suspected', ' (suspected)', ' (over)')) AS text
+    concat(label, multiIf(ongoing, '', state = 'suspected', ' (suspected)', ' (over)')) AS text
 FROM issue_overview
 WHERE state != 'suspected' OR resolved_at IS NULL
 ORDER BY active DESC, state = 'suspected', if(active, per_minute[1].minor, 0) DESC, detected_at DESC, issue_id

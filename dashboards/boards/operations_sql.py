@@ -73,7 +73,8 @@ WITH
         WHERE issue_id IN (SELECT issue_id FROM issue_overview WHERE active AND <chosen>)
     ) AS hit
 SELECT
-    substring(o.issue_id, 1, 10) AS id, o.state AS state, o.title AS title, o.opened_at AS opened_at,
+    substring(o.issue_id, 1, 10) AS id, if(o.drill AND o.ongoing, 'drill', CAST(o.state, 'String')) AS state,
+    o.title AS title, o.opened_at AS opened_at,
     o.severity AS severity, o.affected AS affected, if(o.affected >= 20, o.silent_share, NULL) AS silent_share,
     o.sparkline AS last_hour,
     if(empty(o.per_minute), NULL, concat(money_texts(o.per_minute), if(o.money_basis = 'assumed', ' (assumed)', '')))
@@ -93,11 +94,13 @@ WHERE o.issue_id IN (
         SELECT issue_id
         FROM issue_overview
         WHERE <chosen> AND (
-            active OR (state = 'resolved' AND resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(resolved_at)))))
-ORDER BY o.active DESC, arrayMax(one -> one.minor, o.per_minute) DESC, o.affected DESC, o.detected_at DESC
+            ongoing OR (state = 'resolved' AND resolved_at IS NOT NULL AND $__timeFilter(assumeNotNull(resolved_at)))))
+ORDER BY o.active DESC, o.ongoing DESC, arrayMax(one -> one.minor, o.per_minute) DESC, o.affected DESC,
+    o.detected_at DESC
 LIMIT 100
 """.replace("<money>", MONEY_TEXT).replace("<chosen>", CHOSEN)
-"""The tiles read the columns ``all_...`` of the first row: sums of the very rows, so that both agree to the cent."""
+"""The tiles read the columns ``all_...`` of the first row: sums of the very rows, so that both agree to the cent.
+A drill is a row with a state of its own, and in no sum."""
 
 AFFECTED = affected_history(CHOSEN)
 FAILURE_RATE, USUAL_RATE = failure_rates(CHOSEN), usual_rates(CHOSEN)
@@ -128,7 +131,7 @@ FROM
         uniqExactIf(customer_id, was_then(first_failed_at)),
         (SELECT min(bin) FROM source_count_latest WHERE bin >= since - toIntervalDay(8)) <= since - toIntervalDay(7)
     FROM affected_latest
-    WHERE (is_today(first_failed_at) OR was_then(first_failed_at)) AND <chosen>
+    WHERE (is_today(first_failed_at) OR was_then(first_failed_at)) AND NOT startsWith(line, 'cx.drill.') AND <chosen>
 )
 ORDER BY position
 """.replace("<chosen>", CHOSEN)

@@ -9,11 +9,11 @@ from dashboards.boards.common_sql import AGE_TEXT
 from schemas.words import words_sql
 
 _CHOSEN = """(SELECT {column} FROM issue_latest
-        WHERE $__conditionalAll(line IN (${{product:sqlstring}}), $product)
+        WHERE NOT startsWith(line, 'cx.drill.') AND $__conditionalAll(line IN (${{product:sqlstring}}), $product)
             AND $__conditionalAll(signal IN (${{signal:sqlstring}}), $signal)
             AND $__conditionalAll(issue_id IN (${{issue:sqlstring}}), $issue))"""
 CHOSEN_ISSUES = _CHOSEN.format(column="issue_id")
-"""Ids of the issues that the viewer chose."""
+"""Ids of the issues that the viewer chose; of drills nobody is told."""
 CHOSEN_ROOTS = _CHOSEN.format(column="root_id")
 """The root issues of these."""
 

@@ -11,7 +11,8 @@ _OPEN = "issue_id IN (SELECT issue_id FROM issue_overview WHERE active)"
 ISSUES: tuple[Definition, ...] = (
     Definition(
         "open_issues", "Open issues", CENTRE, "issues",
-        "Issues that are open, escalating, recovering or regressed now. A suspicion that was not shown is none.",
+        "Issues that are open, escalating, recovering or regressed now. A suspicion that was not shown is none, nor is "
+        "a drill.",
         _REVISION, "count()", "issue_overview", where="active",
     ),
     Definition(

@@ -5,21 +5,22 @@ from __future__ import annotations
 from schemas.definitions.definition import ENOUGH, Definition
 
 SERVICE, DATA = "Head of customer service", "Head of analytics"
+_REAL = "NOT startsWith(customer_id, 'cx.drill.')"
 _DECISION = "With each decision or delivery: seconds"
 
 OUTREACH: tuple[Definition, ...] = (
     Definition(
         "decisions", "Decisions by reason", SERVICE, "decisions",
         "Decisions about one customer and one issue, by what became of them and the reason kept for it. The newest "
-        "decision of a customer and stage counts.",
-        _DECISION, "count()", "notice_latest", "decided_at", per=("status", "reason"),
+        "decision of a customer and stage counts. Drills are left out.",
+        _DECISION, "count()", "notice_latest", "decided_at", _REAL, per=("status", "reason"),
     ),
     Definition(
         "notices", "Notices by what became of them", SERVICE, "notices",
         "Decisions about a notice: sent, pending, held (waiting for approval, the end of quiet hours or a resume), "
         "refused (no consent, opted out, budget used up, too late) or held out (not told, so that telling can be "
-        "measured).",
-        _DECISION, "count()", "notice_latest", "decided_at", "stage = 'notice'", ("status",),
+        "measured). Drills are left out.",
+        _DECISION, "count()", "notice_latest", "decided_at", f"stage = 'notice' AND {_REAL}", ("status",),
     ),
     Definition(
         "told", "Customers told", SERVICE, "customers",

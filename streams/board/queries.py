@@ -213,17 +213,18 @@ _GAPS = "SELECT topic, source, started, ended, silent_s, missing_events FROM sou
 
 _COUNTS = """
 SELECT *
-FROM (SELECT countIf(state != 'suspected') AS issues, countIf(active) AS active FROM issue_overview) AS i,
+FROM (SELECT countIf(state != 'suspected' AND NOT drill) AS issues, countIf(active) AS active FROM issue_overview) AS i,
     (
         SELECT uniqExact(customer_id) AS affected,
             affected - uniqExactIf(customer_id, contacted_at IS NOT NULL) AS silent
         FROM affected_latest
+        WHERE NOT startsWith(line, 'cx.drill.')
     ) AS a,
     (
         SELECT countIf(status = 'sent') AS sent, countIf(status = 'pending') AS pending,
             countIf(status = 'held') AS held, countIf(status = 'refused') AS refused,
             countIf(status = 'held out') AS held_out
-        FROM notice_latest WHERE stage = 'notice'
+        FROM notice_latest WHERE stage = 'notice' AND NOT startsWith(customer_id, 'cx.drill.')
     ) AS n,
     (SELECT sum(events) AS events FROM source_count_latest) AS s,
     (SELECT count() AS late FROM late FINAL) AS l,

@@ -73,6 +73,10 @@ COMMANDS: dict[str, KnownCommand] = {
     ),
     "stop": KnownCommand("streams.cli.orders", "Stop every send, at once and until `cxwatch resume`."),
     "resume": KnownCommand("streams.cli.orders", "Take back `cxwatch stop`."),
+    "drill": KnownCommand(
+        "streams.cli.drill",
+        "Send a made-up incident through the running line and tell when each stage shows it. Nobody is told of it.",
+    ),
     "channels": KnownCommand("streams.cli.channels", "How the ways to customers stand."),
     "keys": KnownCommand("streams.cli.keys", "Who may order: one key per actor in the file CX_ORDER_KEYS."),
     "topics": KnownCommand("streams.cli.topics", "The topics of the line: the catalogue against the cluster."),
