@@ -15,7 +15,7 @@ VIEWS: dict[str, str] = {
     "known_segments": "Segments that customers belong to",
     "known_lines": "Service lines and signals, but those of drills, with counts in the last day of event time, or with "
     "an issue",
-    "known_regions": "Regions with counts in the last 6 hours of event time",
+    "known_regions": "Regions with counts in the last 6 hours of event time, but those of drills",
     "intake_hour": "One row: messages stored and rejected in the last hour of the server's clock",
     "event_clock": "One row: now (newest event time known) and closed_through (all bins before it are closed)",
     "issue_overview": "One row per issue: title, cause and owner in words, since, affected, contacted, silent, money",

@@ -8,6 +8,12 @@ SELECT DISTINCT line, signal
 FROM cohort_count
 WHERE bin >= (SELECT now FROM event_clock) - toIntervalDay(1) AND NOT startsWith(line, 'cx.drill.');
 
+CREATE OR REPLACE VIEW known_regions AS
+SELECT DISTINCT `values`[indexOf(attributes, 'region')] AS region
+FROM cohort_count
+WHERE bin >= (SELECT now FROM event_clock) - toIntervalHour(6) AND has(attributes, 'region')
+    AND NOT startsWith(line, 'cx.drill.');
+
 -- One row per issue. Impact is behind match by one step; until it has spoken, the counts come from match itself. Titles
 -- and causes that detect made are put into words; schemas/wordlists.py has the same ones.
 CREATE OR REPLACE VIEW issue_overview AS

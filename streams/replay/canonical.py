@@ -2,8 +2,9 @@
 
 Takes the JSON of every record of one topic, in log order, keeps the newest record per natural key, folds the source
 partitions together (their number is a deployment choice, not a finding), drops what depends on the moment of a flush
-(open bins, suspicions that never opened, progress marks, the sender's clock) and prints sorted lines. Works on plain
-dictionaries, without the codec of the line, so that tests can judge the line by it from outside.
+(open bins, suspicions that never opened, progress marks, the sender's clock), and drills unless they are asked for, and
+prints sorted lines. Works on plain dictionaries, without the codec of the line, so that tests can judge the line by it
+from outside.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from schemas.drills import SOURCE as DRILL_SOURCE
+from schemas.drills import is_drill
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -40,12 +44,15 @@ SENDER_CLOCK = ("claimed_at_ms", "done_at_ms", "attempts")
 """Fields of a delivery that hang on when and how often the sender tried."""
 
 
-def canonical(noun: str, records: Iterable[Row]) -> list[bytes]:
-    """Return the sorted canonical lines of one topic, given its records in log order per partition."""
+def canonical(noun: str, records: Iterable[Row], drills: bool = False) -> list[bytes]:
+    """Return the sorted canonical lines of one topic, given its records in log order per partition.
+
+    ``drills``: with those of drills, which are no findings about the company.
+    """
     keys = NATURAL_KEYS[noun]
     latest: dict[tuple[Any, ...], Row] = {}
     for record in records:
-        if record.get("kind") == noun:
+        if record.get("kind") == noun and (drills or not _is_of_drill(record)):
             latest[tuple(record[key] for key in keys)] = record
     rows = _SHAPES.get(noun, _same)(list(latest.values()))
     return sorted(json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() for row in rows)
@@ -57,6 +64,12 @@ def fingerprint(lines: Iterable[bytes]) -> str:
     for line in lines:
         digest.update(line + b"\n")
     return digest.hexdigest()
+
+
+def _is_of_drill(row: Row) -> bool:
+    return (
+        is_drill(row.get("line", "")) or is_drill(row.get("customer_id", "")) or row.get("source", "") == DRILL_SOURCE
+    )
 
 
 def _same(rows: Rows) -> Rows:

@@ -62,10 +62,15 @@ def rows(client: ClickHouse, sql: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in client.query(expand(sql, SPAN)).rows]
 
 
+def shown(client: ClickHouse, sql: str) -> list[str]:
+    """Rows as text: a share of nothing is no number, and equals itself only so."""
+    return [repr(row) for row in rows(client, sql)]
+
+
 @pytest.mark.parametrize("name", SUMS)
 def test_no_figure_changes(with_and_without: tuple[ClickHouse, ClickHouse], name: str) -> None:
     with_drill, alone = with_and_without
-    assert rows(with_drill, SUMS[name]) == rows(alone, SUMS[name])
+    assert shown(with_drill, SUMS[name]) == shown(alone, SUMS[name])
 
 
 def test_the_tiles_are_sums_without_the_drills_that_the_list_shows(

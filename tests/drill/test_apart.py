@@ -98,7 +98,7 @@ def stated(line: MemoryLine, of_drills: bool) -> dict[str, list[bytes]]:
     found = {noun: [row for row in rows(line, noun) if is_drill(row) == of_drills] for noun in FINDINGS}
     for number, row in enumerate(found["late"]):
         row["offset"] = number  # offsets count the events of a drill
-    return {noun: canonical(noun, one) for noun, one in found.items()}
+    return {noun: canonical(noun, one, drills=True) for noun, one in found.items()}
 
 
 @cache
@@ -151,6 +151,14 @@ def test_every_drill_is_found_and_nobody_of_it_is_told(native: str) -> None:
     assert not found["source_count"]
     assert not found["contact_case"]
     assert not found["order_outcome"]
+
+
+def test_what_a_replay_finds_leaves_drills_out_unless_they_are_asked_for() -> None:
+    events = sorted([*beaten(company()), *Drill("app", "a1", T0 + HOUR).arrivals()], key=lambda one: one.at_ms)
+    line = played(events, "off", Cadence())
+    found = {noun: canonical(noun, rows(line, noun)) for noun in FINDINGS if noun != "late"}
+    assert found == {noun: lines for noun, lines in alone("off").items() if noun != "late"}
+    assert len(canonical("issue", rows(line, "issue"), drills=True)) == len(found["issue"]) + 1
 
 
 def test_a_receiver_on_this_machine_changes_nothing() -> None:

@@ -43,9 +43,9 @@ async def living(stack: Settings, kafka: str, clickhouse: Endpoints, folder: Pat
     with deployment(stack, servers, folder, **more) as line:
         async with Receiver(SECRET) as receiver:
             replayed = {"CX_OUTREACH_REPLAYED": "true"}
-            line.worker("w", ROOMS, CX_WEBHOOK_URL=receiver.url, CX_WEBHOOK_SECRET=SECRET, **replayed)
-            line.sender("s", receiver.url, **replayed)
-            await until(lambda: all(process.ready() for process in line.processes))
+            worker = line.worker("w", ROOMS, CX_WEBHOOK_URL=receiver.url, CX_WEBHOOK_SECRET=SECRET, **replayed)
+            sender = line.sender("s", receiver.url, **replayed)
+            await until(lambda: worker.ready() and "partition 1: serving" in sender.tail(100))
             yield line
             assert receiver.requests == 0, "nobody was offered anything"
 
