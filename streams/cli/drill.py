@@ -14,7 +14,7 @@ from streams.cli.chosen import settings_here
 from streams.cli.output import print_json, reader
 from streams.drill.run import Tell, Venue, begin_ms, hold
 from streams.drill.script import KINDS, Drill
-from streams.drill.stages import STAGES, Progress
+from streams.drill.stages import STAGES, DrillProgress
 from streams.runtime.exits import ExitCode
 from streams.stack import endpoints
 
@@ -22,7 +22,7 @@ WAIT_S = 90.0
 """How long after the last event a stage is waited for."""
 
 
-class Asked(NamedTuple):
+class AskedDrill(NamedTuple):
     """The drill that was asked for."""
 
     kind: str
@@ -58,14 +58,14 @@ def drill_command(
     venue = Venue(settings, endpoints(settings, ("kafka",)).kafka_bootstrap, reader(settings), alone)
     known: set[str] = set()
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: DrillProgress) -> None:
         for stage in STAGES:
             if stage.name in progress.reached and stage.name not in known:
                 known.add(stage.name)
                 if not as_json:
                     typer.echo(f"{progress.reached[stage.name]:7.1f} s  {stage.name:<10} {stage.says}")
 
-    progress = asyncio.run(_held(venue, Asked(kind, customers, minutes), tell, keep))
+    progress = asyncio.run(_held(venue, AskedDrill(kind, customers, minutes), tell, keep))
     tell(progress)
     if as_json:
         print_json([_as_dict(progress)])
@@ -77,7 +77,7 @@ def drill_command(
         raise typer.Exit(ExitCode.STALLED)
 
 
-async def _held(venue: Venue, asked: Asked, tell: Tell, keep: bool) -> Progress:
+async def _held(venue: Venue, asked: AskedDrill, tell: Tell, keep: bool) -> DrillProgress:
     run = f"{time.time_ns() // 1_000_000:x}"
     Drill(asked.kind, run, 0, asked.customers, asked.minutes)  # what is impossible is refused before anything is done
     drill = Drill(asked.kind, run, await begin_ms(venue), asked.customers, asked.minutes)
@@ -93,7 +93,7 @@ def _list() -> None:
     Console().print(table)
 
 
-def _end(progress: Progress, keep: bool) -> None:
+def _end(progress: DrillProgress, keep: bool) -> None:
     """What came of it, and what to look at."""
     found = f"issue {progress.issue_id}, " if progress.issue_id else ""
     typer.echo(
@@ -110,7 +110,7 @@ def _end(progress: Progress, keep: bool) -> None:
         typer.echo(f"cxwatch: its end was not seen: `cxwatch resolve {progress.issue_id}`", err=True)
 
 
-def _as_dict(progress: Progress) -> dict[str, Any]:
+def _as_dict(progress: DrillProgress) -> dict[str, Any]:
     return {
         "kind": progress.drill.kind, "run": progress.drill.run, "issue_id": progress.issue_id,
         "stages": {stage.name: _rounded(progress.reached.get(stage.name)) for stage in STAGES},

@@ -12,7 +12,7 @@ from schemas.drills import SOURCE
 from schemas.errors import ConfigError
 from schemas.topics import BY_NOUN, EVENT_NOUNS, MINUTE_MS
 from streams.drill.script import KINDS, Drill
-from streams.drill.stages import Progress
+from streams.drill.stages import DrillProgress
 from streams.drill.watching import Watch, flowing, going_on, look_at_tables, watching
 from streams.orders.writing import stream_time_ms, write_order
 from streams.settings import Settings
@@ -31,7 +31,7 @@ _BEGINS_MS = 30_000
 _END_S = 60.0
 """How long the end of the issue is waited for."""
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[DrillProgress], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ async def begin_ms(venue: Venue) -> int:
     return now_ms - 24 * 60 * MINUTE_MS if reached is None else reached + _BEGINS_MS
 
 
-async def hold(venue: Venue, drill: Drill, wait_s: float, tell: Tell, keep: bool = False) -> Progress:
+async def hold(venue: Venue, drill: Drill, wait_s: float, tell: Tell, keep: bool = False) -> DrillProgress:
     """Hold a drill; ``tell`` is called whenever a stage is reached.
 
     Ends when every stage was seen, at the latest ``wait_s`` after its last event, and then has its issue resolved
@@ -67,7 +67,7 @@ async def hold(venue: Venue, drill: Drill, wait_s: float, tell: Tell, keep: bool
     earlier = await asyncio.to_thread(going_on, venue.tables, drill.line)
     if earlier:
         raise ConfigError(f"an earlier drill goes on: end it by `cxwatch resolve {earlier[0]}`")
-    progress = Progress(drill)
+    progress = DrillProgress(drill)
     async with watching(venue.settings, venue.bootstrap, KINDS[drill.kind].noun) as watch:
         try:
             await _play_and_watch(venue, progress, watch, wait_s, tell)
@@ -77,7 +77,7 @@ async def hold(venue: Venue, drill: Drill, wait_s: float, tell: Tell, keep: bool
     return progress
 
 
-async def _play_and_watch(venue: Venue, progress: Progress, watch: Watch, wait_s: float, tell: Tell) -> None:
+async def _play_and_watch(venue: Venue, progress: DrillProgress, watch: Watch, wait_s: float, tell: Tell) -> None:
     started = time.monotonic()
 
     def played(_: Played) -> None:
@@ -106,7 +106,7 @@ async def _play_and_watch(venue: Venue, progress: Progress, watch: Watch, wait_s
             await playing
 
 
-async def _put_away(venue: Venue, progress: Progress, watch: Watch) -> None:
+async def _put_away(venue: Venue, progress: DrillProgress, watch: Watch) -> None:
     """Order the issue resolved once detect has passed the last event, and wait until it says so."""
     newest_ms = progress.drill.end_ms if venue.alone else time.time_ns() // 1_000_000
     if venue.alone:

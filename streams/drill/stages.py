@@ -43,7 +43,7 @@ STAGES: tuple[StageSpec, ...] = (
 
 
 @dataclass(slots=True)
-class Progress:
+class DrillProgress:
     """What was seen of one drill so far. Seconds count from its first event."""
 
     drill: Drill

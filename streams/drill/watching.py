@@ -14,7 +14,7 @@ from schemas.codec import decode
 from schemas.drills import PREFIX
 from schemas.errors import SinkUnavailable
 from schemas.topics import BY_NOUN, DLQ_SUFFIX, EVENT_NOUNS
-from streams.drill.stages import Progress
+from streams.drill.stages import DrillProgress
 from streams.security.brokers import connection
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse
@@ -40,7 +40,7 @@ class Watch:
         self._consumer = consumer
         self._nouns = nouns
 
-    async def look(self, progress: Progress, after_s: float, timeout_ms: int = 200) -> None:
+    async def look(self, progress: DrillProgress, after_s: float, timeout_ms: int = 200) -> None:
         """Let ``progress`` take in what has come since the last look. Raises SinkUnavailable."""
         try:
             found = await self._consumer.getmany(timeout_ms=timeout_ms)
@@ -105,7 +105,7 @@ async def flowing(settings: Settings, bootstrap: str, within_s: float) -> bool:
         await consumer.stop()
 
 
-def look_at_tables(client: ClickHouse, progress: Progress, after_s: float) -> None:
+def look_at_tables(client: ClickHouse, progress: DrillProgress, after_s: float) -> None:
     """Take in what ClickHouse holds of the drill's issue, and whether its board would show it."""
     asked: dict[str, Any] = {"issue": progress.issue_id}
     if all(client.query(_STORED, asked).rows[0]):

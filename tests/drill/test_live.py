@@ -17,7 +17,7 @@ from dashboards.macros import Range, expand
 from schemas.errors import ConfigError
 from streams.drill.run import Venue, begin_ms, hold
 from streams.drill.script import Drill
-from streams.drill.stages import STAGES, Progress
+from streams.drill.stages import STAGES, DrillProgress
 from streams.settings import Settings
 from streams.sinks.receiver import Receiver
 from streams.sources.arrivals import Arrival, heartbeats
@@ -75,7 +75,7 @@ def board(line: Deployment, end_ms: int) -> tuple[str, list[dict[str, Any]]]:
     return str(headline["sentence"]), line.client().query(expand(operations_sql.ISSUES, span)).dicts()
 
 
-def judge(progress: Progress, noted: Sequence[Progress]) -> None:
+def judge(progress: DrillProgress, noted: Sequence[DrillProgress]) -> None:
     assert progress.missing == []
     times = [progress.reached[stage.name] for stage in STAGES]
     assert times[0] == min(times)
@@ -105,7 +105,7 @@ async def test_a_line_that_lives_shows_a_drill_and_tells_nobody(
     stack_settings: Settings, kafka: str, clickhouse: Endpoints, tmp_path: Path
 ) -> None:
     async with living(stack_settings, kafka, clickhouse, tmp_path) as line:
-        stop, noted = asyncio.Event(), list[Progress]()
+        stop, noted = asyncio.Event(), list[DrillProgress]()
         company_lives = asyncio.create_task(trickle(line, stop))
         venue = venue_of(line, alone=False)
         drill = Drill("payment", "e2e", await begin_ms(venue), customers=60, minutes=1.5)
@@ -123,7 +123,7 @@ async def test_a_line_that_stands_still_shows_a_drill_that_moves_time_and_no_fig
 ) -> None:
     async with living(stack_settings, kafka, clickhouse, tmp_path) as line:
         await play(beaten(company()), target_of(line), PlaySpeed())
-        venue, noted = venue_of(line, alone=True), list[Progress]()
+        venue, noted = venue_of(line, alone=True), list[DrillProgress]()
         end_ms = company()[-1].at_ms
         await until(lambda: board(line, end_ms)[1])
         drill = Drill("delivery", "still", await begin_ms(venue), customers=60, minutes=2)

@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import ConfigError
 from streams.cli.main import main
 from streams.drill.script import HEALTHY, KINDS, Drill
-from streams.drill.stages import Progress
+from streams.drill.stages import DrillProgress
 from tests.core.join.world import T0
 
 
@@ -36,7 +36,7 @@ def test_the_kinds_are_listed_and_what_cannot_be_is_refused(capsys: pytest.Captu
 
 
 def test_the_first_missing_stage_says_what_to_look_at() -> None:
-    progress = Progress(Drill("app", "a1", T0))
+    progress = DrillProgress(Drill("app", "a1", T0))
     progress.reach("accepted", 0.5)
     assert progress.missing[0].name == "counted"
     assert "--alone" in progress.missing[0].look
