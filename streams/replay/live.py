@@ -112,9 +112,17 @@ class LiveSource:
         return end - start
 
     def describe(self) -> dict[str, Any]:
-        """Offsets per topic partition, and which topics they belong to: one made anew has another id."""
+        """Offsets per topic partition, and which topics they belong to: one made anew has another id.
+
+        ``begins``: ``empty`` if every event is read that there ever was, as a line began, else ``cold``: the live line
+        knew more than the replay does at its start.
+        """
         offsets = {f"{noun}-{number}": list(found) for (noun, number), found in sorted(self.logs.items())}
-        return {"kind": self.kind, "name": self.name, "prefix": self.prefix, "offsets": offsets, "topics": self.ids}
+        cold = any(start > 0 for (noun, _), (start, _) in self.logs.items() if noun in EVENT_NOUNS)
+        return {
+            "kind": self.kind, "name": self.name, "begins": "cold" if cold else "empty", "prefix": self.prefix,
+            "offsets": offsets, "topics": self.ids,
+        }  # fmt: skip
 
 
 def open_live(settings: Settings, bootstrap: str, since: Bound | None = None, until: Bound | None = None) -> LiveSource:
@@ -142,11 +150,11 @@ def _stretch(consumer: Any, noun: str, partition: int, topic: str, since: Bound,
     """First offset and the one after the last."""
     tp = TopicPartition(topic, partition)
     first, last = consumer.beginning_offsets([tp])[tp], consumer.end_offsets([tp])[tp]
-    start, end = first, last
-    if noun in EVENT_NOUNS:
-        start = _offset_of(consumer, tp, f"{noun}-{partition}", since, first, (first, last))
-    if noun != TICKS:
-        end = _offset_of(consumer, tp, f"{noun}-{partition}", until, last, (first, last))
+    start, end, name = first, last, f"{noun}-{partition}"
+    if noun in EVENT_NOUNS or name in since.offsets:
+        start = _offset_of(consumer, tp, name, since, first, (first, last))
+    if noun != TICKS or name in until.offsets:
+        end = _offset_of(consumer, tp, name, until, last, (first, last))
     return start, max(start, end)
 
 

@@ -58,6 +58,7 @@ async def test_only_what_is_committed_is_read_up_to_the_end_of_the_start(kafka: 
     assert read(pickle.loads(pickle.dumps(source)), "telemetry") == read(source, "telemetry")
     assert (source.partitions, source.nouns(), read(source, "order")) == (2, {"telemetry"}, [])
     assert source.describe()["offsets"]["telemetry-0"] == [0, 7]
+    assert source.describe()["begins"] == "empty"
 
 
 async def test_a_stretch_leaves_out_events_before_it_and_keeps_profiles(kafka: str, settings: Settings) -> None:
@@ -67,6 +68,7 @@ async def test_a_stretch_leaves_out_events_before_it_and_keeps_profiles(kafka: s
     await write(kafka, settings, "telemetry", [b"3"])
     by_offset = open_live(settings, kafka, Bound.at_offsets("telemetry-0=1"), Bound.at_offsets("telemetry-0=2"))
     assert read(by_offset, "telemetry") == [(1, b"2")]
+    assert by_offset.describe()["begins"] == "cold"
     by_time = open_live(settings, kafka, Bound(time_ms=stamp + 1))
     assert read(by_time, "telemetry") == [(3, b"3")]
     assert read(by_time, "customer") == [(0, b"1"), (1, b"2")]
