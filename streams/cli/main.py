@@ -127,6 +127,10 @@ COMMANDS: dict[str, KnownCommand] = {
     "diff": KnownCommand(
         "streams.cli.diff", "Compare two runs: issues, when they were seen, who was hit, who would be told, money."
     ),
+    "replay": KnownCommand(
+        "streams.cli.replay",
+        "Play history through the pure rooms into a folder: findings with hashes, revisions of issues, a manifest.",
+    ),
     "example": KnownCommand(
         "streams.cli.example",
         "Play real data flat out through real Kafka, print the issues, check them from outside.",

@@ -94,6 +94,10 @@ class ReplayOutcome:
                         row: Row = msgspec.json.decode(value)
                         yield row
 
+    def findings(self, noun: str) -> Iterator[Row]:
+        """:meth:`records` without marks of progress."""
+        return (row for row in self.records(noun) if row["kind"] == noun)
+
     def canonical(self, noun: str) -> list[bytes]:
         """Canonical lines of a kind of finding."""
         return canonical(noun, self.records(noun))

@@ -16,7 +16,6 @@ import msgspec
 from schemas.findings import Tick
 from schemas.topics import BY_NOUN, MINUTE_MS
 from streams.core.eventtime import MAX_ARRIVAL_MS
-from streams.replay.lanes import MARKS
 from streams.replay.source import Source
 from streams.replay.unit import Unit
 from streams.runtime.batch import RawBatch
@@ -166,9 +165,9 @@ class Front:
         self.fed = 0
         for name in self.tasks:
             found = self.unit.flush(name)
-            marks = [row for row in found.get("episode", ()) if row[1] is not None and row[1].startswith(MARKS)]
-            if name == "join" and "experience" in self.tasks:
-                self.unit.feed("experience", "episode", marks)  # it reads nothing else there
+            for other, task in self.tasks.items():
+                for noun in task.room.inputs:
+                    self.unit.feed(other, noun, found.get(noun, []))
 
     def _positions(self) -> dict[str, int]:
         return {"flushed_ms": self.flushed_ms}

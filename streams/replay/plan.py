@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 from pydantic import SecretStr
 
-from schemas.rooms import BY_ROOM
+from schemas.rooms import BY_ROOM, RoomSpec
+from schemas.rooms import ROOMS as ROOM_SPECS
 from schemas.topics import DAY_MS
 from streams.replay.acts import Act, acts_of
 from streams.replay.back import Back
@@ -31,11 +32,30 @@ from streams.runtime.limits import TaskRules
 from streams.runtime.room import Room
 from streams.settings import Settings
 
-PHASES: tuple[tuple[str, ...], ...] = (("join", "experience"), ("detect",), ("match", "outreach"), ("impact",))
-"""Rooms of each phase, in order; the rooms of a phase share the units."""
-ROOMS = tuple(room for rooms in PHASES for room in rooms)
 NAMES = ("front", "middle", "back", "end")
 """Names of the phases."""
+
+
+def phases() -> tuple[tuple[str, ...], ...]:
+    """Rooms by phase: each in the first that divides the work as it does and by which all that it reads is there."""
+    found: list[list[RoomSpec]] = []
+    for room in ROOM_SPECS:
+        if not room.inputs or not room.worker:
+            continue
+        writers = [any(noun in one.outputs for noun in room.inputs) for rooms in found for one in rooms]
+        numbers = [number for number, rooms in enumerate(found) for _ in rooms]
+        reads = max((number for number, reads in zip(numbers, writers, strict=True) if reads), default=0)
+        fits = [rooms for rooms in found[reads:] if rooms[0].key == room.key]
+        if fits:
+            fits[0].append(room)
+        else:
+            found.append([room])
+    return tuple(tuple(room.name for room in rooms) for rooms in found)
+
+
+PHASES = phases()
+"""Rooms of each phase, in order; the rooms of a phase share the units."""
+ROOMS = tuple(room for rooms in PHASES for room in rooms)
 
 
 @dataclass

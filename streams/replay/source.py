@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from schemas.events import HEARTBEAT_KEY
 from schemas.partition import partition_of
-from schemas.topics import BY_NOUN
+from schemas.topics import BY_NOUN, EVENT_NOUNS
 from streams.replay.recording import END_MS, MANIFEST, Recording, RecordingWriter
 from streams.runtime.batch import RawBatch
 from streams.runtime.memory import FAR
@@ -71,14 +71,16 @@ class RecordingSource:
         about = self._recording.contents.about
         self.complete = bool(about.get("complete", True))
         self.kind: SourceKind = about.get("kind", "recording")
+        self.appended = self._recording.contents.appended
 
     def nouns(self) -> Collection[str]:
         """Nouns that hold records."""
         return {log.noun for log in self._recording.contents.logs if log.frames}
 
     def batches(self, noun: str, partition: int, start: int = 0) -> Iterator[RawBatch]:
-        """See :class:`Source`."""
-        return self._recording.batches(noun, partition, start, self.from_ms, self.to_ms)
+        """See :class:`Source`. What holds until it is replaced is read from its beginning on."""
+        from_ms = self.from_ms if noun in EVENT_NOUNS else 0
+        return self._recording.batches(noun, partition, start, from_ms, self.to_ms)
 
     def records(self, noun: str, partition: int) -> int:
         """What the index says, without the window."""

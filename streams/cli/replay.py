@@ -1,0 +1,179 @@
+"""``cxwatch replay``: history through the pure rooms, into a folder of findings. It cannot send."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from inspect import getdoc
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from schemas.errors import ConfigError
+from streams.cli.options import with_options
+from streams.cli.play import Speed, parse_speed
+from streams.replay.engine import Progress as Replayed
+from streams.replay.folder import Manifest, read_revisions
+from streams.replay.plan import ROOMS
+from streams.replay.run import WOULD_HAVE, ReplayRequest, finish, left, run
+from streams.replay.unit import Stopped
+
+PHASES = {"front": "events", "middle": "issues", "back": "affected and decisions", "end": "money"}
+"""Phase -> what is worked out in it."""
+LEFT = 130
+"""Exit code of a run that was left by Ctrl-C, as shells say it."""
+PAUSE_S = 0.2
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``cxwatch replay``."""
+    app.command("replay", help=getdoc(replay_command))(with_options(ReplayCommand, replay_command))
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayCommand:
+    """The command line of ``replay``."""
+
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="live, the folder of a recording, simulation[:seed=N], world:NAME or a mapping; --resume: none."
+        ),
+    ] = ""
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files of a mapping; MAPPING=FILE for one with a mapping of its own.", show_default=False),
+    ] = None
+    start: Annotated[
+        str | None, typer.Option("--from", help="Only what was appended from then on (ISO 8601); live: or offsets.")
+    ] = None
+    end: Annotated[str | None, typer.Option("--to", help="Only what was appended before this time.")] = None
+    config: Annotated[
+        Path | None, typer.Option(help="Settings as `cxwatch init` writes them (settings.env), or YAML.")
+    ] = None
+    given: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; repeatable.", show_default=False)
+    ] = None
+    out: Annotated[Path | None, typer.Option(help="Folder to write into; unset: replay-<time> here.")] = None
+    speed: Speed = "flat"
+    rooms: Annotated[str, typer.Option(help="Rooms to run, separated by commas.")] = ",".join(ROOMS)
+    processes: Annotated[int, typer.Option(min=0, help="Processes; 0: one for each core.")] = 0
+    partitions: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Customer partitions of a source that has none of its own.")
+    ] = None
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder, which was stopped or killed.")
+    ] = None
+
+
+def replay_command(asked: ReplayCommand) -> None:
+    """Play history through the pure rooms into a folder: findings with hashes, revisions of issues, a manifest.
+
+    The same input and configuration give the same findings, byte for byte. Nothing is sent and nothing is written to
+    any topic or table: decisions of outreach are what would have been decided. Ctrl-C leaves a folder with which
+    --resume goes on. With a speed, issues are told once more at that multiple of event time.
+    """
+    pace = parse_speed(asked.speed)
+    if bool(asked.resume) == bool(asked.source):
+        raise ConfigError("allowed is either a source, as in `cxwatch replay simulation`, or --resume FOLDER")
+    request = left(asked.resume) if asked.resume else _request(asked)
+    folder = asked.resume or asked.out or Path(datetime.now(UTC).strftime("replay-%Y%m%d-%H%M%S"))
+    with _asked_to_stop() as stop:
+        try:
+            with _Bar() as bar:
+                manifest, _ = run(request, folder, bar.show, stop.is_set)
+        except Stopped:
+            typer.echo(f"stopped; go on with: cxwatch replay --resume {folder}", err=True)
+            raise typer.Exit(LEFT) from None
+    finish(folder)
+    if pace is not None:
+        _tell(folder, pace)
+    _show(folder, manifest)
+
+
+def _request(asked: ReplayCommand) -> ReplayRequest:
+    return ReplayRequest(
+        asked.source, tuple(asked.files or ()), asked.start, asked.end, asked.partitions,
+        str(asked.config) if asked.config else None, tuple(asked.given or ()),
+        tuple(room.strip() for room in asked.rooms.split(",")), asked.processes or len(os.sched_getaffinity(0)),
+    )  # fmt: skip
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Set by Ctrl-C or SIGTERM while the block runs."""
+    stop = threading.Event()
+    kept = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+class _Bar:
+    """A moving line on a terminal's standard error: phase, rate, time left."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), console=console,
+            transient=True, disable=not console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("reading", total=None, rate="")
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, now: Replayed) -> None:
+        rest = f", {now.left_s:,.0f} s left" if now.left_s is not None else ""
+        self._bar.update(
+            self._task, description=PHASES[now.phase], completed=now.read, total=now.total or None,
+            rate=f"{now.rate:,.0f} records/s{rest}",
+        )  # fmt: skip
+
+
+def _tell(folder: Path, pace: float) -> None:
+    """Print the issues as they changed, at a multiple of event time."""
+    begun = begun_ms = 0.0
+    known: dict[str, str] = {}
+    for row in read_revisions(folder):
+        state, at_ms = row["state"], row["updated_at_ms"]
+        if state == "suspected" or known.get(row["issue_id"]) == state:
+            continue
+        known[row["issue_id"]] = state
+        if not begun:
+            begun, begun_ms = time.monotonic(), at_ms
+        while (rest_s := (at_ms - begun_ms) / 1_000 / pace - (time.monotonic() - begun)) > 0:
+            time.sleep(min(rest_s, PAUSE_S))
+        cause = ", ".join(f"{name} {value}" for name, value in row["cause"]["attributes"].items())
+        typer.echo(f"{_clock(at_ms)}  {state:10}  {row['line']} {row['signal']}  {cause or 'everywhere'}")
+
+
+def _show(folder: Path, manifest: Manifest) -> None:
+    counts: dict[str, Any] = manifest.counts
+    read = sum(count for name, count in counts.items() if name in ("join accepted", "join heartbeats", "join dead"))
+    typer.echo(f"{'finding':15} {'rows':>9}  SHA-256 of its lines")
+    for noun, kind in manifest.findings.items():
+        typer.echo(f"{noun:15} {kind.rows:9,}  {kind.sha256}")
+    typer.echo(f"{read:,} events in {manifest.seconds:.1f} s; {WOULD_HAVE}")
+    typer.echo(f"{folder}/manifest.json, {folder}/findings")
+
+
+def _clock(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
