@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import threading
@@ -19,13 +21,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from schemas.errors import ConfigError
+from streams.cli.chosen import settings_here
 from streams.cli.options import with_options
 from streams.cli.play import Speed, parse_speed
 from streams.replay.engine import Progress as Replayed
+from streams.replay.engine import ReplayOutcome
 from streams.replay.folder import Manifest, read_revisions
+from streams.replay.into import messages, span_of
 from streams.replay.plan import ROOMS
 from streams.replay.run import WOULD_HAVE, ReplayRequest, finish, left, run
+from streams.replay.shadow import Origin, Shadows
 from streams.replay.unit import Stopped
+from streams.stack import endpoints
 
 PHASES = {"front": "events", "middle": "issues", "back": "affected and decisions", "end": "money"}
 """Phase -> what is worked out in it."""
@@ -70,6 +77,10 @@ class ReplayCommand:
     partitions: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Customer partitions of a source that has none of its own.")
     ] = None
+    into: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Fill a database of this name beside the live one, for boards.")
+    ] = None
+    replacing: Annotated[bool, typer.Option("--replace", help="With --into: one of this name may go.")] = False
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder, which was stopped or killed.")
     ] = None
@@ -87,13 +98,18 @@ def replay_command(asked: ReplayCommand) -> None:
         raise ConfigError("allowed is either a source, as in `cxwatch replay simulation`, or --resume FOLDER")
     request = left(asked.resume) if asked.resume else _request(asked)
     folder = asked.resume or asked.out or Path(datetime.now(UTC).strftime("replay-%Y%m%d-%H%M%S"))
+    shadows = _shadows(asked)
     with _asked_to_stop() as stop:
         try:
             with _Bar() as bar:
-                manifest, _ = run(request, folder, bar.show, stop.is_set)
+                manifest, outcome = run(request, folder, bar.show, stop.is_set)
         except Stopped:
             typer.echo(f"stopped; go on with: cxwatch replay --resume {folder}", err=True)
             raise typer.Exit(LEFT) from None
+    if shadows is not None and asked.into is not None:
+        filled = shadows.fill(asked.into, _origin(manifest, outcome), messages(outcome), asked.replacing)
+        shadows.close()
+        typer.echo(f"database {filled.database}: {filled.words}; `cxwatch board` shows it as {filled.name}")
     finish(folder)
     if pace is not None:
         _tell(folder, pace)
@@ -106,6 +122,22 @@ def _request(asked: ReplayCommand) -> ReplayRequest:
         str(asked.config) if asked.config else None, tuple(asked.given or ()),
         tuple(room.strip() for room in asked.rooms.split(",")), asked.processes or len(os.sched_getaffinity(0)),
     )  # fmt: skip
+
+
+def _shadows(asked: ReplayCommand) -> Shadows | None:
+    """Where --into writes to. Raises ShadowRefused before the replay begins if it may not be filled."""
+    if asked.into is None:
+        return None
+    settings = settings_here()
+    shadows = Shadows(endpoints(settings, ("clickhouse",)), settings.clickhouse_database)
+    shadows.check(asked.into, asked.replacing)
+    return shadows
+
+
+def _origin(manifest: Manifest, outcome: ReplayOutcome) -> Origin:
+    source = f"{manifest.source['kind']} {manifest.source['name']}"
+    settings = json.dumps(manifest.configuration, sort_keys=True).encode()
+    return Origin(source, hashlib.sha256(settings).hexdigest(), *span_of(outcome))
 
 
 @contextmanager

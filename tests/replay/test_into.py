@@ -20,7 +20,7 @@ from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import Endpoints
 from tests.dashboards.demo_at import as_batches
-from tests.replay.test_engine import company, source
+from tests.replay.small_company import company, source
 from tests.sinks.conftest import migrated
 
 PARTITIONS = 2
