@@ -12,12 +12,12 @@ from dataclasses import replace
 from itertools import count
 
 from schemas.rooms import BY_ROOM
-from schemas.topics import VERSION_HEADER
+from schemas.topics import FROM_COMPANIES, ORDERS, VERSION_HEADER
 from streams.replay.engine import ReplayOutcome
 from streams.replay.plan import NAMES
 from streams.runtime.batch import RawBatch
 
-READ = ("telemetry", "order", "contact", "customer", "change", "command", "control")
+READ = (*FROM_COMPANIES, *ORDERS)
 """Nouns of a source that are copied; what a recorded line had found is not."""
 
 
