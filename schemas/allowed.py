@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from pydantic import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core.core_schema import CoreSchema, literal_schema
+
+from schemas.errors import ConfigError
 
 _UNITS = {
     "_ms": "ms",
@@ -94,3 +97,11 @@ def _kind(annotation: Any) -> str:
     text = str(annotation)
     kinds = {"int": "a whole number", "float": "a number", "bool": "true or false", "Path": "a path"}
     return next((kind for needle, kind in kinds.items() if needle in text), "text")
+
+
+def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
+    """A misspelt setting would silently do nothing: raise ConfigError naming the nearest one."""
+    for name in sorted(set(given) - set(known)):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "`cxwatch settings` lists them all."
+        raise ConfigError(f"{name} is not a setting; {hint}")

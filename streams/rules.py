@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -10,15 +12,17 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from schemas.errors import ConfigError
+from schemas.signals import signal_spec
+from schemas.wordlists import KINDS
 from streams.core.detect.rules import DetectRules
 from streams.core.experience.rules import TOPICS as EXPERIENCE_TOPICS
 from streams.core.experience.rules import ExperienceRules
 from streams.core.impact.money import Parameters, configured
 from streams.core.impact.stage import ImpactRules
-from streams.core.join.rules import JoinRules
+from streams.core.join.rules import MODELS, SIGNALS, JoinRules, PromiseRule
 from streams.core.match.evidence import MatchRules
 from streams.core.outreach.cases import OutreachRules
-from streams.core.outreach.policy import QuietHours
+from streams.core.outreach.policy import DAY_MS, HOUR_MS, Budget, QuietHours
 from streams.core.outreach.wording import LANGUAGES, Names, plain, promises
 from streams.lateness import planned_lateness, require_memory
 from streams.settings import Settings
@@ -39,13 +43,21 @@ def outreach_rules(settings: Settings) -> OutreachRules:
             "CX_OUTREACH_REPLAYED tells of what was played from a file: it needs CX_WEBHOOK_ALLOW_LOOPBACK=true and a "
             "receiver on this machine"
         )
+    start_hour, end_hour = map(int, settings.quiet_hours.split("-"))
     return OutreachRules(
-        quiet=QuietHours(served_zones=settings.outreach_zones),
+        budgets=tuple(map(_budget, settings.contact_budget)),
+        quiet=QuietHours(start_hour, end_hour, settings.outreach_zones),
         approval_above=settings.approval_above,
         holdout_ratio=settings.holdout_ratio,
         replayed=settings.outreach_replayed,
         names=read_names(settings.outreach_names),
     )
+
+
+def _budget(limit: str) -> Budget:
+    """A limit such as 3/7d."""
+    most, _, window = limit.partition("/")
+    return Budget(int(most), int(window[:-1]) * (DAY_MS if window.endswith("d") else HOUR_MS))
 
 
 def read_names(file: Path | None) -> Names:
@@ -84,6 +96,8 @@ def detect_rules(settings: Settings) -> DetectRules:
         cohorts=settings.detect_cohorts,
         false_alarms_per_day=settings.detect_false_alarms_per_day,
         customers=settings.detect_customers,
+        ratio_low=settings.detect_ratio_low,
+        signals_off=settings.detect_signals_off,
     )
 
 
@@ -92,7 +106,27 @@ def join_rules(settings: Settings) -> JoinRules:
     planned = planned_lateness(settings)
     bounds = {one.noun: one.bounds for one in planned}
     require_memory(planned, settings.seen_memory_mb)
-    return JoinRules(clock_customers=settings.clock_customers, bounds=MappingProxyType(bounds))
+    chosen = {} if not settings.signal_attributes else _chosen_attributes(settings.signal_attributes)
+    promise = PromiseRule()
+    return JoinRules(
+        signals=tuple(replace(rule, attributes=chosen.get(rule.signal, rule.attributes)) for rule in SIGNALS),
+        promise=replace(promise, attributes=chosen.get(promise.signal, promise.attributes)),
+        clock_customers=settings.clock_customers, bounds=MappingProxyType(bounds),
+    )  # fmt: skip
+
+
+def _chosen_attributes(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Signal -> names of attributes, from ``signal:attribute+attribute``."""
+    chosen = {}
+    for text in given:
+        signal, _, names = text.partition(":")
+        known = [name for name in KINDS["attribute"] if name in MODELS[signal_spec(signal).topic].model_fields]
+        unknown = [name for name in names.split("+") if name not in known]
+        if unknown or signal in chosen:
+            wrong = f"no attribute {unknown[0]}" if unknown else "two lists"
+            raise ConfigError(f"CX_SIGNAL_ATTRIBUTES: {signal} has {wrong}; allowed: one or more of {', '.join(known)}")
+        chosen[signal] = tuple(names.split("+"))
+    return chosen
 
 
 def experience_rules(settings: Settings) -> ExperienceRules:

@@ -10,7 +10,6 @@ name is ``CX_`` plus the upper-cased field name, its unit is the suffix of its n
 from __future__ import annotations
 
 import base64
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,11 +18,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from schemas.allowed import Allowed, OneOf, allowed_values, default_text
+from schemas import setting_values as values
+from schemas.allowed import allowed_values, default_text, refuse_unknown
 from schemas.currencies import OWN, UNKNOWN, currency_code
 from schemas.errors import ConfigError
 from schemas.rooms import WORKER_ROOMS
-from schemas.topics import TOPICS
 
 PREFIX = "CX_"
 STATE_FOLDER = ".cxwatch"
@@ -32,20 +31,6 @@ TEST_PREFIX = "CX_TEST_"
 
 EXIT_CONFIG = 78
 """Exit code of a refused start (``EX_CONFIG`` of sysexits)."""
-
-LEAST_SECRET_BYTES = 24
-"""Standard Webhooks asks for 24 to 64 bytes; a shorter one can be guessed."""
-LEAST_KEY_CHARACTERS = 16
-
-
-RoomName = Annotated[str, OneOf(WORKER_ROOMS)]
-Noun = Annotated[str, OneOf(tuple(topic.noun for topic in TOPICS))]
-HostName = Annotated[str, Allowed("names or addresses without a port"), Field(pattern=r"^[A-Za-z0-9._:\[\]-]{1,255}$")]
-WebhookSecret = Annotated[
-    SecretStr, Allowed(f"base64 of at least {LEAST_SECRET_BYTES} random bytes, with or without the prefix whsec_")
-]
-Currency = Annotated[str, Allowed("a code of ISO 4217 such as EUR, CHF, JPY or USD")]
-PseudonymKey = Annotated[SecretStr, Allowed(f"text of at least {LEAST_KEY_CHARACTERS} characters")]
 
 
 class Settings(BaseSettings):
@@ -124,7 +109,7 @@ class Settings(BaseSettings):
         "", pattern=r"^[a-zA-Z0-9._-]{0,60}$", description="Put before every topic, group and transactional id"
     )
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of every topic keyed by customer")
-    rooms: Annotated[tuple[RoomName, ...], NoDecode] = Field(
+    rooms: Annotated[tuple[values.RoomName, ...], NoDecode] = Field(
         WORKER_ROOMS, min_length=1, description="Rooms that this worker runs, separated by commas"
     )
     instance: str = Field(
@@ -189,7 +174,7 @@ class Settings(BaseSettings):
     stall_s: float = Field(90.0, ge=5, le=100, description="A worker that does not get on for this long ends itself")
 
     # Store
-    store_topics: Annotated[tuple[Noun, ...], NoDecode] = Field(
+    store_topics: Annotated[tuple[values.Noun, ...], NoDecode] = Field(
         (), description="Topics that the store copies to ClickHouse, with their dead letters, separated by commas; "
         "empty: every one. Boards need the findings, raw copies are telemetry, order, contact",
     )
@@ -204,7 +189,7 @@ class Settings(BaseSettings):
     web_host: Literal["127.0.0.1", "::1", "localhost"] = Field(
         "127.0.0.1", description="Loopback address that health, metrics and the board listen on"
     )
-    web_hosts: Annotated[tuple[HostName, ...], NoDecode] = Field(
+    web_hosts: Annotated[tuple[values.HostName, ...], NoDecode] = Field(
         (), description="Further names by which those may be asked, a proxy's, separated by commas; others are refused"
     )
     web_port: int = Field(
@@ -232,15 +217,27 @@ class Settings(BaseSettings):
         1.0, gt=0, le=10, description="False alarms a day that detection may raise, over all cohorts and scales"
     )
     detect_customers: int = Field(5, ge=1, le=10_000, description="Fewest distinct failed customers of a shown issue")
+    detect_ratio_low: float = Field(
+        2.0, ge=1, le=1_000, description="Threshold of a shown issue: least ratio of failures to those expected"
+    )
+    detect_signals_off: Annotated[tuple[values.WatchedSignal, ...], NoDecode] = Field(
+        (), description="Signals in which no issue is looked for, separated by commas; they are counted all the same"
+    )
+    signal_attributes: Annotated[tuple[values.SignalAttributes, ...], NoDecode] = Field(
+        (), description="Attributes by which a signal's cohorts are told apart, separated by commas; unnamed signals: "
+        "the usual ones. A line that has a past refuses others: it needs a CX_TOPIC_PREFIX of its own"
+    )
 
     # Telling customers
     webhook_url: str | None = Field(
         None, pattern=r"^https?://", description="Where notices are posted; unset: not sent"
     )
-    webhook_secret: WebhookSecret | None = Field(
+    webhook_secret: values.WebhookSecret | None = Field(
         None, description="Standard Webhooks secret (whsec_...) that signs notices"
     )
-    pseudonym_key: PseudonymKey | None = Field(None, description="Key of the HMAC that replaces direct identifiers")
+    pseudonym_key: values.PseudonymKey | None = Field(
+        None, description="Key of the HMAC that replaces direct identifiers"
+    )
     order_keys: Path | None = Field(
         None, description="File with the keys of those who may order (`cxwatch keys`); unset: whoever may write"
     )
@@ -252,9 +249,13 @@ class Settings(BaseSettings):
     holdout_ratio: float = Field(
         0.10, ge=0.0, le=0.5, description="Share of eligible customers not told, for comparison"
     )
+    contact_budget: Annotated[tuple[values.ContactLimit, ...], NoDecode] = Field(
+        ("1/24h", "3/7d"), min_length=1, description="Most notices to one customer, over all issues and channels"
+    )
+    quiet_hours: values.HourSpan = Field("21-8", description="Nobody is told between these hours of their local time")
 
     webhook_allow_loopback: bool = Field(False, description="Let notices go to a receiver on this machine")
-    webhook_secret_previous: WebhookSecret | None = Field(
+    webhook_secret_previous: values.WebhookSecret | None = Field(
         None, description="Second secret that signs too while webhook_secret is being rotated in"
     )
     outreach_zones: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -278,7 +279,7 @@ class Settings(BaseSettings):
     sender_partitions: Annotated[tuple[int, ...], NoDecode] = Field(
         (), description="Partitions that this sender serves, separated by commas; empty: shared out in its group"
     )
-    currency: Currency = Field(
+    currency: values.Currency = Field(
         "EUR", description="The company's own currency: of margins, costs and amounts that name none"
     )
     impact_margin_cents: int | None = Field(
@@ -289,7 +290,8 @@ class Settings(BaseSettings):
         None, ge=0, description="Cost of handling one contact, cents of the currency; unset: an assumed default"
     )
 
-    @field_validator("rooms", "outreach_zones", "sender_partitions", "store_topics", "web_hosts", mode="before")
+    @field_validator("rooms", "outreach_zones", "sender_partitions", "store_topics", "web_hosts", "detect_signals_off",
+                     "signal_attributes", "contact_budget", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         """Accept a list separated by commas."""
@@ -324,7 +326,7 @@ class Settings(BaseSettings):
         if self.pseudonym_key is None:
             return None
         key = self.pseudonym_key.get_secret_value()
-        if len(key) < LEAST_KEY_CHARACTERS:
+        if len(key) < values.LEAST_KEY_CHARACTERS:
             raise ConfigError(_wrong("pseudonym_key", f"it has {len(key)} characters"))
         return key.encode()
 
@@ -335,7 +337,8 @@ class Settings(BaseSettings):
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment once; ``overrides`` (field names) win over it. Raises ConfigError naming the setting."""
-    _refuse_unknown(os.environ)
+    known = [_env_name(name) for name in Settings.model_fields]
+    refuse_unknown((name for name in os.environ if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX)), known)
     overrides.setdefault("state_dir", state_folder(os.environ, Path.cwd()))
     try:
         return Settings(**overrides)
@@ -364,7 +367,7 @@ def _secret(field: str, secret: str) -> str:
         found = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except ValueError:
         raise ConfigError(_wrong(field, "it is not base64")) from None
-    if len(found) < LEAST_SECRET_BYTES:
+    if len(found) < values.LEAST_SECRET_BYTES:
         raise ConfigError(_wrong(field, f"it has {len(found)} bytes"))
     return secret
 
@@ -377,17 +380,6 @@ def _wrong(field: str, problem: str) -> str:
 
 def _env_name(field: str) -> str:
     return PREFIX + field.upper()
-
-
-def _refuse_unknown(env: Mapping[str, str]) -> None:
-    """A misspelt setting would silently do nothing; refuse it and name the nearest one."""
-    known = [_env_name(name) for name in Settings.model_fields]
-    for name in sorted(env):
-        if not name.startswith(PREFIX) or name.startswith(TEST_PREFIX) or name in known:
-            continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else "`cxwatch settings` lists them all."
-        raise ConfigError(f"{name} is not a setting; {hint}")
 
 
 def _explain(problem: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from schemas.errors import ConfigError
 from schemas.events import Channel
-from streams.settings import LEAST_SECRET_BYTES
+from schemas.setting_values import LEAST_SECRET_BYTES
 from streams.sinks.addresses import ForbiddenAddress, GuardedResolver, check_url, guarded_socket
 
 TOTAL_S = 15.0

@@ -9,10 +9,11 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from schemas.errors import ConfigError
+from schemas.setting_values import Noun
 from schemas.topics import TOPICS
 from streams.cli.main import main
 from streams.cli.settings import rows
-from streams.settings import EXIT_CONFIG, PREFIX, Noun, Settings, load_settings
+from streams.settings import EXIT_CONFIG, PREFIX, Settings, load_settings
 
 
 def test_every_setting_has_a_default_and_a_meaning() -> None:

@@ -100,6 +100,8 @@ class DetectRules:
     contact_tail_ms: int = 3 * HOUR_MS
     """Contacts keep coming after a problem is over: for this long they belong to it."""
     explain: ExplainRules = ExplainRules()
+    signals_off: tuple[str, ...] = ()
+    """Signals whose counts are passed over."""
 
     def __post_init__(self) -> None:
         """Refuse values under which the formulas lose their meaning."""

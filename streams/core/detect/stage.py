@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
 from schemas.drills import is_drill
+from schemas.errors import ConfigError
 from schemas.events import Change, Command
 from schemas.findings import BinClosed, CohortCount, Watermark
 from streams.core.detect import store
@@ -76,7 +77,7 @@ class DetectStage:
                 state.kept.changes.add(record.change_id)
             elif isinstance(record, Command):
                 self._command(state, record)
-            elif record.closed and record.bin_ms + self.rules.bin_ms > state.clock_ms:
+            elif self._counts(state, record):
                 self._count(state, record)
         return len(batch.records)
 
@@ -114,8 +115,19 @@ class DetectStage:
 
     # -- inputs -----------------------------------------------------------------------------------------------------
 
+    def _counts(self, state: DetectState, record: CohortCount) -> bool:
+        """True for closed counts of a watched signal in a bin that is not stepped yet."""
+        ahead = record.bin_ms + self.rules.bin_ms > state.clock_ms
+        return record.closed and ahead and record.signal not in self.rules.signals_off
+
     def _count(self, state: DetectState, record: CohortCount) -> None:
         key = (record.line, record.signal)
+        family = state.families.get(key)
+        if family is not None and family.lattice.attributes != record.attributes:
+            raise ConfigError(
+                f"{record.signal} was counted by {', '.join(family.lattice.attributes)}, now by "
+                f"{', '.join(record.attributes)}: set CX_SIGNAL_ATTRIBUTES back, or begin under another CX_TOPIC_PREFIX"
+            )
         if record.bin_ms not in state.pending:
             heapq.heappush(state.bins, record.bin_ms)
         state.pending.setdefault(record.bin_ms, {}).setdefault(key, {})[record.partition] = record
