@@ -48,7 +48,7 @@ long: $(TEST_READY) ## simulated months: false-alarm budget, slow ramps
 	@$(BIN)/pytest -m long
 
 evaluate: $(EVALUATE_READY) native ## detection on the incident library beside other detectors, writes docs/evaluation.md (QUICK=1: prints only)
-	@$(CX) evaluate $(if $(QUICK),--quick,--docs docs --plots docs/evaluation)
+	@$(CX) evaluate $(if $(QUICK),--quick,--page docs/evaluation.md --plots docs/evaluation --json benchmarks/results/evaluation.json)
 
 bench: $(TEST_READY) native ## job J beside its peers (ONLY=cxwatch,floor EVENTS=600000 ROUNDS=3)
 	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(EVENTS),--events $(EVENTS)) \

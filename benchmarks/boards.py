@@ -19,7 +19,7 @@ from statistics import median
 from clickhouse_driver import Client
 
 from benchmarks.board_data import NOW_S, fills
-from benchmarks.measure import cpu_s_of, machine_in_words
+from benchmarks.measure import cpu_s_of
 from benchmarks.report import PAGE
 from benchmarks.stack import Servers, servers
 from dashboards.boards import BOARDS, OPERATIONS
@@ -30,6 +30,7 @@ from schemas.errors import SinkUnavailable
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.sinks.migrations import migrate
 from streams.stack import UpOptions, status
+from streams.stack.machine import machine_in_words
 
 DATABASE = "cxbench_boards"
 AIMS_MS = {24: 300, 720: 1_000}

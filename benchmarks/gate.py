@@ -24,11 +24,11 @@ from benchmarks import cxwatch
 from benchmarks.check import check_cxwatch
 from benchmarks.events import EventSet, event_set
 from benchmarks.load import load
-from benchmarks.measure import machine_in_words
 from benchmarks.rivals import PeerError, run
 from benchmarks.run import FLOOR, prefix_of
 from benchmarks.stack import Servers, servers
 from benchmarks.truth import truth_of
+from streams.stack.machine import machine_in_words
 
 BASELINE = Path(__file__).parent / "baseline.json"
 EVENTS = 400_000

@@ -64,21 +64,6 @@ def machine() -> str:
     return f"{platform.system()}-{platform.machine()}-{len(os.sched_getaffinity(0))}cores".lower()
 
 
-def machine_in_words() -> str:
-    """Processor, cores and memory, for the head of a table."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB, {platform.system()}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "unknown processor")
-
-
 def cpu_s_of(pid: int) -> float:
     """CPU seconds that a process has used so far, user and system, all threads (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -23,11 +23,12 @@ from benchmarks import cxwatch
 from benchmarks.check import check_cxwatch, check_peer, drop_peer
 from benchmarks.events import EventSet, event_set
 from benchmarks.load import load
-from benchmarks.measure import Figure, machine, machine_in_words, row
+from benchmarks.measure import Figure, machine, row
 from benchmarks.report import bars, table
 from benchmarks.rivals import Peer, PeerError, discover, lacking, prepare, run
 from benchmarks.stack import Servers, servers
 from benchmarks.truth import truth_of
+from streams.stack.machine import machine_in_words
 
 RESULTS = Path(__file__).parent / "results"
 EVENTS = 7_200_000

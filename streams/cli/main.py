@@ -131,6 +131,10 @@ COMMANDS: dict[str, KnownCommand] = {
         "streams.cli.replay",
         "Play history through the pure rooms into a folder: findings with hashes, revisions of issues, a manifest.",
     ),
+    "evaluate": KnownCommand(
+        "streams.cli.evaluate",
+        "Play worlds whose truth is known through detection, and judge what it reports beside other detectors.",
+    ),
     "example": KnownCommand(
         "streams.cli.example",
         "Play real data flat out through real Kafka, print the issues, check them from outside.",

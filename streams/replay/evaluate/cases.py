@@ -13,11 +13,13 @@ from heapq import merge
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from schemas.errors import ConfigError
 from streams.replay.recording import MANIFEST
 from streams.replay.source import RecordingSource
 from streams.simulate.library.truth import WorldTruth
-from streams.simulate.library.world import SEED, WORLDS
+from streams.simulate.library.world import COUNT_WORLDS, SEED, WORLDS
 from streams.sources.arrivals import Arrival
 
 TRUTH = "truth.json"
@@ -35,6 +37,10 @@ class WorldCase(Protocol):
     def identity(self) -> str:
         """Differs if its events or its truth may differ."""
 
+    @property
+    def counted(self) -> bool:
+        """True if its messages are counts of the topic ``cohort_count``, for detection alone, and no events."""
+
     def truth(self) -> WorldTruth:
         """What is true about it."""
 
@@ -48,6 +54,7 @@ class BuiltIn:
 
     name: str
     seed: int = SEED
+    counted: bool = False
 
     @property
     def identity(self) -> str:
@@ -64,10 +71,35 @@ class BuiltIn:
 
 
 @dataclass(frozen=True, slots=True)
+class CountsBuiltIn:
+    """A null world of the library, made from a seed as counts."""
+
+    name: str
+    seed: int = SEED
+    counted: bool = True
+
+    @property
+    def identity(self) -> str:
+        """Name and seed; the code that makes it belongs to the build."""
+        return f"{self.name}:{self.seed}"
+
+    def truth(self) -> WorldTruth:
+        """That there is nothing."""
+        return COUNT_WORLDS[self.name].truth(self.seed)
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Its counts; each arrives when its bin ends."""
+        for noun, body in COUNT_WORLDS[self.name].counts(self.seed):
+            at_ms = body["through_ms"] if body["kind"] == "bin_closed" else body["bin_ms"] + body["width_ms"]
+            yield Arrival(at_ms, noun, b"counts", 0, msgspec.json.encode(body))
+
+
+@dataclass(frozen=True, slots=True)
 class WorldFolder:
     """A world in a folder. Raises ConfigError from :meth:`truth` if its truth cannot be read."""
 
     folder: Path
+    counted: bool = False
 
     @property
     def name(self) -> str:
@@ -106,6 +138,8 @@ def choose(library: Path | None, worlds: Sequence[str], quick: bool, seed: int =
     known: dict[str, WorldCase]
     if library is None:
         known = {name: BuiltIn(name, seed) for name, world in WORLDS.items() if not quick or QUICK in world.tags}
+        if not quick:
+            known |= {name: CountsBuiltIn(name, seed) for name in COUNT_WORLDS}
     else:
         known = {folder.name: WorldFolder(folder) for folder in sorted(library.iterdir()) if (folder / TRUTH).is_file()}
         if not known:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-from streams.agents import detect, join, match
+from streams.replay.engine import ReplayOptions, replay
 from streams.replay.evaluate.arrival import ArrivalClock
 from streams.replay.evaluate.cases import WorldCase
 from streams.replay.evaluate.observe import EventWatch, Minute, Tally
@@ -17,9 +16,12 @@ from streams.replay.evaluate.reports import DetectorReport, reports_of_issues
 from streams.replay.evaluate.results import OURS, WorldResult
 from streams.replay.evaluate.rivals import RIVALS, Alarms, installed
 from streams.replay.source import MemorySource, from_arrivals
-from streams.runtime.memory import MemoryLine
 from streams.settings import Settings
 from streams.sources.arrivals import Arrival
+
+ROOMS = ("join", "detect", "match")
+COUNT_ROOMS = ("detect",)
+"""What plays a world of counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,30 @@ def play(task: Task) -> WorldResult:
     begun = time.monotonic()
     truth, clock = task.case.truth(), ArrivalClock()
     reported: dict[str, tuple[DetectorReport, ...]] = {}
-    source = from_arrivals(task.case.name, "world", _past_rivals(clock.watched(task.case.arrivals()), reported), 1)
-    ours = tuple(_ours(source, task.settings, clock))
+    minutes = _counted_minutes if task.case.counted else _event_minutes
+    passed = _past_rivals(clock.watched(task.case.arrivals()), minutes, reported)
+    source = from_arrivals(task.case.name, "world", passed, 1)
+    ours = tuple(_ours(source, COUNT_ROOMS if task.case.counted else ROOMS, task.settings, clock))
     return WorldResult(
         world=task.case.name, key=task.key, truth=truth, reports={OURS: ours, **reported},
         events=sum(source.records(noun, 0) for noun in source.nouns()), seconds=time.monotonic() - begun,
     )  # fmt: skip
 
 
-def _past_rivals(arrivals: Iterable[Arrival], reported: dict[str, tuple[DetectorReport, ...]]) -> Iterator[Arrival]:
+Minutes = Callable[[Iterable[Arrival]], Iterator[Minute]]
+
+
+def _event_minutes(arrivals: Iterable[Arrival]) -> Iterator[Minute]:
+    return Tally().of_attempts(EventWatch().attempts(arrivals))
+
+
+def _counted_minutes(arrivals: Iterable[Arrival]) -> Iterator[Minute]:
+    return Tally().of_counts(msgspec.json.decode(arrival.value) for arrival in arrivals)
+
+
+def _past_rivals(
+    arrivals: Iterable[Arrival], minutes: Minutes, reported: dict[str, tuple[DetectorReport, ...]]
+) -> Iterator[Arrival]:
     """Hand arrivals through; once they are used up, ``reported`` holds what each of the others reported."""
     passed: list[Arrival] = []
 
@@ -54,7 +71,7 @@ def _past_rivals(arrivals: Iterable[Arrival], reported: dict[str, tuple[Detector
             yield arrival
 
     others = OtherDetectors()
-    for minute in Tally().of_attempts(EventWatch().attempts(noted())):
+    for minute in minutes(noted()):
         others.step(minute)
         yield from passed
         passed.clear()
@@ -79,16 +96,11 @@ class OtherDetectors:
         return {name: tuple(alarms.reports()) for name, (_, alarms) in self._rivals.items()}
 
 
-def _ours(source: MemorySource, settings: Settings, clock: ArrivalClock) -> list[DetectorReport]:
-    line = MemoryLine([join.room(settings), detect.room(settings), match.room(settings)], source.partitions)
-    for noun in sorted(source.nouns()):
-        for batch in source.batches(noun, 0):
-            line.load(batch)
-    line.run()
-    issues, affected = _bodies(line, "issue"), _bodies(line, "affected")
+def _ours(
+    source: MemorySource, rooms: tuple[str, ...], settings: Settings, clock: ArrivalClock
+) -> list[DetectorReport]:
+    outcome = replay(source, settings, ReplayOptions(rooms=rooms))
+    issues = list(outcome.records("issue"))
+    affected = outcome.records("affected") if "match" in rooms else ()
     shown = {one["issue_id"]: one["shown_at_ms"] for one in issues if one.get("shown_at_ms") is not None}
     return reports_of_issues(issues, affected, {name: clock.known_ms(at_ms) for name, at_ms in shown.items()})
-
-
-def _bodies(line: MemoryLine, noun: str) -> list[Mapping[str, Any]]:
-    return [msgspec.json.decode(entry.value) for entry in line.raw(noun) if entry.value is not None]

@@ -20,6 +20,7 @@ class Plain:
     """An hour of payments, one every ten seconds, one in twenty of which fails."""
 
     name: str = "plain"
+    counted: bool = False
 
     @property
     def identity(self) -> str:
