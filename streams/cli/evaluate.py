@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -33,15 +33,11 @@ class EvaluateOptions:
     """
 
     library: Annotated[Path | None, typer.Argument(help="Folder of worlds; none: the built-in library.")] = None
-    worlds: Annotated[list[str], typer.Option(help="Only this world; may be given several times.")] = field(
-        default_factory=list
-    )
+    worlds: Annotated[list[str] | None, typer.Option(help="Only this world; may be given several times.")] = None
     quick: Annotated[bool, typer.Option("--quick", help="Only the worlds of the built-in subset.")] = False
     seed: Annotated[int, typer.Option(help="Seed of the built-in worlds.")] = SEED
     config: Annotated[Path | None, typer.Option(help="Settings to judge: settings.env of a project, or YAML.")] = None
-    given: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of one setting, over --config.")] = field(
-        default_factory=list
-    )
+    given: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of one setting, over --config.")] = None
     out: Annotated[Path | None, typer.Option(help="Keep results here, one file a world, to go on later.")] = None
     processes: Annotated[int, typer.Option(min=0, help="Worlds played at once; 0: one for each core.")] = 0
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None
@@ -61,8 +57,8 @@ def register(app: typer.Typer) -> None:
 def evaluate(options: EvaluateOptions) -> None:
     """Play, judge, show. Raises EvaluationFailed at the end if a world could not be played."""
     begun = time.monotonic()
-    cases = choose(options.library, options.worlds, options.quick, options.seed)
-    settings = configured(options.config, options.given)
+    cases = choose(options.library, options.worlds or (), options.quick, options.seed)
+    settings = configured(options.config, options.given or ())
 
     def watch(result: WorldResult, done: int, worlds: int) -> None:
         left = (time.monotonic() - begun) / done * (worlds - done)

@@ -10,7 +10,7 @@ from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.replay.evaluate.results import OURS, WorldResult, total_of
 from streams.replay.evaluate.rivals import RIVALS, installed
 
-COLOURS = ("#0b6bcb", "#8a8f98", "#b8bcc4", "#d97706", "#a855f7", "#059669", "#dc2626")
+COLOURS = ("#0b6bcb", "#8a8f98", "#b8bcc4", "#d97706", "#a855f7", "#059669", "#db2777")
 """One for each detector, ours first."""
 TRUE, FALSE = "#94a3b8", "#dc2626"
 _MARKS = ((MINUTE_MS, "1 min"), (10 * MINUTE_MS, "10 min"), (HOUR_MS, "1 h"), (6 * HOUR_MS, "6 h"), (DAY_MS, "1 d"),
