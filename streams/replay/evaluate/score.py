@@ -38,7 +38,8 @@ class Figures:
 
     ``precise``: incidents found, of these and all false alarms. ``found`` and ``severe``: incidents found, of all and
     of the severe ones. ``delays_ms``: per incident found, from its onset; ``delays_nth_ms``: from its fifth customer,
-    where there were that many, below 0 if it was found earlier. ``quiet``: false alarms in worlds without any incident.
+    where there were that many, below 0 if it was found earlier. ``quiet``: false alarms in worlds in which nothing happens: no
+    incident, nor anything that the truth names as easily taken for one.
     ``cause_first`` and ``cause_last``: incidents found whose cause was right when first shown, and in the last word of
     all reports; ``cause_fits``: that named no more than a part of it. ``named``: customers rightly named, of all that
     were named for incidents found; ``reached``: rightly named, of all that were hit in any incident; both only of
@@ -100,7 +101,7 @@ def score(truth: WorldTruth, matching: Matching, names_customers: bool) -> Figur
         cause_last=Share(sum(grade(one.reports[-1].cause, one.incident) is Grade.RIGHT for one in found), len(found)),
         named=_named(found) if names_customers else NO_SHARE,
         reached=_reached(matching) if names_customers else NO_SHARE,
-        quiet=DailyRate(wrong, truth.days) if truth.quiet else NO_RATE,
+        quiet=DailyRate(wrong, truth.days) if truth.quiet and not truth.wrong else NO_RATE,
         duplicates=sum(len(one.reports) - 1 for one in found),
         false_alarms=Counter(one.why for one in matching.false_alarms),
         delays_ms=tuple(one.reports[0].at_ms - one.incident.starts_ms for one in found),

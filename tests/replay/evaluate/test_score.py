@@ -10,7 +10,7 @@ from streams.replay.evaluate.matching import UNEXPLAINED, match
 from streams.replay.evaluate.reports import DetectorReport, reports_of_issues
 from streams.replay.evaluate.score import Figures, Saving, score, total
 from streams.replay.evaluate.shares import DailyRate, Share
-from streams.simulate.library.truth import WorldTruth
+from streams.simulate.library.truth import WorldTruth, WrongReport
 from tests.replay.evaluate.worked import MINUTE, at, incident, report, truth
 
 
@@ -41,6 +41,8 @@ def test_a_world_without_incidents_has_no_recall_and_gives_the_rate_of_false_ala
     assert result.quiet == DailyRate(2, 4.0)
     assert result.quiet.value == 0.5
     assert scored(truth(incident()), report(400)).quiet == DailyRate(0, 0.0)
+    campaign = WrongReport(line="shop", starts_ms=at(0), ends_ms=at(400), why="a campaign")
+    assert scored(truth(wrong=(campaign,)), report(100)).quiet == DailyRate(0, 0.0)
 
 
 def test_delay_counts_from_the_onset_and_from_the_fifth_customer() -> None:
