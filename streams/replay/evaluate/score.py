@@ -39,10 +39,11 @@ class Figures:
     ``precise``: incidents found, of these and all false alarms. ``found`` and ``severe``: incidents found, of all and
     of the severe ones. ``delays_ms``: per incident found, from its onset; ``delays_nth_ms``: from its fifth customer,
     where there were that many, below 0 if it was found earlier. ``quiet``: false alarms in worlds in which nothing
-    happens: no incident, nor anything that the truth names as easily taken for one. ``cause_first`` and ``cause_last``: incidents found whose cause was right when first shown, and in the last word of
-    all reports; ``cause_fits``: that named no more than a part of it. ``named``: customers rightly named, of all that
-    were named for incidents found; ``reached``: rightly named, of all that were hit in any incident; both only of
-    detectors that name customers.
+    happens: no incident, nor anything that the truth names as easily taken for one. ``cause_first`` and
+    ``cause_last``: incidents found whose cause was right when first shown, and in the last word of all reports;
+    ``cause_fits``: that named no more than a part of it. ``named``: customers rightly named, of all that were named
+    for incidents found; ``reached``: rightly named, of all that were hit in any incident; both only of detectors that
+    name customers.
     """
 
     precise: Share = NO_SHARE
