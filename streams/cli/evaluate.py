@@ -14,11 +14,11 @@ from rich.table import Table
 
 from schemas.errors import CxError
 from streams.cli.options import with_options
+from streams.replay.configuration import configured
 from streams.replay.evaluate import page, plots, tables
 from streams.replay.evaluate.cases import choose
 from streams.replay.evaluate.results import WorldResult
 from streams.replay.evaluate.runner import RunOptions, run
-from streams.settings import load_settings
 from streams.simulate.library.world import SEED
 
 WIDE = 200
@@ -36,6 +36,8 @@ class EvaluateOptions:
     worlds: Annotated[list[str] | None, typer.Option(help="Only this world; may be given several times.")] = None
     quick: Annotated[bool, typer.Option("--quick", help="Only the worlds of the built-in subset.")] = False
     seed: Annotated[int, typer.Option(help="Seed of the built-in worlds.")] = SEED
+    config: Annotated[Path | None, typer.Option(help="Settings to judge: settings.env of a project, or YAML.")] = None
+    given: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of one setting, over --config.")] = None
     out: Annotated[Path | None, typer.Option(help="Keep results here, one file a world, to go on later.")] = None
     processes: Annotated[int, typer.Option(min=0, help="Worlds played at once; 0: one for each core.")] = 0
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None
@@ -56,7 +58,7 @@ def evaluate(options: EvaluateOptions) -> None:
     """Play, judge, show. Raises EvaluationFailed at the end if a world could not be played."""
     begun = time.monotonic()
     cases = choose(options.library, options.worlds or (), options.quick, options.seed)
-    settings = load_settings()
+    settings = configured(options.config, options.given or ())
 
     def watch(result: WorldResult, done: int, worlds: int) -> None:
         left = (time.monotonic() - begun) / done * (worlds - done)
