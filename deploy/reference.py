@@ -21,6 +21,7 @@ from streams.cli.main import COMMANDS, build_app
 from streams.cli.settings import rows as setting_rows
 from streams.security.access import ROLES
 from streams.security.access import table as rights_rows
+from streams.simulate.library.page import page as worlds_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RIGHTS = DOCS / "security.md"
@@ -33,6 +34,7 @@ def pages() -> dict[str, str]:
     makers: dict[str, Callable[[], str]] = {
         "topics.md": topics, "tables.md": tables, "metrics.md": metrics_page, "settings.md": settings,
         "commands.md": commands, "definitions.md": definitions_page,
+        "worlds.md": worlds_page,
     }  # fmt: skip
     return {name: make() for name, make in makers.items()}
 

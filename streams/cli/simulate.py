@@ -1,4 +1,4 @@
-"""``cxwatch simulate``: a made-up company, played into Kafka."""
+"""``cxwatch simulate``: a made-up company, played into Kafka, or a world of the incident library as a recording."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from streams.cli import play
+from streams.cli.worlds import show_world
 from streams.settings import load_settings
 from streams.simulate import SimulateRules, simulate
 from streams.sources.arrivals import Arrival, with_origin
@@ -26,13 +27,23 @@ def play_simulation(
     history: Annotated[bool, typer.Option(help="Play the day of history flat out before the live part.")] = True,
     heartbeat: play.Heartbeat = "60s",
     truth: Annotated[Path | None, typer.Option(help="Write what is true to this file (for a judge).")] = None,
+    world: Annotated[
+        str | None,
+        typer.Option(help="Write this world of the incident library as a recording into --out; list: name them all."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --world: a new or empty folder.")] = None,
 ) -> None:
     """Play the made-up company: 24 hours of history flat out, then 6 hours with three incidents.
+
+    With --world nothing is played: a world of the incident library is written as a recording, with what is true about it.
 
     Its events are marked as a drill: nobody is told of them, unless CX_OUTREACH_REPLAYED is set, which needs a receiver
     on this machine.
     """
     settings = load_settings()
+    if world is not None or out is not None:
+        show_world(world, out, seed, settings.partitions)
+        return
     made = simulate(SimulateRules(seed=seed))
     if truth is not None:
         made.truth.write(truth)

@@ -13,6 +13,7 @@ from schemas.topics import TOPICS
 from schemas.views import VIEWS
 from streams.cli.main import COMMANDS
 from streams.settings import Settings
+from streams.simulate.library.world import COUNT_WORLDS, WORLDS
 
 MADE = pages()
 
@@ -34,6 +35,7 @@ def test_everything_of_the_catalogues_has_a_line() -> None:
         "definitions.md": [f"### {one.name}: {one.title}\n" for one in DEFINITIONS],
         "settings.md": [f"| `CX_{name.upper()}` |" for name in Settings.model_fields],
         "commands.md": [f"## cxwatch {name}" for name in COMMANDS],
+        "worlds.md": [f"| `{name}` " for name in (*WORLDS, *COUNT_WORLDS)],
     }
     assert {name: [line for line in lines if line not in MADE[name]] for name, lines in wanted.items()} == {
         name: [] for name in wanted

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from schemas import codec
 from schemas.errors import ConfigError
 from schemas.topics import HOUR_MS
+from streams.cli.main import build_app
+from streams.cli.worlds import write_world
+from streams.replay.source import RecordingSource
 from streams.simulate.library.truth import TrueIncident, WorldTruth
 from streams.simulate.library.world import COUNT_WORLDS, WORLDS, CountWorld, World
 from streams.sources.arrivals import Arrival
@@ -264,3 +268,26 @@ def test_the_nth_customer_and_the_length_of_a_world() -> None:
 def test_impossible_worlds_are_refused(seed: int, scale: float) -> None:
     with pytest.raises(ConfigError, match="must be"):
         WORLDS["quiet_1"].made(seed, scale)
+
+
+def test_a_world_is_written_as_a_recording_with_its_truth(tmp_path: Path) -> None:
+    app = build_app("simulate")
+    done = CliRunner().invoke(app, ["simulate", "--world", "null_sparse_five_years", "--out", str(tmp_path / "null")])
+    assert done.exit_code == 0, done.output
+    source = RecordingSource(tmp_path / "null")
+    values = [value for batch in source.batches("cohort_count", 0) for value in batch.values]
+    expected = [arrival.value for arrival in COUNT_WORLDS["null_sparse_five_years"].play()]
+    assert values == expected
+    assert WorldTruth.read(tmp_path / "null" / "truth.json").quiet
+
+
+def test_worlds_are_listed_and_an_unknown_one_or_a_full_folder_is_refused(tmp_path: Path) -> None:
+    listed = CliRunner().invoke(build_app("simulate"), ["simulate", "--world", "list"]).output
+    assert all(name in listed for name in (*WORLDS, *COUNT_WORLDS))
+    with pytest.raises(ConfigError, match="no such world"):
+        write_world("atlantis", tmp_path / "new", 7, 4)
+    with pytest.raises(ConfigError, match="needs --out"):
+        write_world("quiet_1", None, 7, 4)
+    (tmp_path / "full").write_text("")
+    with pytest.raises(ConfigError, match="empty folder"):
+        write_world("quiet_1", tmp_path, 7, 4)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
@@ -18,7 +19,9 @@ from streams.simulate.library.draws import Draws, Floats, Ints
 from streams.simulate.library.firm import MONDAY_MS
 from streams.simulate.library.rhythm import EVEN_DAY, EVEN_WEEK, OFFICE_DAY, OFFICE_WEEK, Rhythm
 from streams.simulate.library.truth import WorldTruth
+from streams.sources.arrivals import Arrival
 
+_ENCODE = msgspec.json.Encoder().encode
 BIN_MS = 10_000
 """Width of a bin by the contract of the topic."""
 CUSTOMERS = 20_000
@@ -55,6 +58,13 @@ class CountWorld:
         ends_ms = self._ends_ms(scale)
         for starts_ms in range(MONDAY_MS, ends_ms, _CHUNK_HOURS * HOUR_MS):
             yield from self._day(draws, starts_ms, min(starts_ms + _CHUNK_HOURS * HOUR_MS, ends_ms))
+
+    def play(self, seed: int = SEED, partitions: int = 1, scale: float = 1.0) -> Iterator[Arrival]:
+        """The same as messages; the topic has one partition, whatever ``partitions`` says."""
+        del partitions
+        for noun, body in self.counts(seed, scale):
+            at_ms = body["through_ms"] if body["kind"] == "bin_closed" else body["bin_ms"] + BIN_MS
+            yield Arrival(at_ms, noun, self.line.encode(), None, _ENCODE(body))
 
     def truth(self, seed: int = SEED, scale: float = 1.0) -> WorldTruth:
         """That there is nothing."""

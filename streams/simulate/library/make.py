@@ -98,15 +98,7 @@ def _activities(scene: Scene) -> list[Rows]:
 
 def _true(scene: Scene, one: Reportable) -> TrueIncident:
     who, first_ms = scene.first_hits(one)
-    signals: tuple[str, ...] = ()
-    evidence: Evidence = "failed"
-    if isinstance(one, Fault):
-        signals = SIGNAL_OF[one.trouble]
-        evidence = "overdue" if one.trouble == "stuck" else "failed"
-    elif isinstance(one, Missing):
-        evidence = "missing"
-    else:
-        signals, evidence = (("contact",) if isinstance(one, Complaints) else ()), "contact"
+    signals, evidence = shown_by(one)
     ids = [scene.people.ids[number].decode() for number in who.tolist()]
     return TrueIncident(
         id=one.id, line=scene.firm.line, signals=signals, starts_ms=scene.firm.at(one.starts),
@@ -114,6 +106,15 @@ def _true(scene: Scene, one: Reportable) -> TrueIncident:
         customers=tuple(zip(ids, first_ms.tolist(), strict=True)), cost=one.cost, currency=one.currency,
         evidence=evidence, also=one.also, regression_of=one.regression_of,
     )  # fmt: skip
+
+
+def shown_by(one: Reportable) -> tuple[tuple[str, ...], Evidence]:
+    """Signals whose report counts (none: any), and what in the events shows it."""
+    if isinstance(one, Fault):
+        return SIGNAL_OF[one.trouble], "overdue" if one.trouble == "stuck" else "failed"
+    if isinstance(one, Missing):
+        return (), "missing"
+    return ("contact",) if isinstance(one, Complaints) else (), "contact"
 
 
 def _wrong(firm: Firm, one: Wrong | Surge | Outage) -> WrongReport:
