@@ -35,7 +35,7 @@ def play_simulation(
 ) -> None:
     """Play the made-up company: 24 hours of history flat out, then 6 hours with three incidents.
 
-    With --world nothing is played: a world of the incident library is written as a recording, with what is true about it.
+    With --world nothing is played: a world of the incident library is written as a recording, with the truth about it.
 
     Its events are marked as a drill: nobody is told of them, unless CX_OUTREACH_REPLAYED is set, which needs a receiver
     on this machine.

@@ -261,7 +261,7 @@ def test_the_nth_customer_and_the_length_of_a_world() -> None:
     times = sorted(at_ms for _, at_ms in incident.customers)
     assert incident.nth_ms(5) == times[4]
     assert incident.nth_ms(len(times) + 1) is None
-    assert (truth.days, truth.quiet) == (3.0, False)
+    assert (truth.days, truth.quiet) == (2.0, False)
 
 
 @pytest.mark.parametrize(("seed", "scale"), [(-1, 1.0), (2**32, 1.0), (7, 0.0)])

@@ -22,8 +22,8 @@ WORLDS = (
     ),
     World(
         "depot_stands", "delivery", "One depot stands still for nine hours; its parcels come when it is over.",
-        (replace(SHOP, days=3.0, happens=(
-            Fault(id="depot", trouble="delivery", starts=52.0, ends=61.0, share=1.0,
+        (replace(SHOP, days=2.0, happens=(
+            Fault(id="depot", trouble="delivery", starts=28.0, ends=37.0, share=1.0,
                   where={"warehouse": ("HAM-2",)}, contact_share=0.06),
         )),), QUICK,
     ),
@@ -50,8 +50,8 @@ WORLDS = (
     ),
     World(
         "orders_vanish", "delivery", "The web shop takes no orders for four hours, and nothing fails.",
-        (replace(SHOP, days=3.0, happens=(
-            Missing(id="no orders", stream="orders", starts=57.0, ends=61.0, where={"platform": ("web",)},
+        (replace(SHOP, days=2.0, happens=(
+            Missing(id="no orders", stream="orders", starts=33.0, ends=37.0, where={"platform": ("web",)},
                     contact_share=0.03),
         )),), QUICK,
     ),

@@ -18,8 +18,8 @@ _BLACK_FRIDAY = Rhythm(peaks=(Peak(72.0, 96.0, 6.0), Peak(96.0, 120.0, 2.5)))
 WORLDS = (
     World(
         "payment_provider_one_country", "payment", "One payment provider is down in one country for three hours.",
-        (replace(SHOP, happens=(
-            Fault(id="provider", trouble="payment", starts=57.0, ends=60.0, share=0.85, code="PROVIDER_TIMEOUT",
+        (replace(SHOP, days=2.0, happens=(
+            Fault(id="provider", trouble="payment", starts=33.0, ends=36.0, share=0.85, code="PROVIDER_TIMEOUT",
                   where={"payment_provider": ("paynow",), "region": ("DE",)}, contact_share=0.15),
         )),), QUICK,
     ),
@@ -31,7 +31,7 @@ WORLDS = (
             Fault(id="invoice", trouble="payment", starts=56.5, ends=62.0, share=0.7, code="SCORING_DOWN",
                   where={"payment_method": ("invoice",), "region": ("FR",)},
                   also=({"payment_provider": ("klarion",), "region": ("FR",)},)),
-        )),), QUICK,
+        )),),
     ),
     World(
         "price_error", "payment", "Three articles cost a hundredth for an evening; the company cancels the orders.",

@@ -8,7 +8,6 @@ from streams.simulate.library.firm import Firm
 from streams.simulate.library.happens import Complaints, Fault, Wrong
 from streams.simulate.library.rhythm import EVEN_DAY, OFFICE_DAY, OFFICE_WEEK, Rhythm
 
-QUICK = frozenset({"quick"})
 _YEAR = 364.0
 _WEEKLY = Rhythm(EVEN_DAY, (7.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), zone="UTC")
 
@@ -41,7 +40,7 @@ WORLDS = (
               rhythm=Rhythm(year=0.2), promise_h=(20.0, 60.0), happens=(
                   Fault(id="carrier", trouble="delivery", starts=24.0 * 700, ends=24.0 * 721, share=0.6,
                         late=(5.0, 60.0), where={"carrier": ("parcelgo",)}),
-              )),), QUICK,
+              )),),
     ),
     World(
         "weekly_and_sparse", "sparse", "A weekly market over four years; complaints double in one spring.",

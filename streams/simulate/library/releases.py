@@ -28,15 +28,17 @@ def on_and_off(hours: float, on: float, off: float, share: float) -> Shape:
 WORLDS = (
     World(
         "bad_release", "software", "Version 5.2.0 crashes on one Android model as it spreads.",
-        (replace(SHOP, happens=(
-            Release("5.2.0", "android", 50.0),
-            Fault(id="release", trouble="app", starts=50.0, ends=62.0, share=0.6, code="APP_CRASH",
+        (replace(SHOP, days=2.0, happens=(
+            Release("5.2.0", "android", 30.0),
+            Fault(id="release", trouble="app", starts=30.0, ends=42.0, share=0.6, code="APP_CRASH",
                   where={"app_version": ("5.2.0",), "device_model": ("Nova 8",)}),
         )),), QUICK,
     ),
     World(
         "good_release", "software", "Version 5.2.0 spreads and nothing is wrong with it.",
-        (replace(SHOP, happens=(Release("5.2.0", "android", 50.0), Wrong(50.0, 72.0, "the release is fine"))),), QUICK,
+        (replace(SHOP, days=2.0, happens=(
+            Release("5.2.0", "android", 30.0), Wrong(30.0, 48.0, "the release is fine"),
+        )),), QUICK,
     ),
     World(
         "half_fix", "software", "A crash is fixed by 5.2.1, but only for half of the cases.",
@@ -89,11 +91,11 @@ WORLDS = (
     ),
     World(
         "whole_company_down", "software", "App and payments fail everywhere, worst in Spain.",
-        (replace(SHOP, happens=(
-            Fault(id="app down", trouble="app", starts=58.0, ends=60.0, share=0.6, code="HTTP_503"),
-            Fault(id="app down, worst part", trouble="app", starts=58.0, ends=60.0, share=0.9, code="HTTP_503",
+        (replace(SHOP, days=2.0, happens=(
+            Fault(id="app down", trouble="app", starts=34.0, ends=36.0, share=0.6, code="HTTP_503"),
+            Fault(id="app down, worst part", trouble="app", starts=34.0, ends=36.0, share=0.9, code="HTTP_503",
                   where={"region": ("ES",)}, also=({},)),
-            Fault(id="payments down", trouble="payment", starts=58.0, ends=60.0, share=0.6, code="HTTP_503"),
+            Fault(id="payments down", trouble="payment", starts=34.0, ends=36.0, share=0.6, code="HTTP_503"),
         )),), QUICK,
     ),
     World(

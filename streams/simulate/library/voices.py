@@ -19,9 +19,9 @@ COMPLAINTS_ONLY = Firm(
 
 
 def _in_words(language: str, says: str, topic: str, languages: tuple[str, ...]) -> World:
-    trouble = Complaints(id="in words", starts=60.0, ends=66.0, per_hour=90.0, reason=topic, where={"region": ("DE",)})
+    trouble = Complaints(id="in words", starts=33.0, ends=39.0, per_hour=90.0, reason=topic, where={"region": ("DE",)})
     return World(
-        f"words_only_{language}", "contacts", says, (replace(DESK, words=languages, happens=(trouble,)),),
+        f"words_only_{language}", "contacts", says, (replace(DESK, days=2.0, words=languages, happens=(trouble,)),),
         QUICK if language == "de" else frozenset(),
     )
 
@@ -61,11 +61,11 @@ WORLDS = (
     ),
     World(
         "campaign", "crowds", "A campaign brings four times the orders and questions in one country.",
-        (replace(DESK, happens=(
-            Announced("campaign", 60.0, "Spring campaign", {"region": "FR"}),
-            Surge("orders", 60.0, 66.0, 120.0, "a campaign", where={"region": ("FR",)}),
-            Surge("sessions", 60.0, 66.0, 500.0, "a campaign", where={"region": ("FR",)}),
-            Surge("contacts", 60.0, 66.0, 200.0, "a campaign", topic="campaign", where={"region": ("FR",)}),
+        (replace(DESK, days=2.0, happens=(
+            Announced("campaign", 33.0, "Spring campaign", {"region": "FR"}),
+            Surge("orders", 33.0, 39.0, 120.0, "a campaign", where={"region": ("FR",)}),
+            Surge("sessions", 33.0, 39.0, 500.0, "a campaign", where={"region": ("FR",)}),
+            Surge("contacts", 33.0, 39.0, 200.0, "a campaign", topic="campaign", where={"region": ("FR",)}),
         )),), QUICK,
     ),
     World(
