@@ -28,6 +28,7 @@ from streams.replay.engine import Progress as Replayed
 from streams.replay.engine import ReplayOutcome
 from streams.replay.folder import Manifest, read_revisions
 from streams.replay.into import messages, span_of
+from streams.replay.opening import LIVE
 from streams.replay.plan import ROOMS
 from streams.replay.run import WOULD_HAVE, ReplayRequest, finish, left, run
 from streams.replay.shadow import Origin, Shadows
@@ -64,6 +65,9 @@ class ReplayCommand:
         str | None, typer.Option("--from", help="Only what was appended from then on (ISO 8601); live: or offsets.")
     ] = None
     end: Annotated[str | None, typer.Option("--to", help="Only what was appended before this time.")] = None
+    snapshot: Annotated[
+        Path | None, typer.Option("--from-snapshot", help="live: begin with the states that `cxwatch snapshot` kept.")
+    ] = None
     config: Annotated[
         Path | None, typer.Option(help="Settings as `cxwatch init` writes them (settings.env), or YAML.")
     ] = None
@@ -117,10 +121,13 @@ def replay_command(asked: ReplayCommand) -> None:
 
 
 def _request(asked: ReplayCommand) -> ReplayRequest:
+    if asked.snapshot and (asked.source != LIVE or asked.start):
+        raise ConfigError("--from-snapshot is for live topics, and says where they are read from: leave --from away")
     return ReplayRequest(
         asked.source, tuple(asked.files or ()), asked.start, asked.end, asked.partitions,
         str(asked.config) if asked.config else None, tuple(asked.given or ()),
         tuple(room.strip() for room in asked.rooms.split(",")), asked.processes or len(os.sched_getaffinity(0)),
+        str(asked.snapshot.absolute()) if asked.snapshot else None,
     )  # fmt: skip
 
 

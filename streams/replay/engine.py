@@ -26,6 +26,7 @@ from schemas.rooms import BY_ROOM
 from streams.replay.canonical import NOUNS, Row, canonical
 from streams.replay.plan import NAMES, ROOMS, Job, Line, Worked, without_secrets, work
 from streams.replay.processes import Processes
+from streams.replay.snapshot import SnapshotFolder, SourceFromSnapshot
 from streams.replay.source import MemorySource, Source
 from streams.settings import Settings
 
@@ -68,6 +69,8 @@ class ReplayOptions:
     watch: Callable[[Progress], None] | None = None
     stop: Callable[[], bool] = _never
     """Asked now and then; once it says so, everything is kept and Stopped is raised."""
+    snapshot: Path | None = None
+    """Folder of a snapshot to begin from; None: the rooms begin with nothing."""
 
 
 @dataclass
@@ -116,7 +119,10 @@ def replay(source: Source, settings: Settings, options: ReplayOptions | None = N
         raise ConfigError("several processes need a folder to work in")
     if isinstance(source, MemorySource) and options.folder is not None:
         source = source.write(options.folder / "input")
-    line = Line(source, without_secrets(settings), options.rooms, options.folder)
+    begin = SnapshotFolder(options.snapshot) if options.snapshot is not None else None
+    if begin is not None:
+        source = SourceFromSnapshot(source, begin)
+    line = Line(source, without_secrets(settings), options.rooms, options.folder, begin)
     outcome, started = ReplayOutcome(line), time.monotonic()
     with Processes(options.processes) if options.processes > 1 else nullcontext() as processes:
         for phase in NAMES:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Collection, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -40,7 +40,8 @@ from streams.settings import Settings
 from streams.topics import need_topics, partition_counts, topic_ids
 
 NOUNS = (*FROM_COMPANIES, *ORDERS, TICKS)
-"""What a replay reads of a line: everything that came from outside, and where it acted."""
+"""What a replay reads of a line: everything that came from outside, and where it acted. Ticks are last: a cut is
+written after the records that it tells of."""
 FETCH_BYTES = 8 * 1024 * 1024
 AHEAD = 4
 """Fetches that wait to be worked on."""
@@ -125,10 +126,16 @@ class LiveSource:
         }  # fmt: skip
 
 
-def open_live(settings: Settings, bootstrap: str, since: Bound | None = None, until: Bound | None = None) -> LiveSource:
-    """Fix what is read. Raises ConfigError if a topic is missing or an offset lies outside, SinkUnavailable."""
-    need_topics(bootstrap, settings, NOUNS)
-    names = {noun: settings.named(BY_NOUN[noun].name) for noun in NOUNS}
+def open_live(
+    settings: Settings, bootstrap: str, since: Bound | None = None, until: Bound | None = None,
+    nouns: Sequence[str] = NOUNS,
+) -> LiveSource:  # fmt: skip
+    """Fix what is read: ends are looked at in the order of ``nouns``.
+
+    Raises ConfigError if a topic is missing or an offset lies outside, SinkUnavailable.
+    """
+    need_topics(bootstrap, settings, nouns)
+    names = {noun: settings.named(BY_NOUN[noun].name) for noun in nouns}
     counts = partition_counts(bootstrap, names.values())
     try:
         with closing(
@@ -136,14 +143,14 @@ def open_live(settings: Settings, bootstrap: str, since: Bound | None = None, un
         ) as consumer:
             logs = {
                 (noun, number): _stretch(consumer, noun, number, names[noun], since or Bound(), until or Bound())
-                for noun in NOUNS  # ticks last: a cut is written after the records it tells of
+                for noun in nouns
                 for number in range(counts[names[noun]])
             }
     except KafkaError as error:
         raise SinkUnavailable(f"Kafka at {bootstrap}") from error
     ids = topic_ids(bootstrap, names.values())
     known = {noun: ids[name] for noun, name in names.items() if name in ids}
-    return LiveSource(bootstrap, settings.topic_prefix, counts[names[TICKS]], logs, known)
+    return LiveSource(bootstrap, settings.topic_prefix, max(counts.values()), logs, known)
 
 
 def _stretch(consumer: Any, noun: str, partition: int, topic: str, since: Bound, until: Bound) -> tuple[int, int]:

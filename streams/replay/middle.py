@@ -35,7 +35,10 @@ class Middle:
         self.unit, self.lanes, self.acts = unit, lanes, acts
         self.task = unit.task(room, 0, partitions, rules)
         self.stops = stops
-        self.clock_ms = unit.positions.get("clock_ms", 0)
+        state: DetectState = self.task.state
+        self.clock_ms = unit.positions.get("clock_ms", state.clock_ms)
+        for number, lane in enumerate(lanes):
+            lane.reached_ms = max(lane.reached_ms, state.through.get(number, 0))
         self.acted = unit.positions.get("acted", 0)
 
     def run(self) -> None:

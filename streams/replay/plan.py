@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from pydantic import SecretStr
 
 from schemas.rooms import BY_ROOM, RoomSpec
@@ -22,8 +22,9 @@ from schemas.topics import DAY_MS
 from streams.replay.acts import Act, acts_of
 from streams.replay.back import Back
 from streams.replay.front import Front
-from streams.replay.lanes import Lane
+from streams.replay.lanes import Lane, Rows, as_batch
 from streams.replay.middle import COUNTS, Middle, run_impact
+from streams.replay.snapshot import WRITERS, SnapshotFolder, writer_of
 from streams.replay.source import Source
 from streams.replay.spool import FileSpool, MemorySpool, Spool
 from streams.replay.unit import Report, Unit, stored
@@ -68,6 +69,8 @@ class Line:
     rooms: tuple[str, ...] = ROOMS
     folder: Path | None = None
     """Where spools and checkpoints lie; None: in memory, in this process."""
+    snapshot: SnapshotFolder | None = None
+    """Where all rooms begin; None: from nothing."""
     memory: dict[tuple[str, int], MemorySpool] = field(default_factory=dict)
     """(Phase, partition) -> its spool, without a folder."""
 
@@ -115,6 +118,14 @@ class Line:
             return _written_by(self.source.batches(noun, 0, start), partition)
         return self.source.batches(noun, partition, start)
 
+    def in_flight(self, reader: str, noun: str, partition: int, writer: int | None = None) -> Rows:
+        """What a room had not read of a derived noun at the snapshot; nothing without one."""
+        return self.snapshot.in_flight(reader, noun, partition, writer) if self.snapshot is not None else []
+
+    def seen(self, room: str, partition: int) -> Mapping[str, int]:
+        """Noun -> offset before which the state of a task contains everything."""
+        return self.snapshot.offsets(room, partition) if self.snapshot is not None else {}
+
     def make(self, name: str) -> Room[Any]:
         """A room with its rules from the settings."""
         room: Room[Any] = import_module(f"streams.agents.{name}").room(self.settings)
@@ -145,6 +156,9 @@ def work(job: Job, report: Report, stop: Callable[[], bool]) -> Worked:
     unit = Unit(line.unit_folder(phase, number), report, stop)
     if isinstance(unit.spool, MemorySpool):
         line.memory[phase, number] = unit.spool
+    if line.snapshot is not None and unit.fresh:
+        for room in line.rooms_of(phase):
+            unit.begin(room, line.snapshot.state(room, number))
     if not unit.done:
         _RUN[phase](line, unit, number)
     return Worked(unit.counts, time.process_time() - started)
@@ -157,13 +171,20 @@ def without_secrets(settings: Settings) -> Settings:
 
 
 def _front(line: Line, unit: Unit, number: int) -> None:
-    Front(unit, [line.make(room) for room in line.rooms_of("front")], line.source, number, line.rules).run()
+    front = Front(unit, [line.make(room) for room in line.rooms_of("front")], line.source, number, line.rules)
+    for room in line.rooms_of("front") if unit.fresh else ():
+        for noun in WRITERS.keys() & set(BY_ROOM[room].inputs):
+            unit.feed(room, noun, line.in_flight(room, noun, number))
+    front.run()
 
 
 def _middle(line: Line, unit: Unit, number: int) -> None:
     del number
     partitions = line.source.partitions
-    lanes = [_lane(line, unit, COUNTS, writer, str(writer)) for writer in range(partitions)]
+    lanes = [
+        _lane(line, unit, COUNTS, writer, str(writer), line.in_flight("detect", COUNTS, 0, writer))
+        for writer in range(partitions)
+    ]
     acts, stops = _acts(line, "detect", 0), set[int]()
     for partition in range(partitions):
         if "outreach" in line.rooms:
@@ -173,29 +194,42 @@ def _middle(line: Line, unit: Unit, number: int) -> None:
 
 
 def _back(line: Line, unit: Unit, number: int) -> None:
-    nouns = dict.fromkeys(("issue", "issue of outreach", "steps"), ("issue", 0)) | {"episode": ("episode", number)}
-    if "match" not in line.rooms:
-        nouns["affected"] = ("affected", number)
-    lanes = {name: _lane(line, unit, noun, writer, name) for name, (noun, writer) in nouns.items()}
-    rooms = [line.make(room) for room in line.rooms_of("back")]
-    acts = _acts(line, "outreach", number)
-    Back(unit, rooms, lanes, acts, number, line.source.partitions, line.rules).run()
+    readers = {"issue": "match", "episode": "match", "issue of outreach": "outreach", "steps": "outreach"}
+    lanes = {}
+    for name, reader in readers.items():
+        noun = "episode" if name == "episode" else "issue"
+        ahead = line.in_flight(reader, noun, number)
+        lanes[name] = _lane(line, unit, noun, number if noun == "episode" else 0, name, ahead)
+    ahead = line.in_flight("outreach", "affected", number)
+    if "outreach" in line.rooms and ("match" not in line.rooms or ahead):
+        alone = "match" in line.rooms
+        lanes["affected"] = _lane(line, unit, "affected", number, "affected", ahead, alone)
+    rooms = line.rooms_of("back")
+    tasks = {room: unit.task(line.make(room), number, line.source.partitions, line.rules) for room in rooms}
+    seen = {room: line.seen(room, number) for room in rooms}
+    Back(unit, tasks, lanes, _acts(line, "outreach", number), seen).run()
 
 
 def _end(line: Line, unit: Unit, number: int) -> None:
     del number
     partitions = line.source.partitions
-    lanes = [_lane(line, unit, "affected_count", writer, str(writer)) for writer in range(partitions)]
+    lanes = [
+        _lane(line, unit, noun, writer, str(writer), line.in_flight("impact", noun, 0, writer))
+        for noun in ("affected_count",)
+        for writer in range(partitions)
+    ]
     run_impact(unit, line.make("impact"), lanes, partitions, line.rules)
 
 
 _RUN = {"front": _front, "middle": _middle, "back": _back, "end": _end}
 
 
-def _lane(line: Line, unit: Unit, noun: str, writer: int, name: str) -> Lane:
-    """A lane where the unit left it."""
-    start = unit.positions.get(f"lane {name}", 0)
-    lane = Lane(noun, line.batches(noun, writer, start), unit.positions.get(f"reached {name}", 0))
+def _lane(line: Line, unit: Unit, noun: str, writer: int, name: str, ahead: Rows, alone: bool = False) -> Lane:
+    """A lane where the unit left it. ``ahead`` lies before the log, at offsets below 0; ``alone``: without the log."""
+    start = unit.positions.get(f"lane {name}", -len(ahead))
+    before = [as_batch(noun, writer, -len(ahead), ahead).since(start)] if start < 0 else []
+    log = iter(()) if alone else line.batches(noun, writer, max(start, 0))
+    lane = Lane(noun, chain(before, log), unit.positions.get(f"reached {name}", 0))
     lane.position = start
     return lane
 
@@ -210,13 +244,7 @@ def _acts(line: Line, room: str, partition: int) -> list[Act]:
     return acts_of(line.source, room, partition, max(0, min(firsts) - DAY_MS))
 
 
-class _Writer(msgspec.Struct):
-    partition: int = 0
-
-
 def _written_by(batches: Iterator[RawBatch], partition: int) -> Iterator[RawBatch]:
     """The records of one writer on a topic of a single partition."""
     for batch in batches:
-        values = [value or b"{}" for value in batch.values]
-        own = [at for at, value in enumerate(values) if msgspec.json.decode(value, type=_Writer).partition == partition]
-        yield batch.pick(own)
+        yield batch.pick([at for at, value in enumerate(batch.values) if writer_of(value) == partition])

@@ -44,6 +44,8 @@ class ReplayRequest:
     """``NAME=VALUE`` of --set."""
     rooms: tuple[str, ...] = ROOMS
     processes: int = 1
+    snapshot: str | None = None
+    """Folder of the snapshot that the rooms begin with."""
 
 
 def run(
@@ -63,8 +65,9 @@ def run(
     work = folder / WORK
     work.mkdir(parents=True, exist_ok=True)
     write_atomically(work / REQUEST, msgspec.json.encode(request))
-    outcome = replay(source, settings, ReplayOptions(request.rooms, request.processes, work, watch, stop))
-    manifest = manifest_of(outcome, source, settings, request)
+    begin = Path(request.snapshot) if request.snapshot else None
+    outcome = replay(source, settings, ReplayOptions(request.rooms, request.processes, work, watch, stop, begin))
+    manifest = manifest_of(outcome, outcome.line.source, settings, request)
     findings = write_findings(folder, {noun: outcome.findings(noun) for noun in outcome.nouns})
     manifest = msgspec.structs.replace(manifest, findings=findings)
     write_manifest(folder, manifest)
@@ -106,9 +109,10 @@ def manifest_of(outcome: ReplayOutcome, source: Source, settings: Settings, requ
         how = "where the live line let them in" if cuts else "at their own times; no signature was checked"
         notes.append(f"orders of operators count {how}")
     return Manifest(
-        source=source.describe(), from_ms=_time(request.start), until_ms=_time(request.end),
-        configuration=configuration(settings), rooms=request.rooms, partitions=source.partitions,
-        native=native_wanted(settings.native), cuts=cuts, notes=tuple(notes), counts=summary(outcome), findings={},
+        start="snapshot" if request.snapshot else "cold", source=source.describe(),
+        from_ms=_time(request.start), until_ms=_time(request.end), configuration=configuration(settings),
+        rooms=request.rooms, partitions=source.partitions, native=native_wanted(settings.native), cuts=cuts,
+        notes=tuple(notes), counts=summary(outcome), findings={},
         versions=versions(), seconds=round(outcome.seconds, 3), cpu_seconds=round(outcome.cpu_seconds, 3),
     )  # fmt: skip
 

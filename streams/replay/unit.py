@@ -68,7 +68,7 @@ class Unit:
         self._report, self._stop = report, stop
         self._due = time.monotonic() + EVERY_S
         found = stored(folder)
-        self.done = found is not None and found.done
+        self.fresh, self.done = found is None, found is not None and found.done
         self.spool: Spool = MemorySpool() if folder is None else FileSpool(folder, found.logs if found else ())
         if found is not None:
             self._counted.update(found.counts)
@@ -85,6 +85,10 @@ class Unit:
         for room, task in self._tasks.items():
             counts.update({f"{room} {outcome}": count for outcome, count in task.outcomes().items()})
         return counts
+
+    def begin(self, room: str, state: Recovered) -> None:
+        """Let a room begin with a state; before its task is made."""
+        self._kept[room] = state
 
     def task(self, room: Room[Any], partition: int, partitions: int, rules: TaskRules) -> PartitionTask[Any]:
         """The task of a room, with the state that the checkpoint has."""

@@ -5,7 +5,7 @@ The line is cut, interleaved and flushed at random, so what acts on arrival meet
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from streams.settings import Settings
 from tests.integration.test_same_findings import rows, short_day
 
 COMPARED = ("cohort_count", "episode", "issue", "affected", "impact", "outreach")
+MODULES = (join, experience, detect, match, impact, outreach)
 SETTINGS = Settings(approval_above=3)
 ACTIONS = ("approve",) * 6 + ("mute", "unmute", "unmute", "stop", "resume", "resume", "resolve")
 
@@ -112,9 +113,9 @@ class Office:
         return of[int(self.dice.integers(len(of)))]
 
 
-def live(partitions: int, seed: int) -> MemoryLine:
-    """The short day as it happens."""
-    rooms = [module.room(SETTINGS) for module in (join, experience, detect, match, impact, outreach)]
+def live(partitions: int, seed: int, look: Callable[[MemoryLine, int], None] | None = None) -> MemoryLine:
+    """The short day as it happens. ``look`` sees the line now and then, with the number of messages so far."""
+    rooms = [module.room(SETTINGS) for module in MODULES]
     line = MemoryLine(rooms, partitions, Cadence(seed, feed_events=400, flush_chance=0.15))
     office, dice = Office(line, seed), np.random.default_rng(seed + 1)
     for number, arrival in enumerate(short_day().arrivals(partitions)):
@@ -123,6 +124,8 @@ def live(partitions: int, seed: int) -> MemoryLine:
             office.customers = office.customers or list(line.records("customer"))
             for _ in range(int(dice.integers(0, 12 * partitions))):
                 line.step()
+            if look is not None:
+                look(line, number)
             if dice.random() < 0.5:
                 office.act(arrival.at_ms)
             if dice.random() < 0.02:
