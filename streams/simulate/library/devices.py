@@ -30,7 +30,7 @@ WORLDS = (
         "heartbeats_vanish_with_traffic", "devices",
         "All devices of a country stop reporting, while people go on using the app.",
         (replace(HOME, happens=(
-            Missing(id="offline", stream="reports", starts=55.0, ends=61.0, where={"region": ("ES",)},
+            Missing(id="offline", stream="reports", starts=55.0, ends=61.0, where={"region": ("FR",)},
                     contact_share=0.3),
         )),),
     ),
@@ -38,9 +38,9 @@ WORLDS = (
         "heartbeats_vanish_without_traffic", "devices",
         "A country's gateway is down: neither devices nor apps there say anything; customers call.",
         (replace(HOME, happens=(
-            Missing(id="offline", stream="reports", starts=55.0, ends=61.0, where={"region": ("ES",)},
+            Missing(id="offline", stream="reports", starts=55.0, ends=61.0, where={"region": ("FR",)},
                     contact_share=0.3),
-            Missing(id="no app either", stream="sessions", starts=55.0, ends=61.0, where={"region": ("ES",)},
+            Missing(id="no app either", stream="sessions", starts=55.0, ends=61.0, where={"region": ("FR",)},
                     contact_share=0.3),
         )),),
     ),
