@@ -21,7 +21,8 @@ _ROOMS = (
         "Behind: newest event time known minus the watermark; still: since the watermark was last stored. Last sign: "
         "every process speaks every 10 s of wall clock; after 45 s it is silent, and all else is what it said last. "
         "The size of a state is exact up to 4,096 keys, beyond within some per cent.",
-        Grid(0, 2, 24, 11), sql.ROOMS_NOW, metric="lag", empty="No room is known: no process has spoken yet.",
+        Grid(0, 2, 24, 11), sql.ROOMS_NOW, metric="lag",
+        empty="No room is known: no process has spoken yet, or this is a replay, where none runs.",
         fields=(
             Field("standing", "How it stands", width=270),
             Field("task", "Room", width=95),
@@ -46,7 +47,8 @@ _ROOMS = (
         4, "watermark_age", "Behind, by room and partition", "bars", "seconds",
         "Newest event time known minus the watermark of the room and partition, now; the 20 largest. Impact and store "
         "have no watermark.", Grid(12, 13, 12, 8), sql.WATERMARK_AGE, metric="watermark_age",
-        fields=(Field("behind", "Behind", "seconds"),), empty="No room has told a watermark yet.",
+        fields=(Field("behind", "Behind", "seconds"),),
+        empty="No room has told a watermark yet, or this is a replay, where none runs.",
         thresholds=(Threshold(LAG_WARN_S, "warn"), Threshold(LAG_BAD_S, "bad")),
     ),
 )

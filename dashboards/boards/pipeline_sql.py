@@ -48,6 +48,7 @@ SELECT
         mapValues(behind)), ', ') AS topics,
     undecided, behind_s, idle_s, silent_s, state_keys, state_bytes, process
 FROM room_progress
+WHERE (SELECT NOT is_replay FROM replay_shown)
 ORDER BY state = 'ok', position, `partition`
 LIMIT 400
 """
@@ -68,7 +69,7 @@ ORDER BY time, series
 WATERMARK_AGE = """
 SELECT task, behind_s AS behind
 FROM room_progress
-WHERE behind_s IS NOT NULL
+WHERE behind_s IS NOT NULL AND (SELECT NOT is_replay FROM replay_shown)
 ORDER BY behind DESC, position, `partition`
 LIMIT 20
 """
@@ -284,7 +285,7 @@ SELECT
     if(trouble = '', '✓ ok', concat(if(state IN ('behind', 'degraded'), '! ', '✗ '), trouble)) AS standing,
     task, lag, claimed, pending, silent_s, process
 FROM room_progress
-WHERE room = 'sender'
+WHERE room = 'sender' AND (SELECT NOT is_replay FROM replay_shown)
 ORDER BY state = 'ok', `partition`
 """
 

@@ -16,10 +16,14 @@ from playwright.async_api import Browser, async_playwright, expect
 
 from dashboards.boards import BOARDS
 from streams.board.server import start
+from streams.replay.engine import replay
+from streams.replay.into import messages, span_of
+from streams.replay.shadow import Origin, Shadows
+from streams.replay.source import from_arrivals
 from streams.settings import Settings
 from streams.sinks.clickhouse import ClickHouse, login
-from streams.stack import UpOptions, down, up
-from tests.dashboards.demo_at import demo_at
+from streams.stack import Endpoints, UpOptions, down, up
+from tests.dashboards.demo_at import PARTITIONS, demo_at
 from tests.patience import patience
 from tests.sinks.conftest import migrated
 
@@ -73,6 +77,17 @@ async def take(client: ClickHouse, names: Iterable[str]) -> None:
         await server.close()
 
 
+def add_replays(endpoints: Endpoints, database: str) -> None:
+    """The same day replayed once as it was, and once with a budget of one false alarm in twenty days."""
+    shadows = Shadows(endpoints, database)
+    arrivals = demo_at().arrivals
+    for name, settings in (("as-it-was", Settings()), ("careful", Settings(detect_false_alarms_per_day=0.05))):
+        found = replay(from_arrivals("demo", "simulation", arrivals, PARTITIONS, appended=True), settings)
+        shadows.fill(name.replace("-", "_"), Origin("simulation demo", name.encode().hex(), *span_of(found)),
+                     messages(found))  # fmt: skip
+    shadows.close()
+
+
 def main() -> None:
     """Take them on a ClickHouse of their own."""
     names = sys.argv[1:] or [board.name for board in BOARDS]
@@ -82,6 +97,8 @@ def main() -> None:
         try:
             with migrated(endpoints) as database:
                 demo_at().store(ClickHouse(login(endpoints, "writer", database)))
+                if "replay" in names:
+                    add_replays(endpoints, database)
                 asyncio.run(take(ClickHouse(login(endpoints, "reader", database)), names))
         finally:
             down(settings, patience_s=1.0)

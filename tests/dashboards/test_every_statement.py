@@ -50,7 +50,8 @@ def test_every_statement_runs_on_an_empty_database(board: Board, board_reader: C
     only = {variable.name: tuple(offered[variable.name]) for variable in board.variables if variable.strict}
     for name, panel, target in targets(made):
         rows = ask(board_reader, target["rawSql"], only).rows
-        assert panel.get("type") != "table" or len(rows) == 1 or "was never heard of" in str(rows), name
+        known = "was never heard of" in str(rows) or panel.get("title") == "Totals"
+        assert panel.get("type") != "table" or len(rows) == 1 or known, name
 
 
 @each_board

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.boards import BOARDS, OPERATIONS, REPLAY, operations_sql, replay_sql
+from dashboards.boards import BOARDS, OPERATIONS, REPLAY, operations_sql, pipeline_sql, replay_sql
 from dashboards.boards import common_sql as common
 from dashboards.macros import Range, expand
 from schemas.views import VIEWS
@@ -109,6 +109,14 @@ def test_a_status_of_a_replay_says_only_that_it_is_one(
 def compared_rows(client: ClickHouse, other: str) -> list[tuple[str, str]]:
     """The status line of the board."""
     return [(row["item"], row["text"]) for row in compared(client, replay_sql.TRUST, other)]
+
+
+@pytest.mark.clickhouse
+def test_no_process_is_missed_where_none_runs(clickhouse: Endpoints, seeded_board: ClickHouse, replayed: str) -> None:
+    shown = ClickHouse(login(clickhouse, "reader", replayed))
+    for sql in (pipeline_sql.ROOMS_NOW, pipeline_sql.WATERMARK_AGE, pipeline_sql.SENDER):
+        assert seeded_board.query(expand(sql, SPAN)).rows
+        assert shown.query(expand(sql, SPAN)).rows == []
 
 
 @pytest.mark.clickhouse
