@@ -81,7 +81,7 @@ def ask(client: ClickHouse, board: Board, hours: int) -> list[Timing]:
     for panel in board.panels:
         if not panel.sql:
             continue
-        sql, took, error = expand(statement(panel), span), [], ""
+        sql, took, error = expand(statement(panel), span, board.within(DATABASE)), [], ""
         for _ in range(ROUNDS):
             started = time.monotonic()
             try:

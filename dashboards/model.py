@@ -164,6 +164,10 @@ class Board:
         """Its uid without what all of ours begin with: its address on the live board."""
         return self.uid.removeprefix("cx-")
 
+    def within(self, database: str) -> dict[str, tuple[str, ...]]:
+        """The values of the variables that name databases, if all of them name this one."""
+        return {variable.name: (database,) for variable in self.variables if variable.strict}
+
     def panel(self, slug: str) -> Panel:
         """The panel of that slug. Raises KeyError."""
         for panel in self.panels:

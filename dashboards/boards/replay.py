@@ -73,7 +73,7 @@ REPLAY = Board(
             "notice would have gone.",
             Grid(0, 24, 12, 10), sql.DECISIONS, metric="decisions", links=(_OUTREACH,),
             fields=(
-                Field("stage", "Message", width=100),
+                Field("message", "Message", width=100),
                 Field("decision", "Decision", width=100),
                 Field("reason", "Why", width=150),
                 Field("of_a", "A", "count", 70),

@@ -129,8 +129,10 @@ SELECT
             empty(parts) AND earlier + later = 0, concat(
                 'Both runs see the same ', toString(problems), if(problems = 1, ' issue', ' issues'),
                 ', each at the same time. '),
-            concat(toString(shared), ' of ', toString(problems), if(problems = 1, ' issue', ' issues'),
-                if(shared = 1, ' is in both runs', ' are in both runs'),
+            concat(
+                if(shared = 0, 'No issue', concat(
+                    toString(shared), ' of ', toString(problems), if(problems = 1, ' issue', ' issues'))),
+                if(shared < 2, ' is in both runs', ' are in both runs'),
                 if(empty(parts), '. ', concat(': ', arrayStringConcat(parts, ', '), '. ')))),
         if(earlier + later = 0, '', concat(
             'B sees ', if(earlier = 0, '', concat(toString(earlier), ' earlier')),
@@ -248,7 +250,7 @@ LIMIT 200
 
 DECISIONS = """
 SELECT
-    stage, replaceAll(decision, '_', ' ') AS decision, replaceAll(reason, '_', ' ') AS reason,
+    replaceAll(stage, '_', '-') AS message, replaceAll(decision, '_', ' ') AS decision, replaceAll(reason, '_', ' ') AS reason,
     sum(in_a) AS of_a, sum(in_b) AS of_b, toInt64(of_b) - toInt64(of_a) AS difference
 FROM
 (
@@ -258,8 +260,8 @@ FROM
     UNION ALL
     SELECT CAST(stage, 'String'), CAST(decision, 'String'), CAST(reason, 'String'), 0, 1 FROM ${b:raw}.outreach_latest
 )
-GROUP BY stage, decision, reason
-ORDER BY stage DESC, transform(decision, ['send', 'hold', 'hold out', 'refuse'], [1, 2, 3, 4], 5), reason
+GROUP BY message, decision, reason
+ORDER BY message DESC, transform(decision, ['send', 'hold', 'hold out', 'refuse'], [1, 2, 3, 4], 5), reason
 """
 
 _RUN_TOTALS = """
@@ -272,8 +274,7 @@ _RUN_TOTALS = """
             (5, 'Money at risk', if(empty(risks), 'none', money_texts(risks))),
             (6, 'Cost of another minute', if(empty(costs), 'none', money_texts(costs))),
             (7, 'Notices that would go', toString(told)), (8, 'All-clears that would go', toString(cleared)),
-            (9, 'Events accepted', toString(events)), (10, 'Events too late', toString(late)),
-            (11, 'Dead letters', toString(rejected))]) AS totals
+            (9, 'Events accepted', toString(events)), (10, 'Events too late', toString(late))]) AS totals
         FROM
         (
             SELECT countIf(e.state != 'suspected') AS issues, countIf(e.active) AS still_open,
@@ -291,8 +292,7 @@ _RUN_TOTALS = """
             FROM ${<run>:raw}.outreach_latest
             WHERE decision = 'send'
         ) AS o,
-        (SELECT sum(events) AS events, sum(late) AS late FROM ${<run>:raw}.source_count_latest) AS s,
-        (SELECT count() AS rejected FROM ${<run>:raw}.dead_letter_latest) AS d
+        (SELECT sum(events) AS events, sum(late) AS late FROM ${<run>:raw}.source_count_latest) AS s
     )"""
 TOTALS = """
 WITH

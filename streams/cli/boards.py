@@ -175,9 +175,10 @@ def check_database(client: ClickHouse) -> None:
             "nothing was written to Grafana"
         )
     for board in BOARDS:
+        own = board.within(client.login.database)
         for panel in board.panels:
             if panel.sql:
-                _describe(client, f"panel {panel.slug} of {board.uid}", expand(panel.sql, Range.ending(0, 1)))
+                _describe(client, f"panel {panel.slug} of {board.uid}", expand(panel.sql, Range.ending(0, 1), own))
 
 
 def _describe(client: ClickHouse, asks: str, sql: str) -> None:

@@ -73,9 +73,9 @@ def test_decisions_and_totals_add_up_to_what_each_run_has(seeded_board: ClickHou
     totals = {row["measure"]: (row["in_a"], row["in_b"]) for row in compared(seeded_board, replay_sql.TOTALS, replayed)}
     assert totals["Issues"] == ("3", "3")
     assert totals["Customers affected"] == ("813", "603")
-    assert totals["Dead letters"] == ("3", "3")
+    assert totals["Events accepted"][0] == totals["Events accepted"][1] != "0"
     assert totals["Money at risk"][1] == "18,029.70 EUR"
-    sent = {row["of_b"] for row in decisions if (row["decision"], row["stage"]) == ("send", "notice")}
+    sent = {row["of_b"] for row in decisions if (row["decision"], row["message"]) == ("send", "notice")}
     assert totals["Notices that would go"][1] == str(sum(sent))
 
 
