@@ -2,7 +2,8 @@
 
 A run is a database: the live one, or one that a replay filled. ``${a:raw}`` and ``${b:raw}`` are the two that were
 chosen; the register of replays is read from the database of the data source. Issues are paired off as
-``streams.replay.pairing`` does it, except that two of them are a pair if each is the most alike to the other.
+``streams.replay.pairing`` does it, except that two of them are a pair if each is the most alike to the other. Drills
+are left out.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _ISSUES = """<run>_issues AS
             FROM ${<run>:raw}.affected_latest
             GROUP BY issue_id
         ) AS h ON h.issue_id = i.issue_id
-        WHERE i.state != 'suspected'
+        WHERE i.state != 'suspected' AND NOT i.drill
     )"""
 
 _PAIRED = """<a>,
@@ -111,8 +112,8 @@ WITH
             countIf(both AND cause_a != cause_b))
         FROM (SELECT *, id_a != '' AND id_b != '' AS both FROM compared)
     ) AS found,
-    (SELECT uniqExact(customer_id) FROM ${a:raw}.affected_latest) AS hit_a,
-    (SELECT uniqExact(customer_id) FROM ${b:raw}.affected_latest) AS hit_b,
+    (SELECT uniqExact(customer_id) FROM ${a:raw}.affected_latest WHERE origin != 'drill') AS hit_a,
+    (SELECT uniqExact(customer_id) FROM ${b:raw}.affected_latest WHERE origin != 'drill') AS hit_b,
     (SELECT countIf(decision = 'send' AND stage = 'notice') FROM ${a:raw}.outreach_latest) AS told_a,
     (SELECT countIf(decision = 'send' AND stage = 'notice') FROM ${b:raw}.outreach_latest) AS told_b,
     found.3 AS shared, found.1 - found.3 AS only_a, found.2 - found.3 AS only_b,
@@ -250,7 +251,8 @@ LIMIT 200
 
 DECISIONS = """
 SELECT
-    replaceAll(stage, '_', '-') AS message, replaceAll(decision, '_', ' ') AS decision, replaceAll(reason, '_', ' ') AS reason,
+    replaceAll(stage, '_', '-') AS message, replaceAll(decision, '_', ' ') AS decision,
+    replaceAll(reason, '_', ' ') AS reason,
     sum(in_a) AS of_a, sum(in_b) AS of_b, toInt64(of_b) - toInt64(of_a) AS difference
 FROM
 (
@@ -281,11 +283,13 @@ _RUN_TOTALS = """
                 totals_of(groupArrayArray(e.at_risk)) AS risks,
                 totals_of(groupArrayArray(if(e.active, e.per_minute, []))) AS costs
             FROM ${<run>:raw}.issue_overview AS e
+            WHERE NOT e.drill
         ) AS i,
         (
             SELECT uniqExact(customer_id) AS affected,
                 affected - uniqExactIf(customer_id, contacted_at IS NOT NULL) AS silent
             FROM ${<run>:raw}.affected_latest
+            WHERE origin != 'drill'
         ) AS h,
         (
             SELECT countIf(stage = 'notice') AS told, countIf(stage = 'all_clear') AS cleared
@@ -316,7 +320,13 @@ ORDER BY position
 _RUN_AFFECTED = """
     SELECT 'RUN' AS run, toStartOfInterval(greatest(first_known, toDateTime64($__fromTime, 3, 'UTC')), step) AS time,
         1 AS fresh
-    FROM (SELECT min(known_at) AS first_known FROM ${<run>:raw}.affected_latest GROUP BY customer_id)
+    FROM
+    (
+        SELECT min(known_at) AS first_known
+        FROM ${<run>:raw}.affected_latest
+        WHERE origin != 'drill'
+        GROUP BY customer_id
+    )
     WHERE first_known <= $__toTime_ms
     UNION ALL
     SELECT 'RUN', toDateTime(arrayJoin(range(
