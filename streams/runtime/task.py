@@ -70,7 +70,7 @@ class PartitionTask(Generic[S]):
         items = found.whole()
         meta = _meta_of(room.name, partition, partitions, found.meta, empty=not items)
         self.epoch = next_epoch(meta, wall_s)
-        self.flushes = 0
+        self.flushes, self.dirty = 0, False
         self.positions = _positions_of(meta, room.brings)
         """Noun -> offset of the next record that the task has not seen."""
         self.topic_epochs = dict(meta.topics)
@@ -78,7 +78,6 @@ class PartitionTask(Generic[S]):
         self.newest: dict[str, int] = {}
         """Noun -> how far its topic has come by the room's clock, for event topics that were heard since start. A room
         that keeps no clock: the newest event time."""
-        self.dirty = False
         self.pending_bytes = 0
         """Bytes fed since the last flush."""
         keys, self._side = Keys(partition, partitions), SideOutputs()
@@ -89,6 +88,7 @@ class PartitionTask(Generic[S]):
         self._clocked = room.stage if isinstance(room.stage, Clocked) else None
         self._led = room.stage if isinstance(room.stage, Led) else None
         self._long = room.stage if isinstance(room.stage, LongStage) else None
+        self._acting = room.stage if isinstance(room.stage, ArrivalStage) else None
         self._spent = 0
         """Units of a long stage's work done since the last step was handed back to the caller."""
         self.opened_ms, self.size = int(wall_s * 1_000), StateSize(items.items())
@@ -262,11 +262,10 @@ class PartitionTask(Generic[S]):
             return
         self._fed(part)
         batch = self._intake.admit(part)
-        stage = self.room.stage
-        if isinstance(stage, ArrivalStage) and part.topic in stage.acts_on_arrival:
-            self._cut(stage, part, () if batch is None else batch.offsets)
+        if self._acting is not None and part.topic in self._acting.acts_on_arrival:
+            self._cut(self._acting, part, () if batch is None else batch.offsets)
         if batch is not None:
-            stage.step(self.state, batch)
+            self.room.stage.step(self.state, batch)
             if batch.topic in HOT:
                 self._hear(batch.topic, max(map(time_of, batch.records)))
 
