@@ -262,14 +262,15 @@ impl Spec {
     /// True for an event that has some of a drill's names but not all of them; `schemas.drills` explains it.
     #[inline]
     fn is_half_drill(&self, marks: [usize; 4], row: &[Value], message: &[u8], scratch: &[u8]) -> bool {
-        let [customer, product, source, origin] =
-            marks.map(|field| self.bytes(field, row[field], message, scratch).unwrap_or_default());
-        let (prefix, named) = (DRILL_PREFIX.as_bytes(), source == DRILL_SOURCE.as_bytes());
-        if !(named || customer.starts_with(prefix) || product.starts_with(prefix)) {
+        let text = |field: usize| self.bytes(field, row[field], message, scratch).unwrap_or_default();
+        let [customer, product, source, origin] = marks;
+        let is_nobody = text(customer).starts_with(DRILL_PREFIX.as_bytes());
+        let is_source = text(source) == DRILL_SOURCE.as_bytes();
+        if !(is_nobody || is_source || text(product).starts_with(DRILL_PREFIX.as_bytes())) {
             return false;
         }
-        let is_line = DRILL_LINES.iter().any(|line| product == line.as_bytes());
-        !(named && customer.starts_with(prefix) && is_line && origin == DRILL_ORIGIN.as_bytes())
+        let is_line = DRILL_LINES.iter().any(|line| text(product) == line.as_bytes());
+        !(is_nobody && is_source && is_line && text(origin) == DRILL_ORIGIN.as_bytes())
     }
 
     /// Read a name with its colon; None for an unknown one. `before` is the known field before it.

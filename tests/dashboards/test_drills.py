@@ -15,13 +15,13 @@ from schemas.definitions.outreach import OUTREACH
 from schemas.topics import BY_NOUN
 from streams.agents.store import Store
 from streams.board.queries import list_issues
-from streams.drill.script import KINDS, Drill
+from streams.drill.script import KINDS
 from streams.runtime.memory import Cadence, MemoryLine
 from streams.sinks.clickhouse import ClickHouse, login
 from streams.stack import Endpoints
 from tests.core.join.world import HOUR, MINUTE, T0
 from tests.dashboards.demo_at import as_batches
-from tests.drill.test_apart import beaten, company, played
+from tests.drill.test_apart import beaten, company, drilled, played
 from tests.sinks.conftest import migrated
 
 pytestmark = pytest.mark.clickhouse
@@ -50,10 +50,8 @@ def stored(client: ClickHouse, line: MemoryLine) -> None:
 @pytest.fixture(scope="module")
 def with_and_without(clickhouse: Endpoints) -> Iterator[tuple[ClickHouse, ClickHouse]]:
     """Operators' logins: the company with a drill of every kind that goes on, and the company alone."""
-    drills = [one for kind in KINDS for one in Drill(kind, kind, T0 + HOUR + 12 * MINUTE).arrivals()]
-    mixed = sorted([*beaten(company()), *drills], key=lambda one: one.at_ms)
     with migrated(clickhouse) as one, migrated(clickhouse) as other:
-        stored(ClickHouse(login(clickhouse, "writer", one)), played(mixed, "off", Cadence()))
+        stored(ClickHouse(login(clickhouse, "writer", one)), drilled("off"))
         stored(ClickHouse(login(clickhouse, "writer", other)), played(beaten(company()), "off", Cadence()))
         yield ClickHouse(login(clickhouse, "operator", one)), ClickHouse(login(clickhouse, "operator", other))
 
