@@ -272,8 +272,8 @@ class PartitionTask(Generic[S]):
     def _cut(self, stage: ArrivalStage, part: RawBatch, admitted: Sequence[int]) -> None:
         """Record where a slice of an input that acts on arrival is fed; slices in a row at the same time make one."""
         noun, cuts, clocks = part.topic, self._side.cuts, stage.clocks_ms(self.state)
-        let_in = frozenset(admitted) if noun in ORDER_TOPICS else frozenset(part.offsets)
-        refused = tuple(offset for offset in part.offsets if offset not in let_in)
+        let_in = frozenset(admitted)
+        refused = tuple(at for at in part.offsets if at not in let_in) if noun in ORDER_TOPICS else ()
         last = cuts[-1] if cuts else None
         follows = last is not None and (last.topic, last.clocks, last.steps[-1]) == (noun, clocks, part.start)
         if last is not None and follows and len(last.steps) < MOST_STEPS:
