@@ -4,12 +4,15 @@ leaves every topic and group as it was."""
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +22,18 @@ from schemas.events import Change, Customer
 from schemas.rooms import WORKER_ROOMS
 from streams.demo.session import Session
 from streams.orders.writing import Action, write_order
-from streams.replay.canonical import canonical
+from streams.replay.canonical import canonical, fingerprint
 from streams.replay.engine import replay
+from streams.replay.folder import read_manifest
 from streams.replay.live import open_live
+from streams.replay.snapshot import SnapshotFolder, SnapshotManifest, version_at
 from streams.settings import Settings
+from streams.simulate import Simulation, simulate
+from streams.sinks.rows import version_of
 from streams.sources.arrivals import Arrival
 from streams.sources.producer import Destination, PlaySpeed, play
 from streams.stack import endpoints
+from streams.stack.supervisor import environment_of
 from streams.topics import ensure_topics
 from tests.integration.harness import is_ready, until
 from tests.integration.hash_findings import topic_rows
@@ -37,7 +45,7 @@ from tests.replay.watched import watched
 
 ROOMS = ",".join(room for room in WORKER_ROOMS if room != "store")
 CHUNKS = 6
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 ORDERS: tuple[tuple[Action, ...], ...] = (
     (), (), ("approve", "stop"), ("mute", "approve"), ("resume", "unmute"), ("resolve",),
 )  # fmt: skip
@@ -97,11 +105,22 @@ def destination(run: Session) -> Destination:
     return Destination(run.endpoints.kafka_bootstrap, run.settings.topic_prefix, run.settings.partitions)
 
 
-async def live(run: Session, kills: int) -> None:
-    """Play the short day piece by piece, act in between, and wait until everything is decided."""
+async def command(run: Session, *arguments: str) -> None:
+    """Run ``cxwatch`` with the settings of the deployment."""
+    code = "import sys; from streams.cli.main import main; sys.exit(main())"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-c", code, *arguments, env=environment_of(run.settings),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    shown, _ = await process.communicate()
+    assert process.returncode == 0, shown.decode()
+
+
+async def live(run: Session, day: Simulation, kills: int, folder: Path) -> None:
+    """Play a day piece by piece, act in between, take a snapshot on the way, wait until all is decided."""
     worker = run.launch("worker", ["worker", "--rooms", ROOMS])
     file = run.settings.state_dir / f"worker-{run.settings.instance}.json"
-    arrivals = list(short_day().arrivals(run.settings.partitions))
+    arrivals = list(day.arrivals(run.settings.partitions))
     size = -(-len(arrivals) // CHUNKS)
     for number in range(CHUNKS):
         piece = arrivals[number * size : (number + 1) * size]
@@ -109,19 +128,33 @@ async def live(run: Session, kills: int) -> None:
         await until(lambda: is_ready(file), PATIENCE_S)
         await asyncio.sleep(0.5 + 0.3 * number)  # somewhere in the middle of the work
         await act(run, ORDERS[number], piece[-1].at_ms)
+        if number == CHUNKS // 2:
+            await command(run, "snapshot", "--out", str(folder))
         if number and number <= kills:
             worker.in_a_row = 0
             os.kill(worker.pid, signal.SIGKILL)
             await until(partial(restarted, run, worker, number - 1), PATIENCE_S)
-    end_ms = short_day().truth.end_ms
+    end_ms = day.truth.end_ms
     await until(lambda: decided_ms(run) >= end_ms, PATIENCE_S)
     await settle(lambda: {noun: len(findings(run, noun)) for noun in ("affected_count", "impact", "outreach", "tick")})
     run.stop()
 
 
-async def compare(stack: Settings, partitions: int, kills: int) -> None:
+def since(run: Session, snapshot: SnapshotManifest, noun: str) -> list[dict[str, Any]]:
+    """Records that were written after a snapshot."""
+    source = open_live(run.settings, run.endpoints.kafka_bootstrap, nouns=(noun,))
+    found = []
+    for number in range(source.partitions):
+        for batch in source.batches(noun, number):
+            for value, headers in zip(batch.values, batch.headers, strict=True):
+                if value is not None and version_of(headers) > version_at(snapshot, noun, number, value):
+                    found.append(json.loads(value))
+    return found
+
+
+async def compare(stack: Settings, day: Simulation, partitions: int, kills: int, folder: Path) -> None:
     with deployment(stack, partitions) as run:
-        await live(run, kills)
+        await live(run, day, kills, folder)
         bootstrap = run.endpoints.kafka_bootstrap
         before = groups_and_ends(bootstrap, run.settings)
         with watched() as connected:
@@ -133,6 +166,14 @@ async def compare(stack: Settings, partitions: int, kills: int) -> None:
         assert all(lines.values())
         for noun in COMPARED:
             assert [line.decode() for line in outcome.canonical(noun)] == [line.decode() for line in lines[noun]], noun
+        taken = SnapshotFolder(folder)
+        out = folder.with_name("run")
+        await command(run, "replay", "live", "--from-snapshot", str(folder), "--out", str(out), "--processes", "2")
+        manifest = read_manifest(out)
+        assert (manifest.start, manifest.source["begins"]) == ("snapshot", "snapshot")
+        for noun in COMPARED:
+            expected = canonical(noun, since(run, taken.contents, noun))
+            assert manifest.findings[noun].sha256 == fingerprint(expected), noun
 
 
 @pytest.mark.kafka
@@ -141,7 +182,17 @@ async def compare(stack: Settings, partitions: int, kills: int) -> None:
     (1, 2), (4, 0), pytest.param(1, 0, marks=pytest.mark.long), pytest.param(4, 3, marks=pytest.mark.long),
 ])  # fmt: skip
 async def test_a_replay_of_live_topics_finds_what_the_live_run_wrote(
-    stack_settings: Settings, kafka: str, partitions: int, kills: int
+    stack_settings: Settings, kafka: str, partitions: int, kills: int, tmp_path: Path
 ) -> None:
     del kafka
-    await compare(stack_settings, partitions, kills)
+    await compare(stack_settings, short_day(), partitions, kills, tmp_path / "snapshot")
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.long
+async def test_a_replay_of_the_whole_demo_finds_what_its_live_run_wrote(
+    stack_settings: Settings, kafka: str, tmp_path: Path
+) -> None:
+    del kafka
+    await compare(stack_settings, simulate(), 4, 1, tmp_path / "snapshot")
