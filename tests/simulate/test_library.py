@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -24,18 +25,12 @@ from streams.replay.source import RecordingSource
 from streams.simulate.library.truth import TrueIncident, WorldTruth
 from streams.simulate.library.world import COUNT_WORLDS, WORLDS, CountWorld, World
 from streams.sources.arrivals import Arrival
-from tests.simulate.library_digest import digests
+from tests.simulate.library_digest import SCALE, digests, scale_of
 
 ROOT = Path(__file__).resolve().parents[2]
-SCALE = 0.04
 USUAL = {"TIMEOUT", "DECLINED_05"}
 EVERY = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS.keys())
 EVERY_COUNTED = pytest.mark.parametrize("world", COUNT_WORLDS.values(), ids=COUNT_WORLDS.keys())
-
-
-def scale_of(name: str) -> float:
-    """The largest world is made smaller still."""
-    return SCALE / 10 if name == "quiet_10000" else SCALE
 
 
 @cache
@@ -70,10 +65,10 @@ def test_there_are_at_least_forty_worlds_and_a_quick_subset() -> None:
 
 
 def test_another_process_with_another_hash_seed_makes_the_same_bytes() -> None:
-    command = [sys.executable, "-P", "-m", "tests.simulate.library_digest", "3", str(SCALE)]
+    command = [sys.executable, "-P", "-m", "tests.simulate.library_digest", "3"]
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": str(ROOT)}
     other = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
-    assert json.loads(other.stdout) == digests(3, SCALE)
+    assert json.loads(other.stdout) == digests(3)
 
 
 def test_another_seed_makes_other_bytes() -> None:
@@ -275,13 +270,14 @@ def test_impossible_worlds_are_refused(seed: int, scale: float) -> None:
         WORLDS["quiet_1"].made(seed, scale)
 
 
-def test_a_world_is_written_as_a_recording_with_its_truth(tmp_path: Path) -> None:
+def test_a_world_is_written_as_a_recording_with_its_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COUNT_WORLDS, "null_short", replace(COUNT_WORLDS["null_sparse_five_years"], days=20))
     app = build_app("simulate")
-    done = CliRunner().invoke(app, ["simulate", "--world", "null_sparse_five_years", "--out", str(tmp_path / "null")])
+    done = CliRunner().invoke(app, ["simulate", "--world", "null_short", "--out", str(tmp_path / "null")])
     assert done.exit_code == 0, done.output
     source = RecordingSource(tmp_path / "null")
     values = [value for batch in source.batches("cohort_count", 0) for value in batch.values]
-    expected = [arrival.value for arrival in COUNT_WORLDS["null_sparse_five_years"].play()]
+    expected = [arrival.value for arrival in COUNT_WORLDS["null_short"].play()]
     assert values == expected
     assert WorldTruth.read(tmp_path / "null" / "truth.json").quiet
 
