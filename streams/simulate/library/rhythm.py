@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -50,15 +51,26 @@ class Rhythm:
 
     def factors(self, starts_ms: int, edges: Ints) -> Floats:
         """The rate against the average in each slot between two ``edges``; peaks count from ``starts_ms``."""
-        zone, found = ZoneInfo(self.zone), np.empty(len(edges) - 1)
-        for index, at_ms in enumerate(edges[:-1].tolist()):
-            local = datetime.fromtimestamp(at_ms / 1_000, UTC).astimezone(zone)
-            wave = 1.0 + self.year * math.cos(2.0 * math.pi * (local.timetuple().tm_yday - 345) / 365.25)
-            found[index] = self.hours[local.hour] * self.weekdays[local.weekday()] * wave
+        width = int(edges[1] - edges[0])
+        hours, weekdays, days = _local_times(self.zone, int(edges[0]), len(edges) - 1, width)
+        found = np.asarray(self.hours)[hours] * np.asarray(self.weekdays)[weekdays]
+        if self.year:
+            wave = [math.cos(2.0 * math.pi * (day - 345) / 365.25) for day in days.tolist()]
+            found = found * (1.0 + self.year * np.asarray(wave))
         for peak in self.peaks:
             first, last = starts_ms + peak.starts * HOUR_MS, starts_ms + peak.ends * HOUR_MS
             found[(edges[:-1] >= first) & (edges[:-1] < last)] *= peak.factor
-        return found
+        return np.asarray(found, dtype=np.float64)
+
+
+@lru_cache(maxsize=16)
+def _local_times(zone: str, first_ms: int, count: int, width_ms: int) -> tuple[Ints, Ints, Ints]:
+    """Hour, weekday and day of the year in a zone's own time, of ``count`` moments ``width_ms`` apart."""
+    there = ZoneInfo(zone)
+    local = [datetime.fromtimestamp((first_ms + width_ms * number) / 1_000, there) for number in range(count)]
+    hours, weekdays = [one.hour for one in local], [one.weekday() for one in local]
+    days = [one.timetuple().tm_yday for one in local]
+    return np.asarray(hours), np.asarray(weekdays), np.asarray(days)
 
 
 def moments(draws: Draws, rhythm: Rhythm, per_hour: float, starts_ms: int, ends_ms: int) -> Ints:
