@@ -81,19 +81,13 @@ _PAIRED = """<a>,
     compared AS
     (
         SELECT
-            a.issue_id AS id_a, b.issue_id AS id_b, a.title AS title, a.line AS line, a.signal AS signal,
-            a.cause_text AS cause_a, b.cause_text AS cause_b, a.opened_at AS opened_a, b.opened_at AS opened_b,
+            a.issue_id AS id_a, b.issue_id AS id_b, if(id_a = '', b.title, a.title) AS title,
+            if(id_a = '', b.line, a.line) AS line, a.cause_text AS cause_a, b.cause_text AS cause_b,
+            if(id_a = '', b.opened_at, a.opened_at) AS opened_a, if(id_b = '', a.opened_at, b.opened_at) AS opened_b,
             a.seen_at AS seen_a, b.seen_at AS seen_b, a.resolved_at AS over_a, b.resolved_at AS over_b,
             a.affected AS affected_a, b.affected AS affected_b, a.at_risk AS at_risk_a, b.at_risk AS at_risk_b
-        FROM a_issues AS a
-        LEFT JOIN matched AS m ON m.id_a = a.issue_id
-        LEFT JOIN b_issues AS b ON b.issue_id = m.id_b
-        UNION ALL
-        SELECT
-            '', b.issue_id, b.title, b.line, b.signal, '', b.cause_text, b.opened_at, b.opened_at, b.seen_at, b.seen_at,
-            NULL, b.resolved_at, 0, b.affected, [], b.at_risk
-        FROM b_issues AS b
-        WHERE b.issue_id NOT IN (SELECT id_b FROM matched)
+        FROM (SELECT i.*, m.id_b AS pair FROM a_issues AS i LEFT JOIN matched AS m ON m.id_a = i.issue_id) AS a
+        FULL OUTER JOIN b_issues AS b ON b.issue_id = a.pair
     )""".replace("<a>", _ISSUES.replace("<run>", "a")).replace("<b>", _ISSUES.replace("<run>", "b"))
 """``compared``: a row for each problem, with the issue of A and of B; one that a run does not have has an empty id."""
 
@@ -103,25 +97,7 @@ _AGES = """(s -> if(
 HEADLINE = """
 WITH
     <ages>,
-    <paired>,
-    (
-        SELECT (
-            countIf(id_a != ''), countIf(id_b != ''), countIf(both), countIf(both AND seen_b < seen_a),
-            countIf(both AND seen_b > seen_a),
-            quantileExactIf(0.5)(abs(dateDiff('second', seen_b, seen_a)), both AND seen_b != seen_a),
-            countIf(both AND cause_a != cause_b))
-        FROM (SELECT *, id_a != '' AND id_b != '' AS both FROM compared)
-    ) AS found,
-    (SELECT uniqExact(customer_id) FROM ${a:raw}.affected_latest WHERE origin != 'drill') AS hit_a,
-    (SELECT uniqExact(customer_id) FROM ${b:raw}.affected_latest WHERE origin != 'drill') AS hit_b,
-    (SELECT countIf(decision = 'send' AND stage = 'notice') FROM ${a:raw}.outreach_latest) AS told_a,
-    (SELECT countIf(decision = 'send' AND stage = 'notice') FROM ${b:raw}.outreach_latest) AS told_b,
-    found.3 AS shared, found.1 - found.3 AS only_a, found.2 - found.3 AS only_b,
-    found.1 + found.2 - found.3 AS problems, found.4 AS earlier, found.5 AS later,
-    arrayFilter(part -> part != '', [
-        if(only_a = 0, '', concat(toString(only_a), if(only_a = 1, ' is', ' are'), ' only in A')),
-        if(only_b = 0, '', concat(toString(only_b), if(only_b = 1, ' is', ' are'), ' only in B')),
-        if(found.7 = 0, '', concat(toString(found.7), if(found.7 = 1, ' has', ' have'), ' another cause'))]) AS parts
+    <paired>
 SELECT
     'plain' AS tone,
     concat(
@@ -138,10 +114,32 @@ SELECT
         if(earlier + later = 0, '', concat(
             'B sees ', if(earlier = 0, '', concat(toString(earlier), ' earlier')),
             if(earlier > 0 AND later > 0, ' and ', ''), if(later = 0, '', concat(toString(later), ' later')),
-            ' than A, by ', spell(found.6), if(earlier + later = 1, '', ' in the median'), '. ')),
+            ' than A, by ', spell(by_s), if(earlier + later = 1, '', ' in the median'), '. ')),
         'Customers affected: A ', toString(hit_a), ', B ', toString(hit_b), '. Notices that would go: A ',
-        toString(told_a), ', B ', toString(told_b), '.'
+        toString(sent_a), ', B ', toString(sent_b), '.'
     ) AS sentence
+FROM
+(
+    SELECT
+        count() AS problems, countIf(both) AS shared, countIf(id_b = '') AS only_a, countIf(id_a = '') AS only_b,
+        countIf(both AND seen_b < seen_a) AS earlier, countIf(both AND seen_b > seen_a) AS later,
+        quantileExactIf(0.5)(abs(dateDiff('second', seen_b, seen_a)), both AND seen_b != seen_a) AS by_s,
+        countIf(both AND cause_a != cause_b) AS other_cause,
+        arrayFilter(part -> part != '', [
+            if(only_a = 0, '', concat(toString(only_a), if(only_a = 1, ' is', ' are'), ' only in A')),
+            if(only_b = 0, '', concat(toString(only_b), if(only_b = 1, ' is', ' are'), ' only in B')),
+            if(other_cause = 0, '',
+                concat(toString(other_cause), if(other_cause = 1, ' has', ' have'), ' another cause'))]) AS parts
+    FROM (SELECT *, id_a != '' AND id_b != '' AS both FROM compared)
+) AS found,
+    (SELECT uniqExact(customer_id) AS hit_a FROM ${a:raw}.affected_latest WHERE origin != 'drill') AS hit_of_a,
+    (SELECT uniqExact(customer_id) AS hit_b FROM ${b:raw}.affected_latest WHERE origin != 'drill') AS hit_of_b,
+    (
+        SELECT countIf(decision = 'send' AND stage = 'notice') AS sent_a FROM ${a:raw}.outreach_latest
+    ) AS sent_of_a,
+    (
+        SELECT countIf(decision = 'send' AND stage = 'notice') AS sent_b FROM ${b:raw}.outreach_latest
+    ) AS sent_of_b
 """.replace("<ages>", _AGES).replace("<paired>", _PAIRED)
 
 TRUST = """
@@ -211,12 +209,10 @@ FROM
             [(last, if(id != '' AND opened < last AND ifNull(over, last) >= last, 'open', ''))]))) AS turns
     FROM
     (
-        SELECT 'A' AS run, id_a AS id, title, least(opened_a, if(id_b = '', opened_a, opened_b)) AS began,
-            opened_a AS opened, greatest(seen_a, opened_a) AS seen, over_a AS over
-        FROM compared
-        UNION ALL
-        SELECT 'B', id_b, title, least(opened_a, if(id_b = '', opened_a, opened_b)),
-            opened_b, greatest(seen_b, opened_b), over_b
+        SELECT
+            arrayJoin(['A', 'B']) AS run, if(run = 'A', id_a, id_b) AS id, title, least(opened_a, opened_b) AS began,
+            if(run = 'A', opened_a, opened_b) AS opened,
+            greatest(if(run = 'A', seen_a, seen_b), opened) AS seen, if(run = 'A', over_a, over_b) AS over
         FROM compared
     )
     WHERE began <= last AND (id = '' OR ifNull(over, last) >= first)
@@ -245,7 +241,7 @@ SELECT
     multiIf(id_a = '', cause_b, id_b = '' OR cause_a = cause_b, cause_a, concat(cause_a, '; in B: ', cause_b)) AS cause,
     id_a, id_b, '${a:raw}' AS database_a, '${b:raw}' AS database_b
 FROM compared
-ORDER BY least(opened_a, if(id_b = '', opened_a, opened_b)), title
+ORDER BY least(opened_a, opened_b), title
 LIMIT 200
 """.replace("<money>", MONEY_TEXT).replace("<ages>", _AGES).replace("<paired>", _PAIRED)
 

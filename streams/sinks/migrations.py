@@ -23,6 +23,14 @@ DDL = Path(schemas.__file__).parent / "ddl"
 """Folder of the numbered migrations."""
 
 
+_SHADOWS = """
+SELECT r.database
+FROM replay AS r FINAL
+INNER JOIN system.databases AS d ON d.name = r.database AND d.comment = r.mark
+WHERE NOT r.own AND r.state = 'ready'
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One numbered migration and its state: applied, pending, or changed / missing since it was applied."""
@@ -35,14 +43,29 @@ class Migration:
 def migrate(endpoints: ClickHouseAccounts, database: str = "cx") -> list[str]:
     """Apply the pending migrations as user migrator; returns their file names.
 
-    Raises ConfigError if an applied migration was edited since or one of ours is wrong, SinkUnavailable if the server
-    cannot be reached.
+    Databases of replays beside it (``streams.replay.shadow``) follow, so that boards can still show them; one that
+    cannot is said in a warning. Raises ConfigError if an applied migration was edited since or one of ours is wrong,
+    SinkUnavailable if the server cannot be reached.
     """
     pending = [migration.name for migration in migrations(endpoints, database) if migration.state == "pending"]
     with _migrating():
         _cluster(endpoints, database).migrate(database, DDL, migration_log_format="compact")
-    share_views(ClickHouse(login(endpoints, "migrator", database)), endpoints.account("reader")[0])
+    migrator = ClickHouse(login(endpoints, "migrator", database))
+    share_views(migrator, endpoints.account("reader")[0])
+    for shadow in _shadows(migrator) if pending else ():
+        try:
+            migrate(endpoints, shadow)
+        except ConfigError as error:
+            log.warning("database %s of a replay is not up to date, make it anew: %s", shadow, error)
     return pending
+
+
+def _shadows(migrator: ClickHouse) -> list[str]:
+    """Databases of replays that are registered and bear their mark."""
+    try:
+        return [str(name) for (name,) in migrator.query(_SHADOWS).rows]
+    finally:
+        migrator.close()
 
 
 def share_views(migrator: ClickHouse, reader: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +20,12 @@ from streams.cli.main import main
 from streams.replay.shadow import Origin, ShadowRefused, Shadows, registered, shadow_name
 from streams.runtime.batch import RawBatch
 from streams.sinks.clickhouse import ClickHouse, login
+from streams.sinks.migrations import DDL, migrate
 from streams.stack import Endpoints
 from tests.dashboards.conftest import afternoon
 from tests.dashboards.seed import NOW, batches
 from tests.dashboards.test_reader import NOT_ALLOWED, refusal
+from tests.sinks.conftest import migrated
 
 __all__ = ["afternoon"]
 pytestmark = pytest.mark.clickhouse
@@ -212,3 +217,19 @@ def test_the_server_going_leaves_it_failed_or_filling_and_never_ready(
         shadows.fill("lost", ORIGIN, [])
     monkeypatch.undo()
     assert states(clickhouse, afternoon) == {"lost": "filling"}
+
+
+def test_a_migration_of_the_live_database_reaches_its_replays(
+    clickhouse: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(DDL, tmp_path, dirs_exist_ok=True)
+    with migrated(clickhouse) as live, shadows_of(clickhouse, live) as shadows:
+        made, damaged = (shadows.fill(name, ORIGIN, []) for name in ("followed", "damaged"))
+        run(clickhouse, f"DROP TABLE {damaged.database}.issue SYNC")
+        (tmp_path / "999_later.sql").write_text("CREATE OR REPLACE VIEW later AS SELECT count() AS issues FROM issue;")
+        monkeypatch.setattr("streams.sinks.migrations.DDL", tmp_path)
+        with caplog.at_level(logging.WARNING):
+            assert migrate(clickhouse, live) == ["999_later.sql"]
+        assert run(clickhouse, f"SELECT issues FROM {made.database}.later") == [(0,)]
+        assert f"database {damaged.database} of a replay is not up to date" in caplog.text
+        assert f"database {made.database} " not in caplog.text
