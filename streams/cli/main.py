@@ -125,6 +125,10 @@ COMMANDS: dict[str, KnownCommand] = {
         "streams.cli.simulate",
         "Play the made-up company: 24 hours of history flat out, then 6 hours with three incidents.",
     ),
+    "backtest": KnownCommand(
+        "streams.cli.backtest",
+        "Replay the same history under two configurations, A and B, and compare what they find.",
+    ),
     "diff": KnownCommand(
         "streams.cli.diff", "Compare two runs: issues, when they were seen, who was hit, who would be told, money."
     ),

@@ -26,7 +26,7 @@ from streams.cli.options import with_options
 from streams.cli.play import Speed, parse_speed
 from streams.replay.engine import Progress as Replayed
 from streams.replay.engine import ReplayOutcome
-from streams.replay.folder import Manifest, read_revisions
+from streams.replay.folder import REPORT, Manifest, read_revisions
 from streams.replay.into import messages, span_of
 from streams.replay.opening import LIVE
 from streams.replay.plan import ROOMS
@@ -103,9 +103,9 @@ def replay_command(asked: ReplayCommand) -> None:
     request = left(asked.resume) if asked.resume else _request(asked)
     folder = asked.resume or asked.out or Path(datetime.now(UTC).strftime("replay-%Y%m%d-%H%M%S"))
     shadows = _shadows(asked)
-    with _asked_to_stop() as stop:
+    with asked_to_stop() as stop:
         try:
-            with _Bar() as bar:
+            with ReplayBar() as bar:
                 manifest, outcome = run(request, folder, bar.show, stop.is_set)
         except Stopped:
             typer.echo(f"stopped; go on with: cxwatch replay --resume {folder}", err=True)
@@ -148,7 +148,7 @@ def _origin(manifest: Manifest, outcome: ReplayOutcome) -> Origin:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
+def asked_to_stop() -> Iterator[threading.Event]:
     """Set by Ctrl-C or SIGTERM while the block runs."""
     stop = threading.Event()
     kept = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -159,7 +159,7 @@ def _asked_to_stop() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-class _Bar:
+class ReplayBar:
     """A moving line on a terminal's standard error: phase, rate, time left."""
 
     def __init__(self) -> None:
@@ -170,17 +170,18 @@ class _Bar:
         )  # fmt: skip
         self._task = self._bar.add_task("reading", total=None, rate="")
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> ReplayBar:
         self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, now: Replayed) -> None:
+    def show(self, now: Replayed, before: str = "") -> None:
+        """Say how far it is; ``before``: which of two."""
         rest = f", {now.left_s:,.0f} s left" if now.left_s is not None else ""
         self._bar.update(
-            self._task, description=PHASES[now.phase], completed=now.read, total=now.total or None,
+            self._task, description=before + PHASES[now.phase], completed=now.read, total=now.total or None,
             rate=f"{now.rate:,.0f} records/s{rest}",
         )  # fmt: skip
 
@@ -209,7 +210,7 @@ def _show(folder: Path, manifest: Manifest) -> None:
     for noun, kind in manifest.findings.items():
         typer.echo(f"{noun:15} {kind.rows:9,}  {kind.sha256}")
     typer.echo(f"{read:,} events in {manifest.seconds:.1f} s; {WOULD_HAVE}")
-    typer.echo(f"{folder}/manifest.json, {folder}/findings")
+    typer.echo(f"{folder}/manifest.json, {folder}/findings, {folder}/{REPORT}")
 
 
 def _clock(at_ms: int) -> str:

@@ -21,8 +21,9 @@ from streams.settings import PREFIX, Settings, load_settings
 FINDING_SETTINGS: tuple[str, ...] = (
     "max_event_bytes", "future_events", "clock_customers",
     *(f"{noun}_{bound}" for noun in EVENT_NOUNS for bound in ("disorder_ms", "lateness_s")),
-    "detect_cohorts", "detect_false_alarms_per_day", "detect_customers",
-    "approval_above", "holdout_ratio", "outreach_zones", "outreach_replayed", "outreach_names",
+    "detect_cohorts", "detect_false_alarms_per_day", "detect_customers", "detect_ratio_low", "detect_signals_off",
+    "signal_attributes", "approval_above", "holdout_ratio", "contact_budget", "quiet_hours",
+    "outreach_zones", "outreach_replayed", "outreach_names",
     "currency", "impact_margin_cents", "impact_contact_cents",
 )  # fmt: skip
 """Settings that can change a finding."""

@@ -21,6 +21,7 @@ from streams.replay.folder import MANIFEST, WORK, Manifest, write_findings, writ
 from streams.replay.opening import LIVE, SourceRequest, moment, open_source
 from streams.replay.plan import ROOMS
 from streams.replay.recording import write_atomically
+from streams.replay.report.page import write_report
 from streams.replay.source import Source
 from streams.settings import Settings
 
@@ -71,6 +72,7 @@ def run(
     findings = write_findings(folder, {noun: outcome.findings(noun) for noun in outcome.nouns})
     manifest = msgspec.structs.replace(manifest, findings=findings)
     write_manifest(folder, manifest)
+    write_report(folder)
     return manifest, outcome
 
 

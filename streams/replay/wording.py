@@ -44,7 +44,7 @@ def _in_time(changes: list[IssueChange], word: str) -> str:
 def run_headline(run: RunFindings) -> str:
     """What one run found, in one sentence."""
     if not run.issues:
-        return "No issue was found."
+        return "No issue was found." if "detect" in run.manifest.rooms else "Issues were not looked for."
     return (
         f"{_issues(len(run.issues))} hit {_customers(len(run.customers))}, {run.silent:,} of them silent; "
         f"{run.notices:,} notices would have gone."

@@ -48,7 +48,7 @@ def test_runs_of_different_inputs_are_compared_only_by_force(
     assert "different inputs" in printed.err
     assert "--force" in printed.err
     assert main(["diff", folders[0], other, "--force"]) == 1
-    assert capsys.readouterr().out.startswith("! Different inputs: the sources differ in their name")
+    assert capsys.readouterr().out.startswith("! Different inputs: the sources differ in their sha256")
 
 
 def test_the_text_fits_eighty_columns(
