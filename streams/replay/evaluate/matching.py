@@ -79,7 +79,7 @@ def match(truth: WorldTruth, reports: Iterable[DetectorReport], rules: MatchingR
     found: dict[str, list[DetectorReport]] = {incident.id: [] for incident in truth.incidents}
     false: list[FalseAlarm] = []
     for report in sorted(reports, key=lambda one: (one.at_ms, one.since_ms)):
-        fitting = [incident for incident in truth.incidents if _fits(report, incident, chosen)]
+        fitting = [incident for incident in truth.incidents if fits(report, incident, chosen)]
         if fitting:
             best = max(fitting, key=lambda one: (grade(report.cause, one), not found[one.id], one.starts_ms, one.id))
             found[best.id].append(report)
@@ -101,7 +101,8 @@ def _grade(cause: Pairs, cohort: Cohort) -> Grade:
     return Grade.COMPATIBLE if part else Grade.WRONG
 
 
-def _fits(report: DetectorReport, incident: TrueIncident, rules: MatchingRules) -> bool:
+def fits(report: DetectorReport, incident: TrueIncident, rules: MatchingRules) -> bool:
+    """True if a report may be about an incident: line, signal and time."""
     if report.line != incident.line or (incident.signals and report.signal not in incident.signals):
         return False
     shown_in_time = incident.starts_ms <= report.at_ms < incident.ends_ms + rules.after_ms

@@ -12,7 +12,7 @@ from functools import reduce
 from operator import add
 from statistics import median
 
-from streams.replay.evaluate.matching import Grade, Matched, Matching, grade
+from streams.replay.evaluate.matching import Grade, Matched, Matching, MatchingRules, fits, grade
 from streams.replay.evaluate.shares import NO_RATE, NO_SHARE, DailyRate, Share
 from streams.simulate.library.truth import WorldTruth
 
@@ -99,7 +99,7 @@ def score(truth: WorldTruth, matching: Matching, names_customers: bool) -> Figur
         cause_first=Share(sum(_first_grade(one) is Grade.RIGHT for one in found), len(found)),
         cause_fits=Share(sum(_first_grade(one) >= Grade.COMPATIBLE for one in found), len(found)),
         cause_last=Share(sum(grade(one.reports[-1].cause, one.incident) is Grade.RIGHT for one in found), len(found)),
-        named=_named(found) if names_customers else NO_SHARE,
+        named=_named(matching) if names_customers else NO_SHARE,
         reached=_reached(matching) if names_customers else NO_SHARE,
         quiet=DailyRate(wrong, truth.days) if truth.quiet and not truth.wrong else NO_RATE,
         duplicates=sum(len(one.reports) - 1 for one in found),
@@ -126,11 +126,15 @@ def _customers(one: Matched) -> frozenset[str]:
     return frozenset().union(*(report.affected for report in one.reports if report.affected is not None))
 
 
-def _named(found: Iterable[Matched]) -> Share:
-    return _sum(
-        Share(len(_customers(one) & {name for name, _ in one.incident.customers}), len(_customers(one)))
-        for one in found
-    )
+def _named(matching: Matching) -> Share:
+    """Whoever was hit by another incident that the report fits as well is rightly named too: two at once overlap."""
+    rules, shares = MatchingRules(), []
+    for one in matching.incidents:
+        incidents = (other.incident for other in matching.incidents)
+        fitting = [each for each in incidents if any(fits(report, each, rules) for report in one.reports)]
+        hit = {name for each in fitting for name, _ in each.customers}
+        shares.append(Share(len(_customers(one) & hit), len(_customers(one))))
+    return _sum(shares)
 
 
 def _reached(matching: Matching) -> Share:

@@ -73,6 +73,14 @@ def test_customers_named_and_customers_reached() -> None:
     assert (result.named, result.reached) == (Share(3, 4), Share(3, 10))
 
 
+def test_who_was_hit_by_another_incident_at_the_same_time_is_not_wrongly_named() -> None:
+    """One report names customers of both incidents, of which it can find only one."""
+    other = incident("other", cohort={}, customers=(("d-0", at(64)),))
+    both = report(70, affected=frozenset({"c-0", "d-0", "x"}))
+    result = scored(truth(incident(), other), both, names_customers=True)
+    assert (result.found, result.named, result.reached) == (Share(1, 2), Share(2, 3), Share(1, 11))
+
+
 def test_a_missed_incident_reaches_nobody_and_a_detector_without_names_is_not_asked() -> None:
     missed = scored(truth(incident()), names_customers=True)
     assert (missed.named.value, missed.reached) == (None, Share(0, 10))

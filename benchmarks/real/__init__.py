@@ -1,0 +1,1 @@
+"""Real incidents: known trouble in real data, and numbered statements about what a correct system reports."""
