@@ -13,7 +13,7 @@ READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),.venv/.ready)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo example test busy native native-test long evaluate faults lint reference house up down status doctor lock clean browser \
-	bench bench-gate bench-pipeline bench-latency bench-growth bench-start bench-boards screenshots
+	bench bench-gate bench-pipeline bench-latency bench-growth bench-start bench-boards bench-replay screenshots
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -68,6 +68,9 @@ bench-growth: $(TEST_READY) native ## CPU per event, bytes and recovery of state
 
 bench-boards: $(TEST_READY) ## every panel on a year of aggregates and ROWS raw events (10,000,000; full: 100000000), DAYS=365
 	@$(BIN)/python -P -m benchmarks.boards $(if $(ROWS),--rows $(ROWS)) $(if $(DAYS),--days $(DAYS))
+
+bench-replay: $(TEST_READY) native ## events a second and core of a replay from a recording, by rooms (EVENTS=600000)
+	@$(BIN)/python -P -m benchmarks.replay $(if $(EVENTS),--events $(EVENTS))
 
 bench-start: $(TEST_READY) ## CPU seconds that `cxwatch --help` and `cxwatch issues` take to start
 	@$(BIN)/python -P -m benchmarks.start

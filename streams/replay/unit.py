@@ -137,6 +137,11 @@ class Unit:
             for key, value, _ in writes:
                 kept.apply(key, value)
 
+    @property
+    def pausing(self) -> bool:
+        """True if :meth:`pause` would make a checkpoint now."""
+        return self._stop() or (self.folder is not None and time.monotonic() >= self._due)
+
     def pause(self, positions: Callable[[], dict[str, int]]) -> None:
         """Between two steps, with everything flushed: make a checkpoint if one is due, leave if that is asked for."""
         stopping = self._stop()
