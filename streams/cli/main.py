@@ -140,6 +140,10 @@ COMMANDS: dict[str, KnownCommand] = {
         "streams.cli.evaluate",
         "Play worlds whose truth is known through detection, and judge what it reports beside other detectors.",
     ),
+    "record": KnownCommand(
+        "streams.cli.record",
+        "Keep a stretch of the live topics as a recording to hand on: customers are pseudonyms, texts are left out.",
+    ),
     "example": KnownCommand(
         "streams.cli.example",
         "Play real data flat out through real Kafka, print the issues, check them from outside.",
