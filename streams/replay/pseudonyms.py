@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from schemas.codec import decode, encode
+from schemas.drills import SOURCE, is_drill
 from schemas.errors import ConfigError
 from schemas.events import HEARTBEAT_KEY, Command
 from schemas.partition import partition_of
@@ -82,6 +83,8 @@ class Pseudonyms:
 
     def name(self, kind: str, value: str) -> str:
         """The pseudonym of a value; of a customer one that falls on the customer's partition."""
+        if kind == "customer" and is_drill(value):
+            return value  # nobody
         if kind != "customer":
             return self._draw(kind, value, 0)
         if value not in self.customers:
@@ -119,7 +122,8 @@ class Pseudonyms:
         return value
 
     def _dimension(self, name: str, value: str) -> str:
-        if not value or (name, value) in _known_words() or len(self.common.get((name, value), ())) >= RARE:
+        common = len(self.common.get((name, value), ())) >= RARE
+        if common or not value or (name, value) in _known_words() or value.startswith(SOURCE):
             return value
         return self._draw("value", f"{name}\0{value}", 0)
 

@@ -117,6 +117,20 @@ def test_a_value_that_many_have_stays(tmp_path: Path) -> None:
     assert not {row["platform"] for row in rows} & {"web", "ios"}
 
 
+def test_a_drill_stays_one(tmp_path: Path) -> None:
+    """Its customers are nobody, and by its names every stage tells it from what happens."""
+    who = "cx.drill.a1.0001"
+    body = {"event_time_ms": AT_MS, "event_id": "e", "customer_id": who, "source": "cx.drill",
+            "product": "cx.drill.app", "origin": "drill", "event_name": "open", "outcome": "ok"}  # fmt: skip
+    arrival = Arrival(AT_MS, "telemetry", who.encode(), None, json.dumps(body).encode())
+    record(from_arrivals("drill", "simulation", [arrival], 1), tmp_path, KEY, ("telemetry",))
+    (batch,) = RecordingSource(tmp_path).batches("telemetry", 0)
+    found = json.loads(batch.values[0] or b"")
+    assert {name: found[name] for name in ("customer_id", "source", "product")} == {
+        name: body[name] for name in ("customer_id", "source", "product")
+    }
+
+
 @pytest.mark.parametrize(("more", "problem"), [(["--topics", "issue"], "allowed are telemetry"),
                                                (["--key", "/nowhere"], "--key /nowhere cannot be read")])  # fmt: skip
 def test_a_wrong_option_is_named(
