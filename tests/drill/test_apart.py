@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,6 +26,8 @@ from streams.sources.arrivals import Arrival, Beats, with_heartbeats
 from tests.core.join.world import HOUR, MINUTE, T0, contact, order, telemetry
 
 PARTITIONS = 2
+DELAY_MS = 30_000
+DRILL_MS = T0 + 5 * MINUTE
 FINDINGS = ("cohort_count", "source_count", "episode", "contact_case", "order_outcome", "issue", "affected",
             "affected_count", "impact", "outreach", "late")  # fmt: skip
 NATIVE = ["off", "on"] if find() else ["off"]
@@ -34,15 +36,18 @@ TIGHT = DetectRules(cohorts=12, lines=10)
 Row = dict[str, Any]
 
 
-def at(record: Any) -> Arrival:
+def at(record: Any, delay_ms: int = 0) -> Arrival:
     nouns = {"Telemetry": "telemetry", "Order": "order", "Contact": "contact"}
     noun = nouns[type(record).__name__]
-    return Arrival(record.event_time_ms, noun, record.customer_id.encode(), None, encode(record))
+    return Arrival(record.event_time_ms + delay_ms, noun, record.customer_id.encode(), None, encode(record))
 
 
 @cache
 def company() -> tuple[Arrival, ...]:
-    """An hour and ten minutes without trouble, then ten in which a release fails for 80 customers, 8 of them twice."""
+    """An hour and ten minutes without trouble, then ten in which a new release fails for 80 customers, 8 of them twice.
+
+    Its events take DELAY_MS to arrive: a drill, whose events are there at once, is ahead of them.
+    """
     made: list[Any] = []
     for number in range(90 * 6):
         when, release = number * 10_000, "12"[number % 2]
@@ -50,12 +55,12 @@ def company() -> tuple[Arrival, ...]:
         made.append(order(when + 500, "paid", f"c{number % 300}", f"o{number}", promised=when + 5 * MINUTE))
     for number in range(88):
         when = HOUR + 10 * MINUTE + number * 6_000
-        made.append(telemetry(when, f"f{number % 80}", "failed", app_version="2", platform="ios"))
+        made.append(telemetry(when, f"f{number % 80}", "failed", app_version="3", platform="ios"))
     made += [contact(HOUR + 20 * MINUTE + number, f"f{number}") for number in range(10)]
     made.sort(key=lambda one: one.event_time_ms)
     stragglers = [telemetry(number * 60_000, f"s{number}", "failed", app_version="2") for number in range(30)]
-    arrivals = [at(record) for record in made] + [at(record)._replace(at_ms=T0 + HOUR) for record in stragglers]
-    return tuple(sorted(arrivals, key=lambda one: one.at_ms))
+    late = [at(record)._replace(at_ms=T0 + HOUR) for record in stragglers]
+    return tuple(sorted([*(at(record, DELAY_MS) for record in made), *late], key=lambda one: one.at_ms))
 
 
 def profiles() -> Iterator[Customer]:
@@ -66,15 +71,19 @@ def profiles() -> Iterator[Customer]:
         )  # fmt: skip
 
 
-def played(arrivals: Iterable[Arrival], native: str, cadence: Cadence) -> MemoryLine:
-    """All rooms, with one order of arrival."""
+def played(arrivals: Sequence[Arrival], native: str, cadence: Cadence, crash: bool = False) -> MemoryLine:
+    """All rooms, with one order of arrival; ``crash``: detect and join are lost half way, and come back."""
     here = Settings(native=native, outreach_replayed=False)
     rooms = [one.room(here) for one in (join, experience, match, impact, outreach)]
     line = MemoryLine([*rooms, room_of("detect", DetectStage(TIGHT))], PARTITIONS, cadence)
     for profile in profiles():
         line.produce("customer", profile)
-    for one in arrivals:
+    for number, one in enumerate(arrivals):
         line.produce(one.noun, one.value, key=one.key, partition=one.partition, timestamp_ms=one.at_ms)
+        if crash and number == len(arrivals) // 2:
+            line.run()
+            line.crash("detect", 0)
+            line.crash("join", 1)
     line.run()
     return line
 
@@ -106,12 +115,12 @@ def alone(native: str) -> dict[str, list[bytes]]:
 
 def beaten(arrivals: Iterable[Arrival]) -> list[Arrival]:
     """With the heartbeats of the company's own sources: a drill brings none."""
-    return list(with_heartbeats(arrivals, PARTITIONS, Beats(end_ms=T0 + 2 * HOUR)))
+    return list(with_heartbeats(arrivals, PARTITIONS, Beats(delay_ms=DELAY_MS, end_ms=T0 + 2 * HOUR)))
 
 
 def mixed(dice: random.Random, kinds: Iterable[str]) -> list[Arrival]:
     """The company's stream with drills in it: some of their events early, some late, some days off."""
-    events = [one for kind in kinds for one in Drill(kind, kind, T0 + HOUR + 12 * MINUTE).arrivals()]
+    events = [one for kind in kinds for one in Drill(kind, kind, DRILL_MS).arrivals()]
     moved = [one._replace(at_ms=one.at_ms + dice.choice((0, 0, 0, 0, -40_000, 15_000, 3 * HOUR))) for one in events]
     return sorted([*beaten(company()), *moved], key=lambda one: one.at_ms)
 
@@ -119,7 +128,7 @@ def mixed(dice: random.Random, kinds: Iterable[str]) -> list[Arrival]:
 @pytest.mark.parametrize("native", NATIVE)
 def test_the_company_has_an_issue_and_somebody_is_told(native: str) -> None:
     found = alone(native)
-    assert {"app_version": "2"} in [json.loads(line)["cause"]["attributes"] for line in found["issue"]]
+    assert {"app_version": "3"} in [json.loads(line)["cause"]["attributes"] for line in found["issue"]]
     assert any(json.loads(line)["decision"] == "send" for line in found["outreach"])
     assert all(found[noun] for noun in FINDINGS)
     assert found == alone("off")
@@ -129,14 +138,15 @@ def test_the_company_has_an_issue_and_somebody_is_told(native: str) -> None:
 def test_findings_of_the_company_are_the_same_with_and_without_drills(native: str, seed: int) -> None:
     dice = random.Random(seed)
     kinds = [kind for kind in KINDS if dice.random() < 0.7] or ["app"]
-    line = played(mixed(dice, kinds), native, Cadence(seed, feed_events=200, flush_chance=0.2))
+    cadence = Cadence(seed, feed_events=200, flush_chance=0.2)
+    line = played(mixed(dice, kinds), native, cadence, crash=seed == 2)
     assert stated(line, of_drills=False) == alone(native)
 
 
 @cache
 def drilled(native: str) -> MemoryLine:
     """The company with a drill of every kind at once."""
-    events = [one for kind in KINDS for one in Drill(kind, kind, T0 + HOUR + 12 * MINUTE).arrivals()]
+    events = [one for kind in KINDS for one in Drill(kind, kind, DRILL_MS).arrivals()]
     return played(sorted([*beaten(company()), *events], key=lambda one: one.at_ms), native, Cadence())
 
 
