@@ -71,7 +71,7 @@ def rows(name: str, verdicts: dict[int, Verdict], issues: int) -> list[str]:
     lines = [f"| {name} | {number} | {words[one.holds]} | {one.seen} |" for number, one in verdicts.items()]
     kept = sum(one.holds is True for one in verdicts.values()) if issues else 0
     judged = sum(one.holds is not None for one in verdicts.values())
-    return [*lines, f"| **{name}** | | **{kept} of {judged}** | {issues} issues in all |"]
+    return [*lines, f"| **{name}** | | **{kept} of {judged}** | {issues} shown in all |"]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -19,6 +19,10 @@ _LEFT, _TOP, _WIDTH, _HEIGHT = 60, 20, 640, 300
 _ROW, _NAME = 5, 250
 
 
+BOUNDS = ("never fires", "always fires")
+"""Detectors whose strips would be empty or full: they are left out there."""
+
+
 def detectors_shown() -> list[tuple[str, str]]:
     """Name and colour of every detector that is installed."""
     named = zip((OURS, *RIVALS), COLOURS, strict=True)
@@ -50,18 +54,18 @@ def strips(results: Iterable[WorldResult]) -> str:
     Each strip spans its world from beginning to end.
     """
     parts: list[str] = []
-    y = 20.0
+    y, lanes = 20.0, [one for one in detectors_shown() if one[0] not in BOUNDS]
     for result in results:
         if result.truth is None:
             continue
-        parts += _strip(result, y)
-        y += _ROW * (len(detectors_shown()) + 3) + 6
-    for number, (name, colour) in enumerate(detectors_shown()):
+        parts += _strip(result, lanes, y)
+        y += _ROW * (len(lanes) + 3) + 6
+    for number, (name, colour) in enumerate(lanes):
         parts += [_bar(20 + number * 150, y, 10, 10, colour), _text(34 + number * 150, y + 9, name, "start")]
     return _svg(_NAME + _WIDTH + 180, y + 24, parts, "Worlds: what is true, and what each detector reported")
 
 
-def _strip(result: WorldResult, y: float) -> list[str]:
+def _strip(result: WorldResult, lanes: Sequence[tuple[str, str]], y: float) -> list[str]:
     truth = result.truth
     assert truth is not None
     span = max(1, truth.ends_ms - truth.starts_ms)
@@ -72,7 +76,7 @@ def _strip(result: WorldResult, y: float) -> list[str]:
     parts = [_text(_NAME - 8, y + 2 * _ROW, result.world, "end"), _line(_NAME, y, _NAME + _WIDTH, y, "#e5e7eb")]
     for one in truth.incidents:
         parts.append(_bar(x(one.starts_ms), y, max(1.5, x(one.ends_ms) - x(one.starts_ms)), 2 * _ROW, TRUE))
-    for number, (name, colour) in enumerate(detectors_shown()):
+    for number, (name, colour) in enumerate(lanes):
         if name not in result.reports:
             continue
         matching, row = result.matching(name), y + _ROW * (number + 2) + 2
