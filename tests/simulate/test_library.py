@@ -158,8 +158,6 @@ def test_what_is_missing_is_not_there(world: World) -> None:
         if incident.evidence != "missing" or incident.id == "fewer orders":
             continue
         noun, name = ("order", "placed") if "orders" in incident.id else ("telemetry", "report")
-        if incident.id == "no app either":
-            name = "app_start"
         hit = {customer for customer, _ in incident.customers}
         assert hit
         seen = [one for one in records(world.name, noun) if name in (getattr(one, "status", ""),

@@ -41,7 +41,7 @@ WORLDS = (
             Missing(id="offline", stream="reports", starts=55.0, ends=61.0, where={"region": ("FR",)},
                     contact_share=0.3),
             Missing(id="no app either", stream="sessions", starts=55.0, ends=61.0, where={"region": ("FR",)},
-                    contact_share=0.3),
+                    contact_share=0.3, part_of="offline"),
         )),),
     ),
 )  # fmt: skip

@@ -123,9 +123,9 @@ class Scene:
         seen = at_ms < self.firm.ends_ms
         self.hits[what.id].append((who[seen], at_ms[seen]))
 
-    def first_hits(self, what: Reportable) -> tuple[Ints, Ints]:
-        """Customers struck, by number, and the first time of each."""
-        parts = self.hits.get(what.id, [])
+    def first_hits(self, *what: Reportable) -> tuple[Ints, Ints]:
+        """Customers struck by any of these, by number, and the first time of each."""
+        parts = [part for one in what for part in self.hits.get(one.id, [])]
         if not parts:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
         who, at_ms = (np.concatenate(columns) for columns in zip(*parts, strict=True))

@@ -40,6 +40,8 @@ class Reportable:
     """Of those hit, who get in touch."""
     also: tuple[Where, ...] = ()
     regression_of: str = ""
+    part_of: str = ""
+    """Id of the incident that this only makes worse in one part: it is none of its own, those hit count there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

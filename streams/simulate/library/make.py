@@ -77,7 +77,7 @@ def make(firms: Sequence[Firm], seed: int, scale: float = 1.0) -> Made:
         own = _activities(scene)
         on_the_way(scene, own)
         parts += own
-        incidents += [_true(scene, one) for one in firm.happens if isinstance(one, Reportable)]
+        incidents += [_true(scene, one) for one in firm.of(Reportable) if not one.part_of]
         wrong += [_wrong(firm, one) for one in firm.happens if isinstance(one, Wrong | Surge | Outage)]
         before += _changes(firm)
     before.sort(key=lambda arrival: arrival.at_ms)
@@ -97,7 +97,7 @@ def _activities(scene: Scene) -> list[Rows]:
 
 
 def _true(scene: Scene, one: Reportable) -> TrueIncident:
-    who, first_ms = scene.first_hits(one)
+    who, first_ms = scene.first_hits(one, *(part for part in scene.firm.of(Reportable) if part.part_of == one.id))
     signals, evidence = shown_by(one)
     ids = [scene.people.ids[number].decode() for number in who.tolist()]
     return TrueIncident(

@@ -53,6 +53,8 @@ def _row(world: World) -> str:
 
 def _incidents(firm: Firm) -> Iterator[str]:
     for one in firm.of(Reportable):
+        if one.part_of:
+            continue
         signals, evidence = shown_by(one)
         what = "/".join(signals) or "any signal"
         where = ", ".join(f"{name} {' or '.join(values)}" for name, values in one.where.items()) or "everywhere"

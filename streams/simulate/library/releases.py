@@ -94,7 +94,7 @@ WORLDS = (
         (replace(SHOP, days=2.0, happens=(
             Fault(id="app down", trouble="app", starts=34.0, ends=36.0, share=0.6, code="HTTP_503"),
             Fault(id="app down, worst part", trouble="app", starts=34.0, ends=36.0, share=0.9, code="HTTP_503",
-                  where={"region": ("ES",)}, also=({},)),
+                  where={"region": ("ES",)}, part_of="app down"),
             Fault(id="payments down", trouble="payment", starts=34.0, ends=36.0, share=0.6, code="HTTP_503"),
         )),), QUICK,
     ),
