@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, CxError
 from streams.cli.chosen import settings_here
 from streams.cli.options import with_options
 from streams.cli.play import Speed, parse_speed
@@ -111,9 +111,7 @@ def replay_command(asked: ReplayCommand) -> None:
             typer.echo(f"stopped; go on with: cxwatch replay --resume {folder}", err=True)
             raise typer.Exit(LEFT) from None
     if shadows is not None and asked.into is not None:
-        filled = shadows.fill(asked.into, _origin(manifest, outcome), messages(outcome), asked.replacing)
-        shadows.close()
-        typer.echo(f"database {filled.database}: {filled.words}; `cxwatch board` shows it as {filled.name}")
+        _fill(shadows, asked, folder, manifest, outcome)
     finish(folder)
     if pace is not None:
         _tell(folder, pace)
@@ -139,6 +137,19 @@ def _shadows(asked: ReplayCommand) -> Shadows | None:
     shadows = Shadows(endpoints(settings, ("clickhouse",)), settings.clickhouse_database)
     shadows.check(asked.into, asked.replacing)
     return shadows
+
+
+def _fill(shadows: Shadows, asked: ReplayCommand, folder: Path, manifest: Manifest, outcome: ReplayOutcome) -> None:
+    """Fill the database; if that fails the folder keeps what filling it needs, and the way is told."""
+    name = asked.into or ""
+    try:
+        filled = shadows.fill(name, _origin(manifest, outcome), messages(outcome), asked.replacing)
+    except CxError:
+        typer.echo(f"the findings are in {folder}; the database is filled by: cxwatch replay --resume {folder} "
+                   f"--into {name} --replace", err=True)  # fmt: skip
+        raise
+    shadows.close()
+    typer.echo(f"database {filled.database}: {filled.words}; `cxwatch board` shows it as {filled.name}")
 
 
 def _origin(manifest: Manifest, outcome: ReplayOutcome) -> Origin:

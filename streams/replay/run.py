@@ -55,9 +55,10 @@ def run(
 ) -> tuple[Manifest, ReplayOutcome]:  # fmt: skip
     """Replay into a folder, which must not hold a run already. Raises ConfigError, Stopped; see ``engine.replay``.
 
-    A run that was left, or killed, is taken up where its last checkpoint stands; the same request has to be given.
+    A run that was left, or killed, is taken up where its last checkpoint stands; the same request has to be given. One
+    that was not finished (:func:`finish`), because its database could not be filled, is read from its checkpoints.
     """
-    if (folder / MANIFEST).exists():
+    if (folder / MANIFEST).exists() and not (folder / WORK / REQUEST).exists():
         raise ConfigError(f"{folder} holds a run already: name another folder")
     settings = configured(Path(request.config) if request.config else None, request.given)
     wanted = SourceRequest(request.source, request.files, request.start, request.end, request.partitions)
