@@ -1,6 +1,6 @@
 -- The users of cxwatch, applied at every `cxwatch up` by the administrator. Statements end in a semicolon at the
--- end of a line. Values in braces are filled in. Databases whose names start with ${database} are covered, so that tests can have
--- databases of their own.
+-- end of a line. Values in braces are filled in. Databases whose names start with ${database} are covered: those of replays
+-- (docs/decisions/0037-shadow-databases.md), and those of tests.
 CREATE USER IF NOT EXISTS writer IDENTIFIED BY '${writer_password}';
 ALTER USER writer IDENTIFIED BY '${writer_password}' HOST LOCAL;
 -- OPTIMIZE lets the store remove the profiles of erased customers at once instead of at some later merge.
