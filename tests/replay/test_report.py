@@ -87,6 +87,7 @@ def test_the_report_of_one_run_is_written_into_its_folder(tmp_path: Path) -> Non
                  "Assumed, not measured: margin = 120 EUR.", "seen 04-01 00:00, 10 min after the onset",
                  "cold: from nothing", "50.00 EUR"):  # fmt: skip
         assert part in text, part
+    assert 'class="banner"' not in text
     assert [panel["slug"] for panel in data_of(text)["panels"]] == ["volume", "cohort-0"]
 
 

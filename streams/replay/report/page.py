@@ -51,7 +51,7 @@ def run_page(run: RunFindings) -> str:
         "money": tables.money_table({"All issues": run}), "facts": tables.run_facts({"This run": run}),
     }  # fmt: skip
     own = {
-        "two": False, "headline": run_headline(run), "warnings": list(manifest.notes), "tiles": _tiles(run),
+        "two": False, "headline": run_headline(run), "warnings": [], "tiles": _tiles(run),
         "tables": found, "key": _KEY,
     }  # fmt: skip
     return _page(own, run, changes, states_of(read_revisions(run.folder)))

@@ -128,6 +128,9 @@ def _facts(run: RunFindings) -> dict[str, str]:
             for time, word in ((manifest.from_ms, "its beginning"), (manifest.until_ms, "its end"))]  # fmt: skip
     flat = {name: _short(value_words(value)) for name, value in manifest.source.items()
             if not isinstance(value, dict | list)}  # fmt: skip
+    read = manifest.source.get("offsets", {}).values()
+    if read:
+        flat["offsets"] = f"{sum(end - start for start, end in read):,} in {len(read)} topic partitions"
     return {
         **{f"source: {name}": value for name, value in flat.items()},
         "stretch": f"{span[0]} to {span[1]}",
@@ -136,8 +139,8 @@ def _facts(run: RunFindings) -> dict[str, str]:
         "started": "cold: from nothing" if manifest.start == "cold" else "from a snapshot of a line's state",
         "orders and profiles applied at recorded moments": f"{manifest.cuts:,}",
         "join ran in": "native code" if manifest.native else "Python",
-        **{f"counted: {name}": f"{number:,}" for name, number in sorted(manifest.counts.items())},
-        **{f"version: {name}": version for name, version in sorted(manifest.versions.items())},
+        "counted": ", ".join(f"{name} {number:,}" for name, number in sorted(manifest.counts.items())),
+        "versions": ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items())),
         "took": f"{manifest.seconds:,.1f} s",
         **{f"{noun}: rows, SHA-256": f"{kind.rows:,}, {_short(kind.sha256)}"
            for noun, kind in sorted(manifest.findings.items())},
