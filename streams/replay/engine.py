@@ -118,7 +118,8 @@ def replay(source: Source, settings: Settings, options: ReplayOptions | None = N
     if options.processes > 1 and options.folder is None:
         raise ConfigError("several processes need a folder to work in")
     if isinstance(source, MemorySource) and options.folder is not None:
-        source = source.write(options.folder / "input")
+        written = source.write(options.folder / "input")
+        written.name, source = source.name, written
     begin = SnapshotFolder(options.snapshot) if options.snapshot is not None else None
     if begin is not None:
         source = SourceFromSnapshot(source, begin)
