@@ -94,10 +94,13 @@ class DrillProgress:
         return self.drill.start_ms
 
     def _issue(self, issue: Issue, after_s: float) -> None:
-        if issue.line != self.drill.line or issue.detected_at_ms <= self._start_ms:
+        """A suspicion may be older than the drill; what counts is that the issue was not shown before."""
+        if issue.line != self.drill.line or issue.updated_at_ms <= self._start_ms:
             return
-        self.reach("suspected", after_s)
-        if issue.state != "suspected":
+        shown_ms = issue.shown_at_ms
+        if issue.resolved_at_ms is None and (shown_ms is None or shown_ms > self._start_ms):
+            self.reach("suspected", after_s)
+        if issue.resolved_at_ms is None and shown_ms is not None and shown_ms > self._start_ms:
             self.issue_id = self.issue_id or issue.issue_id
             self.reach("shown", after_s)
         if issue.issue_id == self.issue_id and issue.resolved_at_ms is not None:

@@ -12,7 +12,7 @@ import pytest
 
 from schemas import drills
 from schemas.codec import encode
-from schemas.events import Address, Consent, Customer, Telemetry
+from schemas.events import Address, Command, Consent, Customer, Telemetry
 from streams.agents import experience, impact, join, match, outreach
 from streams.core.detect.rules import DetectRules
 from streams.core.detect.stage import DetectStage
@@ -170,6 +170,28 @@ def test_what_a_replay_finds_leaves_drills_out_unless_they_are_asked_for() -> No
     found = {noun: canonical(noun, rows(line, noun)) for noun in FINDINGS if noun != "late"}
     assert found == {noun: lines for noun, lines in alone("off").items() if noun != "late"}
     assert len(canonical("issue", rows(line, "issue"), drills=True)) == len(found["issue"]) + len(KINDS)
+
+
+def test_a_second_drill_is_an_issue_of_its_own_and_the_first_leaves_nothing_behind() -> None:
+    rooms = [one.room(Settings(native="off")) for one in (join, match)]
+    line = MemoryLine([*rooms, room_of("detect", DetectStage())], 1)
+
+    def held(drill: Drill) -> list[Row]:
+        beats = Beats(10_000, end_ms=drill.end_ms)
+        for one in with_heartbeats(drill.arrivals(), 1, beats):
+            line.produce(one.noun, one.value, key=one.key, partition=one.partition)
+        line.run()
+        newest = {row["issue_id"]: row for row in rows(line, "issue") if row["kind"] == "issue"}
+        return [row for row in newest.values() if row["resolved_at_ms"] is None]
+
+    [first] = held(Drill("payment", "one", T0))
+    over = Command(command_id="k-1", issued_at_ms=T0 + HOUR, action="resolve", issue_id=first["issue_id"])
+    line.produce("control", over)
+    line.run()
+    [second] = held(Drill("payment", "two", T0 + 20 * MINUTE))
+    assert (first["state"], second["state"], second["root_id"]) == ("open", "regressed", first["issue_id"])
+    hit = {row["customer_id"]: row["issue_id"] for row in rows(line, "affected") if row["kind"] == "affected"}
+    assert {issue for name, issue in hit.items() if ".two." in name} == {second["issue_id"]}
 
 
 def test_a_receiver_on_this_machine_changes_nothing() -> None:

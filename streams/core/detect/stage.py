@@ -28,8 +28,6 @@ from streams.core.stage import Batch, Drained, Idle, Message
 
 LOOKS_A_UNIT = 10
 """Families that are looked at, whether time alone changes them, for a unit of work."""
-DRILL_COHORTS = 200
-"""Most cohorts of drills that are watched, for each signal."""
 _EVERYTHING = 1 << 62
 
 
@@ -201,7 +199,7 @@ class DetectStage:
         if family.as_of_ms != block_ms:
             family.pass_time(block_ms)
         if is_drill(key[0]):  # takes none of what real lines share
-            seen, _ = family.step(bin_ms, counts, DRILL_COHORTS - sum(family.lattice.minted))
+            seen, _ = family.step(bin_ms, counts, self.rules.cohorts - sum(family.lattice.minted))
         else:
             seen, minted = family.step(bin_ms, counts, self.rules.cohorts - state.minted)
             state.minted += minted
