@@ -110,6 +110,7 @@ def anchored(source: Logs, room: str, partition: int) -> Anchored | None:
         found.covered[noun] = (first, max(until, cut.steps[-1]))
         if noun not in readers:
             readers[noun] = _Rows(source.batches(noun, partition, start))
+        start = until  # what a version without cuts fed in between goes with the next slice
         refused = frozenset(cut.refused)
         for step in cut.steps:
             rows = [row for row in readers[noun].between(start, step) if row[0] not in refused]

@@ -18,6 +18,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Collection, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as Read
 from aiokafka.errors import KafkaError as ReadError
+from aiokafka.errors import OffsetOutOfRangeError
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
@@ -188,10 +190,10 @@ def _before(batch: RawBatch, end: int) -> RawBatch:
 
 def read_ahead(bootstrap: str, topic: str, partition: int, start: int, end: int) -> Generator[RawBatch, None, None]:
     """Whole record batches from ``start`` to ``end`` or a little more, fetched in a thread of its own."""
-    fetched: queue.Queue[RawBatch | Exception | None] = queue.Queue(AHEAD)
+    fetched: queue.Queue[RawBatch | None] = queue.Queue(AHEAD)
     left = threading.Event()
 
-    def put(item: RawBatch | Exception | None) -> None:
+    def put(item: RawBatch | None) -> None:
         while not left.is_set():
             try:
                 fetched.put(item, timeout=0.2)
@@ -208,20 +210,25 @@ def read_ahead(bootstrap: str, topic: str, partition: int, start: int, end: int)
     def run() -> None:
         try:
             asyncio.run(fetch())
+        finally:
             put(None)
-        except (ReadError, CxError, OSError) as error:
-            put(error)
 
-    thread = threading.Thread(target=run, name=f"read {topic}-{partition}", daemon=True)
-    thread.start()
-    try:
-        while (found := fetched.get()) is not None:
-            if isinstance(found, Exception):
-                raise LiveUnreadable(f"{topic}, partition {partition}: {type(found).__name__}") from found
-            yield found
-    finally:
-        left.set()
-        thread.join()
+    with ThreadPoolExecutor(1, thread_name_prefix=f"read {topic}-{partition}") as threads:
+        reading = threads.submit(run)
+        try:
+            while (found := fetched.get()) is not None:
+                yield found
+            reading.result()
+        except OffsetOutOfRangeError as error:
+            raise LiveUnreadable(
+                f"{topic}, partition {partition}: retention has deleted what was to be read; begin later with --from"
+            ) from error
+        except (ReadError, TimeoutError, OSError) as error:
+            raise LiveUnreadable(
+                f"{topic}, partition {partition} could not be read to offset {end} ({type(error).__name__})"
+            ) from error
+        finally:
+            left.set()
 
 
 async def _fetch(bootstrap: str, topic: str, partition: int, start: int, end: int) -> AsyncIterator[RawBatch]:

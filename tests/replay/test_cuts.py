@@ -74,3 +74,12 @@ def test_what_no_cut_tells_of_acts_before_the_first_or_after_everything() -> Non
     source = Logs({"command": [order(5), order(99), order(7), order(8)], "tick": [cut("command", 2, (3,), 50)]})
     fed = [(list(act.batch.values), act.clocks["issue"]) for act in acts_of(source, "outreach", 0, 0)]
     assert fed == [([order(5)], 5), ([order(99)], 50), ([order(7)], 50), ([order(8)], END_MS)]
+
+
+def test_what_a_version_without_cuts_fed_in_between_goes_with_the_next_slice() -> None:
+    source = Logs({
+        "command": [order(1), order(2), order(3)], "tick": [cut("command", 0, (1,), 10), cut("command", 2, (3,), 30)],
+    })  # fmt: skip
+    found = anchored(source, "outreach", 0)
+    assert found is not None
+    assert [list(one.batch.offsets) for one in found.slices] == [[0], [1, 2]]

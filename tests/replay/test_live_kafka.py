@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from contextlib import closing
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from schemas.errors import ConfigError
-from streams.replay.live import Bound, LiveSource, open_live
+from streams.replay.live import Bound, LiveSource, LiveUnreadable, open_live
 from streams.runtime.batch import RawBatch
 from streams.settings import Settings
 from streams.topics import ensure_topics
@@ -82,6 +83,15 @@ async def test_a_place_that_is_not_on_the_topic_is_refused(kafka: str, settings:
         Bound.at_offsets("telemetry=9")
 
 
+async def test_what_is_gone_from_the_topic_is_told_in_words(kafka: str, settings: Settings) -> None:
+    await write(kafka, settings, "telemetry", [b"1", b"2", b"3"])
+    source = open_live(settings, kafka)
+    with closing(KafkaAdminClient(bootstrap_servers=kafka)) as admin:
+        admin.delete_records({TopicPartition(f"{settings.topic_prefix}cx.telemetry.v1", 0): 2})
+    with pytest.raises(LiveUnreadable, match="retention has deleted what was to be read; begin later with --from"):
+        read(source, "telemetry")
+
+
 async def test_reading_joins_no_group_and_writes_nothing(kafka: str, settings: Settings) -> None:
     await write(kafka, settings, "telemetry", [b"1"])
     before = groups_and_ends(kafka, settings)
@@ -102,6 +112,4 @@ def groups_and_ends(kafka: str, settings: Settings) -> tuple[set[str], dict[Any,
 
 
 def parts(consumer: Any, topic: str) -> list[Any]:
-    from kafka import TopicPartition
-
     return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
