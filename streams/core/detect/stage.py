@@ -144,6 +144,7 @@ class DetectStage:
         if command.action == "resolve":
             at_ms = max(state.clock_ms, live.detected_at_ms)
             state.book.resolve(live.issue_id, state.families[live.line, live.family], at_ms)
+            state.kept.families.add((live.line, live.family))  # it looks at the cause again, after a restart too
         elif command.action in ("mute", "unmute"):
             live.muted = command.action == "mute"
             state.book.dirty.add(live.issue_id)

@@ -133,6 +133,24 @@ def test_an_operator_resolves_an_issue_and_a_muted_one_keeps_its_state() -> None
         assert (line.latest[issue.issue_id].state == "open") == (action == "mute")
 
 
+def test_an_incident_that_goes_on_after_it_was_called_over_is_found_again_also_after_a_restart() -> None:
+    items = records(payments(4, (2.0, 3.9)))
+    half = next(n for n, r in enumerate(items) if getattr(r, "bin_ms", 0) >= T0 + 2.7 * HOUR)
+    found = []
+    for restarted in (False, True):
+        line = Line(QUICK).feed(items[:half])
+        (issue,) = shown(line)
+        command = Command(command_id="c", issued_at_ms=T0 + 3 * HOUR, action="resolve", issue_id=issue.issue_id)
+        line.stage.step(line.state, Batch("control", 0, [command], [0]))
+        line.drain()
+        if restarted:
+            line.state = line.stage.load(0, 4, list(line.kept.items()))
+        line.feed(items[half:])
+        found.append(line.latest)
+    assert [one.onset for one in found[0].values()] == [1, 2]
+    assert found[1] == found[0]
+
+
 def test_a_command_for_an_unknown_issue_changes_nothing() -> None:
     line = Line(QUICK)
     command = Command(command_id="c", issued_at_ms=T0, action="resolve", issue_id="i-none")
