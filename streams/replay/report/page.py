@@ -127,7 +127,7 @@ def _ended(change: IssueChange) -> bool:
 
 def _subtitle(run: RunFindings, axis: TimeAxis, events: Volume | None) -> str:
     source = run.manifest.source
-    name = " ".join(str(source[part]) for part in ("kind", "name") if source.get(part))
+    name = " ".join(dict.fromkeys(str(source[part]) for part in ("kind", "name") if source.get(part)))
     if events is None:
         return name
     return (
