@@ -61,9 +61,11 @@ def migrate(endpoints: ClickHouseAccounts, database: str = "cx") -> list[str]:
 
 
 def _shadows(migrator: ClickHouse) -> list[str]:
-    """Databases of replays that are registered and bear their mark."""
+    """Databases of replays that are registered and bear their mark; none where there is no register yet."""
     try:
-        return [str(name) for (name,) in migrator.query(_SHADOWS).rows]
+        (there,) = migrator.query("SELECT count() FROM system.tables WHERE database = currentDatabase() "
+                                  "AND name = 'replay'").rows[0]  # fmt: skip
+        return [str(name) for (name,) in migrator.query(_SHADOWS).rows] if there else []
     finally:
         migrator.close()
 
