@@ -75,7 +75,7 @@ def test_two_processes_find_the_same_as_one(tmp_path: Path) -> None:
 def test_a_replay_that_is_left_again_and_again_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "FLUSH_RECORDS", 1_000)
     times = 0
-    for patience in itertools.count(3, 40):
+    for patience in itertools.count(3, 90):
         left = iter([False] * patience)
         try:
             outcome = replay(source(4), Settings(), ReplayOptions(folder=tmp_path, stop=partial(next, left, True)))
