@@ -51,5 +51,5 @@ def write_world(name: str | None, out: Path | None, seed: int, partitions: int) 
             for target in targets(arrival, partitions):
                 writer.log(arrival.noun, target).append(arrival.key, arrival.value, (), arrival.at_ms)
     truth.write(out / TRUTH)
-    incidents = f"{len(truth.incidents)} incidents" if truth.incidents else "no incident"
+    incidents = f"incidents: {len(truth.incidents) or 'none'}"
     typer.echo(f"{out}: {messages:,} messages of {truth.days:g} days, {incidents}; what is true is in {TRUTH}")
