@@ -99,12 +99,16 @@ class WorldFolder:
     """A world in a folder. Raises ConfigError from :meth:`truth` if its truth cannot be read."""
 
     folder: Path
-    counted: bool = False
 
     @property
     def name(self) -> str:
         """Name of the folder."""
         return self.folder.name
+
+    @property
+    def counted(self) -> bool:
+        """True if the recording holds counts only."""
+        return set(RecordingSource(self.folder).nouns()) == {"cohort_count"}
 
     @property
     def identity(self) -> str:
@@ -120,8 +124,13 @@ class WorldFolder:
             raise ConfigError(f"{self.folder / TRUTH} cannot be read as a truth ({type(error).__name__})") from None
 
     def arrivals(self) -> Iterator[Arrival]:
-        """Its messages in the order of their append times; messages of one time in the order of noun and partition."""
+        """Its messages in the order of their append times; messages of one time in the order of noun and partition.
+
+        Raises ConfigError if nobody knows when they were appended.
+        """
         source = RecordingSource(self.folder)
+        if not source.appended:
+            raise ConfigError(f"{self.folder}: nobody knows when its records were appended, so nobody was late or soon")
         logs = [(noun, number) for noun in sorted(source.nouns()) for number in range(source.partitions)]
         return merge(*(_arrivals(source, noun, number) for noun, number in logs), key=lambda arrival: arrival.at_ms)
 

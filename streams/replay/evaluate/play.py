@@ -40,7 +40,7 @@ def play(task: Task) -> WorldResult:
     reported: dict[str, tuple[DetectorReport, ...]] = {}
     minutes = _counted_minutes if task.case.counted else _event_minutes
     passed = _past_rivals(clock.watched(task.case.arrivals()), minutes, reported)
-    source = from_arrivals(task.case.name, "world", passed, 1)
+    source = from_arrivals(task.case.name, "world", passed, 1, appended=True)
     ours = tuple(_ours(source, COUNT_ROOMS if task.case.counted else ROOMS, task.settings, clock))
     return WorldResult(
         world=task.case.name, key=task.key, truth=truth, reports={OURS: ours, **reported},
