@@ -10,13 +10,14 @@ from typing import Any
 import aiohttp
 import pytest
 from playwright.async_api import Page, expect
+from pydantic import SecretStr
 
 from dashboards.boards import BOARDS, OPERATIONS
 from schemas.errors import SinkUnavailable
 from streams.agents.store import Store
 from streams.board import viewers
 from streams.board.server import FILES, BoardServer, start
-from streams.sinks.clickhouse import Answer, ClickHouse
+from streams.sinks.clickhouse import Answer, ClickHouse, Login
 from tests.dashboards.browsing import page
 from tests.dashboards.progress import marks
 from tests.dashboards.seed import BIN, NOW, batches
@@ -31,7 +32,7 @@ class Silent(ClickHouse):
     """A client whose server is down."""
 
     def __init__(self) -> None:
-        pass
+        super().__init__(Login("localhost", 1, "reader", SecretStr(""), "cx"))
 
     def query(self, sql: str, parameters: dict[str, object] | None = None) -> Answer:
         raise SinkUnavailable("ClickHouse")
