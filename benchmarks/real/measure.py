@@ -17,10 +17,10 @@ from pathlib import Path
 
 from benchmarks.real.statements import STATEMENTS, RealIssue, Verdict
 from streams.replay.engine import ReplayOptions, ReplayOutcome, replay
+from streams.replay.evaluate.play import ROOMS
 from streams.replay.opening import SourceRequest, open_source
 from streams.settings import Settings
 
-ROOMS = ("join", "detect", "match")
 BEGIN = "<!-- statements: made by `python -P -m benchmarks.real.measure`; do not edit -->"
 END = "<!-- end of statements -->"
 HOLDS = {True: "yes", False: "no", None: "-"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from schemas.rooms import ROOMS as ROOM_SPECS
 from streams.replay.engine import ReplayOptions, replay
 from streams.replay.evaluate.arrival import ArrivalClock
 from streams.replay.evaluate.cases import WorldCase
@@ -19,8 +20,9 @@ from streams.replay.source import MemorySource, from_arrivals
 from streams.settings import Settings
 from streams.sources.arrivals import Arrival
 
-ROOMS = ("join", "detect", "match")
-COUNT_ROOMS = ("detect",)
+ROOMS = tuple(room.name for room in ROOM_SPECS if {"cohort_count", "issue", "affected"} & {*room.outputs})
+"""What plays a world of events: from the counts to the affected."""
+COUNT_ROOMS = tuple(room.name for room in ROOM_SPECS if "issue" in room.outputs)
 """What plays a world of counts."""
 
 

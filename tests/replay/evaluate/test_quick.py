@@ -7,11 +7,12 @@ import copy
 import pytest
 
 from streams.replay.evaluate.cases import choose
+from tests.patience import patience
 from tests.replay.evaluate import golden
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(patience(600))
 def test_the_figures_of_the_subset_are_those_that_were_agreed_to() -> None:
     results = golden.play()
     assert [(result.world, result.error) for result in results if result.error] == []
