@@ -42,7 +42,8 @@ def test_the_commands_show_what_the_page_shows(screens: list[str]) -> None:
 @pytest.mark.usefixtures("screens")
 def test_the_figures_of_the_page_are_those_of_the_runs(folder: Path) -> None:
     today, ten = (shown(folder, run) for run in ("today", "ten"))
-    found = re.search(r"seen both (\d+) to (\d+) minutes earlier, with the same causes", PAGE.read_text(encoding="utf-8"))
+    text = PAGE.read_text(encoding="utf-8")
+    found = re.search(r"seen both (\d+) to (\d+) minutes earlier, with the same causes", text)
     assert found
     assert {*today} == {*ten} == {"AA", "MQ"}
     assert sorted((today[name] - ten[name]) // MINUTE_MS for name in today) == [int(found[1]), int(found[2])]
