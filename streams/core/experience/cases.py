@@ -8,21 +8,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import NamedTuple
 
 from schemas.experience import MOST_SPAN_MS, CaseOutcome, ContactCase
 from schemas.hotfindings import contact_case
 from streams.core.experience import facts as read
-from streams.core.experience.facts import CONTACT_STATUSES, KnownEvent, stated, times
+from streams.core.experience.facts import CONTACT_STATUSES, KnownEvent, origin_of, said_by, times_by_status
 from streams.core.experience.rules import QUIET_MS
-from streams.core.recovery import ORIGINS
 
 OPENED, ANSWERED, ABANDONED, TRANSFERRED, RESOLVED, REOPENED = range(len(CONTACT_STATUSES))
 
 
 class OneContact:
-    """One contact, read off its events."""
+    """One contact, read off its events. ``said``: what they say in all, ``at``: their times by status."""
+
+    __slots__ = (
+        "at", "contact_id", "facts", "is_reported", "last_ms", "line", "opened_ms", "order_id", "reason", "said",
+        "subject_ids", "subjects",
+    )  # fmt: skip
 
     def __init__(self, contact_id: str, facts: list[KnownEvent]) -> None:
         """``facts``: at least one, sorted."""
@@ -30,31 +33,26 @@ class OneContact:
         self.facts = facts
         self.opened_ms = facts[0].time_ms
         self.last_ms = facts[-1].time_ms
-        self.line: str = stated(facts, read.LINE)
-        self.reason: str = stated(facts, read.REASON)
-        self.order_id: str = stated(facts, read.ORDER_ID)
-        self.subject_ids: tuple[str, ...] = tuple(stated(facts, read.SUBJECTS, ()))
-        self.subjects = frozenset((*self.subject_ids, *filter(None, [self.order_id])))
-
-    @property
-    def is_reported(self) -> bool:
+        self.said = said = said_by(facts)
+        self.at = times_by_status(facts)
+        self.line: str = said.get(read.LINE, "")
+        self.reason: str = said.get(read.REASON, "")
+        self.order_id: str = said.get(read.ORDER_ID, "")
+        self.subject_ids: tuple[str, ...] = tuple(said.get(read.SUBJECTS, ()))
+        self.subjects = frozenset((*self.subject_ids, self.order_id) if self.order_id else self.subject_ids)
+        self.is_reported = len(self.at) > 1 or REOPENED not in self.at
         """False if only reopenings are known: its beginning was forgotten long ago."""
-        return any(fact.status != REOPENED for fact in self.facts)
 
     @property
     def rank(self) -> tuple[int, str]:
         """By what the contacts of a customer follow each other."""
         return self.opened_ms, self.contact_id
 
-    def times(self, status: int) -> list[int]:
-        """Times of its events of one status, earliest first."""
-        return times(self.facts, lambda fact: fact.status == status)
-
-    @cached_property
+    @property
     def abandoned(self) -> bool:
         """True if the customer left before anybody answered."""
-        left, answers = self.times(ABANDONED), self.times(ANSWERED)
-        return bool(left) and not (answers and answers[0] <= left[0])
+        left, answers = self.at.get(ABANDONED), self.at.get(ANSWERED)
+        return left is not None and not (answers and answers[0] <= left[0])
 
     def is_about_what(self, other: OneContact) -> bool:
         """True if two contacts of one customer are about the same matter."""
@@ -69,8 +67,7 @@ class OneContact:
         return later.opened_ms - heard <= QUIET_MS and self.is_about_what(later)
 
 
-@dataclass(frozen=True, slots=True)
-class RelatedContact:
+class RelatedContact(NamedTuple):
     """A contact in the company of the others."""
 
     case: OneContact
@@ -87,13 +84,13 @@ class RelatedContact:
         case = self.case
         if case.abandoned:
             return "abandoned"
-        if case.times(REOPENED):
+        if REOPENED in case.at:
             return "reopened"
         if self.repeated_at_ms is not None:
             return "repeated"
         if watermark_ms <= self.final_ms:
             return "pending"
-        helped = case.times(ANSWERED) or case.times(RESOLVED) or stated(case.facts, read.HANDLE, None) is not None
+        helped = ANSWERED in case.at or RESOLVED in case.at or read.HANDLE in case.said
         return "resolved" if helped else "unknown"
 
 
@@ -103,7 +100,7 @@ def judge(cases: Iterable[OneContact]) -> list[RelatedContact]:
     for case in sorted((case for case in cases if case.is_reported), key=lambda case: case.rank):
         before = next((index for index in reversed(range(len(found))) if found[index].case.is_repeated_by(case)), None)
         if before is not None and found[before].repeated_at_ms is None:
-            found[before] = replace(found[before], repeated_at_ms=case.opened_ms)
+            found[before] = found[before]._replace(repeated_at_ms=case.opened_ms)
         found.append(RelatedContact(case, None if before is None else found[before].case))
     return found
 
@@ -114,21 +111,20 @@ _RESOLVED_FIRST: dict[CaseOutcome, bool | None] = {"pending": None, "unknown": N
 def finding(customer: str, judged: RelatedContact, watermark_ms: int, *, cut: bool) -> ContactCase:
     """What is reported of a contact."""
     case, before = judged.case, judged.before
-    facts = case.facts
-    answers, resolved, reopened = case.times(ANSWERED), case.times(RESOLVED), case.times(REOPENED)
-    wait = stated(facts, read.WAIT, answers[0] - case.opened_ms if answers else None)
-    handle = stated(facts, read.HANDLE, None)
+    said, at = case.said, case.at
+    answers, resolved, reopened = at.get(ANSWERED), at.get(RESOLVED, ()), at.get(REOPENED, ())
+    wait = said.get(read.WAIT, answers[0] - case.opened_ms if answers else None)
+    handle = said.get(read.HANDLE)
     holds = [time_ms for time_ms in resolved if not reopened or time_ms > reopened[-1]]
     outcome = judged.outcome(watermark_ms)
-    mode = stated(facts, read.MODE)
     return contact_case(
-        customer, case.contact_id, case.line, stated(facts, read.CHANNEL), mode, stated(facts, read.LAST_MODE),
-        case.reason, stated(facts, read.LANGUAGE), stated(facts, read.REGION), case.order_id, case.subject_ids,
-        case.opened_ms, case.last_ms, answers[0] if answers else None,
+        customer, case.contact_id, case.line, said.get(read.CHANNEL, ""), said.get(read.MODE, ""),
+        said.get(read.LAST_MODE, ""), case.reason, said.get(read.LANGUAGE, ""), said.get(read.REGION, ""),
+        case.order_id, case.subject_ids, case.opened_ms, case.last_ms, answers[0] if answers else None,
         None if wait is None else min(wait, MOST_SPAN_MS), None if handle is None else min(handle, MOST_SPAN_MS),
-        case.abandoned, len(case.times(TRANSFERRED)), resolved[0] if resolved else None, holds[0] if holds else None,
-        len(reopened), stated(facts, read.CSAT, None), stated(facts, read.EFFORT, None),
-        before.contact_id if before else "", stated(before.facts, read.CHANNEL) if before else "",
-        stated(before.facts, read.LAST_MODE) if before else "", judged.repeated_at_ms, outcome,
-        _RESOLVED_FIRST.get(outcome, False), ORIGINS[min(fact.origin for fact in facts)], cut, False,
+        case.abandoned, len(at.get(TRANSFERRED, ())), resolved[0] if resolved else None, holds[0] if holds else None,
+        len(reopened), said.get(read.CSAT), said.get(read.EFFORT),
+        before.contact_id if before else "", before.said.get(read.CHANNEL, "") if before else "",
+        before.said.get(read.LAST_MODE, "") if before else "", judged.repeated_at_ms, outcome,
+        _RESOLVED_FIRST.get(outcome, False), origin_of(case.facts), cut, False,
     )  # fmt: skip

@@ -10,7 +10,8 @@ counts as the earliest (or the latest) event says it, the other events forget::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple, get_args
 
 import xxhash
@@ -51,29 +52,29 @@ ORDER = (
 ORDER_LINE, ORDER_REGION, SKU, PROMISED, CANCELLED_BY = range(5)
 CONTACT_STATUSES: tuple[str, ...] = get_args(ContactStatus)
 ORDER_STATUSES: tuple[str, ...] = get_args(OrderStatus)
+_ORIGIN = {origin: index for index, origin in enumerate(ORIGINS)}
 
 
 class Reader:
     """Reads facts off the events of one topic."""
 
-    __slots__ = ("_fields", "_statuses")
+    __slots__ = ("_statuses", "_values")
 
     def __init__(self, fields: Iterable[ReadField], statuses: Iterable[str]) -> None:
         """Compile the list of fields."""
-        self._fields = list(enumerate(field.name for field in fields))
+        self._values = attrgetter(*(field.name for field in fields))
         self._statuses: Mapping[str, int] = {status: index for index, status in enumerate(statuses)}
 
     def __call__(self, event: Any) -> KnownEvent:
         """Return what is remembered of an event. Empty values are left out, durations are whole ms."""
         details: Details = {}
-        for index, name in self._fields:
-            value = getattr(event, name)
-            if value is None or value in ("", ()):
-                continue
-            details[index] = _stored(value)
+        for index, value in enumerate(self._values(event)):
+            if value or (value is not None and value not in ("", ())):
+                details[index] = value if type(value) is str else _stored(value)
         name_hash = xxhash.xxh3_64_intdigest(event.event_id.encode()) & 0xFFFF_FFFF
-        status, origin = self._statuses[event.status], ORIGINS.index(event.origin)
-        return KnownEvent(event.event_time_ms, name_hash, status, origin, details)
+        return KnownEvent(
+            event.event_time_ms, name_hash, self._statuses[event.status], _ORIGIN[event.origin], details
+        )
 
 
 def _stored(value: Any) -> Any:
@@ -89,6 +90,8 @@ read_order = Reader(ORDER, ORDER_STATUSES)
 
 def added(facts: list[KnownEvent], fact: KnownEvent, fields: tuple[ReadField, ...], most: int) -> list[KnownEvent]:
     """Return the events with one more, sorted, reduced; at most the earliest ``most``. Of one id only one counts."""
+    if not facts:
+        return [fact]
     known = next((one for one in facts if one.name == fact.name), None)
     if known is not None:
         fact = _same(known, fact)
@@ -127,11 +130,27 @@ def _reduced(facts: list[KnownEvent], fields: tuple[ReadField, ...]) -> Iterator
         yield fact if len(kept) == len(fact.details) else fact._replace(details=kept)
 
 
-def stated(facts: Iterable[KnownEvent], index: int, default: Any = "") -> Any:
-    """What the events say in a field of which one event counts."""
-    return next((fact.details[index] for fact in facts if index in fact.details), default)
+def said_by(facts: Sequence[KnownEvent]) -> Details:
+    """What the events say in all: of a field that several state, what the earliest says. Not to be changed."""
+    if len(facts) == 1:
+        return facts[0].details
+    said: Details = {}
+    for fact in reversed(facts):
+        said.update(fact.details)
+    return said
 
 
-def times(facts: Iterable[KnownEvent], wanted: Callable[[KnownEvent], bool]) -> list[int]:
-    """Times of the events that are wanted, earliest first."""
-    return [fact.time_ms for fact in facts if wanted(fact)]
+def times_by_status(facts: Iterable[KnownEvent]) -> dict[int, list[int]]:
+    """Status -> times of the events that have it, earliest first; ``facts`` are sorted."""
+    found: dict[int, list[int]] = {}
+    for fact in facts:
+        if fact.status in found:
+            found[fact.status].append(fact.time_ms)
+        else:
+            found[fact.status] = [fact.time_ms]
+    return found
+
+
+def origin_of(facts: Sequence[KnownEvent]) -> str:
+    """The origin of what several events say together."""
+    return ORIGINS[facts[0].origin if len(facts) == 1 else min(fact.origin for fact in facts)]

@@ -68,7 +68,11 @@ def _rank(name: str) -> tuple[int, str]:
 
 def packed(history: CustomerEvents, next_ms: int) -> bytes:
     """Return the persisted form; ``next_ms``: see :class:`Conclusions`."""
-    return _pack((next_ms, history.cut, dict(sorted(history.cases.items())), dict(sorted(history.orders.items()))))
+    return _pack((next_ms, history.cut, _in_order(history.cases), _in_order(history.orders)))
+
+
+def _in_order(known: Known) -> Known:
+    return dict(sorted(known.items())) if len(known) > 1 else known
 
 
 def history_of(stored: bytes) -> CustomerEvents:
@@ -129,10 +133,15 @@ class Conclusions:
         """Who has to do with whom, and until when they are remembered."""
         keep_ms = self._rules.keep_ms
         until: dict[Node, int] = {("case", one.contact_id): one.last_ms + keep_ms for one in self._cases}
-        until |= {("order", one.order_id): one.last_ms + keep_ms for one in self._orders}
-        until |= {("order", one.order.order_id): one.kept_ms(keep_ms) for one in self.orders}
+        for order in self._orders:
+            until["order", order.order_id] = order.last_ms + keep_ms
+        for each in self.orders:
+            until["order", each.order.order_id] = each.kept_ms(keep_ms)
+        relations = list(self._relations())
+        if not relations:
+            return [({node}, until_ms) for node, until_ms in until.items()]
         group: dict[Node, set[Node]] = {node: {node} for node in until}
-        for one, other in self._relations():
+        for one, other in relations:
             if group[one] is not group[other]:
                 group[one] |= group[other]
                 for node in group[other]:

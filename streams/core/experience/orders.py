@@ -8,34 +8,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.experience import OrderOutcome, OrderResult
 from schemas.hotfindings import order_outcome
 from streams.core.experience import facts as read
 from streams.core.experience.cases import OneContact
-from streams.core.experience.facts import ORDER_STATUSES, KnownEvent, stated, times
+from streams.core.experience.facts import ORDER_STATUSES, KnownEvent, origin_of, said_by, times_by_status
 from streams.core.experience.rules import OPEN_MS, PROMISED_AHEAD_MS, PROMISED_BEFORE_MS, QUIET_MS
-from streams.core.recovery import ORIGINS, all_put_right
+from streams.core.recovery import all_put_right
 
 PLACED, PAID, PAYMENT_FAILED, PACKED, SHIPPED, DELIVERED, LATE, CANCELLED, RETURNED, REFUNDED = range(
     len(ORDER_STATUSES)
 )
 _ENDS = frozenset({DELIVERED, LATE, CANCELLED, RETURNED})
 """Statuses after which no promise is waited for."""
+_AFTERWARDS = frozenset({RETURNED, REFUNDED})
 _UNDER_WAY = frozenset({PACKED, SHIPPED, LATE})
 """Statuses of what has to be delivered."""
 _PAYS = frozenset({PAID, DELIVERED, CANCELLED, REFUNDED})
 _FOREVER = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class PromiseState:
+class PromiseState(NamedTuple):
     """What the events say of promises. ``waits_ms``: a promised time that may still be broken."""
 
     stated_ms: int | None = None
     broken_ms: int | None = None
     waits_ms: int | None = None
+
+
+_NO_PROMISE = PromiseState()
 
 
 def promise_of(facts: Iterable[KnownEvent], watermark_ms: int) -> PromiseState:
@@ -57,7 +60,12 @@ def promise_of(facts: Iterable[KnownEvent], watermark_ms: int) -> PromiseState:
 
 
 class OneOrder:
-    """One order, read off its events."""
+    """One order, read off its events. ``said``: what they say in all, ``at``: their times by status."""
+
+    __slots__ = (
+        "at", "done_ms", "ended", "facts", "is_reported", "last_ms", "line", "order_id", "placed_ms", "said", "sku",
+        "until_ms",
+    )  # fmt: skip
 
     def __init__(self, order_id: str, facts: list[KnownEvent]) -> None:
         """``facts``: at least one, sorted."""
@@ -65,32 +73,27 @@ class OneOrder:
         self.facts = facts
         self.placed_ms = facts[0].time_ms
         self.last_ms = facts[-1].time_ms
-        self.line: str = stated(facts, read.ORDER_LINE)
-        self.sku: str = stated(facts, read.SKU)
-        self.is_reported = any(fact.status not in (RETURNED, REFUNDED) for fact in facts)
+        self.said = said_by(facts)
+        self.at = times_by_status(facts)
+        self.line: str = self.said.get(read.ORDER_LINE, "")
+        self.sku: str = self.said.get(read.SKU, "")
+        self.is_reported = not self.at.keys() <= _AFTERWARDS
         """False if only returns and refunds are known: how it went was forgotten long ago."""
         self.done_ms, self.ended = self._done()
-
-    def times(self, *statuses: int) -> list[int]:
-        """Times of its events of these statuses, earliest first."""
-        return times(self.facts, lambda fact: fact.status in statuses)
+        self.until_ms = _FOREVER if self.done_ms is None else self.done_ms + QUIET_MS
+        """What happens later than this does not count."""
 
     def _done(self) -> tuple[int | None, str]:
         for status in (DELIVERED, CANCELLED):
-            if found := self.times(status):
+            if found := self.at.get(status):
                 return found[0], ORDER_STATUSES[status]
-        follows = any(fact.status in _UNDER_WAY or read.PROMISED in fact.details for fact in self.facts)
-        paid = self.times(PAID)
-        return (paid[0], ORDER_STATUSES[PAID]) if paid and not follows else (None, "")
-
-    @property
-    def until_ms(self) -> int:
-        """What happens later than this does not count."""
-        return _FOREVER if self.done_ms is None else self.done_ms + QUIET_MS
+        paid = self.at.get(PAID)
+        if not paid or read.PROMISED in self.said or not _UNDER_WAY.isdisjoint(self.at):
+            return None, ""
+        return paid[0], ORDER_STATUSES[PAID]
 
 
-@dataclass(frozen=True, slots=True)
-class RelatedOrder:
+class RelatedOrder(NamedTuple):
     """An order in the company of the customer's contacts and other orders. ``failures``: (time, reason), sorted."""
 
     order: OneOrder
@@ -114,8 +117,8 @@ class RelatedOrder:
     def reasons(self) -> list[str]:
         """Why it was not right the first time."""
         order, found = self.order, {reason for _, reason in self.failures}
-        for status in (REFUNDED, RETURNED):
-            if any(time_ms <= order.until_ms for time_ms in order.times(status)):
+        for status in _AFTERWARDS:
+            if status in order.at and order.at[status][0] <= order.until_ms:
                 found.add(ORDER_STATUSES[status])
         if self.contacts:
             found.add("contacted")
@@ -125,11 +128,15 @@ class RelatedOrder:
 
     def put_right_ms(self) -> int | None:
         """When the last failure was put right, None while any is not, or if there is none."""
+        if not self.failures:
+            return None
+        facts = self.order.facts
         paying = [time_ms for time_ms, reason in self.failures if reason == "payment_failed"]
         others = [time_ms for time_ms, reason in self.failures if reason != "payment_failed"]
-        ends = times(self.order.facts, lambda fact: fact.status in (DELIVERED, REFUNDED)
-                     or (fact.status == CANCELLED and not _by_company(fact)))  # fmt: skip
-        parts = [_first(self.order.times(*_PAYS), max(paying))] if paying else []
+        pays = (fact.time_ms for fact in facts if fact.status in _PAYS)
+        ends = (fact.time_ms for fact in facts if fact.status in (DELIVERED, REFUNDED)
+                or (fact.status == CANCELLED and not _by_company(fact)))  # fmt: skip
+        parts = [_first(pays, max(paying))] if paying else []
         parts += [_first(ends, max(others))] if others else []
         return all_put_right(parts)
 
@@ -153,10 +160,11 @@ def _first(found: Iterable[int], since_ms: int) -> int | None:
 
 
 def _failures(order: OneOrder, promise: PromiseState) -> tuple[tuple[int, str], ...]:
-    found = [(time_ms, "payment_failed") for time_ms in order.times(PAYMENT_FAILED)]
-    found += [(time_ms, "late") for time_ms in order.times(LATE)]
-    found += [(fact.time_ms, "cancelled_by_company") for fact in order.facts
-              if fact.status == CANCELLED and _by_company(fact)]  # fmt: skip
+    found = [(time_ms, "payment_failed") for time_ms in order.at.get(PAYMENT_FAILED, ())]
+    found += [(time_ms, "late") for time_ms in order.at.get(LATE, ())]
+    if CANCELLED in order.at:
+        found += [(fact.time_ms, "cancelled_by_company") for fact in order.facts
+                  if fact.status == CANCELLED and _by_company(fact)]  # fmt: skip
     if promise.broken_ms is not None:
         found.append((promise.broken_ms, "promise_broken"))
     return tuple(sorted(pair for pair in found if pair[0] <= order.until_ms))
@@ -169,7 +177,7 @@ def judge(orders: Iterable[OneOrder], cases: Iterable[OneContact], watermark_ms:
     opened = sorted((case for case in cases if case.is_reported), key=lambda case: case.rank)
     found = []
     for order in reported:
-        promise = promise_of(order.facts, watermark_ms)
+        promise = promise_of(order.facts, watermark_ms) if read.PROMISED in order.said else _NO_PROMISE
         failures = _failures(order, promise)
         contacts = tuple(case for case in opened
                          if order.order_id in case.subjects and order.placed_ms <= case.opened_ms <= order.until_ms)
@@ -200,9 +208,9 @@ def finding(customer: str, judged: RelatedOrder, watermark_ms: int, *, cut: bool
     failed_ms = judged.failures[0][0] if judged.failures else None
     outcome = judged.outcome(reasons, watermark_ms)
     return order_outcome(
-        customer, order.order_id, order.line, stated(order.facts, read.ORDER_REGION), order.placed_ms,
+        customer, order.order_id, order.line, order.said.get(read.ORDER_REGION, ""), order.placed_ms,
         promise.stated_ms, order.done_ms, order.ended, failed_ms, judged.put_right_ms(),
         contacts[0].opened_ms if contacts else None, len(contacts),
         judged.replaced_by.order_id if judged.replaced_by else "", tuple(reasons), outcome, _RIGHT.get(outcome),
-        ORIGINS[min(fact.origin for fact in order.facts)], cut, False,
+        origin_of(order.facts), cut, False,
     )  # fmt: skip

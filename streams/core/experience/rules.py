@@ -36,6 +36,8 @@ class ExperienceRules:
     cases: int = 64
     orders: int = 256
     events: int = 64
+    keep_ms: int = field(init=False)
+    """How long what is over is remembered behind its latest event: until nothing that is accepted can change it."""
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -43,8 +45,5 @@ class ExperienceRules:
             raise ConfigError(f"experience: bounds must name exactly {', '.join(TOPICS)}")
         if min(self.cases, self.orders, self.events, self.clock_customers) < 1:
             raise ConfigError("experience: every bound of memory must be at least 1")
-
-    @property
-    def keep_ms(self) -> int:
-        """How long what is over is remembered behind its latest event: until nothing that is accepted can change it."""
-        return QUIET_MS + max(bound.lateness_ms for bound in self.bounds.values())
+        latest_ms = max(bound.lateness_ms for bound in self.bounds.values())
+        object.__setattr__(self, "keep_ms", QUIET_MS + latest_ms)

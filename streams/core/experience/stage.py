@@ -114,12 +114,14 @@ class ExperienceStage:
     def _fold(self, state: ExperienceState, batch: Batch) -> None:
         clock = state.clock.topics[batch.topic]
         is_order = batch.topic == "order"
+        oldest_ms = clock.oldest_ms
         for event, appended_ms in zip(batch.records, batch.timestamps or repeat(MAX_ARRIVAL_MS), strict=False):
             time_ms = event.event_time_ms
             if type(event) is Heartbeat:
                 clock.hear(min(time_ms, appended_ms))
+                oldest_ms = clock.oldest_ms
                 continue
-            if time_ms < clock.oldest_ms or is_drill(event.customer_id):
+            if time_ms < oldest_ms or is_drill(event.customer_id):
                 continue
             history = _opened(state, event.customer_id)
             if is_order:
@@ -129,6 +131,7 @@ class ExperienceStage:
             if time_ms > clock.newest_ms:
                 customer = xxhash.xxh3_64_intdigest(event.customer_id.encode())
                 clock.follow(customer, min(time_ms, arrival_ms(event, appended_ms)))
+                oldest_ms = clock.oldest_ms
 
     def drain(self, state: ExperienceState) -> Drained:
         """Contacts and orders of which anything changed, by customer, then the watermark; state keys sorted."""
@@ -152,21 +155,22 @@ class ExperienceStage:
 
     def _tell(
         self, state: ExperienceState, customer: str, history: CustomerEvents | None, watermark_ms: int
-    ) -> Iterator[Message]:
+    ) -> Iterable[Message]:
         stored = state.customers.pop(customer, None)
         before: Findings = {}
         if stored is not None:
-            before = Conclusions(history_of(stored), state.judged_ms, self.rules).findings(customer)
-            history = history or history_of(stored)
+            known = history_of(stored)
+            before = Conclusions(known, state.judged_ms, self.rules).findings(customer)
+            history = history or known
         if history is None:
-            return
+            return ()
         verdict = Conclusions(history, watermark_ms, self.rules)
         now = verdict.findings(customer)
         next_ms = verdict.forget()
         if history and next_ms is not None:
             state.customers[customer] = packed(history, next_ms)
             heapq.heappush(state.due, (next_ms, customer))
-        yield from _messages(customer, before, now)
+        return _messages(customer, before, now)
 
 
 def _opened(state: ExperienceState, customer: str) -> CustomerEvents:
