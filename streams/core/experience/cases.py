@@ -96,8 +96,11 @@ class RelatedContact(NamedTuple):
 
 def judge(cases: Iterable[OneContact]) -> list[RelatedContact]:
     """Relate the contacts of one customer to each other; in the order in which they began."""
+    reported = [case for case in cases if case.is_reported]
+    if len(reported) < 2:
+        return [RelatedContact(case) for case in reported]
     found: list[RelatedContact] = []
-    for case in sorted((case for case in cases if case.is_reported), key=lambda case: case.rank):
+    for case in sorted(reported, key=lambda case: case.rank):
         before = next((index for index in reversed(range(len(found))) if found[index].case.is_repeated_by(case)), None)
         if before is not None and found[before].repeated_at_ms is None:
             found[before] = found[before]._replace(repeated_at_ms=case.opened_ms)

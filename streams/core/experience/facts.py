@@ -90,8 +90,6 @@ read_order = Reader(ORDER, ORDER_STATUSES)
 
 def added(facts: list[KnownEvent], fact: KnownEvent, fields: tuple[ReadField, ...], most: int) -> list[KnownEvent]:
     """Return the events with one more, sorted, reduced; at most the earliest ``most``. Of one id only one counts."""
-    if not facts:
-        return [fact]
     known = next((one for one in facts if one.name == fact.name), None)
     if known is not None:
         fact = _same(known, fact)
@@ -140,8 +138,10 @@ def said_by(facts: Sequence[KnownEvent]) -> Details:
     return said
 
 
-def times_by_status(facts: Iterable[KnownEvent]) -> dict[int, list[int]]:
+def times_by_status(facts: Sequence[KnownEvent]) -> dict[int, list[int]]:
     """Status -> times of the events that have it, earliest first; ``facts`` are sorted."""
+    if len(facts) == 1:
+        return {facts[0].status: [facts[0].time_ms]}
     found: dict[int, list[int]] = {}
     for fact in facts:
         if fact.status in found:

@@ -52,7 +52,8 @@ class CustomerEvents:
     def _take(
         self, known: Known, name: str, fact: KnownEvent, fields: tuple[ReadField, ...], most: int, events: int
     ) -> None:
-        known[name] = added(known.get(name, []), fact, fields, events)
+        facts = known.get(name)
+        known[name] = [fact] if facts is None else added(facts, fact, fields, events)
         if len(known) > most:
             del known[max(known, key=_rank)]
             self.cut = True
@@ -119,15 +120,14 @@ class Conclusions:
 
         None if nothing is left.
         """
-        groups = self._groups()
-        for names, until_ms in groups:
+        moments = [one.final_ms for one in self.cases]
+        moments += [final_ms for each in self.orders if (final_ms := each.final_ms) is not None]
+        for names, until_ms in self._groups():
+            moments.append(until_ms)
             if until_ms < self._watermark_ms:
                 for kind, name in names:
                     del (self._history.cases if kind == "case" else self._history.orders)[name]
-        finals = [one.final_ms for one in self.cases]
-        finals += [one.final_ms for one in self.orders if one.final_ms is not None]
-        pending = [time_ms for time_ms in finals if time_ms >= self._watermark_ms]
-        return min([*pending, *(until for _, until in groups if until >= self._watermark_ms)], default=None)
+        return min([time_ms for time_ms in moments if time_ms >= self._watermark_ms], default=None)
 
     def _groups(self) -> list[tuple[set[Node], int]]:
         """Who has to do with whom, and until when they are remembered."""
@@ -137,7 +137,7 @@ class Conclusions:
             until["order", order.order_id] = order.last_ms + keep_ms
         for each in self.orders:
             until["order", each.order.order_id] = each.kept_ms(keep_ms)
-        relations = list(self._relations())
+        relations = list(self._relations()) if len(until) > 1 else []
         if not relations:
             return [({node}, until_ms) for node, until_ms in until.items()]
         group: dict[Node, set[Node]] = {node: {node} for node in until}

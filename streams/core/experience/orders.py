@@ -105,8 +105,10 @@ class RelatedOrder(NamedTuple):
     @property
     def final_ms(self) -> int | None:
         """When something about it is decided next: the watermark has to be past it. None if only events decide."""
-        waits = [time_ms for time_ms in (self.promise.waits_ms, self.order.done_ms and self.order.until_ms) if time_ms]
-        return min(waits, default=None)
+        waits_ms = self.promise.waits_ms
+        if self.order.done_ms is None:
+            return waits_ms
+        return self.order.until_ms if waits_ms is None else min(waits_ms, self.order.until_ms)
 
     def kept_ms(self, keep_ms: int) -> int:
         """How long it is remembered: until the watermark is past this."""
@@ -172,8 +174,10 @@ def _failures(order: OneOrder, promise: PromiseState) -> tuple[tuple[int, str], 
 
 def judge(orders: Iterable[OneOrder], cases: Iterable[OneContact], watermark_ms: int) -> list[RelatedOrder]:
     """Relate the orders of one customer to the customer's contacts and to each other; earliest first."""
-    known = (order for order in orders if order.is_reported)
-    reported = sorted(known, key=lambda order: (order.placed_ms, order.order_id))
+    reported = [order for order in orders if order.is_reported]
+    if not reported:
+        return []
+    reported.sort(key=lambda order: (order.placed_ms, order.order_id))
     opened = sorted((case for case in cases if case.is_reported), key=lambda case: case.rank)
     found = []
     for order in reported:

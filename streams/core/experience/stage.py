@@ -35,12 +35,14 @@ from schemas.hotfindings import contact_case, order_outcome
 from schemas.topics import DAY_MS
 from streams.core.eventtime import MAX_ARRIVAL_MS, PartitionClock, arrival_ms
 from streams.core.experience.facts import read_contact, read_order
-from streams.core.experience.history import Conclusions, CustomerEvents, Findings, Node, history_of, next_of, packed
+from streams.core.experience.history import Conclusions, CustomerEvents, Findings, history_of, next_of, packed
 from streams.core.experience.rules import ExperienceRules
 from streams.core.stage import Batch, Drained, Idle, Message
 
 PROGRESS_KEY = "cx.progress"
 """Record key of Watermark; it is written with explicit partition."""
+_NOUNS = {"case": "contact_case", "order": "order_outcome"}
+"""What is reported of a contact or an order, on its customer's partition: nobody else is in the state of one."""
 _MARK = Watermark.model_fields["kind"].default
 _CASE = ContactCase.model_fields["kind"].default
 _pack = msgspec.msgpack.Encoder().encode
@@ -123,7 +125,9 @@ class ExperienceStage:
                 continue
             if time_ms < oldest_ms or is_drill(event.customer_id):
                 continue
-            history = _opened(state, event.customer_id)
+            history = state.open.get(event.customer_id)
+            if history is None:
+                history = _opened(state, event.customer_id)
             if is_order:
                 history.order(event.order_id, read_order(event), self.rules)
             else:
@@ -170,14 +174,12 @@ class ExperienceStage:
         if history and next_ms is not None:
             state.customers[customer] = packed(history, next_ms)
             heapq.heappush(state.due, (next_ms, customer))
-        return _messages(customer, before, now)
+        return _messages(state.partition, customer, before, now)
 
 
 def _opened(state: ExperienceState, customer: str) -> CustomerEvents:
-    history = state.open.get(customer)
-    if history is None:
-        stored = state.customers.get(customer)
-        history = state.open[customer] = CustomerEvents() if stored is None else history_of(stored)
+    stored = state.customers.get(customer)
+    history = state.open[customer] = CustomerEvents() if stored is None else history_of(stored)
     return history
 
 
@@ -190,19 +192,14 @@ def _due(state: ExperienceState, watermark_ms: int) -> Iterator[str]:
             yield customer
 
 
-def _messages(customer: str, before: Findings, now: Findings) -> Iterator[Message]:
-    for node in sorted({*before, *now}):
+def _messages(home: int, customer: str, before: Findings, now: Findings) -> Iterator[Message]:
+    for node in sorted(before.keys() | now) if before else sorted(now):
         old, new = before.get(node), now.get(node)
+        noun = _NOUNS[node[0]]
         if old is not None and (new is None or _day(old) != _day(new)):
-            yield _message(customer, node, _gone(old))
+            yield Message(noun, customer, _gone(old), home)
         if new is not None and new != old:
-            yield _message(customer, node, new)
-
-
-def _message(customer: str, node: Node, record: Any) -> Message:
-    return Message("contact_case", customer, record) if node[0] == "case" else Message(
-        "order_outcome", customer, record
-    )
+            yield Message(noun, customer, new, home)
 
 
 def _day(reported: Any) -> int:
