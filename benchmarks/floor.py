@@ -23,7 +23,7 @@ from schemas.events import HEARTBEAT_KEY
 from schemas.hot import struct_of
 from schemas.topics import BY_NOUN
 from streams.runtime.bulk import bulk_values, install
-from streams.runtime.serve import GC_THRESHOLDS
+from streams.runtime.limits import GC_THRESHOLDS
 from streams.settings import Settings
 
 SLICE = 300

@@ -33,8 +33,8 @@ from schemas.topics import state_topic
 from streams.agents.join import room
 from streams.core.stage import Batch, Idle
 from streams.runtime.batch import RawBatch
+from streams.runtime.limits import GC_THRESHOLDS
 from streams.runtime.recovery import StateReader
-from streams.runtime.serve import GC_THRESHOLDS
 from streams.runtime.state import Recovered
 from streams.runtime.task import PartitionTask
 from streams.runtime.writer import TransactionWriter

@@ -47,8 +47,7 @@ class Idle:
     topics: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One derived record for topic ``noun``.
 
     ``partition`` None means: by key (Java's murmur2) for customer-keyed topics, 0 for one-partition topics, every

@@ -5,9 +5,11 @@ A job is what a process needs to work off one unit; it can be pickled.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import chain
@@ -29,7 +31,7 @@ from streams.replay.source import Source
 from streams.replay.spool import FileSpool, MemorySpool, Spool
 from streams.replay.unit import Report, Unit, stored
 from streams.runtime.batch import RawBatch
-from streams.runtime.limits import TaskRules
+from streams.runtime.limits import GC_THRESHOLDS, TaskRules
 from streams.runtime.room import Room
 from streams.settings import Settings
 
@@ -160,8 +162,20 @@ def work(job: Job, report: Report, stop: Callable[[], bool]) -> Worked:
         for room in line.rooms_of(phase):
             unit.begin(room, line.snapshot.state(room, number))
     if not unit.done:
-        _RUN[phase](line, unit, number)
+        with _collecting_seldom():
+            _RUN[phase](line, unit, number)
     return Worked(unit.counts, time.process_time() - started)
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """Look for garbage as seldom as a worker does: what lives long would be looked through again and again."""
+    before = gc.get_threshold()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def without_secrets(settings: Settings) -> Settings:

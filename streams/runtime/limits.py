@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from streams.security.signing import OrderRules
 
+GC_THRESHOLDS = (50_000, 20, 100)
+"""Records live for one slice; the default thresholds scan them again and again (a quarter of the unpacking time)."""
+
 
 @dataclass(frozen=True)
 class TaskRules:

@@ -23,7 +23,7 @@ from streams.metrics import Metrics
 from streams.runtime.application import StageShell
 from streams.runtime.exits import Die, ExitCode, Guard, die
 from streams.runtime.health import Health
-from streams.runtime.limits import TaskRules
+from streams.runtime.limits import GC_THRESHOLDS, TaskRules
 from streams.runtime.room import Room, SinkRoom
 from streams.runtime.shell import Context, Shell
 from streams.runtime.sink import SinkShell
@@ -38,8 +38,6 @@ log = logging.getLogger("cx.worker")
 DRAIN_S = 20.0
 STOP_S = 5.0
 BEAT_S = 1.0
-GC_THRESHOLDS = (50_000, 20, 100)
-"""Records live for one slice; the default thresholds scan them again and again (a quarter of the unpacking time)."""
 
 
 def context_of(settings: Settings, build: str, end: Die = die) -> Context:
