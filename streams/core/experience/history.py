@@ -7,7 +7,7 @@ one never changes because another was forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,7 +129,7 @@ class Conclusions:
                     del (self._history.cases if kind == "case" else self._history.orders)[name]
         return min([time_ms for time_ms in moments if time_ms >= self._watermark_ms], default=None)
 
-    def _groups(self) -> list[tuple[set[Node], int]]:
+    def _groups(self) -> list[tuple[Collection[Node], int]]:
         """Who has to do with whom, and until when they are remembered."""
         keep_ms = self._rules.keep_ms
         until: dict[Node, int] = {("case", one.contact_id): one.last_ms + keep_ms for one in self._cases}
@@ -139,7 +139,7 @@ class Conclusions:
             until["order", each.order.order_id] = each.kept_ms(keep_ms)
         relations = list(self._relations()) if len(until) > 1 else []
         if not relations:
-            return [({node}, until_ms) for node, until_ms in until.items()]
+            return [((node,), until_ms) for node, until_ms in until.items()]
         group: dict[Node, set[Node]] = {node: {node} for node in until}
         for one, other in relations:
             if group[one] is not group[other]:

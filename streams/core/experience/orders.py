@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from schemas.experience import OrderOutcome, OrderResult
@@ -24,6 +24,7 @@ PLACED, PAID, PAYMENT_FAILED, PACKED, SHIPPED, DELIVERED, LATE, CANCELLED, RETUR
 _ENDS = frozenset({DELIVERED, LATE, CANCELLED, RETURNED})
 """Statuses after which no promise is waited for."""
 _AFTERWARDS = frozenset({RETURNED, REFUNDED})
+_FAIL = frozenset({PAYMENT_FAILED, LATE, CANCELLED})
 _UNDER_WAY = frozenset({PACKED, SHIPPED, LATE})
 """Statuses of what has to be delivered."""
 _PAYS = frozenset({PAID, DELIVERED, CANCELLED, REFUNDED})
@@ -99,7 +100,7 @@ class RelatedOrder(NamedTuple):
     order: OneOrder
     promise: PromiseState
     failures: tuple[tuple[int, str], ...]
-    contacts: tuple[OneContact, ...]
+    contacts: Sequence[OneContact]
     replaced_by: OneOrder | None
 
     @property
@@ -162,6 +163,8 @@ def _first(found: Iterable[int], since_ms: int) -> int | None:
 
 
 def _failures(order: OneOrder, promise: PromiseState) -> tuple[tuple[int, str], ...]:
+    if promise.broken_ms is None and _FAIL.isdisjoint(order.at):
+        return ()
     found = [(time_ms, "payment_failed") for time_ms in order.at.get(PAYMENT_FAILED, ())]
     found += [(time_ms, "late") for time_ms in order.at.get(LATE, ())]
     if CANCELLED in order.at:
@@ -172,28 +175,28 @@ def _failures(order: OneOrder, promise: PromiseState) -> tuple[tuple[int, str], 
     return tuple(sorted(pair for pair in found if pair[0] <= order.until_ms))
 
 
-def judge(orders: Iterable[OneOrder], cases: Iterable[OneContact], watermark_ms: int) -> list[RelatedOrder]:
+def judge(orders: Iterable[OneOrder], cases: Collection[OneContact], watermark_ms: int) -> list[RelatedOrder]:
     """Relate the orders of one customer to the customer's contacts and to each other; earliest first."""
     reported = [order for order in orders if order.is_reported]
     if not reported:
         return []
-    reported.sort(key=lambda order: (order.placed_ms, order.order_id))
-    opened = sorted((case for case in cases if case.is_reported), key=lambda case: case.rank)
+    if len(reported) > 1:
+        reported.sort(key=lambda order: (order.placed_ms, order.order_id))
+    opened = sorted([case for case in cases if case.is_reported], key=lambda case: case.rank) if cases else []
     found = []
     for order in reported:
         promise = promise_of(order.facts, watermark_ms) if read.PROMISED in order.said else _NO_PROMISE
         failures = _failures(order, promise)
-        contacts = tuple(case for case in opened
-                         if order.order_id in case.subjects and order.placed_ms <= case.opened_ms <= order.until_ms)
-        found.append(RelatedOrder(order, promise, failures, contacts, _replacement(order, failures, reported)))
+        contacts = [case for case in opened
+                    if order.order_id in case.subjects and order.placed_ms <= case.opened_ms <= order.until_ms]
+        replaced_by = _replacement(order, failures, reported) if failures and order.sku else None
+        found.append(RelatedOrder(order, promise, failures, contacts, replaced_by))
     return found
 
 
 def _replacement(
     order: OneOrder, failures: tuple[tuple[int, str], ...], reported: Iterable[OneOrder]
 ) -> OneOrder | None:
-    if not failures or not order.sku:
-        return None
     since_ms = failures[0][0]
     for other in reported:
         is_same = (other.sku, other.line) == (order.sku, order.line) and other is not order
