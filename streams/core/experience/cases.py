@@ -13,17 +13,17 @@ from typing import NamedTuple
 from schemas.experience import MOST_SPAN_MS, CaseOutcome, ContactCase
 from schemas.hotfindings import contact_case
 from streams.core.experience import facts as read
-from streams.core.experience.facts import CONTACT_STATUSES, KnownEvent, origin_of, said_by, times_by_status
+from streams.core.experience.facts import CONTACT_STATUSES, KnownEvent, origin_of, stated_by, times_by_status
 from streams.core.experience.rules import QUIET_MS
 
 OPENED, ANSWERED, ABANDONED, TRANSFERRED, RESOLVED, REOPENED = range(len(CONTACT_STATUSES))
 
 
 class OneContact:
-    """One contact, read off its events. ``said``: what they say in all, ``at``: their times by status."""
+    """One contact, read off its events. ``stated``: what they say in all, ``at``: their times by status."""
 
     __slots__ = (
-        "at", "contact_id", "facts", "is_reported", "last_ms", "line", "opened_ms", "order_id", "reason", "said",
+        "at", "contact_id", "facts", "is_reported", "last_ms", "line", "opened_ms", "order_id", "reason", "stated",
         "subject_ids", "subjects",
     )  # fmt: skip
 
@@ -33,12 +33,12 @@ class OneContact:
         self.facts = facts
         self.opened_ms = facts[0].time_ms
         self.last_ms = facts[-1].time_ms
-        self.said = said = said_by(facts)
+        self.stated = stated = stated_by(facts)
         self.at = times_by_status(facts)
-        self.line: str = said.get(read.LINE, "")
-        self.reason: str = said.get(read.REASON, "")
-        self.order_id: str = said.get(read.ORDER_ID, "")
-        self.subject_ids: tuple[str, ...] = tuple(said.get(read.SUBJECTS, ()))
+        self.line: str = stated.get(read.LINE, "")
+        self.reason: str = stated.get(read.REASON, "")
+        self.order_id: str = stated.get(read.ORDER_ID, "")
+        self.subject_ids: tuple[str, ...] = tuple(stated.get(read.SUBJECTS, ()))
         self.subjects = frozenset((*self.subject_ids, self.order_id) if self.order_id else self.subject_ids)
         self.is_reported = len(self.at) > 1 or REOPENED not in self.at
         """False if only reopenings are known: its beginning was forgotten long ago."""
@@ -90,7 +90,7 @@ class RelatedContact(NamedTuple):
             return "repeated"
         if watermark_ms <= self.final_ms:
             return "pending"
-        helped = ANSWERED in case.at or RESOLVED in case.at or read.HANDLE in case.said
+        helped = ANSWERED in case.at or RESOLVED in case.at or read.HANDLE in case.stated
         return "resolved" if helped else "unknown"
 
 
@@ -114,20 +114,20 @@ _RESOLVED_FIRST: dict[CaseOutcome, bool | None] = {"pending": None, "unknown": N
 def finding(customer: str, judged: RelatedContact, watermark_ms: int, *, cut: bool) -> ContactCase:
     """What is reported of a contact."""
     case, before = judged.case, judged.before
-    said, at = case.said, case.at
+    stated, at = case.stated, case.at
     answers, resolved, reopened = at.get(ANSWERED), at.get(RESOLVED, ()), at.get(REOPENED, ())
-    wait = said.get(read.WAIT, answers[0] - case.opened_ms if answers else None)
-    handle = said.get(read.HANDLE)
+    wait = stated.get(read.WAIT, answers[0] - case.opened_ms if answers else None)
+    handle = stated.get(read.HANDLE)
     holds = [time_ms for time_ms in resolved if not reopened or time_ms > reopened[-1]]
     outcome = judged.outcome(watermark_ms)
     return contact_case(
-        customer, case.contact_id, case.line, said.get(read.CHANNEL, ""), said.get(read.MODE, ""),
-        said.get(read.LAST_MODE, ""), case.reason, said.get(read.LANGUAGE, ""), said.get(read.REGION, ""),
+        customer, case.contact_id, case.line, stated.get(read.CHANNEL, ""), stated.get(read.MODE, ""),
+        stated.get(read.LAST_MODE, ""), case.reason, stated.get(read.LANGUAGE, ""), stated.get(read.REGION, ""),
         case.order_id, case.subject_ids, case.opened_ms, case.last_ms, answers[0] if answers else None,
         None if wait is None else min(wait, MOST_SPAN_MS), None if handle is None else min(handle, MOST_SPAN_MS),
         case.abandoned, len(at.get(TRANSFERRED, ())), resolved[0] if resolved else None, holds[0] if holds else None,
-        len(reopened), said.get(read.CSAT), said.get(read.EFFORT),
-        before.contact_id if before else "", before.said.get(read.CHANNEL, "") if before else "",
-        before.said.get(read.LAST_MODE, "") if before else "", judged.repeated_at_ms, outcome,
+        len(reopened), stated.get(read.CSAT), stated.get(read.EFFORT),
+        before.contact_id if before else "", before.stated.get(read.CHANNEL, "") if before else "",
+        before.stated.get(read.LAST_MODE, "") if before else "", judged.repeated_at_ms, outcome,
         _RESOLVED_FIRST.get(outcome, False), origin_of(case.facts), cut, False,
     )  # fmt: skip

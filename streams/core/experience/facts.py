@@ -128,14 +128,14 @@ def _reduced(facts: list[KnownEvent], fields: tuple[ReadField, ...]) -> Iterator
         yield fact if len(kept) == len(fact.details) else fact._replace(details=kept)
 
 
-def said_by(facts: Sequence[KnownEvent]) -> Details:
+def stated_by(facts: Sequence[KnownEvent]) -> Details:
     """What the events say in all: of a field that several state, what the earliest says. Not to be changed."""
     if len(facts) == 1:
         return facts[0].details
-    said: Details = {}
+    stated: Details = {}
     for fact in reversed(facts):
-        said.update(fact.details)
-    return said
+        stated.update(fact.details)
+    return stated
 
 
 def times_by_status(facts: Sequence[KnownEvent]) -> dict[int, list[int]]:

@@ -14,7 +14,7 @@ from schemas.experience import OrderOutcome, OrderResult
 from schemas.hotfindings import order_outcome
 from streams.core.experience import facts as read
 from streams.core.experience.cases import OneContact
-from streams.core.experience.facts import ORDER_STATUSES, KnownEvent, origin_of, said_by, times_by_status
+from streams.core.experience.facts import ORDER_STATUSES, KnownEvent, origin_of, stated_by, times_by_status
 from streams.core.experience.rules import OPEN_MS, PROMISED_AHEAD_MS, PROMISED_BEFORE_MS, QUIET_MS
 from streams.core.recovery import all_put_right
 
@@ -61,10 +61,20 @@ def promise_of(facts: Iterable[KnownEvent], watermark_ms: int) -> PromiseState:
 
 
 class OneOrder:
-    """One order, read off its events. ``said``: what they say in all, ``at``: their times by status."""
+    """One order, read off its events. ``stated``: what they say in all, ``at``: their times by status."""
 
     __slots__ = (
-        "at", "done_ms", "ended", "facts", "is_reported", "last_ms", "line", "order_id", "placed_ms", "said", "sku",
+        "at",
+        "done_ms",
+        "ended",
+        "facts",
+        "is_reported",
+        "last_ms",
+        "line",
+        "order_id",
+        "placed_ms",
+        "sku",
+        "stated",
         "until_ms",
     )  # fmt: skip
 
@@ -74,10 +84,10 @@ class OneOrder:
         self.facts = facts
         self.placed_ms = facts[0].time_ms
         self.last_ms = facts[-1].time_ms
-        self.said = said_by(facts)
+        self.stated = stated_by(facts)
         self.at = times_by_status(facts)
-        self.line: str = self.said.get(read.ORDER_LINE, "")
-        self.sku: str = self.said.get(read.SKU, "")
+        self.line: str = self.stated.get(read.ORDER_LINE, "")
+        self.sku: str = self.stated.get(read.SKU, "")
         self.is_reported = not self.at.keys() <= _AFTERWARDS
         """False if only returns and refunds are known: how it went was forgotten long ago."""
         self.done_ms, self.ended = self._done()
@@ -89,7 +99,7 @@ class OneOrder:
             if found := self.at.get(status):
                 return found[0], ORDER_STATUSES[status]
         paid = self.at.get(PAID)
-        if not paid or read.PROMISED in self.said or not _UNDER_WAY.isdisjoint(self.at):
+        if not paid or read.PROMISED in self.stated or not _UNDER_WAY.isdisjoint(self.at):
             return None, ""
         return paid[0], ORDER_STATUSES[PAID]
 
@@ -185,7 +195,7 @@ def judge(orders: Iterable[OneOrder], cases: Collection[OneContact], watermark_m
     opened = sorted([case for case in cases if case.is_reported], key=lambda case: case.rank) if cases else []
     found = []
     for order in reported:
-        promise = promise_of(order.facts, watermark_ms) if read.PROMISED in order.said else _NO_PROMISE
+        promise = promise_of(order.facts, watermark_ms) if read.PROMISED in order.stated else _NO_PROMISE
         failures = _failures(order, promise)
         contacts = [case for case in opened
                     if order.order_id in case.subjects and order.placed_ms <= case.opened_ms <= order.until_ms]
@@ -197,6 +207,7 @@ def judge(orders: Iterable[OneOrder], cases: Collection[OneContact], watermark_m
 def _replacement(
     order: OneOrder, failures: tuple[tuple[int, str], ...], reported: Iterable[OneOrder]
 ) -> OneOrder | None:
+    """The first order of the same within 7 days of the first of the failures, of which there is one."""
     since_ms = failures[0][0]
     for other in reported:
         is_same = (other.sku, other.line) == (order.sku, order.line) and other is not order
@@ -215,7 +226,7 @@ def finding(customer: str, judged: RelatedOrder, watermark_ms: int, *, cut: bool
     failed_ms = judged.failures[0][0] if judged.failures else None
     outcome = judged.outcome(reasons, watermark_ms)
     return order_outcome(
-        customer, order.order_id, order.line, order.said.get(read.ORDER_REGION, ""), order.placed_ms,
+        customer, order.order_id, order.line, order.stated.get(read.ORDER_REGION, ""), order.placed_ms,
         promise.stated_ms, order.done_ms, order.ended, failed_ms, judged.put_right_ms(),
         contacts[0].opened_ms if contacts else None, len(contacts),
         judged.replaced_by.order_id if judged.replaced_by else "", tuple(reasons), outcome, _RIGHT.get(outcome),

@@ -35,14 +35,12 @@ from schemas.hotfindings import contact_case, order_outcome
 from schemas.topics import DAY_MS
 from streams.core.eventtime import MAX_ARRIVAL_MS, PartitionClock, arrival_ms
 from streams.core.experience.facts import read_contact, read_order
-from streams.core.experience.history import Conclusions, CustomerEvents, Findings, history_of, next_of, packed
+from streams.core.experience.history import Conclusions, CustomerEvents, Findings, Node, history_of, next_of, packed
 from streams.core.experience.rules import ExperienceRules
 from streams.core.stage import Batch, Drained, Idle, Message
 
 PROGRESS_KEY = "cx.progress"
 """Record key of Watermark; it is written with explicit partition."""
-_NOUNS = {"case": "contact_case", "order": "order_outcome"}
-"""What is reported of a contact or an order, on its customer's partition: nobody else is in the state of one."""
 _MARK = Watermark.model_fields["kind"].default
 _CASE = ContactCase.model_fields["kind"].default
 _pack = msgspec.msgpack.Encoder().encode
@@ -195,11 +193,17 @@ def _due(state: ExperienceState, watermark_ms: int) -> Iterator[str]:
 def _messages(home: int, customer: str, before: Findings, now: Findings) -> Iterator[Message]:
     for node in sorted(before.keys() | now) if before else sorted(now):
         old, new = before.get(node), now.get(node)
-        noun = _NOUNS[node[0]]
         if old is not None and (new is None or _day(old) != _day(new)):
-            yield Message(noun, customer, _gone(old), home)
+            yield _message(home, customer, node, _gone(old))
         if new is not None and new != old:
-            yield Message(noun, customer, new, home)
+            yield _message(home, customer, node, new)
+
+
+def _message(home: int, customer: str, node: Node, record: Any) -> Message:
+    """Of a contact or an order, for its customer's partition: nobody else is in the state of one."""
+    if node[0] == "case":
+        return Message("contact_case", customer, record, home)
+    return Message("order_outcome", customer, record, home)
 
 
 def _day(reported: Any) -> int:
