@@ -17,7 +17,7 @@ from schemas.findings import Affected, Decision, Stage
 from schemas.issues import EndReason
 from schemas.words import words_of
 from streams.core.outreach.consent import Profile
-from streams.core.outreach.intervals import revised
+from streams.core.outreach.intervals import changed_from, revised
 from streams.core.outreach.policy import DAY_MS, DEFAULT_BUDGETS, HOUR_MS, Budget, QuietHours
 from streams.core.outreach.wording import Names
 from streams.core.recovery import Intervals
@@ -105,6 +105,11 @@ class Onset(msgspec.Struct, frozen=True):
     contacted_ms: int | None = None
     right: Intervals = ()
     origin: Origin = "live"
+    again: tuple[int, ...] | None = None
+    """When it failed again, as the newest revision names it; None in state of versions that did not store it.
+
+    ``right`` also keeps what only an earlier revision knew. Which revisions there are hangs on when they are flushed.
+    """
 
     def revised(self, record: Affected) -> Onset:
         """After one more revision. Evidence and contacts are only ever added, so the earliest of both counts."""
@@ -113,7 +118,14 @@ class Onset(msgspec.Struct, frozen=True):
         return Onset(
             min(self.known_ms, record.known_at_ms), min(contacts) if contacts else None,
             revised(self.right, record.put_right_ms, record.last_failed_ms, respites), record.origin,
+            tuple(until for _, until in respites),
         )  # fmt: skip
+
+    def changed_from(self, old: Onset) -> int | None:
+        """The earliest time, ms, about which an older revision said something else of repairs; None: it did not."""
+        right = changed_from(old.right, self.right)
+        named = set(self.again or ()) ^ set(old.again) if old.again is not None else set()
+        return min([*named, *([] if right is None else [right])], default=None)
 
 
 class Case(msgspec.Struct, rename=STORED):

@@ -1,6 +1,7 @@
 """When a case has to be decided: from the start, or again because its customer's failure was put right or is back.
 
-A notice has a time to live from each of its decision times on; an all-clear is decided once both ends are known::
+A notice has a time to live from when the failure that it tells of began; an all-clear is decided once both ends are
+known::
 
     notice      issue detected   issue shown     put right      fails again
                 ----|----------------|---------------|--------------|---------> event time
@@ -22,7 +23,7 @@ RELEASES = ("approve", "unmute", "resume", "resolve")
 
 
 def decision_times(state: OutreachState, rules: OutreachRules, case: Case, issue: str) -> list[int]:
-    """Times from which one onset may be decided, ms, earliest first; each begins a time to live of its own.
+    """Times from which one onset may be decided, ms, earliest first (:func:`alive_from`: their time to live).
 
     A notice: once customer and issue are known (nothing is decided before the issue is shown), and whenever it fails
     again after it was put right. An all-clear: once issue and failure are both over, the latter at most
@@ -37,6 +38,19 @@ def decision_times(state: OutreachState, rules: OutreachRules, case: Case, issue
         return []
     first = max(onset.known_ms, known.shown_ms or 0)
     return [first, *(until for _, until in onset.right if until is not None and until > first)]
+
+
+def alive_from(state: OutreachState, case: Case, issue: str, at_ms: int) -> int:
+    """From when on the time to live of a decision that begins at ``at_ms`` counts, ms.
+
+    A notice: since the failure began that is told at ``at_ms``, by the newest revision alone. That it was put right for
+    a while before can have been seen by an earlier revision only, and whether there was one hangs on the flushes.
+    """
+    onset, known = case.onsets[issue], state.issues.get(issue)
+    if case.stage == "all_clear" or onset.again is None:
+        return at_ms
+    first = max(onset.known_ms, (known.shown_ms if known else None) or 0)
+    return max((since for since in (first, *onset.again) if first <= since <= at_ms), default=at_ms)
 
 
 def repaired_intervals(state: OutreachState, case: Case) -> Intervals:

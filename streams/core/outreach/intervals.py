@@ -22,18 +22,25 @@ def revised(
     """The intervals after one more revision; ``known``: those that it names itself.
 
     A revision that is no longer put right ends the open interval at the new failure. If no failure is newer than its
-    start, an earlier one turned out not to be put right, or at another time: then that interval never was.
+    start, an earlier one turned out not to be put right, or at another time: then that interval never was. Where it
+    names an interval, it knows better than earlier revisions when that began and ended.
 
     >>> revised(((5, None),), None, 9), revised(((5, None),), None, 4), revised(((5, 9),), 12, 9)
     (((5, 9),), (), ((5, 9), (12, None)))
+    >>> revised(((5, 9),), None, 9, [(5, 7)]), revised(((5, None),), None, 9, [(5, 7)])
+    (((5, 7),), ((5, 7),))
     """
+    named = tuple(known)
     ended = tuple(stretch for stretch in right if stretch[1] is not None)
     since = right[-1][0] if len(right) > len(ended) else None
-    if since is not None and since == put_right_ms:
-        return merged([*right, *known])
     if since is not None and last_failed_ms > since and (put_right_ms is None or put_right_ms > since):
         ended = (*ended, (since, last_failed_ms))
-    return merged([*ended, *known, *([] if put_right_ms is None else [(put_right_ms, None)])])
+    return merged([*_unnamed(ended, named), *named, *([] if put_right_ms is None else [(put_right_ms, None)])])
+
+
+def _unnamed(right: Intervals, named: Intervals) -> list[Interval]:
+    """Those that have no time in common with one that is named."""
+    return [one for one in right if not any(_overlap(one, other) for other in named)]
 
 
 def right_at(right: Intervals, at_ms: int) -> bool:

@@ -33,8 +33,7 @@ from streams.core.outreach.cases import (
 )
 from streams.core.outreach.consent import Profile, profile_after
 from streams.core.outreach.decide import Verdict, judge
-from streams.core.outreach.due_times import RELEASES, agenda, decision_times
-from streams.core.outreach.intervals import changed_from
+from streams.core.outreach.due_times import RELEASES, agenda, alive_from, decision_times
 from streams.core.outreach.policy import DAY_MS
 from streams.core.outreach.record import record_of
 from streams.core.outreach.wording import speak
@@ -153,7 +152,7 @@ class OutreachStage:
             self._index(state, case)
         state.by_issue.setdefault(record.issue_id, set()).add(name)
         self._keep(state, case)
-        since_ms = changed_from(old.right, onset.right) if old else known_ms
+        since_ms = onset.changed_from(old) if old else known_ms
         if old is None or case.decision is None:
             self._begin(state, case, record.issue_id)
         elif old.origin != onset.origin:
@@ -274,7 +273,7 @@ class OutreachStage:
                 continue
             fresh = case.decision is None or at_ms > case.known_ms
             if fresh and at_ms in decision_times(state, self.rules, case, issue):
-                self._adopt(case, issue, at_ms)
+                self._adopt(state, case, issue, at_ms)
             elif case.decision != "hold" or issue != case.issue:
                 continue
             elif at_ms != case.decided_ms and (at_ms, issue) not in agenda(state, self.rules, case):
@@ -282,10 +281,10 @@ class OutreachStage:
             self._settle(state, case, at_ms, judge(state, self.rules, case, at_ms))
         self._evict(state)
 
-    def _adopt(self, case: Case, issue: str, at_ms: int) -> None:
+    def _adopt(self, state: OutreachState, case: Case, issue: str, at_ms: int) -> None:
         """Decide about this onset from ``at_ms`` on."""
         ttl = self.rules.notice_ttl_ms if case.stage == "notice" else self.rules.all_clear_ttl_ms
-        case.issue, case.known_ms, case.deadline_ms = issue, at_ms, at_ms + ttl
+        case.issue, case.known_ms, case.deadline_ms = issue, at_ms, alive_from(state, case, issue, at_ms) + ttl
         case.decision = None
 
     def _settle(self, state: OutreachState, case: Case, at_ms: int, verdict: Verdict) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.findings import Affected
 from streams.core.outreach.stage import OutreachStage
 from tests.core.match.world import (
     DAY,
@@ -55,12 +56,61 @@ def test_a_repair_after_a_decision_does_not_move_its_time(known_at_once: bool) -
 @pytest.mark.parametrize("at", [NOON + 2 * HOUR, NOON + 11 * HOUR])
 def test_a_new_failure_after_that_is_told_with_a_time_to_live_of_its_own(at: int) -> None:
     right = affected(put_right_ms=NOON - MINUTE)
-    row = failing(right, affected(last_failed_ms=at), until=NOON + 2 * DAY)[("c-1", "notice")]
+    named = [{"since_ms": NOON - MINUTE, "until_ms": at}]
+    row = failing(right, affected(last_failed_ms=at, respites=named), until=NOON + 2 * DAY)[("c-1", "notice")]
     assert (row.decision, row.deadline_ms) == ("send", at + 14 * HOUR)
     assert row.decided_at_ms == (at if at < NOON + 9 * HOUR else NOON + 20 * HOUR)
-    again = affected(last_failed_ms=at, put_right_ms=at + MINUTE)
-    rows = failing(right, affected(last_failed_ms=at), again, until=NOON + 2 * DAY)
+    again = affected(last_failed_ms=at, put_right_ms=at + MINUTE, respites=named)
+    rows = failing(right, affected(last_failed_ms=at, respites=named), again, until=NOON + 2 * DAY)
     assert rows[("c-1", "notice")].decision == ("send" if at < NOON + 9 * HOUR else "refuse")
+
+
+NIGHT = NOON + 10 * HOUR
+"""22:00 in Berlin: what is known from then on is decided at once and told in the morning."""
+
+
+def at_night(minute: int, *respites: tuple[int, int], right: int | None = None) -> Affected:
+    """The revision that knows all until a minute of the night in which the first failure was at minute 0."""
+    named = [{"since_ms": NIGHT + since * MINUTE, "until_ms": NIGHT + until * MINUTE} for since, until in respites]
+    return affected(
+        known=NIGHT, last_failed_ms=NIGHT + minute * MINUTE, respites=named,
+        put_right_ms=None if right is None else NIGHT + right * MINUTE,
+    )  # fmt: skip
+
+
+FAILED, MENDED = at_night(0), at_night(0, right=20)
+TOLD_OF_THE_NEXT_HOUR = at_night(95, (20, 80))
+ONE_HOUR = at_night(40)
+"""It failed again in the hour of the first failure: the evidence of an hour has one first and one last failure."""
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize(("revisions", "begins"), [
+    ([FAILED, MENDED, at_night(80, (20, 80)), TOLD_OF_THE_NEXT_HOUR], 80),
+    ([FAILED, MENDED, TOLD_OF_THE_NEXT_HOUR], 80),
+    ([FAILED, MENDED, at_night(95, (20, 95)), TOLD_OF_THE_NEXT_HOUR], 80),
+    ([MENDED, TOLD_OF_THE_NEXT_HOUR], 80),
+    ([TOLD_OF_THE_NEXT_HOUR], 80),
+    ([FAILED, MENDED, ONE_HOUR], 0),
+    ([MENDED, ONE_HOUR], 0),
+    ([ONE_HOUR], 0),
+    ([FAILED, MENDED, at_night(40, (20, 40)), ONE_HOUR], 0),
+    ([FAILED, MENDED, ONE_HOUR, at_night(40, (20, 40))], 40),
+])  # fmt: skip
+def test_a_deadline_hangs_on_what_is_known_in_the_end(revisions: list[Affected], begins: int, early: bool) -> None:
+    """Other flushes cut other revisions, and each may come before outreach's clock passes what it tells, or behind."""
+    until = NOON + 2 * DAY
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
+    runner.feed("customer", customer())
+    runner.feed("issue", issue(at=NOON - HOUR), mark(until))
+    for revision in revisions:
+        runner.feed("affected", revision, *([] if early else [mark(NIGHT + 3 * HOUR)]))
+        runner.restart()
+    runner.feed("affected", mark(until))
+    runner.flush()
+    row = runner.latest("outreach", "customer_id")["c-1",]
+    assert (row.decision, row.decided_at_ms) == ("send", NIGHT + 10 * HOUR)
+    assert row.deadline_ms == NIGHT + begins * MINUTE + 14 * HOUR
 
 
 def test_a_failure_that_turns_out_never_to_have_been_put_right_is_told_after_all() -> None:
