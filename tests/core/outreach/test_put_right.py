@@ -79,18 +79,18 @@ def at_night(minute: int, *respites: tuple[int, int], right: int | None = None) 
 
 
 FAILED, MENDED = at_night(0), at_night(0, right=20)
-TOLD_OF_THE_NEXT_HOUR = at_night(95, (20, 80))
+NEXT_HOUR = at_night(95, (20, 80))
 ONE_HOUR = at_night(40)
 """It failed again in the hour of the first failure: the evidence of an hour has one first and one last failure."""
 
 
 @pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize(("revisions", "begins"), [
-    ([FAILED, MENDED, at_night(80, (20, 80)), TOLD_OF_THE_NEXT_HOUR], 80),
-    ([FAILED, MENDED, TOLD_OF_THE_NEXT_HOUR], 80),
-    ([FAILED, MENDED, at_night(95, (20, 95)), TOLD_OF_THE_NEXT_HOUR], 80),
-    ([MENDED, TOLD_OF_THE_NEXT_HOUR], 80),
-    ([TOLD_OF_THE_NEXT_HOUR], 80),
+    ([FAILED, MENDED, at_night(80, (20, 80)), NEXT_HOUR], 80),
+    ([FAILED, MENDED, NEXT_HOUR], 80),
+    ([FAILED, MENDED, at_night(95, (20, 95)), NEXT_HOUR], 80),
+    ([MENDED, NEXT_HOUR], 80),
+    ([NEXT_HOUR], 80),
     ([FAILED, MENDED, ONE_HOUR], 0),
     ([MENDED, ONE_HOUR], 0),
     ([ONE_HOUR], 0),
@@ -111,6 +111,22 @@ def test_a_deadline_hangs_on_what_is_known_in_the_end(revisions: list[Affected],
     row = runner.latest("outreach", "customer_id")["c-1",]
     assert (row.decision, row.decided_at_ms) == ("send", NIGHT + 10 * HOUR)
     assert row.deadline_ms == NIGHT + begins * MINUTE + 14 * HOUR
+
+
+def test_state_that_did_not_store_when_it_failed_again_gives_the_deadline_of_its_version() -> None:
+    until = NOON + 2 * DAY
+    runner = Runner(OutreachStage(NOBODY_HELD_OUT))
+    runner.feed("customer", customer())
+    runner.feed("issue", issue(at=NOON - HOUR), mark(until))
+    runner.feed("affected", NEXT_HOUR, mark(NIGHT + MINUTE))
+    runner.flush()
+    for key, value in runner.durable.items():
+        runner.durable[key] = value.replace(b',"again":[%d]' % (NIGHT + 80 * MINUTE), b"")
+    assert not any(b"again" in value for value in runner.durable.values())
+    runner.restart()
+    runner.feed("affected", mark(until))
+    runner.flush()
+    assert runner.latest("outreach", "customer_id")["c-1",].deadline_ms == NIGHT + 80 * MINUTE + 14 * HOUR
 
 
 def test_a_failure_that_turns_out_never_to_have_been_put_right_is_told_after_all() -> None:
