@@ -102,7 +102,7 @@ class RecordingSource:
 
 @dataclass
 class MemoryLog:
-    """One topic partition in memory; offsets from 0 on, nobody knows when a record was appended."""
+    """One topic partition in memory; offsets from 0 on."""
 
     keys: list[bytes | None] = field(default_factory=list)
     values: list[bytes | None] = field(default_factory=list)
@@ -119,6 +119,8 @@ class MemorySource:
     logs: dict[tuple[str, int], MemoryLog] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     complete: bool = False
+    appended: bool = False
+    """True if the times of its records are append times; else nobody knows when they were appended."""
 
     def nouns(self) -> Collection[str]:
         """Nouns that hold records."""
@@ -152,7 +154,7 @@ class MemorySource:
     def write(self, folder: Path) -> RecordingSource:
         """The same as a recording, for several processes."""
         about = {"kind": self.kind, "complete": self.complete, **self.about}
-        with RecordingWriter(folder, self.partitions, about, appended=False) as writer:
+        with RecordingWriter(folder, self.partitions, about, self.appended) as writer:
             for (noun, partition), log in sorted(self.logs.items()):
                 into = writer.log(noun, partition)
                 for key, value, stamp in zip(log.keys, log.values, log.stamps, strict=True):
@@ -168,7 +170,7 @@ def from_arrivals(
     ``appended``: the broker gives each the time of its arrival; else nothing is ahead of its append time, as when a
     past is played now.
     """
-    made = MemorySource(name, kind, partitions)
+    made = MemorySource(name, kind, partitions, appended=appended)
     for arrival in arrivals:
         if arrival.headers:
             continue

@@ -69,3 +69,14 @@ def test_a_message_goes_where_a_producer_would_write_it(
     assert tuple(targets(arrival, 4)) == expected
     made = from_arrivals("one", "simulation", [arrival], 4)
     assert sorted(number for _, number in made.logs) == sorted(expected)
+
+
+@pytest.mark.parametrize("appended", [True, False])
+def test_messages_keep_their_append_times_in_a_recording_if_they_have_any(tmp_path: Path, appended: bool) -> None:
+    arrivals = [Arrival(AT_MS + hour, "order", b"c-1", None, b"%d" % hour) for hour in range(3)]
+    made = from_arrivals("one", "world", arrivals, 1, appended)
+    kept = made.write(tmp_path)
+    stamps = [stamp for batch in kept.batches("order", 0) for stamp in batch.timestamps]
+    assert stamps == [stamp for batch in made.batches("order", 0) for stamp in batch.timestamps]
+    assert kept.appended is appended
+    assert (stamps == [AT_MS, AT_MS + 1, AT_MS + 2]) is appended
