@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from inspect import getdoc
 from pathlib import Path
 from typing import Annotated
 
@@ -51,11 +52,14 @@ class EvaluationFailed(CxError):
 
 def register(app: typer.Typer) -> None:
     """Add ``cxwatch evaluate``."""
-    app.command("evaluate")(with_options(EvaluateOptions, evaluate))
+    app.command("evaluate", help=getdoc(evaluate))(with_options(EvaluateOptions, evaluate))
 
 
 def evaluate(options: EvaluateOptions) -> None:
-    """Play, judge, show. Raises EvaluationFailed at the end if a world could not be played."""
+    """Play worlds whose truth is known through detection, and judge what it reports beside other detectors.
+
+    A world that cannot be played is named, and the command fails at the end.
+    """
     begun = time.monotonic()
     cases = choose(options.library, options.worlds or (), options.quick, options.seed)
     settings = configured(options.config, options.given or ())

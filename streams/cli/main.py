@@ -79,7 +79,10 @@ COMMANDS: dict[str, KnownCommand] = {
     ),
     "channels": KnownCommand("streams.cli.channels", "How the ways to customers stand."),
     "keys": KnownCommand("streams.cli.keys", "Who may order: one key per actor in the file CX_ORDER_KEYS."),
-    "snapshot": KnownCommand("streams.cli.snapshot", "Keep the states of all rooms, for a replay to go on from."),
+    "snapshot": KnownCommand(
+        "streams.cli.snapshot",
+        "Keep the states of all rooms while they run, so that a replay of live topics can begin from here.",
+    ),
     "topics": KnownCommand("streams.cli.topics", "The topics of the line: the catalogue against the cluster."),
     "schemas": KnownCommand("streams.cli.schemas", "What the contracts say, as files."),
     "tables": KnownCommand("streams.cli.tables", "The tables in ClickHouse."),
