@@ -217,7 +217,7 @@ def test_events_and_findings_of_one_round_reach_every_table(
     for store in stores:
         store.max_rows = MAX_ROWS
         store.write(everything())
-    for table in BY_NAME:
+    for table in (name for name, one in BY_NAME.items() if one.kind != "register"):
         python, native = (contents(reader, table) for reader in readers)
         assert python == native != []
         for reader in readers:
