@@ -28,7 +28,7 @@ from streams.replay.recording import END_MS, MANIFEST
 from streams.replay.source import RecordingSource, Source, from_arrivals
 from streams.settings import Settings
 from streams.simulate import SimulateRules, simulate
-from streams.sources import load_mapping, read
+from streams.sources import Span, load_mapping, read
 from streams.sources.arrivals import Arrival, automatic, with_heartbeats
 from streams.stack import endpoints
 
@@ -106,7 +106,8 @@ def _mapped(wanted: SourceRequest, settings: Settings, partitions: int, low: int
         )
     key = settings.pseudonym_bytes()
     named = [file.rpartition("=") for file in wanted.files]
-    readings = [read(load_mapping(own or wanted.source, key), Path(file)) for own, _, file in named]
+    span = Span(end_ms=high)  # a row that begins later holds nothing that arrives sooner
+    readings = [read(load_mapping(own or wanted.source, key), Path(file), span) for own, _, file in named]
     arrivals = merge(*(reading.arrivals() for reading in readings), key=attrgetter("at_ms"))
     played = with_heartbeats(_within(arrivals, low, high), partitions, automatic(None))
     source = from_arrivals(Path(wanted.source).stem, "mapping", played, partitions)

@@ -57,6 +57,8 @@ def as_stored(room: str, key: bytes, value: bytes) -> bytes:
         return msgspec.msgpack.encode(_join_row(kind, msgspec.msgpack.decode(value))) if kind in "cpq" else value
     if room == "outreach" and key.startswith(b'["d"'):
         fields = {name: one for name, one in json.loads(value).items() if name != "drawn_ms"}
+        for onset in fields["onsets"].values():
+            onset.pop("again", None)
         return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     if room in ("match", "impact") and b'"amounts":' in value:
         fields = {name: one for name, one in json.loads(value).items() if room == "match" or name != "amounts"}

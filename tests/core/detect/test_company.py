@@ -41,7 +41,7 @@ def test_three_incidents_are_each_found_once_by_name_within_three_minutes_of_the
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "per_second"), [(2, 3.7), (4, 11.0)])
+@pytest.mark.parametrize(("seed", "per_second"), [(2, 3.7), pytest.param(4, 11.0, marks=pytest.mark.long)])
 def test_they_are_found_for_other_seeds_and_rates_too(seed: int, per_second: float) -> None:
     check(seed, per_second)
 
