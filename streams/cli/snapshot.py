@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.chosen import settings_here
 from streams.replay.taking import take_snapshot
-from streams.settings import load_settings
 from streams.stack import endpoints
 
 
@@ -25,6 +25,6 @@ def snapshot_command(
     The rooms are not stopped and notice nothing. `cxwatch replay live --from-snapshot FOLDER` goes on from it and finds
     what the live line found from then on, as long as the topics keep what came since.
     """
-    settings = load_settings()
+    settings = settings_here()
     found = take_snapshot(settings, endpoints(settings, ("kafka",)).kafka_bootstrap, out)
     typer.echo(f"{len(found.tasks)} states of {found.partitions} customer partitions are in {out}.")

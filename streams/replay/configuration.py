@@ -17,6 +17,7 @@ import yaml
 from schemas.errors import ConfigError
 from schemas.topics import EVENT_NOUNS
 from streams.settings import PREFIX, Settings, load_settings
+from streams.stack.last_run import recalled
 
 FINDING_SETTINGS: tuple[str, ...] = (
     "max_event_bytes", "future_events", "clock_customers",
@@ -33,6 +34,7 @@ _FILES = ("outreach_names",)
 def configured(file: Path | None = None, given: Sequence[str] = ()) -> Settings:
     """The settings of the environment, those of ``file`` over them, and ``NAME=VALUE`` of ``given`` over both.
 
+    Where they name no topics, those of what runs, or ran last, with the state folder are meant, as everywhere.
     Raises ConfigError naming the setting and what is allowed.
     """
     overrides: dict[str, Any] = {}
@@ -48,7 +50,8 @@ def configured(file: Path | None = None, given: Sequence[str] = ()) -> Settings:
             allowed = ", ".join(sorted(FINDING_SETTINGS))
             raise ConfigError(f"--set {name}: allowed is NAME=VALUE of a setting that can change a finding: {allowed}")
         overrides[field] = value
-    settings = load_settings(**{name: value for name, value in overrides.items() if value not in (None, "")})
+    chosen = load_settings(**{name: value for name, value in overrides.items() if value not in (None, "")})
+    settings, _ = recalled(chosen)
     return settings.model_copy(update={"webhook_allow_loopback": True}) if settings.outreach_replayed else settings
 
 

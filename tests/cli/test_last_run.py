@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from schemas.errors import StackError
 from streams.cli.chosen import settings_here
 from streams.demo.session import claimed
+from streams.replay.configuration import configured
 from streams.settings import Settings
 from streams.stack import Reporter
 from streams.stack.last_run import recalled, remember
@@ -123,3 +124,11 @@ def test_the_lock_of_a_demo_that_was_killed_holds_nobody_up(bare: Settings) -> N
     (bare.state_dir / "demo.lock").write_text("12345")
     with claimed(bare, "demo", Reporter()):
         assert (bare.state_dir / "demo.lock").read_text() == str(os.getpid())
+
+
+def test_a_replay_of_live_topics_reads_those_of_the_last_run(bare: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(_of(bare, "demo-2.", "cx_demo"), "demo")
+    monkeypatch.setenv("CX_STATE_DIR", str(bare.state_dir))
+    assert configured().topic_prefix == "demo-2."
+    monkeypatch.setenv("CX_TOPIC_PREFIX", "shop.")
+    assert configured().topic_prefix == "shop."
