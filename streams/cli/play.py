@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from heapq import merge
 from inspect import getdoc
 from itertools import chain, islice
@@ -31,6 +30,7 @@ from streams.sources.beside import AskedBeside, shared_out
 from streams.sources.joins import asked_join
 from streams.sources.producer import Destination, Played, PlaySpeed, play
 from streams.sources.report import report_of
+from streams.sources.spans import moment_ms
 from streams.sources.times import duration_ms
 from streams.stack import endpoints
 from streams.topics import ensure_topics
@@ -116,7 +116,7 @@ def play_file(asked: PlayOptions) -> None:
 
 def _readings(asked: PlayOptions, settings: Settings) -> list[MappedFile]:
     """Every file that is played, the first one first. Raises ConfigError for a wrong mapping or --and."""
-    span, key = Span(_moment(asked.start, 0), _moment(asked.end, Span().end_ms)), settings.pseudonym_bytes()
+    span, key = Span(moment_ms(asked.start, 0), moment_ms(asked.end, Span().end_ms)), settings.pseudonym_bytes()
     named = [(asked.mapping, asked.file)]
     for text in asked.also or ():
         mapping, found, file = text.partition("=")
@@ -173,17 +173,6 @@ def parse_duration(text: str) -> int:
     if value < 1_000:
         raise ConfigError(f"{text}: allowed are durations from 1s on, such as 60s or 5m")
     return value
-
-
-def _moment(text: str | None, default_ms: int) -> int:
-    if text is None:
-        return default_ms
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{text} is not a time: allowed is ISO 8601, as in 2013-04-01T00:00:00-04:00") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
 
 
 def run(arrivals: Iterable[Arrival], settings: Settings, pace: PlaySpeed) -> Played:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,11 +22,7 @@ import msgspec
 
 from schemas.errors import ConfigError
 from streams.replay.canonical import NOUNS, Row, canonical, fingerprint
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from streams.sources.zstandard import zstd
 
 MANIFEST = "manifest.json"
 WORK = ".work"

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from heapq import merge
 from importlib import import_module
 from operator import attrgetter
@@ -30,6 +29,7 @@ from streams.settings import Settings
 from streams.simulate import SimulateRules, simulate
 from streams.sources import Span, load_mapping, read
 from streams.sources.arrivals import Arrival, automatic, with_heartbeats
+from streams.sources.spans import moment_ms
 from streams.stack import endpoints
 
 LIVE, SIMULATION, WORLD = "live", "simulation", "world"
@@ -57,7 +57,7 @@ def open_source(wanted: SourceRequest, settings: Settings) -> Source:
     if name == LIVE and not rest:
         bootstrap = endpoints(settings, ("kafka",)).kafka_bootstrap
         return open_live(settings, bootstrap, _bound(wanted.start), _bound(wanted.end))
-    low, high = moment(wanted.start, 0), moment(wanted.end, END_MS)
+    low, high = moment_ms(wanted.start, 0), moment_ms(wanted.end, END_MS)
     if name == SIMULATION:
         seed = _seed(wanted.source, rest, SimulateRules().seed)
         arrivals = _within(simulate(SimulateRules(seed=seed)).arrivals(partitions), low, high)
@@ -71,22 +71,10 @@ def open_source(wanted: SourceRequest, settings: Settings) -> Source:
     return _mapped(wanted, settings, partitions, low, high)
 
 
-def moment(text: str | None, default_ms: int) -> int:
-    """A time of ISO 8601 as ms since 1970 UTC. Raises ConfigError."""
-    if text is None:
-        return default_ms
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{text} is not a time: allowed is ISO 8601, as in 2026-03-10T08:00:00Z") from None
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return round(found.timestamp() * 1_000)
-
-
 def _bound(text: str | None) -> Bound | None:
     if text is None:
         return None
-    return Bound.at_offsets(text) if "=" in text else Bound(moment(text, 0))
+    return Bound.at_offsets(text) if "=" in text else Bound(moment_ms(text, 0))
 
 
 def _recording(folder: Path, low: int, high: int) -> Source:

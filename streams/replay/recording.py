@@ -14,7 +14,6 @@ of the topic that was recorded. The same files serve as spool between the phases
 from __future__ import annotations
 
 import os
-import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,11 +28,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from schemas.errors import CxError
 from streams.core.join.native import find
 from streams.runtime.batch import Headers, RawBatch
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from streams.sources.zstandard import zstd
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -18,12 +18,13 @@ from streams.replay.configuration import configuration, configured
 from streams.replay.cuts import cuts_of
 from streams.replay.engine import Progress, ReplayOptions, ReplayOutcome, replay, summary
 from streams.replay.folder import MANIFEST, WORK, Manifest, write_findings, write_manifest
-from streams.replay.opening import LIVE, SourceRequest, moment, open_source
+from streams.replay.opening import LIVE, SourceRequest, open_source
 from streams.replay.plan import ROOMS
 from streams.replay.recording import write_atomically
 from streams.replay.report.page import write_report
 from streams.replay.source import Source
 from streams.settings import Settings
+from streams.sources.spans import moment_ms
 
 REQUEST = "request.json"
 LIBRARIES = ("msgspec", "numpy", "pydantic", "scipy", "xxhash")
@@ -136,7 +137,7 @@ def _tasks(source: Source) -> list[tuple[str, int]]:
 
 
 def _time(text: str | None) -> int | None:
-    return None if text is None or "=" in text else moment(text, 0)
+    return None if text is None or "=" in text else moment_ms(text, 0)
 
 
 def _absolute(file: str) -> str:

@@ -15,7 +15,6 @@ has not read of it lies on the topic, up to the flush of the writer's state (its
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,11 +32,7 @@ from streams.replay.source import Source
 from streams.runtime.batch import RawBatch
 from streams.runtime.state import META_KEY, STATE_PREFIX, Recovered, version
 from streams.sinks.rows import version_of
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from streams.sources.zstandard import zstd
 
 FORMAT = 1
 MANIFEST = "snapshot.json"

@@ -7,7 +7,10 @@ wrong clock nor a file whose newest rows come first ends it early. A file that i
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import NamedTuple
+
+from schemas.errors import ConfigError
 
 MAX_TIME_MS = 1 << 62
 TOLERANCE_MS = 3_600_000
@@ -21,6 +24,18 @@ class Span(NamedTuple):
 
     start_ms: int = 0
     end_ms: int = MAX_TIME_MS
+
+
+def moment_ms(text: str | None, default_ms: int) -> int:
+    """A bound that was asked for, ISO 8601 (UTC if it has no zone), as ms since 1970 UTC. Raises ConfigError."""
+    if text is None:
+        return default_ms
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text} is not a time: allowed is ISO 8601, as in 2013-04-01T00:00:00-04:00") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1_000)
 
 
 class SpanReading:

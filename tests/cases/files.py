@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +11,7 @@ import yaml
 
 from schemas.errors import ConfigError
 from streams.sources import RowCounts, parse_mapping, read
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from streams.sources.zstandard import zstd
 
 __all__ = ["KEY", "FileOutcome", "outcome", "refused", "zstd"]
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from streams.cli.main import main
+from streams.sources.zstandard import zstd
 from tests.replay.made_run import MadeIssue, write_run
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 HOSTILE = MadeIssue("i-bad", cause={"payment_provider": "[blink]Acme"}, customers=("c-secret-1",))
 

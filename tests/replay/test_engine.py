@@ -15,6 +15,7 @@ from streams.core.join import native
 from streams.replay import front, unit
 from streams.replay.canonical import NOUNS, canonical, fingerprint
 from streams.replay.engine import Progress, ReplayOptions, ReplayOutcome, replay, summary
+from streams.replay.spool import FileSpool
 from streams.replay.unit import Stopped
 from streams.runtime.memory import MemoryLine
 from streams.settings import Settings
@@ -98,7 +99,8 @@ def test_what_was_done_after_the_last_checkpoint_is_done_again(tmp_path: Path, m
         if next(pauses) < 2:
             saved(self, positions, done)
         elif next(pauses) > 30:
-            self.spool.close()  # type: ignore[attr-defined]
+            assert isinstance(self.spool, FileSpool)
+            self.spool.close()
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

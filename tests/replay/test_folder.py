@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,7 @@ from streams.replay.folder import (
     write_findings,
     write_manifest,
 )
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from streams.sources.zstandard import zstd
 
 
 def impact(issue: str, affected: int) -> dict[str, Any]:

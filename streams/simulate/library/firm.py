@@ -152,8 +152,9 @@ def combined(columns: Iterable[Coded]) -> tuple[list[tuple[str, ...]], Ints]:
     names: list[tuple[str, ...]] = []
     for number in present.tolist():
         labels: list[str] = []
+        rest = number
         for column in reversed(listed):
-            number, index = divmod(number, len(column.labels))  # noqa: PLW2901
+            rest, index = divmod(rest, len(column.labels))
             labels.append(column.labels[index])
         names.append(tuple(reversed(labels)))
     return names, codes.astype(np.int64)

@@ -9,7 +9,6 @@ import bz2
 import gzip
 import io
 import lzma
-import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,11 +21,7 @@ from schemas.errors import ConfigError
 from streams.sources.files.foreign import foreign, foreign_zip, packed_as
 from streams.sources.files.lines import Read
 from streams.sources.files.row import BrokenInput
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from streams.sources.zstandard import zstd
 
 BLOCK = 256 * 1024
 DICTIONARY = 128 * 1024 * 1024

@@ -108,8 +108,8 @@ class Player:
         return [canonical(row) for _, row in sorted(self.rows.items(), key=lambda item: item[0])]
 
 
-def _fields(rows: dict[Key, Any], model: type) -> list[dict[str, Any]]:
-    kind = model.model_fields["kind"].default  # type: ignore[attr-defined]
+def _fields(rows: dict[Key, Any], model: type[ContactCase | OrderOutcome]) -> list[dict[str, Any]]:
+    kind = model.model_fields["kind"].default
     chosen = [row for key, row in rows.items() if key[0] == kind]
     found = [{name: getattr(row, name) for name in row.__struct_fields__} for row in chosen]
     return sorted(found, key=lambda row: (row["customer_id"], row.get("contact_id") or row["order_id"]))
@@ -159,6 +159,7 @@ def unique(events: Iterable[Event]) -> list[Event]:
     found = {(event.customer_id, event.event_id): event for event in events}
     at_once: dict[Any, Event] = {}
     for event in found.values():
-        about = event.order_id if isinstance(event, Order) else event.contact_id  # type: ignore[attr-defined]
+        assert isinstance(event, Order | Contact)
+        about = event.order_id if isinstance(event, Order) else event.contact_id
         at_once.setdefault((event.customer_id, about, event.event_time_ms), event)
     return list(at_once.values())
